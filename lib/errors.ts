@@ -1,0 +1,37 @@
+/** The stable codes of {@link VisionTorchError}. */
+export type ErrorCode =
+  | 'ERR_INVALID_ARGUMENT'
+  | 'ERR_LIBTORCH_NOT_FOUND'
+  | 'ERR_LIBTORCH_VERSION'
+  | 'ERR_LIBTORCH'
+  | 'ERR_ADDON_NOT_FOUND'
+  | 'ERR_CHECKPOINT_CORRUPT'
+  | 'ERR_CHECKPOINT_UNSAFE'
+  | 'ERR_CHECKPOINT_UNSUPPORTED'
+  | 'ERR_CHECKPOINT_MISMATCH'
+  | 'ERR_WEIGHTS_DOWNLOAD'
+  | 'ERR_WEIGHTS_HASH'
+  | 'ERR_FILE_NOT_FOUND'
+  | 'ERR_FILE_READ'
+  | 'ERR_FILE_WRITE'
+  | 'ERR_IMAGE_DECODE'
+  | 'ERR_DATASET'
+  | 'ERR_DEVICE'
+  | 'ERR_OUT_OF_MEMORY'
+  | 'ERR_NON_FINITE_LOSS'
+  | 'ERR_DISPOSED'
+  | 'ERR_INTERNAL'
+
+/**
+ * Every error that visiontorch throws, but for the `AbortError` of an aborted signal. The message says what was
+ * expected, what came and what to do; `code` is stable and meant for programs.
+ */
+export class VisionTorchError extends Error {
+  override readonly name = 'VisionTorchError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

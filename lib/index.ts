@@ -1,0 +1,1 @@
+export { type ErrorCode, VisionTorchError } from './errors.js'

@@ -1,0 +1,229 @@
+import { createRequire } from 'node:module'
+import { VisionTorchError } from './errors.js'
+
+// The hand-typed contract of the addon. Calls are coarse (load this file, predict this batch, do one training step),
+// arguments were validated before, and every rejection is a VisionTorchError.
+
+export type DType =
+  | 'float64'
+  | 'float32'
+  | 'float16'
+  | 'bfloat16'
+  | 'int64'
+  | 'int32'
+  | 'int16'
+  | 'int8'
+  | 'uint8'
+  | 'bool'
+
+/** A tensor that was copied out of native memory. float16 and bfloat16 come as their bytes. */
+export interface TensorData {
+  dtype: DType
+  shape: number[]
+  data: Float64Array | Float32Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array
+}
+
+/** Plain values that checkpoints hold, as they cross into JavaScript. Dictionaries are Maps, in the file's order. */
+export type CheckpointValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | CheckpointValue[]
+  | Map<CheckpointValue, CheckpointValue>
+  | TensorData
+
+export interface RuntimeInfo {
+  /** The LibTorch that was compiled against, and that is loaded: "2.13.0". */
+  libtorchVersion: string
+  /** Threads of one operation on the CPU. */
+  threads: number
+  /** The instruction set that LibTorch uses: "AVX512", "AVX2" or "DEFAULT". */
+  cpuCapability: string
+  cuda: boolean
+  cudaDevices: number
+}
+
+/** An opened and checked checkpoint file; its tensors are views of the mapped file where the container allows. */
+export interface NativeCheckpoint {
+  readonly container: 'zip' | 'legacy' | 'tar'
+  /** What the file holds, without its data: tensors by path, and the plain values around them. */
+  inspect(): {
+    tensors: { name: string; dtype: DType; shape: number[]; bytes: number }[]
+    metadata: CheckpointValue
+  }
+  /** The whole content, tensors copied. */
+  read(): Promise<CheckpointValue>
+  dispose(): void
+}
+
+export interface LoadReport {
+  loaded: string[]
+  missing: string[]
+  unexpected: string[]
+  mismatched: { name: string; expected: number[]; got: number[] }[]
+}
+
+export interface NetworkOptions {
+  dropout?: number
+  widthMult?: number
+  invertedResidualSetting?: number[][]
+  roundNearest?: number
+  zeroInitResidual?: boolean
+  groups?: number
+  widthPerGroup?: number
+  replaceStrideWithDilation?: boolean[]
+}
+
+export interface LayerSummary {
+  name: string
+  type: string
+  outputShape: number[]
+  parameters: number
+  multiplyAdds: number
+}
+
+/** A network: parameters, buffers, and the inference plan that is built from them when needed. */
+export interface NativeModel {
+  readonly numClasses: number
+  readonly parameterCount: number
+  readonly device: string
+  readonly dtype: 'float32' | 'bfloat16'
+  /** Layers for one image of this size, in the order of execution. */
+  summary(size: number): LayerSummary[]
+  replaceClassifier(numClasses: number, seed: number): Promise<void>
+  /** Finds the state dict in the checkpoint (also inside the usual wrappers and `module.` prefixes) and copies it. */
+  loadStateDict(checkpoint: NativeCheckpoint): Promise<LoadReport>
+  stateDict(): Promise<[string, TensorData][]>
+  /** Eval mode. Logits [count, numClasses] or pooled features [count, n], row by row. */
+  forward(batch: ImageBatch, count: number, output: 'logits' | 'features'): Promise<Float32Array>
+  to(device: string, dtype: 'float32' | 'bfloat16'): Promise<void>
+  dispose(): void
+}
+
+export interface TrainerOptions {
+  optimizer:
+    | { name: 'sgd'; momentum: number; dampening: number; nesterov: boolean; weightDecay: number }
+    | { name: 'adam' | 'adamw'; betas: [number, number]; eps: number; weightDecay: number }
+  /** Cross entropy: 0 to 1. */
+  labelSmoothing: number
+  /** Cross entropy: a weight for each class, or null. */
+  classWeights: Float32Array | null
+  /** Largest total norm of the gradients, or null. */
+  clipGradNorm: number | null
+  /** Exponential moving average of the weights, or null. */
+  ema: { decay: number } | null
+  /** bfloat16: the forward and backward pass, with float32 master weights. */
+  dtype: 'float32' | 'bfloat16'
+}
+
+export interface StepOptions {
+  learningRate: number
+  /** Seeds dropout: derived from (seed, step), so that a resumed run draws what an uninterrupted one would have. */
+  seed: number
+  /** The share of this micro-batch in the update: 1 without gradient accumulation. */
+  scale: number
+  /** False for all but the last micro-batch of an update. */
+  update: boolean
+  /** Second labels and their weight (mixup, CutMix), or null: loss = weight * CE(labels) + (1 - weight) * CE(mixed). */
+  mixed: { labels: Int32Array; weight: number } | null
+}
+
+export interface StepResult {
+  /** Mean loss of the batch; when it is not finite, nothing was updated. */
+  loss: number
+  correct: number
+  /** Total norm of the gradients before clipping, where they were clipped and an update was done; else NaN. */
+  gradNorm: number
+}
+
+/** One optimisation step at a time over the model's own parameters. */
+export interface NativeTrainer {
+  /** Freezes all but the classifier. With `batchNormEval`, frozen batch norms keep their running statistics. */
+  setFrozen(frozen: boolean, batchNormEval: boolean): void
+  step(batch: ImageBatch, labels: Int32Array, options: StepOptions): Promise<StepResult>
+  /** The averaged network where `ema` was asked for, else null. Shares its tensors with the trainer. */
+  readonly ema: NativeModel | null
+  /** Continues from a checkpoint's `optimizer` (PyTorch's `optimizer.state_dict()` layout) and `ema`. */
+  loadState(checkpoint: NativeCheckpoint): Promise<void>
+}
+
+/**
+ * Images on their way into the network: float32, `capacity` x 3 x `height` x `width`, channels last, normalised.
+ * Filled from several threads at once, one image a call.
+ */
+export interface ImageBatch {
+  readonly capacity: number
+  readonly height: number
+  readonly width: number
+  /** Decoded RGB rows -> transform -> normalised image `index`. Runs on the thread pool. */
+  set(index: number, pixels: Pixels, transform: NativeTransform): Promise<void>
+  /** Exactly these values (N x 3 x H x W, row by row), for tests and for callers with their own preprocessing. */
+  setTensor(values: Float32Array): void
+}
+
+/** Decoded bytes, rows of pixels: 3 channels are RGB, 1 gray, 4 RGBA (alpha is dropped). */
+export interface Pixels {
+  data: Uint8Array
+  width: number
+  height: number
+  channels: number
+}
+
+/** The transform of one image: see lib/image/transform.ts, which builds it, and native/image/transform.h. */
+export interface NativeTransform {
+  readonly [option: string]: unknown
+}
+
+export interface Addon {
+  runtimeInfo(): RuntimeInfo
+  setThreads(threads: number): void
+  setErrorClass(errorClass: typeof VisionTorchError): void
+
+  openCheckpoint(path: string, options: { verify: boolean }): Promise<NativeCheckpoint>
+  /** Writes a torch.save zip file beside `path`, flushes and renames. */
+  writeCheckpoint(path: string, value: CheckpointValue): Promise<void>
+  /** {@link writeCheckpoint} of `metadata` with `state_dict` first, and of a trainer's `optimizer` (and `ema`) last. */
+  saveModel(
+    path: string,
+    model: NativeModel,
+    metadata: Map<string, CheckpointValue>,
+    trainer: NativeTrainer | null,
+  ): Promise<void>
+
+  architectures(): string[]
+  /** `seed` null: the parameters are left uninitialised, to be loaded. */
+  createModel(
+    architecture: string,
+    numClasses: number,
+    seed: number | null,
+    options: NetworkOptions,
+  ): Promise<NativeModel>
+  createTrainer(model: NativeModel, options: TrainerOptions): Promise<NativeTrainer>
+
+  ImageBatch: new (
+    capacity: number,
+    height: number,
+    width: number,
+    mean: readonly [number, number, number],
+    std: readonly [number, number, number],
+  ) => ImageBatch
+  /** The RGB bytes after the transform, before normalisation. */
+  transformPixels(
+    pixels: Pixels,
+    transform: NativeTransform,
+  ): Promise<{ data: Uint8Array; width: number; height: number }>
+}
+
+let loaded: Addon | undefined
+
+/** The addon, loaded at the first call. */
+export function native(): Addon {
+  if (loaded === undefined) {
+    const addon = createRequire(import.meta.url)('../build/Release/visiontorch.node') as Addon
+    addon.setErrorClass(VisionTorchError)
+    loaded = addon
+  }
+  return loaded
+}

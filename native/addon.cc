@@ -1,0 +1,16 @@
+#include <napi.h>
+
+#include "binding/environment.h"
+#include "binding/exports.h"
+
+namespace visiontorch::binding {
+
+static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Environment(env));
+  export_runtime(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(visiontorch, init)
+
+}  // namespace visiontorch::binding

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <napi.h>
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <vector>
+
+namespace visiontorch::binding {
+
+// JavaScript objects that must stay alive until some work is done (buffers that it reads, the object it belongs to).
+using KeepAlive = std::vector<Napi::ObjectReference>;
+
+// What one JavaScript environment (the main thread or a worker_thread) keeps: the class of its errors, and the way
+// back from the compute thread to its event loop. Work that is under way when the environment ends is waited for;
+// work that has not begun is dropped.
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  static Environment& of(Napi::Env env);
+
+  // Runs `work` on the compute thread, then `done` on this environment's JavaScript thread. Neither may throw.
+  void compute(std::function<void()> work, std::function<void(Napi::Env)> done, KeepAlive kept);
+
+  Napi::FunctionReference error_class;  // VisionTorchError(code, message), set by lib/native.ts
+  Napi::FunctionReference model_class;  // constructors of the classes whose objects native code creates
+  Napi::FunctionReference checkpoint_class;
+
+ private:
+  void close();
+
+  struct Shared;  // outlives the environment while the compute thread still holds tasks
+  napi_env env_;
+  std::shared_ptr<Shared> shared_;
+  Napi::ThreadSafeFunction deliver_;
+  std::list<KeepAlive> kept_;  // JavaScript thread only: references must not die on another thread
+  int pending_ = 0;            // JavaScript thread only; the event loop is kept alive while it is above zero
+};
+
+}  // namespace visiontorch::binding

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <napi.h>
+
+namespace visiontorch::binding {
+
+// Each adds the functions or the class of one subject to the addon's exports.
+void export_runtime(Napi::Env env, Napi::Object exports);
+
+}  // namespace visiontorch::binding

@@ -1,0 +1,37 @@
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/headeronly/version.h>
+
+#include "binding/exports.h"
+#include "binding/promise.h"
+
+namespace visiontorch::binding {
+
+namespace {
+
+Napi::Value runtime_info(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  return guard(env, [&] {
+    auto result = Napi::Object::New(env);
+    result["libtorchVersion"] = Napi::String::New(env, TORCH_VERSION);
+    result["threads"] = Napi::Number::New(env, at::get_num_threads());
+    result["cpuCapability"] = Napi::String::New(env, at::get_cpu_capability());
+    result["cuda"] = Napi::Boolean::New(env, at::hasCUDA());
+    return result.As<Napi::Value>();
+  });
+}
+
+Napi::Value set_error_class(const Napi::CallbackInfo& info) {
+  Environment::of(info.Env()).error_class = Napi::Persistent(info[0].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void export_runtime(Napi::Env env, Napi::Object exports) {
+  exports["runtimeInfo"] = Napi::Function::New<runtime_info>(env, "runtimeInfo");
+  exports["setErrorClass"] = Napi::Function::New<set_error_class>(env, "setErrorClass");
+}
+
+}  // namespace visiontorch::binding

@@ -1,0 +1,100 @@
+#include "checkpoint/value.h"
+
+#include "runtime/error.h"
+
+namespace visiontorch::checkpoint {
+
+namespace {
+
+const char* name_of(Value::Kind kind) {
+  switch (kind) {
+    case Value::Kind::None: return "None";
+    case Value::Kind::Bool: return "bool";
+    case Value::Kind::Int: return "int";
+    case Value::Kind::Float: return "float";
+    case Value::Kind::String: return "str";
+    case Value::Kind::List: return "list";
+    case Value::Kind::Tuple: return "tuple";
+    case Value::Kind::Dict: return "dict";
+    case Value::Kind::OrderedDict: return "OrderedDict";
+    case Value::Kind::Tensor: return "tensor";
+  }
+  return "?";
+}
+
+[[noreturn]] void mismatch(const char* expected, Value::Kind got) {
+  throw Error("ERR_CHECKPOINT_MISMATCH",
+              std::string("expected a ") + expected + " in the checkpoint, got a " + name_of(got));
+}
+
+}  // namespace
+
+Value Value::list(List items, Kind kind) {
+  Value value;
+  value.data_ = Shared<List>{kind, std::make_shared<List>(std::move(items))};
+  return value;
+}
+
+Value Value::dict(Dict items, Kind kind) {
+  Value value;
+  value.data_ = Shared<Dict>{kind, std::make_shared<Dict>(std::move(items))};
+  return value;
+}
+
+Value::Kind Value::kind() const {
+  static constexpr Kind kPlain[] = {Kind::None, Kind::Bool, Kind::Int, Kind::Float, Kind::String};
+  if (auto* list = std::get_if<Shared<List>>(&data_)) return list->kind;
+  if (auto* dict = std::get_if<Shared<Dict>>(&data_)) return dict->kind;
+  if (std::holds_alternative<at::Tensor>(data_)) return Kind::Tensor;
+  return kPlain[data_.index()];
+}
+
+bool Value::is_dict() const { return std::holds_alternative<Shared<Dict>>(data_); }
+bool Value::is_list() const { return std::holds_alternative<Shared<List>>(data_); }
+
+bool Value::as_bool() const {
+  if (auto* value = std::get_if<bool>(&data_)) return *value;
+  mismatch("bool", kind());
+}
+
+int64_t Value::as_int() const {
+  if (auto* value = std::get_if<int64_t>(&data_)) return *value;
+  mismatch("int", kind());
+}
+
+double Value::as_float() const {
+  if (auto* value = std::get_if<double>(&data_)) return *value;
+  if (auto* value = std::get_if<int64_t>(&data_)) return static_cast<double>(*value);
+  mismatch("float", kind());
+}
+
+const std::string& Value::as_string() const {
+  if (auto* value = std::get_if<std::string>(&data_)) return *value;
+  mismatch("str", kind());
+}
+
+const Value::List& Value::as_list() const {
+  if (auto* value = std::get_if<Shared<List>>(&data_)) return *value->items;
+  mismatch("list", kind());
+}
+Value::List& Value::as_list() { return const_cast<List&>(std::as_const(*this).as_list()); }
+
+const Value::Dict& Value::as_dict() const {
+  if (auto* value = std::get_if<Shared<Dict>>(&data_)) return *value->items;
+  mismatch("dict", kind());
+}
+Value::Dict& Value::as_dict() { return const_cast<Dict&>(std::as_const(*this).as_dict()); }
+
+const at::Tensor& Value::as_tensor() const {
+  if (auto* value = std::get_if<at::Tensor>(&data_)) return *value;
+  mismatch("tensor", kind());
+}
+
+const Value* Value::find(std::string_view key) const {
+  if (!is_dict()) return nullptr;
+  for (const auto& [name, value] : as_dict())
+    if (name.kind() == Kind::String && name.as_string() == key) return &value;
+  return nullptr;
+}
+
+}  // namespace visiontorch::checkpoint

@@ -1,0 +1,15 @@
+// Precompiled: these headers cost several seconds a translation unit.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <napi.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace visiontorch {
+
+// The one thread that owns LibTorch: every forward and backward pass runs here, in the order of posting. libgomp keeps
+// a team of workers for each calling thread, so computing from several threads would build several teams and thrash.
+// One per process, shared by all JavaScript environments; it is never joined, since it may be inside LibTorch at exit.
+class ComputeThread {
+ public:
+  static ComputeThread& instance();
+
+  // Queues a task; never blocks. Tasks must not throw.
+  void post(std::function<void()> task);
+
+ private:
+  ComputeThread();
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+};
+
+}  // namespace visiontorch

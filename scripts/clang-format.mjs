@@ -1,0 +1,12 @@
+// clang-format over native/: `--check` fails on a difference, `--write` mends it. The binary comes from npm, so that
+// everyone formats with the same version.
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+
+const files = readdirSync('native', { recursive: true })
+  .filter(name => /\.(cc|h)$/.test(name))
+  .map(name => join('native', name))
+const mode = process.argv[2] === '--write' ? ['-i'] : ['--dry-run', '--Werror']
+const result = spawnSync('node_modules/.bin/clang-format', [...mode, ...files], { stdio: 'inherit' })
+process.exit(result.status ?? 1)

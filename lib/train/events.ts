@@ -1,0 +1,96 @@
+import type { VisionTorchError } from '../errors.js'
+
+// What a training run tells while it runs. Epochs and steps are counted from 1, as people count them.
+
+/** The figures of one epoch: a row of metrics.csv and a line of metrics.jsonl. */
+export interface EpochMetrics {
+  epoch: number
+  /** The learning rate of the epoch's last step. */
+  learningRate: number
+  /** Mean loss over the epoch's training batches, with augmentation and dropout. */
+  trainLoss: number
+  /** Share of the training images whose highest score was right, 0 to 1. */
+  trainTop1: number
+  /** Mean cross entropy over all validation images (no label smoothing, no class weights). */
+  validationLoss: number
+  /** Share of the validation images whose class has the highest score, 0 to 1. */
+  top1: number
+  /** Share of the validation images whose class is among the five highest scores, 0 to 1. */
+  top5: number
+  /** Training images per second, without validation. */
+  imagesPerSecond: number
+  /** The whole epoch, with validation. */
+  seconds: number
+}
+
+export interface StartEvent {
+  type: 'start'
+  /** Where the run's files lie. */
+  directory: string
+  architecture: string
+  classes: readonly string[]
+  device: string
+  epochs: number
+  /** The first epoch that this run trains: above 1 when it resumes. */
+  firstEpoch: number
+  trainImages: number
+  validationImages: number
+  /** Every option as resolved, as in config.json. */
+  options: Readonly<Record<string, unknown>>
+}
+
+export interface StepEvent {
+  type: 'step'
+  epoch: number
+  epochs: number
+  /** The update within the epoch, 1 to `steps`. */
+  step: number
+  steps: number
+  /** Mean loss of this update's images. */
+  loss: number
+  /** Mean loss since the epoch's beginning. */
+  meanLoss: number
+  /** Share of right answers since the epoch's beginning, 0 to 1. */
+  accuracy: number
+  learningRate: number
+  /** Total norm of the gradients before clipping, or null where they are not clipped. */
+  gradNorm: number | null
+  /** Since the epoch's beginning. */
+  imagesPerSecond: number
+}
+
+export interface EpochEvent extends EpochMetrics {
+  type: 'epoch'
+  epochs: number
+  /** Whether this is the best epoch so far by `monitor`. */
+  isBest: boolean
+}
+
+export interface CheckpointEvent {
+  type: 'checkpoint'
+  kind: 'best' | 'last' | 'periodic'
+  path: string
+  epoch: number
+}
+
+/** Something that does not stop the run, and that its user should know. */
+export interface WarningEvent {
+  type: 'warning'
+  message: string
+  cause?: VisionTorchError
+}
+
+export interface EndEvent extends TrainingResult {
+  type: 'end'
+}
+
+export type TrainingEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | WarningEvent | EndEvent
+
+export interface TrainingResult {
+  reason: 'completed' | 'early-stopping'
+  directory: string
+  /** The best epoch by `monitor`; its weights are in best.pth, and in the model. */
+  best: EpochMetrics
+  history: EpochMetrics[]
+  seconds: number
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+import { run } from './program.js'
+
+// A reader that has seen enough (`| head`) closes the pipe: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+await run(process.argv.slice(2))

@@ -1,0 +1,36 @@
+import { InvalidArgumentError, Option } from 'commander'
+
+// Options and their parsers that several commands share.
+
+/** A parser for `--n <number>`: an integer in [min, max]. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return text => {
+    const value = /^[+-]?\d+$/.test(text.trim()) ? Number(text) : Number.NaN
+    if (value >= min && value <= max) return value
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
+    throw new InvalidArgumentError(`Expected an integer ${range}.`)
+  }
+}
+
+/** A parser for `--x <number>`: a number in [min, max]. */
+export function number(min = -Infinity, max = Infinity): (text: string) => number {
+  return text => {
+    const value = text.trim() === '' ? Number.NaN : Number(text)
+    if (value >= min && value <= max && Number.isFinite(value)) return value
+    const range = max !== Infinity ? ` from ${min} to ${max}` : min !== -Infinity ? ` of at least ${min}` : ''
+    throw new InvalidArgumentError(`Expected a number${range}.`)
+  }
+}
+
+/** A parser for lists: `--x a,b,c`, each by `parse`. */
+export function list<T>(parse: (text: string) => T): (text: string) => T[] {
+  return text => text.split(',').map(parse)
+}
+
+export const deviceOption = () =>
+  new Option('--device <device>', 'where to compute: auto, cpu, cuda or cuda:N').default('auto')
+export const jsonOption = () => new Option('--json', 'print one JSON document on stdout and nothing else')
+export const threadsOption = () =>
+  new Option('--threads <n>', 'threads of one operation on the CPU (default: the number of cores)').argParser(
+    integer(1, 1024),
+  )

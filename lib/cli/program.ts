@@ -1,0 +1,46 @@
+import { createRequire } from 'node:module'
+import { Command, CommanderError } from 'commander'
+import { VisionTorchError } from '../errors.js'
+import { colorErr, setQuiet } from './terminal.js'
+
+/** What builds each command, in the order of the help. */
+const commands: (() => Command)[] = []
+
+/** Runs the command line and sets `process.exitCode`: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
+export async function run(args: readonly string[]): Promise<void> {
+  const program = createProgram()
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    process.exitCode = report(error, program.opts().verbose === true)
+  }
+}
+
+function createProgram(): Command {
+  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
+  const program = new Command('visiontorch')
+    .description('Image classification on LibTorch: train, evaluate and run VGG, MobileNetV2 and ResNet.')
+    .version(version, '-V, --version', 'print the version')
+    .option('--quiet', 'no progress and no notes on stderr')
+    .option('--verbose', 'print stack traces of errors')
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(run it with --help to see what it takes)')
+    .exitOverride()
+    .hook('preAction', command => setQuiet(command.opts().quiet === true))
+  for (const command of commands) program.addCommand(command().copyInheritedSettings(program))
+  return program
+}
+
+/** Prints one line that names the cause and the remedy, and gives the exit code. */
+function report(error: unknown, verbose: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed it
+  if (error instanceof Error && error.name === 'AbortError') {
+    process.stderr.write('interrupted\n')
+    return 130
+  }
+  const text = error instanceof Error ? error.message : String(error)
+  process.stderr.write(`${colorErr.red('error:')} ${text}\n`)
+  if (verbose) console.error(error)
+  else if (!(error instanceof VisionTorchError)) process.stderr.write('(--verbose prints the stack)\n')
+  return error instanceof VisionTorchError && error.code === 'ERR_INVALID_ARGUMENT' ? 2 : 1
+}

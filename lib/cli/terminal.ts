@@ -1,0 +1,144 @@
+import { createLogUpdate } from 'log-update'
+import pc from 'picocolors'
+import stringWidth from 'string-width'
+
+// What every command shows: results go to stdout; progress, notes and warnings, which are for the person who waits,
+// go to stderr. A bar is drawn only on a terminal.
+
+let quiet = false
+
+/** `--quiet`: no progress and no notes. Warnings and errors stay. */
+export function setQuiet(value: boolean): void {
+  quiet = value
+}
+
+const coloured = (stream: NodeJS.WriteStream) =>
+  !process.env.NO_COLOR && Boolean(process.env.FORCE_COLOR || (stream.isTTY && process.env.TERM !== 'dumb'))
+
+/** Colours for what is printed to stdout. */
+export const color = pc.createColors(coloured(process.stdout))
+/** Colours for what goes to stderr. */
+export const colorErr = pc.createColors(coloured(process.stderr))
+
+/** A result: one line (or more) on stdout. */
+export function print(text: string): void {
+  aroundBar(() => process.stdout.write(`${text}\n`))
+}
+
+/** The one JSON document of `--json`. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value))
+}
+
+/** Something worth knowing while waiting, on stderr; silent with `--quiet`. */
+export function note(text: string): void {
+  if (!quiet) aroundBar(() => process.stderr.write(`${text}\n`))
+}
+
+/** Something that the user should look at, on stderr. */
+export function warn(text: string): void {
+  aroundBar(() => process.stderr.write(`${colorErr.yellow('warning:')} ${text}\n`))
+}
+
+/** Columns of text: `align` has a letter a column, `l` or `r`; columns without one are left-aligned. */
+export function table(header: readonly string[], rows: readonly (readonly unknown[])[], align = ''): string {
+  const cells = [header, ...rows].map(row => row.map(String))
+  const widths = header.map((_, column) => Math.max(...cells.map(row => stringWidth(row[column] ?? ''))))
+  const lines = cells.map(row =>
+    row
+      .map((cell, column) => {
+        const padding = ' '.repeat(widths[column]! - stringWidth(cell))
+        return align[column] === 'r' ? padding + cell : cell + padding
+      })
+      .join('  ')
+      .trimEnd(),
+  )
+  lines[0] = color.bold(lines[0]!)
+  return lines.join('\n')
+}
+
+/** A bar, where stderr is a terminal. Disposable: `using bar = progress('reading', 100)`. */
+export interface Progress {
+  /** `done` of the total are finished; `note` is shown behind the numbers. */
+  update(done: number, note?: string): void
+  stop(): void
+  [Symbol.dispose](): void
+}
+
+/** Shows how far something is: `format` renders the counts, for example {@link formatBytes}. */
+export function progress(
+  label: string,
+  total: number,
+  format: (value: number) => string = formatCount,
+): Progress {
+  const start = performance.now()
+  let state = { done: 0, note: '' }
+  let drawn = -Infinity
+  const draw = () => {
+    drawn = performance.now()
+    live(barLine(label, state.done, total, state.note, (drawn - start) / 1000, format))
+  }
+  const stop = () => {
+    if (bar !== draw) return
+    bar = undefined
+    live.clear()
+    live.done() // shows the cursor again
+  }
+  if (process.stderr.isTTY && !quiet) bar = draw
+  return {
+    update(done, note = '') {
+      state = { done, note }
+      if (bar === draw && (performance.now() - drawn >= 100 || done >= total)) draw()
+    },
+    stop,
+    [Symbol.dispose]: stop,
+  }
+}
+
+const live = createLogUpdate(process.stderr)
+let bar: (() => void) | undefined // the bar on the screen
+
+/** Writes above the bar, where there is one. */
+function aroundBar(write: () => void): void {
+  if (bar !== undefined) live.clear()
+  write()
+  bar?.()
+}
+
+function barLine(
+  label: string,
+  done: number,
+  total: number,
+  note: string,
+  seconds: number,
+  format: (value: number) => string,
+): string {
+  const share = total > 0 ? Math.min(1, done / total) : 0
+  const left = done > 0 && done < total ? `, ${formatDuration((seconds / done) * (total - done))} left` : ''
+  const text = ` ${format(done)}/${format(total)}${left}${note === '' ? '' : `  ${note}`}`
+  const width = Math.min(30, (process.stderr.columns ?? 80) - stringWidth(label) - stringWidth(text) - 3)
+  if (width < 5) return `${label}${text}`
+  const full = Math.round(share * width)
+  return `${label} ${colorErr.green('━'.repeat(full))}${colorErr.dim('─'.repeat(width - full))}${text}`
+}
+
+/** 1234567 -> "1,234,567". */
+export function formatCount(value: number): string {
+  return value.toLocaleString('en-US')
+}
+
+/** 102530333 -> "97.8 MiB". */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  const exponent = Math.min(units.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10))
+  return `${(bytes / 1024 ** exponent).toFixed(exponent === 0 ? 0 : 1)} ${units[exponent]}`
+}
+
+/** 0.42 -> "0.4 s", 75 -> "1:15", 3700 -> "1:01:40". */
+export function formatDuration(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`
+  const whole = Math.round(seconds)
+  const two = (value: number) => String(value).padStart(2, '0')
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
+}

@@ -1,0 +1,32 @@
+import { uniformInt } from 'pure-rand/distribution/uniformInt'
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+
+// Every random choice of training derives from (seed, epoch, index) by these two functions, never from timing or from
+// a generator that runs on: a resumed run draws what an uninterrupted one would have drawn.
+
+/** One 32-bit seed out of several integers: their words, each through MurmurHash3's finaliser. */
+export function deriveSeed(...values: number[]): number {
+  let hash = 0
+  for (const value of values) {
+    for (const word of [value >>> 0, Math.floor(value / 2 ** 32) >>> 0]) {
+      hash = Math.imul((hash + 0x9e3779b9) ^ word, 0x85ebca6b)
+      hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+      hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+      hash ^= hash >>> 16
+    }
+  }
+  return hash >>> 0
+}
+
+/** 0 to `count` - 1 in an order that depends on `seed` alone (Fisher-Yates). */
+export function permutation(count: number, seed: number): Uint32Array {
+  const order = Uint32Array.from({ length: count }, (_, i) => i)
+  const random = xoroshiro128plus(seed)
+  for (let i = count - 1; i > 0; i--) {
+    const j = uniformInt(random, 0, i)
+    const kept = order[i]!
+    order[i] = order[j]!
+    order[j] = kept
+  }
+  return order
+}

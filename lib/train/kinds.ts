@@ -1,0 +1,125 @@
+import { check, invalid, is } from '../is.js'
+
+// Kinds of option values: how each is checked, and how it is written on the command line.
+
+export interface Kind<T> {
+  /** The value in `--help`. */
+  placeholder: string
+  /** Checks a value that a program passed. */
+  check(name: string, value: unknown): T
+  /** The value that a word of the command line stands for; unchecked. */
+  parse(text: string): unknown
+}
+
+const parseNumber = (text: string): unknown => (text.trim() === '' ? text : Number(text))
+
+export const integer = (min: number, max?: number): Kind<number> => ({
+  placeholder: '<n>',
+  check: (name, value) => check.integer(name, value, min, max),
+  parse: parseNumber,
+})
+
+export const number = (min: number, max?: number): Kind<number> => ({
+  placeholder: '<x>',
+  check: (name, value) => check.number(name, value, min, max),
+  parse: parseNumber,
+})
+
+/** Above 0. */
+export const positive: Kind<number> = {
+  placeholder: '<x>',
+  check(name, value) {
+    if (is.number(value) && value > 0) return value
+    throw invalid(name, 'a number above 0', value)
+  },
+  parse: parseNumber,
+}
+
+/** 0 to below 1. */
+export const fraction: Kind<number> = {
+  placeholder: '<x>',
+  check(name, value) {
+    if (is.number(value) && value >= 0 && value < 1) return value
+    throw invalid(name, 'a number from 0 to below 1', value)
+  },
+  parse: parseNumber,
+}
+
+export const boolean: Kind<boolean> = {
+  placeholder: '',
+  check: check.boolean,
+  parse: text => (text === 'true' ? true : text === 'false' ? false : text),
+}
+
+export const text = (placeholder: string): Kind<string> => ({
+  placeholder,
+  check: check.string,
+  parse: t => t,
+})
+
+export const choice = <T extends string>(...choices: T[]): Kind<T> => ({
+  placeholder: '<name>',
+  check: (name, value) => check.oneOf(name, value, choices),
+  parse: t => t,
+})
+
+/** Also null; `none` on the command line. */
+export const optional = <T>(kind: Kind<T>): Kind<T | null> => ({
+  placeholder: kind.placeholder,
+  check: (name, value) => (value === null ? null : kind.check(name, value)),
+  parse: t => (t === 'none' ? null : kind.parse(t)),
+})
+
+/**
+ * A name, or an object with more: `'adam'` is `{ name: 'adam' }`. On the command line `adam,eps=1e-6,betas=0.9:0.99`.
+ * `variants` has a kind and a default for each property of each name.
+ */
+export function variant<V extends Record<string, Record<string, [Kind<unknown>, unknown]>>>(
+  variants: V,
+): Kind<Variant<V>> {
+  return {
+    placeholder: '<name[,key=value...]>',
+    check(name, value) {
+      const given: unknown = is.string(value) ? { name: value } : value
+      if (!is.object(given)) throw invalid(name, 'a name or an object with a name', value)
+      const chosen = check.oneOf(is.string(value) ? name : `${name}.name`, given.name, Object.keys(variants))
+      const properties = variants[chosen]!
+      check.options(name, given, ['name', ...Object.keys(properties)])
+      const checked: Record<string, unknown> = { name: chosen }
+      for (const [key, [kind, fallback]] of Object.entries(properties)) {
+        checked[key] = given[key] === undefined ? fallback : kind.check(`${name}.${key}`, given[key])
+      }
+      return checked as Variant<V>
+    },
+    parse: parseNamed,
+  }
+}
+
+type Variant<V extends Record<string, Record<string, [Kind<unknown>, unknown]>>> = {
+  [N in keyof V]: { name: N } & { [K in keyof V[N]]: V[N][K][0] extends Kind<infer T> ? T : never }
+}[keyof V]
+
+/** `name,key=value,...` -> `{ name, key: value }`; a list is written with colons; a key alone means true. */
+export function parseNamed(text: string): unknown {
+  const [name, ...pairs] = text.split(',')
+  if (pairs.length === 0) return text
+  const entries = pairs.map(pair => {
+    const equals = pair.indexOf('=')
+    if (equals === -1) return [pair, true]
+    const values = pair
+      .slice(equals + 1)
+      .split(':')
+      .map(parseWord)
+    return [pair.slice(0, equals), values.length === 1 ? values[0] : values]
+  })
+  return { name, ...Object.fromEntries(entries) }
+}
+
+const words: Readonly<Record<string, unknown>> = { true: true, false: false, none: null }
+
+const parseWord = (word: string): unknown =>
+  Object.hasOwn(words, word)
+    ? words[word]
+    : word.trim() !== '' && !Number.isNaN(Number(word))
+      ? Number(word)
+      : word

@@ -1,0 +1,88 @@
+import type { TrainingEvent, TrainingResult } from './events.js'
+
+/**
+ * A training run under way. Awaited, it gives the {@link TrainingResult} or rejects (with an `AbortError` when its
+ * signal was aborted); iterated, it gives its events as they happen, and ends or throws as the run does.
+ *
+ * ```ts
+ * const run = train(model, { data: 'photos' })
+ * for await (const event of run) if (event.type === 'epoch') console.log(event.epoch, event.top1)
+ * const { best } = await run
+ * ```
+ *
+ * Each iterator gets the events from the moment it was asked for. Training does not wait for its listeners, and
+ * leaving a loop early does not stop it.
+ */
+export class TrainingRun implements PromiseLike<TrainingResult>, AsyncIterable<TrainingEvent> {
+  readonly #result: Promise<TrainingResult>
+  readonly #listeners = new Set<Listener>()
+  #settled = false
+  #observed = false
+
+  /** `work` starts when the caller had the chance to listen: after the current task's synchronous code. */
+  constructor(work: (emit: (event: TrainingEvent) => void) => Promise<TrainingResult>) {
+    const emit = (event: TrainingEvent) => {
+      for (const listener of this.#listeners) listener.push(event)
+    }
+    const settle = () => {
+      this.#settled = true
+      for (const listener of this.#listeners) listener.wake()
+    }
+    this.#result = Promise.resolve().then(() => work(emit))
+    this.#result.then(settle, error => {
+      settle()
+      if (!this.#observed) throw error // nobody else would hear of it: an unhandled rejection, as of any promise
+    })
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a run is awaitable by design
+  then<A = TrainingResult, B = never>(
+    onFulfilled?: ((value: TrainingResult) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.#observed = true
+    return this.#result.then(onFulfilled, onRejected)
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<TrainingEvent, void, undefined> {
+    this.#observed = true
+    const listener = new Listener()
+    this.#listeners.add(listener)
+    return this.#events(listener)
+  }
+
+  async *#events(listener: Listener): AsyncGenerator<TrainingEvent, void, undefined> {
+    try {
+      for (;;) {
+        const event = listener.events.shift()
+        if (event !== undefined) yield event
+        else if (this.#settled) break
+        else await listener.woken()
+      }
+    } finally {
+      this.#listeners.delete(listener)
+    }
+    await this.#result // throws what the run threw
+  }
+}
+
+/** The events that one iterator has not taken yet. */
+class Listener {
+  readonly events: TrainingEvent[] = []
+  #wake: (() => void) | undefined
+
+  push(event: TrainingEvent): void {
+    this.events.push(event)
+    this.wake()
+  }
+
+  wake(): void {
+    this.#wake?.()
+  }
+
+  woken(): Promise<void> {
+    return new Promise(resolve => {
+      this.#wake = resolve
+    })
+  }
+}

@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
 import { VisionTorchError } from './errors.js'
+import { loadAddon } from './loader/load.js'
 
 // The hand-typed contract of the addon. Calls are coarse (load this file, predict this batch, do one training step),
 // arguments were validated before, and every rejection is a VisionTorchError.
@@ -35,8 +35,10 @@ export type CheckpointValue =
   | TensorData
 
 export interface RuntimeInfo {
-  /** The LibTorch that was compiled against, and that is loaded: "2.13.0". */
+  /** The LibTorch that is loaded, as it says itself: "2.13.0". */
   libtorchVersion: string
+  /** Its libtorch_cpu.so. */
+  libtorchPath: string
   /** Threads of one operation on the CPU. */
   threads: number
   /** The instruction set that LibTorch uses: "AVX512", "AVX2" or "DEFAULT". */
@@ -221,7 +223,7 @@ let loaded: Addon | undefined
 /** The addon, loaded at the first call. */
 export function native(): Addon {
   if (loaded === undefined) {
-    const addon = createRequire(import.meta.url)('../build/Release/visiontorch.node') as Addon
+    const addon = loadAddon() as Addon
     addon.setErrorClass(VisionTorchError)
     loaded = addon
   }

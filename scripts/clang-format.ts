@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
-const files = readdirSync('native', { recursive: true })
+const files = readdirSync('native', { recursive: true, encoding: 'utf8' })
   .filter(name => /\.(cc|h)$/.test(name))
   .map(name => join('native', name))
 const mode = process.argv[2] === '--write' ? ['-i'] : ['--dry-run', '--Werror']

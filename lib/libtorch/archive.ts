@@ -1,0 +1,87 @@
+import { createWriteStream } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { crc32 } from 'node:zlib'
+import { type Entry, openPromise } from 'yauzl'
+import { VisionTorchError } from '../errors.js'
+
+export interface ExtractOptions {
+  signal?: AbortSignal | undefined
+  /** Bytes written so far, and in all. */
+  onProgress?: ((done: number, total: number) => void) | undefined
+}
+
+/**
+ * Unpacks what running and building against LibTorch takes (libraries, headers, version, licences) from LibTorch's own
+ * archive (`libtorch/…`) or from a wheel of PyTorch (`torch/…`), both of which are zip files.
+ * @throws VisionTorchError `ERR_LIBTORCH` for a damaged archive, and for one that is not LibTorch's.
+ */
+export async function extractLibTorch(archive: string, directory: string, options: ExtractOptions = {}) {
+  try {
+    await extract(archive, directory, options)
+  } catch (cause) {
+    const { code, name, message } = cause as NodeJS.ErrnoException
+    if (cause instanceof VisionTorchError || name === 'AbortError') throw cause
+    if (code !== undefined)
+      throw new VisionTorchError('ERR_FILE_WRITE', `${directory}: ${message}`, { cause })
+    throw new VisionTorchError('ERR_LIBTORCH', `${archive} is damaged: ${message}. Download it again.`, {
+      cause,
+    })
+  }
+}
+
+async function extract(archive: string, directory: string, { signal, onProgress }: ExtractOptions) {
+  using zip = closing(await openPromise(archive, { autoClose: false }))
+  const wanted: { entry: Entry; path: string }[] = []
+  for await (const entry of zip.eachEntry()) {
+    const path = destination(entry.fileName)
+    if (path !== undefined) wanted.push({ entry, path: join(directory, path) })
+  }
+  if (!wanted.some(({ path }) => path.endsWith('lib/libc10.so')))
+    throw new VisionTorchError(
+      'ERR_LIBTORCH',
+      `${archive} holds no libtorch/lib/libc10.so: is it LibTorch's archive?`,
+    )
+
+  const total = wanted.reduce((sum, { entry }) => sum + entry.uncompressedSize, 0)
+  let done = 0
+  for (const { entry, path } of wanted) {
+    await mkdir(dirname(path), { recursive: true })
+    let sum = 0
+    const check = new Transform({
+      transform(chunk: Buffer, _, next) {
+        sum = crc32(chunk, sum)
+        done += chunk.length
+        onProgress?.(done, total)
+        next(null, chunk)
+      },
+    })
+    const target = createWriteStream(path)
+    await pipeline(
+      await zip.openReadStreamPromise(entry),
+      check,
+      target,
+      signal === undefined ? {} : { signal },
+    )
+    if (sum !== entry.crc32) throw new Error(`${entry.fileName} has another checksum than the archive says`)
+  }
+}
+
+/** Where an entry of the archive goes, or undefined for what is not needed (Python, tests, tools). */
+function destination(name: string): string | undefined {
+  const licence = /^torch-[^/]+\.dist-info\/(licenses\/.*|LICENSE|NOTICE)$/.exec(name)
+  if (licence !== null)
+    return name.endsWith('/') ? undefined : join('licenses', licence[1]!.replace(/^licenses\//, ''))
+  const path = /^(?:lib)?torch\/(.*[^/])$/.exec(name)?.[1]
+  if (path === undefined) return undefined
+  if (path === 'version.py' || path === 'build-version' || path.startsWith('include/')) return path
+  if (/^lib\/lib[^/]*\.so[^/]*$/.test(path) && !/torch_python|shm|_test|backend_with|aoti_custom/.test(path))
+    return path
+  return undefined
+}
+
+function closing<T extends { close(): void }>(resource: T): T & Disposable {
+  return Object.assign(resource, { [Symbol.dispose]: () => resource.close() })
+}

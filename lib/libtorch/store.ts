@@ -1,0 +1,37 @@
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { VisionTorchError } from '../errors.js'
+import { cacheDirectory, inspectInstallation, Refusal } from '../loader/installation.js'
+
+/**
+ * Puts a LibTorch into the user's cache: `fill` writes it beside its place, then it is checked and renamed. Of two that
+ * do so at once one wins and the other's copy is dropped; whoever is interrupted leaves no half of one.
+ * @param name "2.13.0-cpu"
+ * @returns its directory
+ */
+export async function store(name: string, fill: (directory: string) => Promise<void>): Promise<string> {
+  const cache = cacheDirectory()
+  await mkdir(cache, { recursive: true })
+  const place = join(cache, name)
+  const temporary = await mkdtemp(join(cache, `.${name}-`))
+  try {
+    await fill(temporary)
+    inspectInstallation(temporary, name)
+    await rename(temporary, place).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
+    })
+    return place
+  } catch (cause) {
+    if (!(cause instanceof Refusal)) throw cause
+    const code = cause.reason === 'version' ? 'ERR_LIBTORCH_VERSION' : 'ERR_LIBTORCH'
+    throw new VisionTorchError(code, `what was meant to be LibTorch ${name} ${cause.message}`, { cause })
+  } finally {
+    await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+/** The LibTorch that the user's cache holds: "2.13.0-cpu", "2.13.0-cu130". */
+export async function stored(): Promise<string[]> {
+  const names = await readdir(cacheDirectory()).catch(() => [])
+  return names.filter(name => /^\d+\.\d+\.\d+-\w+$/.test(name)).sort()
+}

@@ -1,0 +1,109 @@
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { checkLibrary } from './elf.js'
+
+/** The LibTorch that visiontorch is built against and ships with. Only this minor version can be loaded. */
+export const LIBTORCH_VERSION = '2.13.0'
+
+/** The package that carries LibTorch for this platform. */
+export const RUNTIME_PACKAGE = `@visiontorch/libtorch-${process.platform}-${process.arch}`
+
+/** A directory of LibTorch that can be loaded: `lib/` holds the libraries. */
+export interface Installation {
+  directory: string
+  /** As LibTorch names itself: "2.13.0+cpu", "2.13.0+cu130". */
+  version: string
+  cuda: boolean
+}
+
+/** Why a directory was refused. */
+export class Refusal extends Error {
+  constructor(
+    readonly reason: 'absent' | 'version' | 'damaged',
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+/** Where LibTorch lies that was downloaded for this user: one directory for each version and variant. */
+export function cacheDirectory(): string {
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
+  return join(cache, 'visiontorch', 'libtorch')
+}
+
+/** LibTorch's C++ ABI changes with every minor version, and not between patches. */
+export function sameAbi(a: string, b: string): boolean {
+  const minor = (version: string) => version.split('.', 2).join('.')
+  return minor(a) === minor(b)
+}
+
+/**
+ * Looks at a directory of LibTorch without loading it.
+ * @param directory LibTorch's own, `site-packages/torch` of Python, or the root of a Python environment.
+ * @param expected the version that was compiled against.
+ * @throws Refusal
+ */
+export function inspectInstallation(directory: string, expected: string): Installation {
+  if (!existsSync(directory)) throw new Refusal('absent', 'no such directory')
+  const root = [directory, ...pythonTorches(directory)].find(path => existsSync(join(path, 'lib/libc10.so')))
+  if (root === undefined) throw new Refusal('absent', 'holds no lib/libc10.so')
+  const version = versionOf(root)
+  if (!sameAbi(version, expected))
+    throw new Refusal('version', `is LibTorch ${version}; visiontorch was built against ${expected}`)
+  const installation = {
+    directory: realpathSync(root),
+    version,
+    cuda: existsSync(join(root, 'lib/libtorch_cuda.so')),
+  }
+  for (const library of libraries(installation)) {
+    const problem = checkLibrary(library)
+    if (problem !== null) throw new Refusal('damaged', `${library} ${problem}`)
+  }
+  return installation
+}
+
+/** The libraries to load, those that others need first; real paths, as the process's maps name them. */
+export function libraries({ directory, cuda }: Installation): string[] {
+  const lib = join(directory, 'lib')
+  const gomp = readdirSync(lib).filter(name => /^libgomp\b.*\.so/.test(name))
+  const torch = cuda
+    ? ['libc10.so', 'libtorch_cpu.so', 'libc10_cuda.so', 'libtorch_cuda.so', 'libtorch.so']
+    : ['libc10.so', 'libtorch_cpu.so', 'libtorch.so']
+  return [...gomp, ...torch]
+    .map(name => join(lib, name))
+    .map(path => (existsSync(path) ? realpathSync(path) : path))
+}
+
+/** PyTorch in a Python environment: `lib/python3.12/site-packages/torch`. */
+export function pythonTorches(environment: string): string[] {
+  const lib = join(environment, 'lib')
+  if (!existsSync(lib)) return []
+  return readdirSync(lib)
+    .filter(name => /^python3\.\d+$/.test(name))
+    .map(name => join(lib, name, 'site-packages/torch'))
+    .filter(existsSync)
+}
+
+/** LibTorch's archive carries `build-version`, Python's package `version.py`; headers carry it in both. */
+function versionOf(directory: string): string {
+  const read = (name: string) => {
+    const path = join(directory, name)
+    return existsSync(path) ? readFileSync(path, 'utf8') : ''
+  }
+  const version =
+    read('build-version').trim() ||
+    /__version__ = '([^']+)'/.exec(read('version.py'))?.[1] ||
+    headerVersion(read('include/torch/headeronly/version.h'))
+  if (!version)
+    throw new Refusal('damaged', 'does not say its version (no build-version, version.py or torch/version.h)')
+  return version
+}
+
+function headerVersion(header: string): string {
+  const numbers = ['MAJOR', 'MINOR', 'PATCH'].map(
+    part => new RegExp(`define TORCH_VERSION_${part} (\\d+)`).exec(header)?.[1],
+  )
+  return numbers.includes(undefined) ? '' : numbers.join('.')
+}

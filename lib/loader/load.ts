@@ -1,0 +1,118 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { constants } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { VisionTorchError } from '../errors.js'
+import { checkLibrary } from './elf.js'
+import { explain } from './explain.js'
+import { type Installation, LIBTORCH_VERSION, libraries, sameAbi } from './installation.js'
+import { locateLibTorch } from './locate.js'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const require = createRequire(import.meta.url)
+const nodeGypBuild = require('node-gyp-build') as { path(directory: string): string }
+const RTLD_NODELETE = 0x1000
+
+/** What the addon reports about the LibTorch that it is really bound to. */
+interface Bound {
+  runtimeInfo(): { libtorchVersion: string; libtorchPath: string }
+}
+
+/**
+ * Loads LibTorch, then the addon against it.
+ * @throws VisionTorchError `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_VERSION`, `ERR_LIBTORCH`, `ERR_ADDON_NOT_FOUND`
+ */
+export function loadAddon(): unknown {
+  const path = findAddon()
+  const expected = compiledAgainst(path)
+  const { found, attempts } = locateLibTorch(expected)
+  if (found === null) throw explain(attempts, expected)
+
+  loadLibTorch(found)
+  let addon: Bound
+  try {
+    addon = require(path) as Bound
+  } catch (cause) {
+    throw new VisionTorchError(
+      'ERR_LIBTORCH',
+      `the addon ${path} cannot be loaded with LibTorch ${found.version} of ${found.directory}: ${message(cause)}`,
+      { cause },
+    )
+  }
+  const { libtorchVersion, libtorchPath } = addon.runtimeInfo()
+  if (!sameAbi(libtorchVersion, expected) || dirname(libtorchPath) !== join(found.directory, 'lib'))
+    throw new VisionTorchError(
+      'ERR_LIBTORCH_VERSION',
+      `expected LibTorch ${expected} from ${found.directory}, but this process runs on ${libtorchVersion} from ` +
+        `${libtorchPath}. Load visiontorch before the package that brings that LibTorch, or in a process of its own.`,
+    )
+  return addon
+}
+
+/** Where the addon lies: `build/Release` in the repository, `prebuilds/` in the package. */
+export function findAddon(): string {
+  let path: string
+  try {
+    path = nodeGypBuild.path(root)
+  } catch (cause) {
+    throw new VisionTorchError(
+      'ERR_ADDON_NOT_FOUND',
+      `visiontorch has no addon for ${process.platform}-${process.arch}; it is built for linux-x64 (glibc). ` +
+        `Looked in ${join(root, 'build/Release')} and ${join(root, 'prebuilds')}.`,
+      { cause },
+    )
+  }
+  const problem = checkLibrary(path)
+  if (problem !== null)
+    throw new VisionTorchError(
+      'ERR_ADDON_NOT_FOUND',
+      `the addon ${path} ${problem}. Install visiontorch again.`,
+    )
+  return path
+}
+
+/** The build leaves the version of its LibTorch beside the addon. */
+export function compiledAgainst(addon: string): string {
+  const file = join(dirname(addon), 'libtorch-version.txt')
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : LIBTORCH_VERSION
+}
+
+/**
+ * Loads LibTorch's libraries by their paths, so that the addon's need of "libtorch_cpu.so" is met by exactly these,
+ * wherever packages lie and whatever LD_LIBRARY_PATH and the system's loader cache hold. Node complains that a library
+ * is no addon and closes it again, but RTLD_NODELETE keeps it; whether it is there is read from the process's maps.
+ */
+function loadLibTorch(installation: Installation): void {
+  const wanted = libraries(installation)
+  const other = mapped().find(path => /\/libtorch_cpu\.so$/.test(path) && !wanted.includes(path))
+  if (other !== undefined)
+    throw new VisionTorchError(
+      'ERR_LIBTORCH_VERSION',
+      `this process already runs on the LibTorch of ${other}, and two cannot share a process. Use visiontorch in a ` +
+        `process of its own, or point VISIONTORCH_LIBTORCH at that LibTorch if it is ${installation.version}.`,
+    )
+  for (const library of wanted) {
+    if (mapped().includes(library)) continue
+    try {
+      process.dlopen({ exports: {} }, library, constants.dlopen.RTLD_LAZY | RTLD_NODELETE)
+    } catch (cause) {
+      if (mapped().includes(library)) continue
+      throw new VisionTorchError(
+        'ERR_LIBTORCH',
+        `LibTorch ${installation.version} of ${installation.directory} cannot be loaded: ${message(cause)}`,
+        { cause },
+      )
+    }
+  }
+}
+
+/** The files that this process has mapped. */
+function mapped(): string[] {
+  const lines = readFileSync('/proc/self/maps', 'utf8').split('\n')
+  return lines.flatMap(line => /^\S+ \S+ \S+ \S+ \S+ +(\/.*)$/.exec(line)?.[1] ?? [])
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,5 @@
+/** Ends a script with what is wrong and what to do about it. */
+export function fail(...lines: string[]): never {
+  console.error(lines.join('\n'))
+  process.exit(1)
+}

@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { VisionTorchError } from '../errors.js'
+import type { Evaluation, PoorPrediction } from '../metrics.js'
+import type { EpochMetrics } from '../train/events.js'
+import { type Chart, cssPalette, drawConfusion, drawCurves, paperPalette } from './charts.js'
+import { renderPage } from './page.js'
+
+/** What a report shows. */
+export interface ReportData {
+  /** The heading, for example `resnet50 on photos`. */
+  title: string
+  /** A row an epoch; empty for an evaluation without training. */
+  history: readonly EpochMetrics[]
+  /** The epoch whose weights were kept, or null. */
+  best: EpochMetrics | null
+  /** Figures of the kept weights on the validation images, or null. */
+  evaluation: Evaluation | null
+  /** What config.json holds: nested plain values. */
+  config: Readonly<Record<string, unknown>>
+}
+
+/** One of the worst-predicted images with a small picture, or null where the file cannot be read any more. */
+export interface Thumbnail extends PoorPrediction {
+  picture: { uri: string; width: number; height: number } | null
+}
+
+/** How many of the worst-predicted images a report shows. */
+export const WORST_IN_REPORT = 24
+
+/**
+ * Writes `report.html` (one file that needs nothing else), and, where there is something to draw, `results.png` (the
+ * curves) and `confusion_matrix.png`, into `directory`, which is made if need be. Returns the paths.
+ */
+export async function writeReport(directory: string, data: ReportData): Promise<string[]> {
+  const { history, best, evaluation } = data
+  const [curves, confusion, thumbnails, paperCurves, paperConfusion] = await Promise.all([
+    drawCurves(history, best, cssPalette),
+    evaluation && drawConfusion(evaluation, cssPalette),
+    Promise.all((evaluation?.worst ?? []).slice(0, WORST_IN_REPORT).map(thumbnail)),
+    drawCurves(history, best, paperPalette),
+    evaluation && drawConfusion(evaluation, paperPalette),
+  ])
+  const files: [string, string | Buffer][] = [
+    ['report.html', renderPage(data, { curves, confusion, thumbnails })],
+  ]
+  if (paperCurves.length > 0) files.push(['results.png', await png(sheet(paperCurves))])
+  if (paperConfusion) files.push(['confusion_matrix.png', await png(paperConfusion.svg)])
+  await mkdir(directory, { recursive: true }).catch(error => Promise.reject(cannotWrite(directory, error)))
+  return Promise.all(files.map(([name, content]) => replace(join(directory, name), content)))
+}
+
+/** Charts two a row, as one SVG. */
+function sheet(charts: readonly Chart[]): string {
+  const width = Math.max(...charts.map(chart => chart.width))
+  const height = Math.max(...charts.map(chart => chart.height))
+  const placed = charts.map(
+    ({ svg }, index) =>
+      `<svg x="${(index % 2) * width}" y="${Math.floor(index / 2) * height}" ${svg.slice('<svg '.length)}`,
+  )
+  const rows = Math.ceil(charts.length / 2)
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${2 * width}" height="${rows * height}">${placed.join('')}</svg>`
+}
+
+/** On white, at two pixels a unit. The letters come from the system's fonts; without one they are empty boxes. */
+async function png(svg: string): Promise<Buffer> {
+  const { default: sharp } = await import('sharp')
+  return sharp(Buffer.from(svg), { density: 144, unlimited: true })
+    .flatten({ background: '#ffffff' })
+    .png()
+    .toBuffer()
+}
+
+async function thumbnail(prediction: PoorPrediction): Promise<Thumbnail> {
+  const { default: sharp } = await import('sharp')
+  try {
+    const { data, info } = await sharp(prediction.file, { failOn: 'none' })
+      .autoOrient()
+      .resize(320, 320, { fit: 'inside', withoutEnlargement: true })
+      .flatten({ background: '#ffffff' })
+      .webp({ quality: 70 })
+      .toBuffer({ resolveWithObject: true })
+    const uri = `data:image/webp;base64,${data.toString('base64')}`
+    return { ...prediction, picture: { uri, width: info.width, height: info.height } }
+  } catch {
+    return { ...prediction, picture: null } // moved or deleted since: the scores are still worth showing
+  }
+}
+
+/** Writes beside the file and renames, so that a crash leaves the earlier file whole. */
+async function replace(path: string, content: string | Buffer): Promise<string> {
+  const temporary = `${path}.${randomUUID()}.tmp`
+  try {
+    await writeFile(temporary, content, { flush: true })
+    await rename(temporary, path)
+    return path
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw cannotWrite(path, error)
+  }
+}
+
+function cannotWrite(path: string, cause: unknown): VisionTorchError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new VisionTorchError(
+    'ERR_FILE_WRITE',
+    `the report cannot be written to ${path}: ${reason}. Check that the directory is writable and the disk not full.`,
+    { cause },
+  )
+}

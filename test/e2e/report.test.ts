@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import sharp from 'sharp'
+import { type ReportData, writeReport } from '../../lib/report/report.js'
+import { chromiumPath } from '../support/chromium.js'
+import { sample } from '../support/report.js'
+
+describe('a report', () => {
+  let directory: string
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'visiontorch-report-'))
+  })
+  afterEach(() => rm(directory, { recursive: true }))
+
+  it('is report.html, results.png and confusion_matrix.png, and nothing else', async () => {
+    const paths = await writeReport(directory, sample(5, 20))
+    const names = ['confusion_matrix.png', 'report.html', 'results.png']
+    assert.deepEqual(
+      paths.sort(),
+      names.map(name => join(directory, name)),
+    )
+    assert.deepEqual((await readdir(directory)).sort(), names)
+    for (const name of names.filter(name => name.endsWith('.png'))) {
+      const { channels } = await sharp(join(directory, name)).stats()
+      assert.ok(channels[0]!.stdev > 5, `${name} is blank`)
+    }
+  })
+
+  it('of an evaluation has no curves, and one of a run without evaluation no matrix', async () => {
+    const data = sample(3, 4)
+    await writeReport(join(directory, 'evaluation'), { ...data, history: [], best: null })
+    assert.deepEqual((await readdir(join(directory, 'evaluation'))).sort(), [
+      'confusion_matrix.png',
+      'report.html',
+    ])
+    await writeReport(join(directory, 'run'), { ...data, evaluation: null })
+    assert.deepEqual((await readdir(join(directory, 'run'))).sort(), ['report.html', 'results.png'])
+  })
+
+  it('holds the figures by class, the confusions and the configuration as text', async () => {
+    const html = await writtenPage(directory, sample(6, 5))
+    for (const text of [
+      'a class with quite a long name',
+      'Most frequent confusions',
+      'optimizer.weightDecay',
+      '0.0005',
+    ]) {
+      assert.ok(html.includes(text), `'${text}' is missing`)
+    }
+  })
+
+  it('shows names of classes, files and options as text, whatever they hold', async () => {
+    const hostile = `"><script>alert('x')</script>&amp;`
+    const data = sample(2, 3)
+    data.evaluation!.classes[0]!.label = hostile
+    data.evaluation!.worst = [
+      { file: hostile, label: hostile, predicted: hostile, score: 0.5, labelScore: 0.5 },
+    ]
+    const html = await writtenPage(directory, { ...data, title: hostile, config: { [hostile]: hostile } })
+    assert.ok(!html.includes('<script>alert'))
+    assert.equal(html.match(/<script/g)?.length, 1)
+  })
+
+  it('shows the worst predictions as small pictures, and says which file is gone', async () => {
+    const data = await withImages(sample(3, 3), directory)
+    await rm(data.evaluation!.worst[1]!.file)
+    const html = await writtenPage(directory, data)
+    assert.equal(html.match(/<img src="data:image\/webp;base64,/g)?.length, 5)
+    assert.equal(html.match(/cannot be read any more/g)?.length, 1)
+  })
+
+  it('takes a run whose figures are not finite', async () => {
+    const data = sample(2, 3)
+    const [first, second, third] = data.history
+    const history = [first!, { ...second!, validationLoss: Number.NaN }, { ...third!, trainLoss: Infinity }]
+    await writeReport(directory, { ...data, history })
+  })
+
+  it('that cannot be written is an error with a code', async () => {
+    const file = join(directory, 'file')
+    await writeFile(file, '')
+    await assert.rejects(writeReport(join(file, 'run'), sample(2, 2)), { code: 'ERR_FILE_WRITE' })
+  })
+
+  describe(`in a browser${chromiumPath ? '' : ' (skipped: no Chromium in PATH, nor VISIONTORCH_TEST_CHROMIUM)'}`, function () {
+    this.timeout(120_000)
+    let browser: Browser
+    before(async function () {
+      if (!chromiumPath) return this.skip()
+      browser = await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox'] })
+    })
+    after(() => browser?.close())
+
+    for (const colorScheme of ['light', 'dark'] as const) {
+      it(`is drawn in the ${colorScheme} scheme, without an error and without a request`, async () => {
+        await writeReport(directory, await withImages(sample(6, 20), directory))
+        const { page, complaints } = await open(directory, { colorScheme, width: 1280, height: 900 })
+        assert.match(
+          await page.innerText('body'),
+          /mobilenet_v2 on photos.*Worst predictions.*Configuration/s,
+        )
+        const background = String(await page.evaluate('getComputedStyle(document.body).backgroundColor'))
+        const brightness = Number(/\d+/.exec(background)![0])
+        assert.ok(colorScheme === 'light' ? brightness > 200 : brightness < 60, `the page is ${background}`)
+        const charts = await page.locator('figure svg').all()
+        assert.equal(charts.length, 5)
+        for (const chart of charts) {
+          const { channels } = await sharp(await chart.screenshot()).stats()
+          assert.ok(channels[0]!.stdev > 3, 'a chart is blank')
+        }
+        await keep(page, `report-${colorScheme}`)
+        assert.deepEqual(complaints, [])
+      })
+    }
+
+    it('tells the figures of the epoch under the pointer', async () => {
+      await writeReport(directory, sample(6, 20))
+      const { page } = await open(directory, { colorScheme: 'light', width: 1280, height: 900 })
+      const chart = (await page.locator('figure svg').first().boundingBox())!
+      await page.mouse.move(chart.x + chart.width / 2, chart.y + chart.height / 2)
+      assert.match(await page.innerText('#tip'), /^Epoch \d+: training [\d.]+, validation [\d.]+$/)
+    })
+
+    it('fits the width of a phone, with 200 classes too', async () => {
+      await writeReport(directory, await withImages(sample(200, 60), directory))
+      const { page, complaints } = await open(directory, { colorScheme: 'light', width: 375, height: 800 })
+      assert.ok(Number(await page.evaluate('document.documentElement.scrollWidth')) <= 375)
+      await keep(page, 'report-phone')
+      assert.deepEqual(complaints, [])
+    })
+
+    async function open(
+      directory: string,
+      { colorScheme, ...viewport }: { colorScheme: 'light' | 'dark'; width: number; height: number },
+    ): Promise<{ page: Page; complaints: string[] }> {
+      const page = await browser.newPage({ colorScheme, viewport })
+      const complaints: string[] = []
+      page.on('console', message => complaints.push(`console: ${message.text()}`))
+      page.on('pageerror', error => complaints.push(`error: ${error.message}`))
+      page.on('request', request => {
+        if (!/^(file|data):/.test(request.url())) complaints.push(`request: ${request.url()}`)
+      })
+      await page.goto(pathToFileURL(join(directory, 'report.html')).href)
+      return { page, complaints }
+    }
+  })
+})
+
+async function writtenPage(directory: string, data: ReportData): Promise<string> {
+  await writeReport(directory, data)
+  return readFile(join(directory, 'report.html'), 'utf8')
+}
+
+/** Six poorly predicted images: gradients of several shapes. */
+async function withImages(data: ReportData, directory: string): Promise<ReportData> {
+  const folder = join(directory, 'images')
+  await mkdir(folder)
+  const labels = data.evaluation!.classes.map(({ label }) => label)
+  const worst = await Promise.all(
+    Array.from({ length: 6 }, async (_, index) => {
+      const [width, height] = [200 + 60 * index, 420 - 50 * index]
+      const pixels = Buffer.from(
+        Array.from({ length: width * height }, (_, at) => [
+          at % width,
+          Math.floor(at / width),
+          40 * index,
+        ]).flat(),
+      )
+      const file = join(folder, `image ${index}.png`)
+      await sharp(pixels, { raw: { width, height, channels: 3 } })
+        .png()
+        .toFile(file)
+      const label = labels[index % labels.length]!
+      const predicted = labels[(index * 2 + 1) % labels.length]!
+      return { file, label, predicted, score: 0.9 - index / 20, labelScore: 0.01 * (index + 1) }
+    }),
+  )
+  return { ...data, evaluation: { ...data.evaluation!, worst } }
+}
+
+/** Keeps a screenshot of the whole page where `VISIONTORCH_TEST_SCREENSHOTS` names a directory. */
+async function keep(page: Page, name: string): Promise<void> {
+  const directory = process.env.VISIONTORCH_TEST_SCREENSHOTS
+  if (directory) await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true })
+}

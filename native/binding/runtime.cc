@@ -1,9 +1,9 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/detail/CUDAHooksInterface.h>
 
 #include "binding/exports.h"
 #include "binding/promise.h"
+#include "runtime/compute_thread.h"
 #include "runtime/libtorch.h"
 
 namespace visiontorch::binding {
@@ -19,8 +19,18 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
     result["threads"] = Napi::Number::New(env, at::get_num_threads());
     result["cpuCapability"] = Napi::String::New(env, at::get_cpu_capability());
     result["cuda"] = Napi::Boolean::New(env, at::hasCUDA());
-    result["cudaDevices"] = Napi::Number::New(env, at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0);
+    result["cudaDevices"] = Napi::Number::New(env, static_cast<double>(at::getNumGPUs()));
     return result.As<Napi::Value>();
+  });
+}
+
+// OpenMP keeps the number for each calling thread: the compute thread needs it, and this one answers runtimeInfo().
+Napi::Value set_threads(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&] {
+    const int threads = info[0].As<Napi::Number>().Int32Value();
+    at::set_num_threads(threads);
+    ComputeThread::instance().post([threads] { at::set_num_threads(threads); });
+    return info.Env().Undefined();
   });
 }
 
@@ -33,6 +43,7 @@ Napi::Value set_error_class(const Napi::CallbackInfo& info) {
 
 void export_runtime(Napi::Env env, Napi::Object exports) {
   exports["runtimeInfo"] = Napi::Function::New<runtime_info>(env, "runtimeInfo");
+  exports["setThreads"] = Napi::Function::New<set_threads>(env, "setThreads");
   exports["setErrorClass"] = Napi::Function::New<set_error_class>(env, "setErrorClass");
 }
 

@@ -1,0 +1,81 @@
+import { VisionTorchError } from '../errors.js'
+
+/** An image of a data set and the class that it belongs to. */
+export interface Sample {
+  /** Absolute path of the image file. */
+  readonly path: string
+  /** Index into the data set's `classes`. */
+  readonly label: number
+}
+
+/** Labelled images in named splits: what training, evaluation and the data set check read. */
+export interface Dataset {
+  /** The absolute path that the data set was opened from. */
+  readonly root: string
+  /** Class names; a sample's label is an index into them. */
+  readonly classes: readonly string[]
+  /** The splits that exist, out of `train`, `val` and `test`. */
+  readonly splits: ReadonlyMap<string, readonly Sample[]>
+  /** What a user should know, a sentence each: files that were passed over, classes without validation images. */
+  readonly warnings: readonly string[]
+  /**
+   * The samples of a split. `val` falls back to `test` where there is no `val`: it is what training validates on.
+   * @throws ERR_DATASET when there is no such split.
+   */
+  split(name: string): readonly Sample[]
+}
+
+/** How a data set is opened. */
+export interface DatasetOptions {
+  /**
+   * The share of each class that is held out for validation where the data set has only training images: 0 to 0.9,
+   * 0 for none. Default 0.1.
+   */
+  valFraction?: number
+  /** Chooses the images that are held out. Default 0. */
+  seed?: number
+  signal?: AbortSignal | undefined
+  /** Called now and then with the number of files found so far. */
+  onProgress?: ((progress: { files: number }) => void) | undefined
+}
+
+export type SplitName = 'train' | 'val' | 'test'
+
+export const splitOrder: readonly SplitName[] = ['train', 'val', 'test']
+
+const splitNames: Readonly<Record<string, SplitName>> = {
+  train: 'train',
+  training: 'train',
+  val: 'val',
+  valid: 'val',
+  validation: 'val',
+  test: 'test',
+  testing: 'test',
+}
+
+/** The split that a folder or a user means: `Valid` is `val`; undefined for any other name. */
+export function splitName(name: string): SplitName | undefined {
+  const lower = name.toLowerCase()
+  return Object.hasOwn(splitNames, lower) ? splitNames[lower] : undefined
+}
+
+/** A data set whose samples are known. */
+export class SampleDataset implements Dataset {
+  constructor(
+    readonly root: string,
+    readonly classes: readonly string[],
+    readonly splits: ReadonlyMap<string, readonly Sample[]>,
+    readonly warnings: readonly string[],
+  ) {}
+
+  split(name: string): readonly Sample[] {
+    const known = splitName(name)
+    const samples =
+      known === 'val' ? (this.splits.get('val') ?? this.splits.get('test')) : this.splits.get(known ?? name)
+    if (samples !== undefined) return samples
+    throw new VisionTorchError(
+      'ERR_DATASET',
+      `${this.root}: expected a split out of ${[...this.splits.keys()].join(', ')}, got '${name}'`,
+    )
+  }
+}

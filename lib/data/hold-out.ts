@@ -1,0 +1,58 @@
+import { hash } from 'node:crypto'
+import { check } from '../is.js'
+import type { DatasetOptions, Sample, SplitName } from './dataset.js'
+import { pause, SLICE, sortInSlices } from './sort.js'
+
+/** What {@link holdOut} needs of the options, checked. */
+export interface HoldOut {
+  valFraction: number
+  seed: number
+  signal: AbortSignal | undefined
+}
+
+export const holdOutOptions = ({ valFraction, seed, signal }: DatasetOptions): HoldOut => ({
+  valFraction: check.number('valFraction', valFraction ?? 0.1, 0, 0.9),
+  seed: check.integer('seed', seed ?? 0, 0),
+  signal,
+})
+
+/**
+ * Where a data set has only training images, moves a share of every class into a split `val`. Which images are held out
+ * depends on the seed and on their path below the root alone, so a data set that was moved, or that grew, keeps (nearly)
+ * the same ones.
+ *
+ * @returns what the user should be told.
+ */
+export async function holdOut(
+  splits: Map<SplitName, readonly Sample[]>,
+  root: string,
+  { valFraction, seed, signal }: HoldOut,
+): Promise<string[]> {
+  const samples = splits.get('train')
+  if (samples === undefined || splits.size > 1 || valFraction === 0) return []
+  const classes = new Map<number, { index: number; key: number }[]>()
+  for (const [index, { path, label }] of samples.entries()) {
+    const key = hash('sha1', `${seed}\0${path.slice(root.length)}`, 'buffer').readUIntBE(0, 6)
+    const ofClass = classes.get(label)
+    if (ofClass === undefined) classes.set(label, [{ index, key }])
+    else ofClass.push({ index, key })
+    if (index % SLICE === SLICE - 1) await pause(signal)
+  }
+  const held = new Uint8Array(samples.length)
+  for (const ofClass of classes.values()) {
+    const count = Math.min(Math.max(1, Math.round(ofClass.length * valFraction)), ofClass.length - 1)
+    const ordered = await sortInSlices(ofClass, (a, b) => a.key - b.key || a.index - b.index, signal)
+    for (const { index } of ordered.slice(0, count)) held[index] = 1
+  }
+  const val = samples.filter((_, index) => held[index] === 1)
+  if (val.length === 0) return ['There is nothing to validate on: every class has one image only.']
+  splits
+    .set(
+      'train',
+      samples.filter((_, index) => held[index] === 0),
+    )
+    .set('val', val)
+  return [
+    `There are only training images: ${val.length} of ${samples.length} are held out for validation, chosen by the seed ${seed}.`,
+  ]
+}

@@ -1,0 +1,68 @@
+import type { Dirent } from 'node:fs'
+import { opendir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { byCodePoint, pause, SLICE, sortInSlices } from './sort.js'
+
+// Entries a system call: large enough to be quick, small enough that handling them does not hold up the event loop.
+const ENTRIES = 256
+
+const hidden = (name: string): boolean => name.startsWith('.')
+
+/** What an entry is, through symbolic links. A dangling link counts as a file: reading it must fail, not be missed. */
+async function kindOf(path: string, entry: Dirent): Promise<'file' | 'directory' | undefined> {
+  if (entry.isFile()) return 'file'
+  if (entry.isDirectory()) return 'directory'
+  if (!entry.isSymbolicLink()) return undefined // a pipe or a socket: opening it could wait for ever
+  try {
+    const target = await stat(path)
+    return target.isFile() ? 'file' : target.isDirectory() ? 'directory' : undefined
+  } catch {
+    return 'file'
+  }
+}
+
+/** A folder's own entries by kind, in Python's order, without hidden ones. */
+export async function listFolder(
+  path: string,
+  signal?: AbortSignal,
+): Promise<{ directories: string[]; files: string[] }> {
+  const directories: string[] = []
+  const files: string[] = []
+  for await (const entry of await opendir(path, { bufferSize: ENTRIES })) {
+    signal?.throwIfAborted()
+    if (hidden(entry.name)) continue
+    const kind = await kindOf(join(path, entry.name), entry)
+    if (kind === 'directory') directories.push(entry.name)
+    else if (kind === 'file') files.push(entry.name)
+  }
+  return {
+    directories: await sortInSlices(directories, byCodePoint, signal),
+    files: await sortInSlices(files, byCodePoint, signal),
+  }
+}
+
+/**
+ * All files below a folder, through symbolic links, without hidden files and folders, in the order of torchvision's
+ * `make_dataset`: folders by their path, in each the files by name. They come in slices, between which the event loop runs.
+ */
+export async function* listFiles(root: string, signal?: AbortSignal): AsyncGenerator<string[]> {
+  const folders: { path: string; files: string[] }[] = []
+  // A folder is left out where it is its own ancestor: a symbolic link upwards would be followed for ever.
+  const open: { path: string; ancestors: readonly string[] }[] = [{ path: root, ancestors: [] }]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { path, ancestors } = next
+    const { dev, ino } = await stat(path, { bigint: true })
+    const id = `${dev}:${ino}`
+    if (ancestors.includes(id)) continue
+    const { directories, files } = await listFolder(path, signal)
+    folders.push({ path, files })
+    for (const name of directories) open.push({ path: join(path, name), ancestors: [...ancestors, id] })
+  }
+  folders.sort((a, b) => byCodePoint(a.path, b.path))
+  for (const { path, files } of folders) {
+    for (let start = 0; start < files.length; start += SLICE) {
+      yield files.slice(start, start + SLICE).map(name => `${path}/${name}`)
+      await pause(signal)
+    }
+  }
+}

@@ -1,0 +1,278 @@
+import assert from 'node:assert/strict'
+import { basename, join, relative } from 'node:path'
+import { fromAnnotations } from '../../lib/data/annotations.js'
+import type { Dataset } from '../../lib/data/dataset.js'
+import { ImageFolder } from '../../lib/data/image-folder.js'
+import { openDataset } from '../../lib/data/open.js'
+import { byCodePoint, sortInSlices } from '../../lib/data/sort.js'
+import { link, removeTemporaryFolders, temporaryFolder, writeFiles } from '../support/folder.js'
+
+/** The files of a split with the names of their classes, relative to the root. */
+const shown = (data: Dataset, split: string): string[] =>
+  data.split(split).map(({ path, label }) => `${data.classes[label]}: ${relative(data.root, path)}`)
+
+async function folderOf(files: Parameters<typeof writeFiles>[1]): Promise<string> {
+  const root = await temporaryFolder()
+  await writeFiles(root, files)
+  return root
+}
+
+const many = (folder: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${folder}/${index}.jpg`)
+
+describe('an image folder', () => {
+  afterEach(removeTemporaryFolders)
+
+  it('has the sorted folders of train as its classes and maps those of val by name', async () => {
+    const root = await folderOf(['train/dog/1.jpg', 'train/cat/1.jpg', 'train/cat/2.PNG', 'val/dog/3.jpg'])
+    const data = await ImageFolder.open(root)
+    assert.deepEqual(data.classes, ['cat', 'dog'])
+    assert.deepEqual(shown(data, 'train'), [
+      'cat: train/cat/1.jpg',
+      'cat: train/cat/2.PNG',
+      'dog: train/dog/1.jpg',
+    ])
+    assert.deepEqual(shown(data, 'val'), ['dog: val/dog/3.jpg'])
+    assert.deepEqual(data.warnings, [
+      `no images of the class 'cat' in ${root}/val: it is left out of the figures of 'val'.`,
+    ])
+  })
+
+  for (const name of ['val', 'valid', 'Validation', 'test', 'Testing']) {
+    it(`validates on the folder ${name}`, async () => {
+      const root = await folderOf([
+        'Training/a/1.jpg',
+        'Training/b/1.jpg',
+        `${name}/a/2.jpg`,
+        `${name}/b/2.jpg`,
+      ])
+      assert.deepEqual(shown(await ImageFolder.open(root), 'val'), [
+        `a: ${name}/a/2.jpg`,
+        `b: ${name}/b/2.jpg`,
+      ])
+    })
+  }
+
+  it('keeps val and test apart where both are there', async () => {
+    const root = await folderOf(
+      ['train', 'val', 'test'].flatMap(split => [`${split}/a/1.jpg`, `${split}/b/1.jpg`]),
+    )
+    const data = await ImageFolder.open(root)
+    assert.deepEqual([...data.splits.keys()], ['train', 'val', 'test'])
+    assert.deepEqual(shown(data, 'test'), ['a: test/a/1.jpg', 'b: test/b/1.jpg'])
+    assert.throws(() => data.split('holdout'), {
+      code: 'ERR_DATASET',
+      message: `${root}: expected a split out of train, val, test, got 'holdout'`,
+    })
+  })
+
+  it('ignores hidden files, passes over what is no image and says so', async () => {
+    const root = await folderOf([
+      ...many('train/a', 2),
+      ...many('train/b', 2),
+      'train/a/.hidden.jpg',
+      'train/.cache/1.jpg',
+      'train/a/notes.txt',
+      'train/b/x.bmp',
+      'train/b/y.BMP',
+      'train/loose.jpg',
+      ...many('val/a', 1),
+      ...many('val/b', 1),
+    ])
+    const data = await ImageFolder.open(root)
+    assert.deepEqual(data.classes, ['a', 'b'])
+    assert.equal(data.split('train').length, 4)
+    assert.deepEqual(data.warnings, [
+      'Files were passed over as no images: 1 (images in no class folder), 1 (.txt), 2 (.bmp).',
+    ])
+  })
+
+  it('follows symbolic links, but not in circles, and keeps dangling ones as images that cannot be read', async () => {
+    const root = await folderOf([
+      'train/a/1.jpg',
+      'train/b/1.jpg',
+      'elsewhere/2.jpg',
+      'val/a/1.jpg',
+      'val/b/1.jpg',
+    ])
+    await link(root, 'train/c', 'elsewhere')
+    await link(root, 'train/a/up', 'train')
+    await link(root, 'train/b/gone.jpg', 'nowhere.jpg')
+    const data = await ImageFolder.open(root)
+    assert.deepEqual(data.classes, ['a', 'b', 'c'])
+    assert.deepEqual(
+      shown(data, 'train').filter(name => !name.includes('/up/')),
+      ['a: train/a/1.jpg', 'b: train/b/1.jpg', 'b: train/b/gone.jpg', 'c: train/c/2.jpg'],
+    )
+  })
+
+  it('opens for given classes: other order, some without images', async () => {
+    const root = await folderOf(['val/cat/1.jpg', 'val/dog/1.jpg'])
+    const data = await ImageFolder.open(root, { classes: ['dog', 'bird', 'cat'] })
+    assert.deepEqual(shown(data, 'val'), ['dog: val/dog/1.jpg', 'cat: val/cat/1.jpg'])
+    await assert.rejects(
+      ImageFolder.open(root, { classes: ['dog', 'Cat'] }),
+      /the given classes lack the class 'cat'/,
+    )
+  })
+
+  it('stops when its signal is aborted', async () => {
+    const root = await folderOf([...many('a', 2), ...many('b', 2)])
+    await assert.rejects(ImageFolder.open(root, { signal: AbortSignal.abort() }), { name: 'AbortError' })
+  })
+
+  it('reports how many files it has found', async () => {
+    const root = await folderOf([...many('a', 2), ...many('b', 3)])
+    const seen: number[] = []
+    await ImageFolder.open(root, { onProgress: ({ files }) => seen.push(files) })
+    assert.deepEqual(seen, [2, 5])
+  })
+
+  describe('without a split to validate on', () => {
+    it('holds out a tenth of every class, at least one image and never the last', async () => {
+      const root = await folderOf([...many('a', 30), ...many('b', 4), ...many('c', 1)])
+      const data = await ImageFolder.open(root)
+      const count = (split: string) => [0, 1, 2].map(c => data.split(split).filter(s => s.label === c).length)
+      assert.deepEqual(count('train'), [27, 3, 1])
+      assert.deepEqual(count('val'), [3, 1, 0])
+      assert.deepEqual(data.warnings, [
+        'There are only training images: 4 of 35 are held out for validation, chosen by the seed 0.',
+      ])
+    })
+
+    it('chooses the same images wherever the folder lies, and others for another seed', async () => {
+      const files = [...many('train/a', 40), ...many('train/b', 40)]
+      const [one, two] = [await folderOf(files), await folderOf(files)]
+      const options = { valFraction: 0.25 }
+      const first = shown(await ImageFolder.open(one, options), 'val')
+      assert.equal(first.length, 20)
+      assert.deepEqual(shown(await ImageFolder.open(two, options), 'val'), first)
+      assert.notDeepEqual(shown(await ImageFolder.open(one, { ...options, seed: 1 }), 'val'), first)
+    })
+
+    it('keeps the held-out images out of training when the folder grows', async () => {
+      const root = await folderOf([...many('a', 40), ...many('b', 40)])
+      const before = new Set(shown(await ImageFolder.open(root), 'val'))
+      await writeFiles(root, ['a/new.jpg'])
+      const after = shown(await ImageFolder.open(root), 'val')
+      assert.ok(after.filter(name => !before.has(name)).length <= 1)
+    })
+  })
+
+  describe('refuses, with a remedy,', () => {
+    const cases: [string, string[], RegExp][] = [
+      ['a folder without classes', ['readme.txt'], /no class folders in .*Expected DIR\/train\/<class>/],
+      ['images in no class folder', ['1.jpg', '2.jpg'], /its 2 images lie in no class folder/],
+      ['one class', ['train/only/1.jpg'], /at least two classes, got one folder \('only'\)/],
+      [
+        'a class without images',
+        ['train/a/1.jpg', 'train/b/x.txt'],
+        /no images of the class 'b'.*Add images/,
+      ],
+      [
+        'classes without any image',
+        ['a/x.txt', 'b/y.txt'],
+        /no images below .*Expected files ending in \.jpg/,
+      ],
+      [
+        'a class of val that train lacks',
+        ['train/cat/1.jpg', 'train/dog/1.jpg', 'val/Cat/1.jpg'],
+        /'train' lacks the class 'Cat' of .*Did you mean 'cat'\?/,
+      ],
+      [
+        'val without train',
+        ['val/a/1.jpg', 'val/b/1.jpg'],
+        /has a folder 'val' but none that is called 'train'/,
+      ],
+      [
+        'two folders for one split',
+        ['train/a/1.jpg', 'train/b/1.jpg', 'val/a/1.jpg', 'valid/a/1.jpg'],
+        /two folders for the split 'val': 'val' and 'valid'/,
+      ],
+    ]
+    for (const [name, files, message] of cases) {
+      it(name, async () => {
+        await assert.rejects(ImageFolder.open(await folderOf(files)), { code: 'ERR_DATASET', message })
+      })
+    }
+
+    it('a folder that does not exist, or is a file', async () => {
+      const root = await folderOf(['file'])
+      await assert.rejects(ImageFolder.open(join(root, 'nowhere')), {
+        code: 'ERR_DATASET',
+        message: /no such folder/,
+      })
+      await assert.rejects(ImageFolder.open(join(root, 'file')), {
+        code: 'ERR_DATASET',
+        message: /is not a folder/,
+      })
+    })
+  })
+})
+
+describe('annotation files', () => {
+  afterEach(removeTemporaryFolders)
+
+  it('may hold spaces, semicolons and any script in paths, relative to the file', async () => {
+    const root = await folderOf({
+      'cls_classes.txt': '\ufeffcat\r\ndog\r\n',
+      'cls_train.txt': '\ufeff0;images/a b.jpg\r\n\r\n1;x;y;z.jpg\n 1 ;/abs/狗\u2028.jpg\n0; lead',
+    })
+    const data = await fromAnnotations(join(root, 'cls_train.txt'), join(root, 'cls_classes.txt'), {
+      valFraction: 0,
+    })
+    assert.deepEqual(data.classes, ['cat', 'dog'])
+    assert.deepEqual(data.split('train'), [
+      { path: join(root, 'images/a b.jpg'), label: 0 },
+      { path: join(root, 'x;y;z.jpg'), label: 1 },
+      { path: '/abs/狗\u2028.jpg', label: 1 },
+      { path: join(root, ' lead'), label: 0 },
+    ])
+  })
+
+  it('are opened by the path of the first, with their neighbours', async () => {
+    const root = await folderOf({
+      'cls_classes.txt': 'a\nb\n',
+      'cls_train.txt': '0;1.jpg\n1;2.jpg\n',
+      'cls_test.txt': '1;3.jpg\n',
+    })
+    const data = await openDataset(join(root, 'cls_train.txt'))
+    assert.deepEqual([...data.splits.keys()], ['train', 'test'])
+    assert.deepEqual(
+      data.split('val').map(({ path }) => basename(path)),
+      ['3.jpg'],
+    )
+    assert.deepEqual([...(await openDataset(join(root, 'cls_test.txt'))).splits.keys()], ['test'])
+  })
+
+  it('are refused with the line that is wrong', async () => {
+    const root = await folderOf({
+      'words.txt': '0;1.jpg\ncat;2.jpg\n',
+      'range.txt': '0;1.jpg\n2;2.jpg\n',
+      'pathless.txt': '0;  \n',
+      'empty.txt': '\n',
+    })
+    const open = (file: string) => fromAnnotations(join(root, file), ['a', 'b'])
+    const fails = (file: string, message: RegExp) =>
+      assert.rejects(open(file), { code: 'ERR_DATASET', message })
+    await fails('words.txt', /words\.txt:2: Expected lines '<class id>;<path>', got 'cat;2\.jpg'/)
+    await fails('range.txt', /range\.txt:2: expected a class id from 0 to 1 \(there are 2 classes\), got 2/)
+    await fails('pathless.txt', /pathless\.txt:1: Expected lines/)
+    await fails('empty.txt', /no images/)
+    await fails('nowhere.txt', /cannot be read \(ENOENT\)/)
+    await assert.rejects(
+      openDataset(join(root, 'words.txt')),
+      /expected the class names in cls_classes\.txt beside it/,
+    )
+    await assert.rejects(fromAnnotations('x', ['a', 'a']), /the class 'a' is there twice/)
+  })
+})
+
+describe('sorting in slices', () => {
+  it("is the built-in stable sort, in Python's order of strings", async () => {
+    const values = Array.from({ length: 30_000 }, (_, index) => ({ key: (index * 7919) % 1000, index }))
+    const compare = (a: { key: number }, b: { key: number }) => a.key - b.key
+    assert.deepEqual(await sortInSlices(values, compare), values.toSorted(compare))
+    assert.deepEqual(['😀', 'ｚ', 'é', 'z', 'za', 'Z'].sort(byCodePoint), ['Z', 'z', 'za', 'é', 'ｚ', '😀'])
+  })
+})

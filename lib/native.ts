@@ -1,4 +1,5 @@
 import { VisionTorchError } from './errors.js'
+import type { Operation } from './image/operation.js'
 import { loadAddon } from './loader/load.js'
 
 // The hand-typed contract of the addon. Calls are coarse (load this file, predict this batch, do one training step),
@@ -173,10 +174,8 @@ export interface Pixels {
   channels: number
 }
 
-/** The transform of one image: see lib/image/transform.ts, which builds it, and native/image/transform.h. */
-export interface NativeTransform {
-  readonly [option: string]: unknown
-}
+/** What happens to one image on its way into a batch: lib/image/transform.ts builds it. */
+export type NativeTransform = readonly Operation[]
 
 export interface Addon {
   runtimeInfo(): RuntimeInfo
@@ -216,6 +215,8 @@ export interface Addon {
     pixels: Pixels,
     transform: NativeTransform,
   ): Promise<{ data: Uint8Array; width: number; height: number }>
+  /** The bytes of a CMYK image, 4 a pixel, to RGB as Pillow converts them. */
+  cmykToRgb(data: Uint8Array): Promise<Uint8Array>
 }
 
 let loaded: Addon | undefined

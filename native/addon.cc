@@ -7,6 +7,7 @@ namespace visiontorch::binding {
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
+  export_image(env, exports);
   export_runtime(env, exports);
   return exports;
 }

@@ -5,6 +5,7 @@
 namespace visiontorch::binding {
 
 // Each adds the functions or the class of one subject to the addon's exports.
+void export_image(Napi::Env env, Napi::Object exports);
 void export_runtime(Napi::Env env, Napi::Object exports);
 
 }  // namespace visiontorch::binding

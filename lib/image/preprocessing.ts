@@ -1,0 +1,81 @@
+import { check, invalid, is } from '../is.js'
+import { native } from '../native.js'
+import { decode } from './decode.js'
+import type { ImageInput } from './input.js'
+import { evalTransform } from './transform.js'
+
+/** How an image of any shape becomes the network's square. */
+export const RESIZE_MODES = ['crop', 'pad', 'squish'] as const
+export type ResizeMode = (typeof RESIZE_MODES)[number]
+
+/** From pixels to the network's input, as the weights were trained. Plain values: checkpoints hold it. */
+export interface Preprocessing {
+  /** The shorter side after resizing, in pixels, before the centre crop (mode `crop` only). */
+  resize: number
+  /** Width and height of the network's input, in pixels. */
+  crop: number
+  /** Mean of each channel, red, green and blue, on the scale of 0 to 1. */
+  mean: [number, number, number]
+  /** Standard deviation of each channel, on the scale of 0 to 1. */
+  std: [number, number, number]
+  interpolation: 'bilinear'
+  /**
+   * `crop`: resize the shorter side, cut out the centre. `pad`: fit the whole image in, fill the rest with gray.
+   * `squish`: resize both sides, whatever becomes of the proportions.
+   */
+  mode: ResizeMode
+}
+
+/** ImageNet's, as torchvision's IMAGENET1K_V1 weights and most others expect. */
+export const DEFAULT_PREPROCESSING: Readonly<Preprocessing> = {
+  resize: 256,
+  crop: 224,
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+  interpolation: 'bilinear',
+  mode: 'crop',
+}
+
+/** Checks `value`, of which every field may be left out, and fills in {@link DEFAULT_PREPROCESSING}. */
+export function checkPreprocessing(name: string, value: unknown): Preprocessing {
+  check.options(name, value, Object.keys(DEFAULT_PREPROCESSING))
+  const given = { ...DEFAULT_PREPROCESSING, ...(value as Partial<Preprocessing>) }
+  const crop = check.integer(`${name}.crop`, given.crop, 32, 4096)
+  const mode = check.oneOf(`${name}.mode`, given.mode, RESIZE_MODES)
+  return {
+    resize: check.integer(`${name}.resize`, given.resize, mode === 'crop' ? crop : 1, 8192),
+    crop,
+    mean: channels(`${name}.mean`, given.mean, -1e3),
+    std: channels(`${name}.std`, given.std, 1e-6),
+    interpolation: check.oneOf(`${name}.interpolation`, given.interpolation, ['bilinear']),
+    mode,
+  }
+}
+
+function channels(name: string, value: unknown, min: number): [number, number, number] {
+  if (
+    !Array.isArray(value) ||
+    value.length !== 3 ||
+    !value.every(v => is.number(v) && v >= min && v <= 1e3)
+  ) {
+    throw invalid(name, `three numbers of at least ${min}: red, green, blue`, value)
+  }
+  return value as [number, number, number]
+}
+
+/**
+ * What the network sees of an image, before normalisation: RGB bytes, row by row. The thing to look at when a
+ * prediction surprises.
+ *
+ * @param preprocessing A model's `preprocessing`, or part of one; the default is ImageNet's.
+ * @throws As {@link decode} does.
+ */
+export async function preprocess(
+  input: ImageInput,
+  preprocessing: Partial<Preprocessing> = {},
+  options: { signal?: AbortSignal } = {},
+): Promise<{ data: Uint8Array; width: number; height: number }> {
+  const checked = checkPreprocessing('preprocessing', preprocessing)
+  const pixels = await decode(input, options)
+  return native().transformPixels(pixels, evalTransform(checked, pixels))
+}

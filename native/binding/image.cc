@@ -1,0 +1,250 @@
+#include "binding/image.h"
+
+#include <string>
+#include <utility>
+
+#include "binding/exports.h"
+#include "binding/promise.h"
+#include "image/color.h"
+#include "image/transform.h"
+#include "runtime/error.h"
+
+namespace visiontorch::binding {
+
+namespace {
+
+using image::Color;
+using image::Filter;
+using image::Image;
+using image::Operation;
+using image::Pixels;
+using image::Rect;
+using image::Transform;
+
+constexpr napi_type_tag kBatchTag = {0x9d1f0a62c1b44e0eULL, 0xb7f0e2f5d9a34c11ULL};
+
+[[noreturn]] void invalid(const std::string& message) { throw Error("ERR_INVALID_ARGUMENT", message); }
+
+// The fields of one operation, as lib/image/operation.ts spells them.
+class Fields {
+ public:
+  explicit Fields(Napi::Object object) : object_(object) {}
+
+  double number(const char* name) const { return to_number(name, object_.Get(name)); }
+  template <std::size_t N>
+  std::array<double, N> numbers(const char* name) const {
+    Napi::Value value = object_.Get(name);
+    if (!value.IsArray() || value.As<Napi::Array>().Length() != N)
+      invalid("transform: '" + std::string(name) + "': expected " + std::to_string(N) + " numbers");
+    std::array<double, N> result;
+    for (std::uint32_t i = 0; i < N; i++) result[i] = to_number(name, value.As<Napi::Array>().Get(i));
+    return result;
+  }
+  Rect rect(const char* name) const {
+    auto [left, top, width, height] = numbers<4>(name);
+    return {int(left), int(top), int(width), int(height)};
+  }
+  void color(const char* name, Color& color) const {
+    auto values = numbers<3>(name);
+    for (int c = 0; c < 3; c++) color[c] = std::uint8_t(values[c]);
+  }
+  std::string string(const char* name) const { return object_.Get(name).ToString(); }
+  Filter filter() const {
+    const std::string name = string("filter");
+    if (name == "nearest") return Filter::Nearest;
+    if (name == "bilinear") return Filter::Bilinear;
+    if (name == "bicubic") return Filter::Bicubic;
+    invalid("transform: 'filter': expected nearest, bilinear or bicubic, got '" + name + "'");
+  }
+
+ private:
+  static double to_number(const char* name, Napi::Value value) {
+    const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+    // The bound keeps every conversion to int defined.
+    if (!(std::abs(number) < 1e9)) invalid("transform: '" + std::string(name) + "': expected a number below 1e9");
+    return number;
+  }
+
+  Napi::Object object_;
+};
+
+Operation parse_operation(const Fields& fields) {
+  const std::string op = fields.string("op");
+  if (op == "resize") {
+    auto [width, height] = fields.numbers<2>("size");
+    return image::Resize{fields.rect("from"), int(width), int(height), fields.rect("crop"), fields.filter()};
+  }
+  if (op == "pad") {
+    auto [width, height] = fields.numbers<2>("size");
+    auto [left, top] = fields.numbers<2>("at");
+    image::Pad pad{int(width), int(height), int(left), int(top), {}};
+    fields.color("fill", pad.fill);
+    return pad;
+  }
+  if (op == "horizontalFlip") return image::HorizontalFlip{};
+  if (op == "verticalFlip") return image::VerticalFlip{};
+  invalid("transform: unknown operation '" + op + "'");
+}
+
+Transform parse_transform(Napi::Value value) {
+  if (!value.IsArray()) invalid("transform: expected an array of operations");
+  auto array = value.As<Napi::Array>();
+  Transform transform;
+  for (std::uint32_t i = 0; i < array.Length(); i++) {
+    Napi::Value operation = array.Get(i);
+    if (!operation.IsObject()) invalid("transform: expected an array of operations");
+    transform.push_back(parse_operation(Fields(operation.As<Napi::Object>())));
+  }
+  return transform;
+}
+
+// Bounds what resizing one side before the other can need: an image that is one pixel wide has this many rows.
+constexpr std::int64_t kLargestSide = 1 << 18;
+
+Pixels parse_pixels(Napi::Value value) {
+  if (!value.IsObject()) invalid("pixels: expected { data, width, height, channels }");
+  auto object = value.As<Napi::Object>();
+  Napi::Value data = object.Get("data");
+  if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    invalid("pixels.data: expected a Uint8Array");
+  auto bytes = data.As<Napi::Uint8Array>();
+  const std::int64_t width = object.Get("width").ToNumber().Int64Value();
+  const std::int64_t height = object.Get("height").ToNumber().Int64Value();
+  const std::int64_t channels = object.Get("channels").ToNumber().Int64Value();
+  if (width < 1 || height < 1 || width > kLargestSide || height > kLargestSide ||
+      (channels != 1 && channels != 3 && channels != 4))
+    invalid("pixels: expected a width and height from 1 to " + std::to_string(kLargestSide) +
+            ", and 1, 3 or 4 channels");
+  if (std::uint64_t(width) * std::uint64_t(height) != bytes.ElementLength() / std::uint64_t(channels) ||
+      bytes.ElementLength() % std::uint64_t(channels) != 0)
+    invalid("pixels.data: expected width x height x channels bytes, got " + std::to_string(bytes.ElementLength()));
+  return {bytes.Data(), int(width), int(height), int(channels)};
+}
+
+// Napi glue of image::ImageBatch. The memory of the tensor is reported to V8, so that batches which nobody refers to
+// any more are collected in time.
+class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "ImageBatch",
+                       {
+                           InstanceAccessor<&BatchWrap::capacity>("capacity"),
+                           InstanceAccessor<&BatchWrap::height>("height"),
+                           InstanceAccessor<&BatchWrap::width>("width"),
+                           InstanceMethod<&BatchWrap::set>("set"),
+                           InstanceMethod<&BatchWrap::set_tensor>("setTensor"),
+                       });
+  }
+
+  explicit BatchWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<BatchWrap>(info) {
+    guard(info.Env(), [&] {
+      const std::int64_t capacity = positive(info, 0, "capacity", 1 << 20);
+      const std::int64_t height = positive(info, 1, "height", 1 << 14), width = positive(info, 2, "width", 1 << 14);
+      batch = std::make_shared<image::ImageBatch>(int(capacity), int(height), int(width), channels(info, 3, "mean"),
+                                                  channels(info, 4, "std"));
+      info.This().As<Napi::Object>().TypeTag(&kBatchTag);
+      Napi::MemoryManagement::AdjustExternalMemory(info.Env(), std::int64_t(batch->tensor().nbytes()));
+    });
+  }
+
+  void Finalize(Napi::BasicEnv env) override {
+    if (batch) Napi::MemoryManagement::AdjustExternalMemory(env, -std::int64_t(batch->tensor().nbytes()));
+  }
+
+  std::shared_ptr<image::ImageBatch> batch;
+
+ private:
+  static std::int64_t positive(const Napi::CallbackInfo& info, std::size_t i, const char* name, std::int64_t max) {
+    const std::int64_t value = info[i].IsNumber() ? info[i].As<Napi::Number>().Int64Value() : 0;
+    if (value < 1 || value > max) invalid(std::string(name) + ": expected an integer from 1 to " + std::to_string(max));
+    return value;
+  }
+
+  static image::ImageBatch::Channels channels(const Napi::CallbackInfo& info, std::size_t i, const char* name) {
+    Napi::Object holder = Napi::Object::New(info.Env());
+    holder[name] = info[i];
+    return Fields(holder).numbers<3>(name);
+  }
+
+  Napi::Value capacity(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), batch->capacity()); }
+  Napi::Value height(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), batch->height()); }
+  Napi::Value width(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), batch->width()); }
+
+  Napi::Value set(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      const int index = info[0].ToNumber().Int32Value();
+      auto work = [batch = batch, index, pixels = parse_pixels(info[1]), transform = parse_transform(info[2])] {
+        batch->set(index, image::apply(pixels, transform));
+        return std::monostate{};
+      };
+      return run_async(info.Env(), On::Pool, std::move(work), to_undefined,
+                       keep_alive({info.This(), info[1].As<Napi::Object>().Get("data")}));
+    });
+  }
+
+  Napi::Value set_tensor(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
+        invalid("values: expected a Float32Array");
+      auto values = info[0].As<Napi::Float32Array>();
+      batch->set_tensor({values.Data(), values.ElementLength()});
+      return info.Env().Undefined();
+    });
+  }
+};
+
+Napi::Uint8Array to_bytes(Napi::Env env, const std::uint8_t* data, std::size_t size) {
+  auto bytes = Napi::Uint8Array::New(env, size);
+  std::copy_n(data, size, bytes.Data());
+  return bytes;
+}
+
+Napi::Value cmyk_to_rgb(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+      invalid("data: expected a Uint8Array");
+    auto data = info[0].As<Napi::Uint8Array>();
+    auto work = [cmyk = data.Data(), pixels = data.ElementLength() / 4] {
+      std::vector<std::uint8_t> rgb(pixels * 3);
+      image::cmyk_to_rgb(cmyk, pixels, rgb.data());
+      return rgb;
+    };
+    auto convert = [](Napi::Env env, const std::vector<std::uint8_t>& rgb) -> Napi::Value {
+      return to_bytes(env, rgb.data(), rgb.size());
+    };
+    return run_async(info.Env(), On::Pool, std::move(work), convert, keep_alive({data}));
+  });
+}
+
+Napi::Value transform_pixels(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    auto work = [pixels = parse_pixels(info[0]), transform = parse_transform(info[1])] {
+      return image::apply(pixels, transform);
+    };
+    auto convert = [](Napi::Env env, const Image& image) -> Napi::Value {
+      auto data = to_bytes(env, image.data(), image.size());
+      auto result = Napi::Object::New(env);
+      result["data"] = data;
+      result["width"] = Napi::Number::New(env, image.width());
+      result["height"] = Napi::Number::New(env, image.height());
+      return result;
+    };
+    return run_async(info.Env(), On::Pool, std::move(work), convert,
+                     keep_alive({info[0].As<Napi::Object>().Get("data")}));
+  });
+}
+
+}  // namespace
+
+std::shared_ptr<image::ImageBatch> unwrap_batch(Napi::Value value) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kBatchTag)) invalid("batch: expected an ImageBatch");
+  return BatchWrap::Unwrap(value.As<Napi::Object>())->batch;
+}
+
+void export_image(Napi::Env env, Napi::Object exports) {
+  exports["ImageBatch"] = BatchWrap::define(env);
+  exports["transformPixels"] = Napi::Function::New<transform_pixels>(env, "transformPixels");
+  exports["cmykToRgb"] = Napi::Function::New<cmyk_to_rgb>(env, "cmykToRgb");
+}
+
+}  // namespace visiontorch::binding

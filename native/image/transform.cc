@@ -1,0 +1,76 @@
+#include "image/transform.h"
+
+#include <string>
+
+#include "image/geometry.h"
+#include "runtime/error.h"
+
+namespace visiontorch::image {
+
+namespace {
+
+// Larger than any network's input.
+constexpr int kLargest = 1 << 14;
+
+[[noreturn]] void reject(const std::string& operation, const std::string& why) {
+  throw Error("ERR_INVALID_ARGUMENT", "transform: " + operation + ": " + why);
+}
+
+void check_size(const std::string& operation, int width, int height) {
+  if (width < 1 || height < 1 || width > kLargest || height > kLargest)
+    reject(operation, "expected a size from 1 to " + std::to_string(kLargest) + ", got " + std::to_string(width) + "x" +
+                          std::to_string(height));
+}
+
+Image to_rgb(const Pixels& pixels) {
+  Image result(pixels.width, pixels.height);
+  const std::size_t count = std::size_t(pixels.width) * pixels.height;
+  std::uint8_t* out = result.data();
+  const bool gray = pixels.channels == 1;
+  for (std::size_t i = 0; i < count; i++, out += 3) {
+    const std::uint8_t* in = pixels.data + i * pixels.channels;
+    out[0] = in[0];
+    out[1] = in[gray ? 0 : 1];
+    out[2] = in[gray ? 0 : 2];
+  }
+  return result;
+}
+
+Image run(View source, const Resize& op) {
+  check_size("resize", op.crop.width, op.crop.height);
+  if (!source.contains(op.from)) reject("resize", "'from' reaches out of the image");
+  if (!View{nullptr, op.width, op.height, 0}.contains(op.crop)) reject("resize", "'crop' reaches out of the result");
+  return resize(source.region(op.from), op.width, op.height, op.crop, op.filter);
+}
+
+struct Runner {
+  Image& image;
+
+  void operator()(const Resize& op) { image = run(image.view(), op); }
+  void operator()(const Pad& op) {
+    check_size("pad", op.width, op.height);
+    if (!View{nullptr, op.width, op.height, 0}.contains({op.left, op.top, image.width(), image.height()}))
+      reject("pad", "the image does not fit the canvas");
+    image = pad(image, op.width, op.height, op.left, op.top, op.fill);
+  }
+  void operator()(const HorizontalFlip&) { flip_horizontal(image); }
+  void operator()(const VerticalFlip&) { flip_vertical(image); }
+};
+
+}  // namespace
+
+Image apply(const Pixels& pixels, const Transform& transform) {
+  Image image;
+  auto next = transform.begin();
+  // A resize of RGB reads the decoded pixels where they are; anything else works on a copy.
+  if (pixels.channels == 3 && next != transform.end() && std::holds_alternative<Resize>(*next)) {
+    const View source{pixels.data, pixels.width, pixels.height, std::size_t(pixels.width) * 3};
+    image = run(source, std::get<Resize>(*next++));
+  } else {
+    image = to_rgb(pixels);
+  }
+  for (; next != transform.end(); ++next) std::visit(Runner{image}, *next);
+  return image;
+}
+
+}  // namespace visiontorch::image

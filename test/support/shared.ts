@@ -1,0 +1,10 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '../../../shared')
+
+/** Whether the folder of real images and checkpoints lies beside the repository. Tests skip where it does not. */
+export const hasShared = existsSync(root)
+
+/** A path in that folder. */
+export const shared = (path: string): string => join(root, path)

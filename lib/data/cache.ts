@@ -1,0 +1,78 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { cannotWrite } from '../files.js'
+import type { Pixels } from '../native.js'
+
+export type CacheMode = 'none' | 'memory' | 'disk'
+export type Decode = (path: string) => Promise<Pixels>
+
+/** Decodes each file once, and keeps its pixels: what is read again is exactly what was decoded. */
+export function cachedDecode(mode: CacheMode, decode: Decode): Decode {
+  if (mode === 'memory') return memoryCache(decode, process.availableMemory() / 2)
+  return mode === 'disk' ? diskCache(decode, imageCacheDirectory()) : decode
+}
+
+/** Keeps up to `budget` bytes; images beyond that are decoded each time. */
+export function memoryCache(decode: Decode, budget: number): Decode {
+  const kept = new Map<string, Pixels>()
+  let bytes = 0
+  return async path => {
+    const known = kept.get(path)
+    if (known !== undefined) return known
+    const pixels = await decode(path)
+    if (bytes + pixels.data.byteLength <= budget && !kept.has(path)) {
+      bytes += pixels.data.byteLength
+      kept.set(path, pixels)
+    }
+    return pixels
+  }
+}
+
+/** Keeps pixels as they are, about ten times the size of a JPEG, in files named after path, size and time of change. */
+export function diskCache(decode: Decode, directory: string): Decode {
+  let made: Promise<unknown> | undefined
+  return async path => {
+    const file = join(directory, await key(path))
+    const known = await readPixels(file)
+    if (known !== undefined) return known
+    const pixels = await decode(path)
+    made ??= mkdir(directory, { recursive: true })
+    try {
+      await made
+      const beside = `${file}.${randomUUID()}.tmp`
+      await writeFile(beside, [header(pixels), pixels.data])
+      await rename(beside, file)
+    } catch (error) {
+      throw cannotWrite(file, error)
+    }
+    return pixels
+  }
+}
+
+/** Where `cache: 'disk'` keeps its files; they may be deleted at any time. */
+export function imageCacheDirectory(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'visiontorch', 'images')
+}
+
+async function key(path: string): Promise<string> {
+  // A file that is not there is left to the decoder, which says so.
+  const { size, mtimeMs } = await stat(path).catch(() => ({ size: 0, mtimeMs: 0 }))
+  return `${createHash('sha256').update(`${path}\0${size}\0${mtimeMs}`).digest('hex')}.pixels`
+}
+
+const headerBytes = 12
+
+function header({ width, height, channels }: Pixels): Uint8Array {
+  return Buffer.from(Uint32Array.of(width, height, channels).buffer)
+}
+
+/** Undefined where there is none, or only part of one. */
+async function readPixels(file: string): Promise<Pixels | undefined> {
+  const bytes = await readFile(file).catch(() => undefined)
+  if (bytes === undefined || bytes.length < headerBytes) return undefined
+  const [width, height, channels] = [0, 4, 8].map(at => bytes.readUInt32LE(at)) as [number, number, number]
+  if (bytes.length !== headerBytes + width * height * channels) return undefined
+  return { data: bytes.subarray(headerBytes), width, height, channels }
+}

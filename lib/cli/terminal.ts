@@ -57,12 +57,41 @@ export function table(header: readonly string[], rows: readonly (readonly unknow
   return lines.join('\n')
 }
 
-/** A bar, where stderr is a terminal. Disposable: `using bar = progress('reading', 100)`. */
-export interface Progress {
-  /** `done` of the total are finished; `note` is shown behind the numbers. */
-  update(done: number, note?: string): void
+/** A line that changes while one waits, where stderr is a terminal. Disposable: `using bar = progress('reading', 100)`. */
+export interface LiveLine {
+  /** Draws again: at once, or where it was drawn less than a tenth of a second ago, only when `now` is set. */
+  redraw(now?: boolean): void
   stop(): void
   [Symbol.dispose](): void
+}
+
+/** Shows what `render` gives; what is printed meanwhile goes above it. One at a time: a new one replaces the last. */
+export function liveLine(render: () => string): LiveLine {
+  let drawn = -Infinity
+  const draw = () => {
+    drawn = performance.now()
+    live(render())
+  }
+  const stop = () => {
+    if (bar !== draw) return
+    bar = undefined
+    live.clear()
+    live.done() // shows the cursor again
+  }
+  if (process.stderr.isTTY && !quiet) bar = draw
+  return {
+    redraw(now = false) {
+      if (bar === draw && (now || performance.now() - drawn >= 100)) draw()
+    },
+    stop,
+    [Symbol.dispose]: stop,
+  }
+}
+
+/** A bar for something that is counted. */
+export interface Progress extends Omit<LiveLine, 'redraw'> {
+  /** `done` of the total are finished; `note` is shown behind the numbers. */
+  update(done: number, note?: string): void
 }
 
 /** Shows how far something is: `format` renders the counts, for example {@link formatBytes}. */
@@ -73,25 +102,19 @@ export function progress(
 ): Progress {
   const start = performance.now()
   let state = { done: 0, note: '' }
-  let drawn = -Infinity
-  const draw = () => {
-    drawn = performance.now()
-    live(barLine(label, state.done, total, state.note, (drawn - start) / 1000, format))
-  }
-  const stop = () => {
-    if (bar !== draw) return
-    bar = undefined
-    live.clear()
-    live.done() // shows the cursor again
-  }
-  if (process.stderr.isTTY && !quiet) bar = draw
+  const { redraw, ...line } = liveLine(() => {
+    const seconds = (performance.now() - start) / 1000
+    const { done, note } = state
+    const left = done > 0 && done < total ? `, ${formatDuration((seconds / done) * (total - done))} left` : ''
+    const text = `${format(done)}/${format(total)}${left}${note === '' ? '' : `  ${note}`}`
+    return barLine(label, done / total, text)
+  })
   return {
+    ...line,
     update(done, note = '') {
       state = { done, note }
-      if (bar === draw && (performance.now() - drawn >= 100 || done >= total)) draw()
+      redraw(done >= total)
     },
-    stop,
-    [Symbol.dispose]: stop,
   }
 }
 
@@ -105,21 +128,12 @@ function aroundBar(write: () => void): void {
   bar?.()
 }
 
-function barLine(
-  label: string,
-  done: number,
-  total: number,
-  note: string,
-  seconds: number,
-  format: (value: number) => string,
-): string {
-  const share = total > 0 ? Math.min(1, done / total) : 0
-  const left = done > 0 && done < total ? `, ${formatDuration((seconds / done) * (total - done))} left` : ''
-  const text = ` ${format(done)}/${format(total)}${left}${note === '' ? '' : `  ${note}`}`
+/** `label ━━━━──── text`, with a bar of what room the terminal leaves, if any; `share` is 0 to 1. */
+export function barLine(label: string, share: number, text: string): string {
   const width = Math.min(30, (process.stderr.columns ?? 80) - stringWidth(label) - stringWidth(text) - 3)
-  if (width < 5) return `${label}${text}`
-  const full = Math.round(share * width)
-  return `${label} ${colorErr.green('━'.repeat(full))}${colorErr.dim('─'.repeat(width - full))}${text}`
+  if (width < 5) return `${label} ${text}`
+  const full = share > 0 ? Math.round(Math.min(1, share) * width) : 0
+  return `${label} ${colorErr.green('━'.repeat(full))}${colorErr.dim('─'.repeat(width - full))} ${text}`
 }
 
 /** 1234567 -> "1,234,567". */

@@ -1,4 +1,5 @@
 import type { Mark, Spec } from 'vega'
+import { formatNumber, formatShare } from '../format.js'
 import type { Evaluation } from '../metrics.js'
 import type { EpochMetrics } from '../train/events.js'
 
@@ -209,16 +210,6 @@ async function drawCurve(
       },
     ],
   })
-}
-
-/** 0.91234 -> "91.2%". */
-export function formatShare(share: number): string {
-  return `${(100 * share).toFixed(1)}%`
-}
-
-/** Four significant digits: 0.012345 -> "0.01235", 1234.5 -> "1,235". */
-export function formatNumber(value: number): string {
-  return value.toLocaleString('en-US', { maximumSignificantDigits: 4 })
 }
 
 function lineOf(epochs: number): Mark {

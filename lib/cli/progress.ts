@@ -1,0 +1,134 @@
+import { formatNumber, formatShare } from '../format.js'
+import type { EpochEvent, EpochMetrics, StepEvent, TrainingEvent, TrainingResult } from '../train/events.js'
+import {
+  barLine,
+  colorErr,
+  formatCount,
+  formatDuration,
+  liveLine,
+  note,
+  print,
+  table,
+  warn,
+} from './terminal.js'
+
+/** Shows a training run to the person who waits for it: a bar, a line an epoch, and the result. */
+export interface TrainingDisplay {
+  show(event: TrainingEvent): void
+  /** Takes the bar away: at the end, and when the run fails. */
+  stop(): void
+  [Symbol.dispose](): void
+}
+
+/** Widths of the columns of the line an epoch. */
+const columns = [7, 8, 8, 11, 11, 9, 9, 9, 9]
+
+/** On stderr, but for the result, which goes to stdout. Use with `using`, so that a failure leaves the terminal clean. */
+export function trainingDisplay(): TrainingDisplay {
+  let step: StepEvent | undefined
+  let epochStart = performance.now()
+  let epochSeconds: number | undefined
+  const line = liveLine(() => (step === undefined ? '' : stepLine(step, timeLeft(step))))
+
+  /** Of the whole run, with validation as soon as one epoch tells how long that takes. */
+  const timeLeft = ({ epoch, epochs, step, steps }: StepEvent) => {
+    const share = step / steps
+    const whole = epochSeconds ?? (performance.now() - epochStart) / 1000 / share
+    return whole * (epochs - epoch + 1 - share)
+  }
+
+  return {
+    show(event) {
+      switch (event.type) {
+        case 'start':
+          note(
+            `${event.architecture} on ${event.device}: ${event.classes.length} classes, ` +
+              `${formatCount(event.trainImages)} images to train on, ${formatCount(event.validationImages)} to validate with`,
+          )
+          note(`files go to ${event.directory}`)
+          note(
+            colorErr.dim(
+              row(['epoch', 'loss', 'acc', 'val loss', 'val acc', 'top 5', 'lr', 'img/s', 'time']),
+            ),
+          )
+          epochStart = performance.now()
+          break
+        case 'step':
+          step = event
+          line.redraw(event.step === event.steps)
+          break
+        case 'epoch':
+          step = undefined
+          epochSeconds = event.seconds
+          epochStart = performance.now()
+          note(epochLine(event))
+          break
+        case 'checkpoint':
+          break // best and last come with every epoch; the result names the directory
+        case 'warning':
+          warn(event.message)
+          break
+        case 'end':
+          line.stop()
+          print(resultTable(event))
+      }
+    },
+    stop: line.stop,
+    [Symbol.dispose]: line.stop,
+  }
+}
+
+function stepLine(event: StepEvent, secondsLeft: number): string {
+  const { epoch, epochs, step, steps, meanLoss, accuracy, learningRate, imagesPerSecond } = event
+  const figures =
+    step === steps
+      ? ['validating']
+      : [
+          `loss ${meanLoss.toFixed(3)}`,
+          `acc ${formatShare(accuracy)}`,
+          `lr ${formatNumber(learningRate)}`,
+          `${formatSpeed(imagesPerSecond)} img/s`,
+        ]
+  return barLine(
+    `${epoch}/${epochs}`.padStart(7),
+    step / steps,
+    [`${step}/${steps}`, ...figures, `${formatDuration(secondsLeft)} left`].join('  '),
+  )
+}
+
+function epochLine(event: EpochEvent): string {
+  const figures = row([
+    `${event.epoch}/${event.epochs}`,
+    event.trainLoss.toFixed(3),
+    formatShare(event.trainTop1),
+    event.validationLoss.toFixed(3),
+    formatShare(event.top1),
+    formatShare(event.top5),
+    formatNumber(event.learningRate),
+    formatSpeed(event.imagesPerSecond),
+    formatDuration(event.seconds),
+  ])
+  return event.isBest ? `${figures}  ${colorErr.green('best')}` : figures
+}
+
+const row = (cells: readonly string[]) => cells.map((cell, index) => cell.padStart(columns[index]!)).join('')
+
+function resultTable({ best, history, reason, directory, seconds }: TrainingResult): string {
+  const last: EpochMetrics = history.at(-1) ?? best
+  const figures = table(
+    ['', 'best', 'last'],
+    [
+      ['epoch', best.epoch, last.epoch],
+      ['accuracy', formatShare(best.top1), formatShare(last.top1)],
+      ['top 5', formatShare(best.top5), formatShare(last.top5)],
+      ['loss', formatNumber(best.validationLoss), formatNumber(last.validationLoss)],
+    ],
+    'lrr',
+  )
+  const took = formatDuration(seconds)
+  const ended =
+    reason === 'completed' ? `done in ${took}` : `stopped early after ${took}, as nothing improved`
+  return `\n${figures}\n${ended}; files in ${directory}`
+}
+
+const formatSpeed = (value: number) => (value < 10 ? formatNumber(value) : formatCount(Math.round(value)))

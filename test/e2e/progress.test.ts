@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { execFile, spawnSync } from 'node:child_process'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const program = [process.execPath, '--import', 'tsx', 'test/support/play-training.ts']
+const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0
+const esc = '\u001b'
+
+describe('the progress of training', () => {
+  it('is a line an epoch without a terminal, and the result on stdout', async () => {
+    const { stdout, stderr } = await play([])
+    assert.ok(!`${stdout}${stderr}`.includes(esc))
+    const lines = stderr.trimEnd().split('\n')
+    assert.deepEqual(
+      lines.map(line => line.trim().replace(/\s+/g, ' ')),
+      [
+        'mobilenet_v2 on cpu: 6 classes, 1,600 images to train on, 400 to validate with',
+        'files go to runs/mobilenet_v2-1',
+        'epoch loss acc val loss val acc top 5 lr img/s time',
+        '1/4 0.745 68.1% 0.932 66.4% 93.9% 0.008536 148 12 s best',
+        'warning: roses/broken.jpg was left out',
+        '2/4 0.328 87.0% 0.446 80.7% 97.7% 0.005 148 12 s best',
+        '3/4 0.175 94.0% 0.356 90.4% 99.2% 0.001464 144 12 s',
+        '4/4 0.119 96.5% 0.285 92.0% 99.7% 0 138 12 s best',
+      ],
+    )
+    assert.match(stdout, /accuracy +92\.0% +92\.0%\n/)
+    assert.match(stdout, /done in 48 s; files in runs\/mobilenet_v2-1\n$/)
+  })
+
+  it('says why a run ended early', async () => {
+    const { stdout } = await play(['--early'])
+    assert.match(stdout, /stopped early after 48 s, as nothing improved/)
+  })
+
+  it('is silent with --quiet, but for warnings and the result', async () => {
+    const { stdout, stderr } = await play(['--quiet'])
+    assert.equal(stderr, 'warning: roses/broken.jpg was left out\n')
+    assert.match(stdout, /accuracy/)
+  })
+
+  describe(`on a terminal${hasScript ? '' : ' (skipped: no script(1) to make one)'}`, () => {
+    before(function () {
+      if (!hasScript) this.skip()
+    })
+
+    it('is a bar with step, loss, accuracy, learning rate, speed and the time left', async () => {
+      const screen = await playOnTerminal({})
+      assert.match(
+        plain(screen),
+        /2\/4 ━+─+ \d+\/25 {2}loss 0\.328 {2}acc 87\.0% {2}lr 0\.005 {2}148 img\/s {2}[\d.:]+( s)? left/,
+      )
+      assert.match(plain(screen), /25\/25 {2}validating/)
+      assert.ok(screen.includes(`${esc}[32m`), 'no colours')
+    })
+
+    it('has no colours with NO_COLOR, and shows the cursor again at the end', async () => {
+      const screen = await playOnTerminal({ NO_COLOR: '1' })
+      assert.match(screen, /━/)
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control characters
+      assert.doesNotMatch(screen, /\u001b\[[0-9;]*m/)
+      assert.ok(screen.lastIndexOf(`${esc}[?25h`) > screen.lastIndexOf(`${esc}[?25l`))
+    })
+  })
+})
+
+function play(args: string[]): Promise<{ stdout: string; stderr: string }> {
+  return run(program[0]!, [...program.slice(1), ...args], { env: environment({}) })
+}
+
+/** What the program writes to a terminal of 120 columns. */
+async function playOnTerminal(extra: NodeJS.ProcessEnv): Promise<string> {
+  const command = `stty cols 120 rows 40; ${program.map(word => `'${word}'`).join(' ')}`
+  const { stdout } = await run('script', ['-qec', command, '/dev/null'], {
+    env: environment({ TERM: 'xterm-256color', ...extra }),
+    maxBuffer: 1 << 24,
+  })
+  return stdout
+}
+
+function environment(extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...rest } = process.env
+  return { ...rest, ...extra }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it removes them
+const plain = (screen: string) => screen.replace(/\u001b\[[0-9;?]*[a-zA-Z]/g, '')

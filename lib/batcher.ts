@@ -1,6 +1,11 @@
 import pLimit from 'p-limit'
 import type { ImageBatch, NativeTransform, Pixels } from './native.js'
 
+export interface DecodedImage {
+  pixels: Pixels
+  transform: NativeTransform
+}
+
 interface Row {
   resolve(values: Float32Array): void
   reject(error: unknown): void
@@ -38,23 +43,23 @@ export class Batcher {
    * Decodes an image and computes its row of outputs. With `patient`, the image is one of many that were asked for
    * together: a batch that is not full is held back for it while it is being decoded.
    */
-  run(decode: () => Promise<Pixels>, transform: NativeTransform, patient: boolean): Promise<Float32Array> {
+  run(decode: () => Promise<DecodedImage>, patient: boolean): Promise<Float32Array> {
     return this.#turn(async () => {
       if (patient) this.#expected++
-      let pixels: Pixels
+      let image: DecodedImage
       try {
-        pixels = await decode()
+        image = await decode()
       } catch (error) {
         if (patient) this.#expected--
         this.#next()
         throw error
       }
       if (patient) this.#expected--
-      return this.#add(pixels, transform)
+      return this.#add(image)
     })
   }
 
-  #add(pixels: Pixels, transform: NativeTransform): Promise<Float32Array> {
+  #add({ pixels, transform }: DecodedImage): Promise<Float32Array> {
     this.#filling ??= { images: this.#spare.pop() ?? this.createBatch(), rows: [], transforming: 0 }
     const batch = this.#filling
     return new Promise((resolve, reject) => {

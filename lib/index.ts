@@ -1,6 +1,19 @@
+export { type Architecture, listArchitectures } from './architectures.js'
 export { fromAnnotations } from './data/annotations.js'
 export type { Dataset, DatasetOptions, Sample } from './data/dataset.js'
 export { ImageFolder, type ImageFolderOptions } from './data/image-folder.js'
 export { type ErrorCode, VisionTorchError } from './errors.js'
 export type { ImageInput, RawImage } from './image/input.js'
 export { type Preprocessing, preprocess, type ResizeMode } from './image/preprocessing.js'
+export { Model, type ModelDType, type ModelSummary } from './model.js'
+export type { DType, LayerSummary, LoadReport, NetworkOptions, RuntimeInfo, TensorData } from './native.js'
+export {
+  type FeatureOptions,
+  type Prediction,
+  PredictionError,
+  type PredictionResult,
+  type PredictOptions,
+  predict,
+  predictEach,
+} from './predict.js'
+export { type Device, runtimeInfo, setThreads } from './runtime.js'

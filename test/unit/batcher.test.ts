@@ -32,9 +32,9 @@ function setUp(size: number) {
   const run = async (value: number, decoded?: Promise<unknown>, patient = false) => {
     const decode = async () => {
       await decoded
-      return pixels(value)
+      return { pixels: pixels(value), transform: [] }
     }
-    return (await batcher.run(decode, {}, patient))[0]
+    return (await batcher.run(decode, patient))[0]
   }
   const finish = async () => {
     await turn()

@@ -1,0 +1,321 @@
+import { type Architecture, classifierLayer } from './architectures.js'
+import { Batcher } from './batcher.js'
+import { VisionTorchError } from './errors.js'
+import type { ImageInput } from './image/input.js'
+import { checkPreprocessing, type Preprocessing } from './image/preprocessing.js'
+import { check, invalid, is } from './is.js'
+import {
+  type CheckpointValue,
+  type ImageBatch,
+  type LayerSummary,
+  type LoadReport,
+  type NativeModel,
+  type NetworkOptions,
+  native,
+  type TensorData,
+} from './native.js'
+import { type FeatureOptions, features, type Prediction, type PredictOptions, predict } from './predict.js'
+import { type Device, resolveDevice } from './runtime.js'
+
+/** What a number is computed with: weights in bfloat16 halve the memory, and are faster where the CPU or GPU has it. */
+export type ModelDType = 'float32' | 'bfloat16'
+
+/** The network layer by layer, for one image. */
+export interface ModelSummary {
+  architecture: Architecture
+  /** Height and width of the image, in pixels. */
+  inputSize: number
+  layers: LayerSummary[]
+  parameterCount: number
+  /** Multiplications with an addition, of convolutions and linear layers. */
+  multiplyAdds: number
+}
+
+/** @internal What {@link Model} is made of. */
+export interface ModelParts {
+  network: NativeModel
+  architecture: Architecture
+  networkOptions: NetworkOptions
+  classes: readonly string[]
+  preprocessing: Preprocessing
+  loadReport: LoadReport | null
+}
+
+/**
+ * A network with the names of its classes and its preprocessing. Made by `createModel` and `loadModel`.
+ *
+ * Every method but `dispose` throws or rejects with `ERR_DISPOSED` after `dispose()`. Nobody needs to call that: the
+ * memory of a model that is no longer referenced is freed by the garbage collector, only later.
+ */
+export class Model implements Disposable {
+  readonly architecture: Architecture
+  /** What loading the weights found; null for a network that was initialised at random. */
+  readonly loadReport: LoadReport | null
+  /** @internal The options that the network was built with, as saved checkpoints hold them. */
+  readonly networkOptions: Readonly<NetworkOptions>
+  #network: NativeModel | undefined
+  #classes: readonly string[]
+  #preprocessing: Preprocessing
+  #frozen = false
+  readonly #batchers = new Map<string, Batcher>()
+
+  /** @internal */
+  constructor(parts: ModelParts) {
+    this.#network = parts.network
+    this.architecture = parts.architecture
+    this.networkOptions = Object.freeze({ ...parts.networkOptions })
+    this.loadReport = parts.loadReport
+    this.#classes = Object.freeze([...parts.classes])
+    this.#preprocessing = parts.preprocessing
+  }
+
+  /** @internal The native network; throws `ERR_DISPOSED`. */
+  get network(): NativeModel {
+    if (this.#network === undefined) {
+      throw new VisionTorchError(
+        'ERR_DISPOSED',
+        `this ${this.architecture} was disposed. Create or load it again to use it`,
+      )
+    }
+    return this.#network
+  }
+
+  /** The classes' names, in the order of the outputs; `'0'`, `'1'`, ... where none were given. */
+  get classes(): readonly string[] {
+    return this.#classes
+  }
+
+  get numClasses(): number {
+    return this.#classes.length
+  }
+
+  /** `'cpu'` or `'cuda:N'`. */
+  get device(): string {
+    return this.network.device
+  }
+
+  get dtype(): ModelDType {
+    return this.network.dtype
+  }
+
+  get parameterCount(): number {
+    return this.network.parameterCount
+  }
+
+  /** How images become the network's input. Training with another `inputSize` or `resize` changes it. */
+  get preprocessing(): Readonly<Preprocessing> {
+    return this.#preprocessing
+  }
+
+  set preprocessing(value: Readonly<Preprocessing>) {
+    this.#preprocessing = Object.freeze(checkPreprocessing('preprocessing', value))
+    this.#batchers.clear() // their batches have the old size
+  }
+
+  /** Whether training leaves the backbone as it is: see {@link freeze}. */
+  get frozen(): boolean {
+    return this.#frozen
+  }
+
+  /** The most probable classes of an image, or of each of many: see {@link predict}. */
+  predict(input: ImageInput, options?: PredictOptions): Promise<Prediction[]>
+  predict(inputs: readonly ImageInput[], options?: PredictOptions): Promise<Prediction[][]>
+  predict(
+    input: ImageInput | readonly ImageInput[],
+    options?: PredictOptions,
+  ): Promise<Prediction[] | Prediction[][]> {
+    return predict(this, input as ImageInput, options)
+  }
+
+  /**
+   * The pooled vector before the classifier: 512 or 2048 numbers (ResNet), 1280 (MobileNetV2), 25088 (VGG). For
+   * similarity search, clustering, or a classifier of one's own.
+   */
+  features(input: ImageInput, options?: FeatureOptions): Promise<Float32Array>
+  features(inputs: readonly ImageInput[], options?: FeatureOptions): Promise<Float32Array[]>
+  features(
+    input: ImageInput | readonly ImageInput[],
+    options?: FeatureOptions,
+  ): Promise<Float32Array | Float32Array[]> {
+    return features(this, input as ImageInput, options)
+  }
+
+  /**
+   * Replaces the classifier by a new one, initialised at random, for these classes. In VGG the whole head of three
+   * layers is new.
+   *
+   * @param classes Names, or how many there are.
+   * @param options.seed Of the random weights, default 0.
+   */
+  async replaceClassifier(
+    classes: readonly string[] | number,
+    options: { seed?: number } = {},
+  ): Promise<void> {
+    const names = checkClasses('classes', classes)
+    check.options('options', options, ['seed'])
+    await this.network.replaceClassifier(names.length, checkSeed(options.seed))
+    this.#classes = names
+  }
+
+  /** From now on training changes the classifier only (`freeze()`), or everything (`freeze(false)`). */
+  freeze(frozen = true): void {
+    void this.network
+    this.#frozen = check.boolean('frozen', frozen)
+  }
+
+  /**
+   * Loads weights from a `.pth` file, of this or another program.
+   *
+   * @param options.strict Default true: every tensor of the network must be in the file with the same shape, and
+   * nothing else. With false, what fits is loaded, and the report names the rest.
+   * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH` and those of reading a checkpoint.
+   */
+  async loadStateDict(path: string, options: { strict?: boolean } = {}): Promise<LoadReport> {
+    check.options('options', options, ['strict'])
+    const strict = check.boolean('strict', options.strict ?? true)
+    const { network } = this
+    const checkpoint = await native().openCheckpoint(check.string('path', path), { verify: false })
+    try {
+      const report = await network.loadStateDict(checkpoint)
+      checkReport(report, { path, architecture: this.architecture, strict })
+      return report
+    } finally {
+      checkpoint.dispose()
+    }
+  }
+
+  /** Copies of all parameters and buffers by torchvision's names, in its order. */
+  async stateDict(): Promise<Map<string, TensorData>> {
+    return new Map(await this.network.stateDict())
+  }
+
+  /** The layers in the order of execution, for an image of `size` x `size` pixels (default: the model's own). */
+  summary(size = this.preprocessing.crop): ModelSummary {
+    const layers = this.network.summary(check.integer('size', size, 32, 4096))
+    return {
+      architecture: this.architecture,
+      inputSize: size,
+      layers,
+      parameterCount: this.parameterCount,
+      multiplyAdds: layers.reduce((sum, layer) => sum + layer.multiplyAdds, 0),
+    }
+  }
+
+  /**
+   * Writes the model as a `torch.save` zip file, which Python reads with `torch.load(path, weights_only=True)`. The file
+   * is written beside `path`, flushed and renamed: a crash leaves the previous one whole.
+   *
+   * @param options.format `'checkpoint'` (default): what {@link loadModel} reads, with architecture, classes and
+   * preprocessing, the weights under `state_dict`. `'state_dict'`: the weights alone, as torchvision's
+   * `load_state_dict` takes them.
+   */
+  async save(path: string, options: { format?: 'checkpoint' | 'state_dict' } = {}): Promise<void> {
+    check.string('path', path)
+    check.options('options', options, ['format'])
+    const format = check.oneOf('format', options.format ?? 'checkpoint', ['checkpoint', 'state_dict'])
+    const { network } = this
+    if (format === 'checkpoint') await native().saveModel(path, network, this.checkpointMetadata(), null)
+    else await native().writeCheckpoint(path, await this.stateDict())
+  }
+
+  /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */
+  checkpointMetadata(): Map<string, CheckpointValue> {
+    return new Map<string, CheckpointValue>([
+      ['architecture', this.architecture],
+      ['classes', [...this.classes]],
+      ['preprocessing', toMap(this.preprocessing)],
+      ['options', toMap(this.networkOptions)],
+    ])
+  }
+
+  /** Moves the network to a device, and converts it to a `dtype` where one is given. */
+  async to(device: Device, dtype: ModelDType = this.dtype): Promise<this> {
+    const name = resolveDevice(device, native().runtimeInfo())
+    await this.network.to(name, check.oneOf('dtype', dtype, ['float32', 'bfloat16']))
+    return this
+  }
+
+  /** Frees the network's memory now. A second call does nothing. */
+  dispose(): void {
+    this.#network?.dispose()
+    this.#network = undefined
+    this.#batchers.clear()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** @internal What merges concurrent calls with the same `batchSize`. */
+  batcher(output: 'logits' | 'features', batchSize: number): Batcher {
+    const key = `${output} ${batchSize}`
+    let batcher = this.#batchers.get(key)
+    if (batcher === undefined) {
+      batcher = new Batcher(
+        batchSize,
+        () => this.createBatch(batchSize),
+        async (batch, count) => this.network.forward(batch, count, output),
+      )
+      this.#batchers.set(key, batcher)
+    }
+    return batcher
+  }
+
+  /** @internal A batch that fits the model's preprocessing. */
+  createBatch(capacity: number): ImageBatch {
+    const { crop, mean, std } = this.preprocessing
+    return new (native().ImageBatch)(capacity, crop, crop, mean, std)
+  }
+}
+
+/** @internal Names of classes: those given, or as many numbers. */
+export function checkClasses(name: string, classes: unknown): readonly string[] {
+  if (is.integer(classes)) {
+    check.integer(name, classes, 1, 1_000_000)
+    return Array.from({ length: classes }, (_, index) => String(index))
+  }
+  if (!Array.isArray(classes) || classes.length === 0 || !classes.every(is.string)) {
+    throw invalid(name, 'the names of the classes, or their number', classes)
+  }
+  return Object.freeze([...classes])
+}
+
+/** @internal PyTorch's seeds are 64 bits; JavaScript's integers 53. */
+export function checkSeed(seed: unknown): number {
+  return check.integer('seed', seed ?? 0, 0)
+}
+
+/**
+ * @internal Refuses what loading found, unless it is what was asked for: with `strict`, missing, unexpected and
+ * mismatched tensors; in any case a file of which nothing fits.
+ * @param options.newClassifier Another number of classes was asked for: the classifier may differ, or be missing.
+ */
+export function checkReport(
+  report: LoadReport,
+  options: { path: string; architecture: Architecture; strict: boolean; newClassifier?: boolean },
+): void {
+  const { path, architecture, strict, newClassifier = false } = options
+  const classifier = `${classifierLayer(architecture).split('.')[0]}.`
+  const matters = (name: string) => !(newClassifier && name.startsWith(classifier))
+  const problems = [
+    ...report.mismatched
+      .filter(({ name }) => matters(name))
+      .map(({ name, expected, got }) => `${name} is ${shape(got)} and not ${shape(expected)}`),
+    ...report.missing.filter(matters).map(name => `${name} is missing`),
+    ...report.unexpected.map(name => `${name} is unexpected`),
+  ]
+  if (report.loaded.length > 0 && (!strict || problems.length === 0)) return
+  const shown = problems.slice(0, 3).join(', ')
+  const more = problems.length > 3 ? `, and ${problems.length - 3} more` : ''
+  throw new VisionTorchError(
+    'ERR_CHECKPOINT_MISMATCH',
+    `${path}: expected the weights of ${architecture}, but ${shown}${more}. ` +
+      `Name the network that the file was saved from${strict && report.loaded.length > 0 ? ', or load what fits with strict: false' : ''}`,
+  )
+}
+
+const shape = (sizes: number[]) => (sizes.length === 0 ? 'a scalar' : sizes.join('x'))
+
+function toMap(object: object): Map<string, CheckpointValue> {
+  return new Map(Object.entries(object).filter(([, value]) => value !== undefined))
+}

@@ -17,3 +17,6 @@ export {
   predictEach,
 } from './predict.js'
 export { type Device, runtimeInfo, setThreads } from './runtime.js'
+export { type FetchWeightsOptions, fetchWeights } from './weights/cache.js'
+export type { DownloadProgress } from './weights/download.js'
+export { imagenetClasses, listWeights, type OfficialWeights, resolveWeights } from './weights/manifest.js'

@@ -2,9 +2,10 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { VisionTorchError } from '../errors.js'
 import { colorErr, setQuiet } from './terminal.js'
+import { weightsCommand } from './weights.js'
 
 /** What builds each command, in the order of the help. */
-const commands: (() => Command)[] = []
+const commands: (() => Command)[] = [weightsCommand]
 
 /** Runs the command line and sets `process.exitCode`: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
 export async function run(args: readonly string[]): Promise<void> {

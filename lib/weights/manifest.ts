@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs'
+import { VisionTorchError } from '../errors.js'
+import { check, closest } from '../is.js'
+
+/** A checkpoint that torchvision publishes, as `weights/manifest.json` has it. */
+export interface OfficialWeights {
+  /** torchvision's name of the network: `resnet50`. */
+  architecture: string
+  /** torchvision's name of the weights: `IMAGENET1K_V2`. */
+  name: string
+  /** Whether torchvision's `DEFAULT` means these. */
+  default: boolean
+  url: string
+  /** The SHA-256 of the file in hexadecimal digits: all 64 where known, else the first 8. */
+  sha256: string
+  /** The exact size where known. */
+  bytes: number | null
+  /** The size in MiB, rounded to three places. */
+  mebibytes: number
+  container: 'zip' | 'legacy' | 'tar' | null
+  /** Null where the file has no usable classifier (the features of VGG16 alone). */
+  numClasses: number | null
+  parameterCount: number
+  /** On ImageNet's validation images, in percent. */
+  accuracy: { top1: number; top5: number } | null
+  preprocessing: {
+    resize: number
+    crop: number
+    interpolation: 'bilinear'
+    mean: [number, number, number]
+    std: [number, number, number]
+  }
+}
+
+const readJson = <T>(name: string): T =>
+  JSON.parse(readFileSync(new URL(`../../weights/${name}`, import.meta.url), 'utf8')) as T
+
+let weights: readonly OfficialWeights[] | undefined
+let classes: readonly string[] | undefined
+
+/** The official checkpoints, of one architecture or of all. */
+export function listWeights(architecture?: string): readonly OfficialWeights[] {
+  weights ??= readJson<{ weights: OfficialWeights[] }>('manifest.json').weights
+  return architecture === undefined ? weights : weights.filter(entry => entry.architecture === architecture)
+}
+
+/** The names of ImageNet's 1000 classes, in the order of the official classifiers' outputs. */
+export function imagenetClasses(): readonly string[] {
+  classes ??= readJson<string[]>('imagenet_classes.json')
+  return classes
+}
+
+/**
+ * The official weights that a name stands for.
+ * @param name `DEFAULT` or torchvision's name, in any case: `IMAGENET1K_V1`.
+ * @throws ERR_INVALID_ARGUMENT when there are none of that name for the architecture.
+ */
+export function resolveWeights(architecture: string, name: string): OfficialWeights {
+  const known = listWeights(architecture)
+  if (known.length === 0) check.oneOf('architecture', architecture, architectures())
+  const wanted = name.toUpperCase()
+  const found = known.find(entry => (wanted === 'DEFAULT' ? entry.default : entry.name === wanted))
+  if (found !== undefined) return found
+  return check.oneOf('weights', name, ['DEFAULT', ...known.map(entry => entry.name)]) as never
+}
+
+/**
+ * The official weights that a command line names: an architecture (its `DEFAULT`), `resnet50.IMAGENET1K_V1`, or a file
+ * name (`resnet50-0676ba61.pth`).
+ * @throws ERR_INVALID_ARGUMENT with the nearest name.
+ */
+export function findWeights(name: string): OfficialWeights {
+  const byFile = listWeights().find(entry => fileName(entry) === name)
+  if (byFile !== undefined) return byFile
+  const [architecture = '', weightsName] = name.split('.', 2)
+  if (architectures().includes(architecture)) return resolveWeights(architecture, weightsName ?? 'DEFAULT')
+  const near = closest(name, [...architectures(), ...listWeights().map(fullName)])
+  throw new VisionTorchError(
+    'ERR_INVALID_ARGUMENT',
+    `weights: expected a name that 'visiontorch weights list' shows, got '${name}'${near === undefined ? '' : `. Did you mean '${near}'?`}`,
+  )
+}
+
+/** `resnet50.IMAGENET1K_V2`: how the command line names weights. */
+export const fullName = ({ architecture, name }: OfficialWeights): string => `${architecture}.${name}`
+
+/** `resnet50-11ad3fa6.pth`. */
+export const fileName = ({ url }: OfficialWeights): string => url.slice(url.lastIndexOf('/') + 1)
+
+const architectures = (): string[] => [...new Set(listWeights().map(entry => entry.architecture))]

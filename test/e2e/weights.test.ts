@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { type SpawnOptions, spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { behave, FlakyServer } from '../support/flaky-server.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+
+const content = randomBytes(100_000)
+const digits = createHash('sha256').update(content).digest('hex').slice(0, 8)
+
+describe('visiontorch weights', () => {
+  let server: FlakyServer
+  let address: string
+  let cache: string
+
+  beforeEach(async () => {
+    server = new FlakyServer(content)
+    address = await server.start()
+    cache = await temporaryFolder()
+  })
+  afterEach(async () => {
+    await server.stop()
+    await removeTemporaryFolders()
+  })
+
+  async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+    const env = {
+      ...process.env,
+      NO_PROXY: '127.0.0.1',
+      NO_COLOR: '1',
+      XDG_CACHE_HOME: cache,
+      VISIONTORCH_WEIGHTS_URL: `${address}/mirror/`,
+    }
+    const options: SpawnOptions = { env, stdio: ['ignore', 'pipe', 'pipe'] }
+    const child = spawn(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', 'weights', ...args], options)
+    const code = new Promise<number>(resolve => child.on('exit', resolve))
+    const [out, err] = await Promise.all([text(child.stdout!), text(child.stderr!)])
+    return { code: await code, out, err }
+  }
+
+  it('list shows sizes and accuracies, and as JSON the whole manifest', async () => {
+    const shown = await run('list', 'resnet50')
+    assert.equal(shown.code, 0, shown.err)
+    assert.match(shown.out, /^resnet50\.IMAGENET1K_V2 \* +97\.8 MiB +80\.858 +95\.434 +25,557,032$/m)
+    const json = JSON.parse((await run('list', '--json')).out)
+    assert.equal(json.find((entry: { name: string }) => entry.name === 'IMAGENET1K_V1_TAR').container, 'tar')
+  })
+
+  it('pull downloads into the cache, prints the path alone on stdout, and goes on after a cut', async () => {
+    const url = `${address}/mine-${digits}.pth`
+    server.behaviours = [behave.status(503), behave.well]
+    const { code, out, err } = await run('pull', url)
+    assert.equal(code, 0, err)
+    assert.equal(out, `${join(cache, 'visiontorch', 'weights', `mine-${digits}.pth`)}\n`)
+    assert.equal(err, '')
+    assert.deepEqual(await readFile(out.trim()), content)
+    const again = await run('pull', url, '--json')
+    assert.deepEqual(JSON.parse(again.out), [{ name: url, path: out.trim(), bytes: content.length }])
+    assert.equal(server.requests.length, 2)
+  })
+
+  it('pull asks the mirror, and refuses what it sends by the hash', async () => {
+    const { code, out, err } = await run('pull', 'resnet18')
+    assert.equal(code, 1)
+    assert.equal(out, '')
+    assert.match(
+      err,
+      /^error: .*\/mirror\/resnet18-f37072fd\.pth: expected a file whose SHA-256 starts with f37072fd, got/,
+    )
+    assert.equal(server.requests[0]!.url, '/mirror/resnet18-f37072fd.pth')
+  })
+
+  it('pull tells what to do when the mirror lacks a file', async () => {
+    server.behaviours = [behave.status(404)]
+    const { code, err } = await run('pull', 'vgg11')
+    assert.equal(code, 1)
+    assert.match(
+      err,
+      /HTTP status 404 .*set VISIONTORCH_WEIGHTS_URL to a mirror .*, or put the file at \/.*vgg11-8a719046\.pth/,
+    )
+  })
+
+  it('pull names a file of the wrong size that was put into the cache by hand', async () => {
+    await mkdir(join(cache, 'visiontorch', 'weights'), { recursive: true })
+    await writeFile(join(cache, 'visiontorch', 'weights', 'resnet18-f37072fd.pth'), 'half')
+    const { code, err } = await run('pull', 'resnet18')
+    assert.equal(code, 1)
+    assert.match(err, /resnet18-f37072fd\.pth: expected 44\.661 MiB, got 4 bytes\. Remove the file/)
+  })
+
+  it('a wrong name is wrong usage', async () => {
+    const { code, err } = await run('pull', 'resnet19')
+    assert.equal(code, 2)
+    assert.match(err, /Did you mean 'resnet18'\?/)
+  })
+})

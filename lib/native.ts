@@ -144,7 +144,7 @@ export interface StepResult {
 /** One optimisation step at a time over the model's own parameters. */
 export interface NativeTrainer {
   /** Freezes all but the classifier. With `batchNormEval`, frozen batch norms keep their running statistics. */
-  setFrozen(frozen: boolean, batchNormEval: boolean): void
+  setFrozen(frozen: boolean, batchNormEval: boolean): Promise<void>
   step(batch: ImageBatch, labels: Int32Array, options: StepOptions): Promise<StepResult>
   /** The averaged network where `ema` was asked for, else null. Shares its tensors with the trainer. */
   readonly ema: NativeModel | null

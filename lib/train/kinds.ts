@@ -99,20 +99,21 @@ type Variant<V extends Record<string, Record<string, [Kind<unknown>, unknown]>>>
   [N in keyof V]: { name: N } & { [K in keyof V[N]]: V[N][K][0] extends Kind<infer T> ? T : never }
 }[keyof V]
 
-/** `name,key=value,...` -> `{ name, key: value }`; a list is written with colons; a key alone means true. */
-export function parseNamed(text: string): unknown {
+/** `name,key=value,...` -> `{ name, key: value, ... }` */
+function parseNamed(text: string): unknown {
   const [name, ...pairs] = text.split(',')
-  if (pairs.length === 0) return text
-  const entries = pairs.map(pair => {
-    const equals = pair.indexOf('=')
-    if (equals === -1) return [pair, true]
-    const values = pair
-      .slice(equals + 1)
-      .split(':')
-      .map(parseWord)
-    return [pair.slice(0, equals), values.length === 1 ? values[0] : values]
-  })
-  return { name, ...Object.fromEntries(entries) }
+  return pairs.length === 0 ? text : { name, ...parsePairs(pairs) }
+}
+
+/** `key=value` of each; a list is written with colons; a key alone means true. */
+export function parsePairs(pairs: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(
+    pairs.map(pair => {
+      const [key, value] = pair.split('=', 2) as [string, string?]
+      const values = value?.split(':').map(parseWord) ?? [true]
+      return [key, values.length === 1 ? values[0] : values]
+    }),
+  )
 }
 
 const words: Readonly<Record<string, unknown>> = { true: true, false: false, none: null }

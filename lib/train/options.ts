@@ -1,13 +1,14 @@
 import type { Dataset } from '../data/dataset.js'
 import { VisionTorchError } from '../errors.js'
+import type { AugmentationOption } from '../image/augmentation.js'
 import { check, invalid, is } from '../is.js'
 import { seedDefaults, seedOptimizers } from './preset.js'
 import { optionTable } from './table.js'
 
-/** Options of {@link train}. Every one but `data` has a default. */
+/** Options of {@link train}. Every one but `data` has a default. A run that resumes takes over those of before. */
 export interface TrainOptions {
   /** A folder of images, `DIR/train/<class>/*.jpg` and `DIR/val/<class>/*.jpg`, or a data set that was opened before. */
-  data: string | Dataset
+  data?: string | Dataset
   /** `'seed'`: other defaults, and the learning rates of the platform that inspired visiontorch. Default null. */
   preset?: 'seed' | null
   /** Passes over the training images. Default 20. */
@@ -49,9 +50,9 @@ export interface TrainOptions {
   /** Weights of the classes in the loss. `'balanced'` is scikit-learn's: images / (classes x images of the class). Default null. */
   classWeights?: 'balanced' | readonly number[] | null
   /** What is done to training images. Default `'standard'`: random resized crop and horizontal flip. */
-  augmentation?: unknown
-  /** How images of another shape are made square for validation. Default `'crop'`. */
-  resize?: 'crop' | 'pad' | 'squish'
+  augmentation?: AugmentationOption
+  /** How images of another shape are made square. Default: the model's, which is `'crop'`. */
+  resize?: 'crop' | 'pad' | 'squish' | null
   /** The side of the square that the network sees, in pixels, 32 to 4096. Default: the model's. */
   inputSize?: number | null
   /** `'bfloat16'`: forward and backward pass, with float32 master weights. Default `'float32'`. */

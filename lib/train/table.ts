@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { AUGMENTATIONS, type Augmentation, checkAugmentation } from '../image/augmentation.js'
 import { check, invalid } from '../is.js'
 import * as kinds from './kinds.js'
 
@@ -73,6 +74,12 @@ const classWeights: kinds.Kind<'balanced' | number[] | null> = {
   parse: text => (text === 'balanced' ? text : text === 'none' ? null : text.split(',').map(Number)),
 }
 
+const augmentation: kinds.Kind<Augmentation> = {
+  placeholder: '<name|key=value,...>',
+  check: checkAugmentation,
+  parse: text => (text.includes('=') ? kinds.parsePairs(text.split(',')) : text),
+}
+
 const resume: kinds.Kind<boolean | string> = {
   placeholder: '[checkpoint]',
   check: (name, value) => (typeof value === 'boolean' ? value : check.string(name, value)),
@@ -129,14 +136,16 @@ export const optionTable = {
     "weights of the classes in the loss: 'balanced' (images / (classes x images of the class)), or a number each",
   ),
   augmentation: row(
-    { placeholder: '<name>', check: (_, value) => value, parse: kinds.parseNamed } as kinds.Kind<unknown>,
-    'standard',
-    'none, flip, standard (random resized crop and flip), autoaugment, or an object',
+    augmentation,
+    checkAugmentation('augmentation', 'standard'),
+    `${AUGMENTATIONS.join(', ')}, or what differs from standard: scale=0.5:1,verticalFlip=0.5`,
+    { shown: 'standard' },
   ),
   resize: row(
-    kinds.choice('crop', 'pad', 'squish'),
-    'crop',
-    'how images of another shape are made square for validation',
+    kinds.optional(kinds.choice('crop', 'pad', 'squish')),
+    null,
+    'how images of another shape are made square',
+    { shown: "the model's: crop" },
   ),
   inputSize: row(
     kinds.optional(kinds.integer(32, 4096)),

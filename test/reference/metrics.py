@@ -1,4 +1,4 @@
-"""Writes test/fixtures/metrics.json: what scikit-learn says of random logits.
+"""Writes test/fixtures/metrics.json: what scikit-learn says of random logits, and its balanced class weights.
 
 Needs numpy and scikit-learn. One case has a class that is never predicted and one that never occurs.
 """
@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 import sklearn
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.metrics import (
     confusion_matrix,
     log_loss,
@@ -48,6 +49,13 @@ def case(seed: int, classes: int, count: int, shift: float) -> dict:
     }
 
 
+unbalanced = [0] * 7 + [1] * 2 + [2] * 11 + [3]
+weights = compute_class_weight("balanced", classes=np.arange(4), y=np.array(unbalanced))
 cases = [case(1, 8, 60, 1.5), case(2, 3, 25, 2.0), case(3, 20, 40, 3.0)]
 path = pathlib.Path(__file__).parent.parent / "fixtures" / "metrics.json"
-path.write_text(json.dumps({"made_by": f"scikit-learn {sklearn.__version__}", "cases": cases}) + "\n")
+content = {
+    "made_by": f"scikit-learn {sklearn.__version__}",
+    "cases": cases,
+    "balanced": {"labels": unbalanced, "weights": weights.tolist()},
+}
+path.write_text(json.dumps(content) + "\n")

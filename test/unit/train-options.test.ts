@@ -73,7 +73,7 @@ describe('training options', () => {
   })
 
   it('are written on the command line as words', () => {
-    const { optimizer, clipGradNorm, classWeights } = optionTable
+    const { augmentation, optimizer, clipGradNorm, classWeights } = optionTable
     assert.deepEqual(optimizer.kind.parse('adam'), 'adam')
     assert.deepEqual(optimizer.kind.parse('adam,eps=1e-6,betas=0.8:0.99'), {
       name: 'adam',
@@ -81,6 +81,7 @@ describe('training options', () => {
       betas: [0.8, 0.99],
     })
     assert.deepEqual(optimizer.kind.parse('sgd,nesterov'), { name: 'sgd', nesterov: true })
+    assert.deepEqual(augmentation.kind.parse('scale=0.5:1'), { scale: [0.5, 1] })
     assert.equal(clipGradNorm.kind.parse('none'), null)
     assert.deepEqual(classWeights.kind.parse('1,2.5'), [1, 2.5])
   })

@@ -1,0 +1,94 @@
+import pLimit from 'p-limit'
+import type { ImageBatch, NativeTransform, Pixels } from '../native.js'
+import type { Sample } from './dataset.js'
+
+/** Images and labels on their way into the network. */
+export interface LoadedBatch {
+  images: ImageBatch
+  labels: Int32Array
+  /** The samples in it, as indices. */
+  indices: Uint32Array
+}
+
+/** Gives the transform of sample `index`, which was decoded to this size. */
+export type TransformOf = (index: number, size: Pick<Pixels, 'width' | 'height'>) => NativeTransform
+
+export interface LoaderOptions {
+  samples: readonly Sample[]
+  createBatch: () => ImageBatch
+  decode: (path: string) => Promise<Pixels>
+  /** Images that are decoded and transformed at once. */
+  workers: number
+}
+
+/** One batch is in the network while two are being filled: enough to even out large and small images. */
+const depth = 3
+
+/**
+ * Fills batches off the JavaScript thread while the network computes. The order is that of the plan, whatever image
+ * is ready first; memory is bounded by `depth` batches, which are used again and again, and `workers` decoded images.
+ */
+export class Loader {
+  readonly #options: LoaderOptions
+  readonly #spare: ImageBatch[] = []
+
+  constructor(options: LoaderOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The batches of a plan. A batch may be used until the next one is asked for.
+   * @throws What decoding throws, naming the file.
+   */
+  async *batches(plan: readonly Uint32Array[], transformOf: TransformOf): AsyncGenerator<LoadedBatch, void> {
+    const { createBatch, samples, workers } = this.#options
+    const turn = pLimit(workers)
+    let stopped = false
+    const fill = async (indices: Uint32Array): Promise<LoadedBatch> => {
+      const images = this.#spare.pop() ?? createBatch()
+      const loads = Array.from(indices, (index, slot) =>
+        turn(async () => {
+          if (!stopped) await this.#load(images, index, slot, transformOf)
+        }),
+      )
+      // All, not the first failure: nothing may still be writing into a batch that goes back to the spare ones.
+      for (const load of await Promise.allSettled(loads)) if (load.status === 'rejected') throw load.reason
+      return { images, labels: Int32Array.from(indices, index => samples[index]!.label), indices }
+    }
+    const filling: Promise<LoadedBatch>[] = []
+    const fillNext = (indices: Uint32Array | undefined) => {
+      if (indices === undefined) return
+      const batch = fill(indices)
+      batch.catch(() => {}) // thrown below, when its turn comes
+      filling.push(batch)
+    }
+    let next = 0
+    try {
+      while (next < Math.min(depth, plan.length)) fillNext(plan[next++])
+      for (let first = filling.shift(); first !== undefined; first = filling.shift()) {
+        const batch = await first
+        yield batch
+        this.#spare.push(batch.images)
+        fillNext(plan[next++])
+      }
+    } finally {
+      stopped = true
+      for (const rest of await Promise.allSettled(filling)) {
+        if (rest.status === 'fulfilled') this.#spare.push(rest.value.images)
+      }
+    }
+  }
+
+  async #load(images: ImageBatch, index: number, slot: number, transformOf: TransformOf): Promise<void> {
+    const pixels = await this.#options.decode(this.#options.samples[index]!.path)
+    await images.set(slot, pixels, transformOf(index, pixels))
+  }
+}
+
+/** All of `count` samples in their order, `batchSize` at a time: the plan of an evaluation. */
+export function inOrder(count: number, batchSize: number): Uint32Array[] {
+  const order = Uint32Array.from({ length: count }, (_, i) => i)
+  return Array.from({ length: Math.ceil(count / batchSize) }, (_, i) =>
+    order.subarray(i * batchSize, (i + 1) * batchSize),
+  )
+}

@@ -1,0 +1,114 @@
+import { stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import type { Dataset, Sample } from './data/dataset.js'
+import { ImageFolder } from './data/image-folder.js'
+import { relabel } from './data/labels.js'
+import { inOrder, Loader } from './data/loader.js'
+import { openDataset } from './data/open.js'
+import { VisionTorchError } from './errors.js'
+import { decode } from './image/decode.js'
+import type { Preprocessing } from './image/preprocessing.js'
+import { evalTransform } from './image/transform.js'
+import { check, is } from './is.js'
+import { type Evaluation, Metrics } from './metrics.js'
+import type { Model } from './model.js'
+import type { NativeModel } from './native.js'
+
+export interface EvaluateOptions {
+  /** `'val'` (which falls back to `'test'`), `'train'`, `'test'`, or `'all'` of them together. Default `'val'`. */
+  split?: string
+  /** Images a batch. Default 32. */
+  batchSize?: number
+  /** Images decoded at once. Default: the number of cores, at most 8. */
+  workers?: number
+  /** How many of the worst predictions the result lists. Default 24. */
+  keepWorst?: number
+  signal?: AbortSignal | undefined
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined
+}
+
+/**
+ * Classifies all images of a split, in eval mode, and compares with their classes, which are matched by name.
+ * @param data A folder of images or an annotation file, or a data set that was opened before.
+ * @throws ERR_DATASET when the data cannot be opened or has a class that the model lacks, ERR_IMAGE_DECODE naming an
+ *   image that cannot be decoded, or the signal's reason.
+ */
+export async function evaluate(
+  model: Model,
+  data: string | Dataset,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  const known = ['split', 'batchSize', 'workers', 'keepWorst', 'signal', 'onProgress']
+  check.options('options', options, known)
+  const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
+  const workers = check.integer('workers', options.workers ?? Math.min(8, availableParallelism()), 1, 1024)
+  const keepWorst = check.integer('keepWorst', options.keepWorst ?? 24, 0)
+  const { split = 'val', signal, onProgress } = options
+  const dataset = is.string(data) ? await open(data, model.classes, signal) : data
+  const chosen = split === 'all' ? [...dataset.splits.values()].flat() : dataset.split(split)
+  const samples = relabel(chosen, dataset.classes, model.classes)
+  if (samples.length === 0) {
+    throw new VisionTorchError(
+      'ERR_DATASET',
+      `${dataset.root}: no images to evaluate in '${split}'. Add some`,
+    )
+  }
+  const evaluator = new Evaluator({
+    samples,
+    classes: model.classes,
+    preprocessing: model.preprocessing,
+    loader: new Loader({
+      samples,
+      workers,
+      createBatch: () => model.createBatch(Math.min(batchSize, samples.length)),
+      decode: path => decode(path),
+    }),
+    batchSize,
+  })
+  return evaluator.run(model.network, { keepWorst, signal, onProgress })
+}
+
+/** A folder may hold classes in any split; without a split it is what training held out of it. */
+async function open(data: string, classes: readonly string[], signal?: AbortSignal): Promise<Dataset> {
+  const isFolder = await stat(data)
+    .then(found => found.isDirectory())
+    .catch(() => false)
+  return isFolder
+    ? ImageFolder.open(data, { classes, ...(signal && { signal }) })
+    : openDataset(data, { signal })
+}
+
+/** @internal Evaluates networks on the same images again and again, with the same buffers. */
+export class Evaluator {
+  constructor(
+    private readonly parts: {
+      samples: readonly Sample[]
+      classes: readonly string[]
+      preprocessing: Readonly<Preprocessing>
+      loader: Loader
+      batchSize: number
+    },
+  ) {}
+
+  async run(
+    network: NativeModel,
+    options: Pick<EvaluateOptions, 'signal' | 'onProgress'> & { keepWorst: number },
+  ): Promise<Evaluation> {
+    const { samples, classes, preprocessing, loader, batchSize } = this.parts
+    const metrics = new Metrics(classes, options.keepWorst)
+    let done = 0
+    const plan = inOrder(samples.length, batchSize)
+    for await (const batch of loader.batches(plan, (_, size) => evalTransform(preprocessing, size))) {
+      options.signal?.throwIfAborted()
+      const logits = await network.forward(batch.images, batch.labels.length, 'logits')
+      metrics.add(
+        logits,
+        batch.labels,
+        Array.from(batch.indices, index => samples[index]!.path),
+      )
+      done += batch.labels.length
+      options.onProgress?.({ done, total: samples.length })
+    }
+    return metrics.result()
+  }
+}

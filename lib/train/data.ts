@@ -1,0 +1,103 @@
+import pLimit from 'p-limit'
+import type { Decode } from '../data/cache.js'
+import type { Dataset, Sample } from '../data/dataset.js'
+import { list, relabel } from '../data/labels.js'
+import { VisionTorchError } from '../errors.js'
+import type { Model } from '../model.js'
+import type { ResolvedTrainOptions, TrainOptions } from './options.js'
+
+/** Labelled by the model's classes. */
+export interface TrainingData {
+  train: readonly Sample[]
+  validation: readonly Sample[]
+}
+
+/**
+ * The images to train and to validate on.
+ * @throws ERR_INVALID_ARGUMENT when the model has another number of classes, ERR_DATASET when it has other classes, or
+ *   when there is nothing to train or to validate on.
+ */
+export function trainingData(model: Model, dataset: Dataset): TrainingData {
+  const { classes, root } = dataset
+  if (model.numClasses !== classes.length) {
+    throw new VisionTorchError(
+      'ERR_INVALID_ARGUMENT',
+      `the model has ${model.numClasses} classes, but ${root} has ${classes.length} (${list(classes)}). ` +
+        'Call model.replaceClassifier(classes) before training, or create the model with these classes',
+    )
+  }
+  const split = (name: string) => relabel(dataset.split(name), classes, model.classes)
+  const [train, validation] = [split('train'), split('val')]
+  for (const [name, samples] of Object.entries({ train, validation })) {
+    if (samples.length > 0) continue
+    throw new VisionTorchError('ERR_DATASET', `${root}: no images for ${name}. Add some to every class`)
+  }
+  return { train, validation }
+}
+
+/** Decodes every image once and leaves out those that cannot be, which `skipped` is told. */
+export async function readable(
+  samples: readonly Sample[],
+  decode: Decode,
+  workers: number,
+  signal: AbortSignal | undefined,
+  skipped: (error: VisionTorchError) => void,
+): Promise<Sample[]> {
+  const turn = pLimit(workers)
+  const isReadable = async ({ path }: Sample): Promise<boolean> => {
+    signal?.throwIfAborted()
+    try {
+      await decode(path)
+      return true
+    } catch (error) {
+      if (!(error instanceof VisionTorchError)) throw error
+      skipped(error)
+      return false
+    }
+  }
+  const results = await Promise.all(samples.map(sample => turn(() => isReadable(sample))))
+  return samples.filter((_, i) => results[i])
+}
+
+/**
+ * Limits default batch sizes to the training set.
+ * @throws ERR_INVALID_ARGUMENT for a batch size that was asked for and is larger.
+ */
+export function fitBatchSizes(
+  options: ResolvedTrainOptions,
+  given: Partial<TrainOptions>,
+  images: number,
+): ResolvedTrainOptions {
+  const limited = (name: 'batchSize' | 'freezeBatchSize') => {
+    if (given[name] !== undefined && options[name] > images) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        `${name}: expected at most the ${images} training images, got ${options[name]}. Choose a smaller batch`,
+      )
+    }
+    return Math.min(options[name], images)
+  }
+  return { ...options, batchSize: limited('batchSize'), freezeBatchSize: limited('freezeBatchSize') }
+}
+
+/**
+ * The weight of each class in the loss, or null. `'balanced'` is scikit-learn's
+ * `compute_class_weight('balanced', ...)`: images / (classes x images of the class).
+ */
+export function classWeights(
+  option: ResolvedTrainOptions['classWeights'],
+  samples: readonly Sample[],
+  classes: readonly string[],
+): Float32Array | null {
+  if (option === null) return null
+  if (option !== 'balanced') {
+    if (option.length === classes.length) return Float32Array.from(option)
+    throw new VisionTorchError(
+      'ERR_INVALID_ARGUMENT',
+      `classWeights: expected a number for each of the ${classes.length} classes, got ${option.length}`,
+    )
+  }
+  const counts = classes.map(() => 0)
+  for (const { label } of samples) counts[label]!++
+  return Float32Array.from(counts, count => (count === 0 ? 0 : samples.length / (classes.length * count)))
+}

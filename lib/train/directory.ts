@@ -1,0 +1,96 @@
+import { mkdir, rm, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { VisionTorchError } from '../errors.js'
+import { cannotWrite, replaceFile } from '../files.js'
+import type { EpochMetrics } from './events.js'
+
+const columns = [
+  'epoch',
+  'learningRate',
+  'trainLoss',
+  'trainTop1',
+  'validationLoss',
+  'top1',
+  'top5',
+  'imagesPerSecond',
+  'seconds',
+] as const satisfies readonly (keyof EpochMetrics)[]
+
+/** The directory that holds a run's files. */
+export class RunDirectory {
+  readonly best: string
+  readonly last: string
+
+  private constructor(readonly path: string) {
+    this.best = join(path, 'best.pth')
+    this.last = join(path, 'last.pth')
+  }
+
+  /**
+   * Makes the directory, or takes an existing one; without a path the first free `runs/<architecture>-<n>`.
+   * @throws ERR_FILE_WRITE, or ERR_INVALID_ARGUMENT when it holds a run that would be overwritten.
+   */
+  static async open(path: string | null, architecture: string, resuming: boolean): Promise<RunDirectory> {
+    if (path === null) return RunDirectory.#firstFree(architecture)
+    const directory = new RunDirectory(resolve(path))
+    await mkdir(directory.path, { recursive: true }).catch(error =>
+      Promise.reject(cannotWrite(directory.path, error)),
+    )
+    if (!resuming && (await directory.hasLast())) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        `directory: ${directory.path} already holds a run. Continue it with resume, or choose another directory`,
+      )
+    }
+    return directory
+  }
+
+  static async #firstFree(architecture: string): Promise<RunDirectory> {
+    const runs = resolve('runs')
+    try {
+      await mkdir(runs, { recursive: true })
+      for (let n = 1; ; n++) {
+        const path = join(runs, `${architecture}-${n}`)
+        const made = await mkdir(path).then(
+          () => true,
+          error => (error.code === 'EEXIST' ? false : Promise.reject(error)),
+        )
+        if (made) return new RunDirectory(path)
+      }
+    } catch (error) {
+      throw cannotWrite(runs, error)
+    }
+  }
+
+  async hasLast(): Promise<boolean> {
+    return stat(this.last).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  periodic(epoch: number): string {
+    return join(this.path, `epoch-${String(epoch).padStart(4, '0')}.pth`)
+  }
+
+  /** Removes the periodic checkpoint of an epoch, if there is one. */
+  async removePeriodic(epoch: number): Promise<void> {
+    await rm(this.periodic(epoch), { force: true })
+  }
+
+  async writeConfig(config: Readonly<Record<string, unknown>>): Promise<void> {
+    await replaceFile(join(this.path, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+  }
+
+  async writeClasses(classes: readonly string[]): Promise<void> {
+    await replaceFile(join(this.path, 'classes.txt'), classes.map(name => `${name}\n`).join(''))
+  }
+
+  /** Writes all epochs anew: few, and so the files are whole and without doubles after a resume. */
+  async writeMetrics(history: readonly EpochMetrics[]): Promise<void> {
+    const csv = [columns.join(','), ...history.map(row => columns.map(column => row[column]).join(','))]
+    await replaceFile(join(this.path, 'metrics.csv'), `${csv.join('\n')}\n`)
+    const lines = history.map(row => `${JSON.stringify(row)}\n`)
+    await replaceFile(join(this.path, 'metrics.jsonl'), lines.join(''))
+  }
+}

@@ -1,0 +1,266 @@
+import type { Decode } from '../data/cache.js'
+import { type LoadedBatch, Loader } from '../data/loader.js'
+import { VisionTorchError } from '../errors.js'
+import { Evaluator } from '../evaluate.js'
+import { trainTransform } from '../image/train-transform.js'
+import type { Evaluation } from '../metrics.js'
+import type { Model } from '../model.js'
+import { type CheckpointValue, type NativeTrainer, native } from '../native.js'
+import { deriveSeed } from '../random.js'
+import { classWeights, type TrainingData } from './data.js'
+import type { RunDirectory } from './directory.js'
+import type { EpochMetrics, TrainingEvent, TrainingResult } from './events.js'
+import type { ResolvedTrainOptions } from './options.js'
+import { epochUpdates, type Update } from './sampler.js'
+import { learningRateAt } from './schedule.js'
+import { noSums, type TrainingState, toCheckpointValue, trainingEntry } from './state.js'
+
+export interface TrainingParts {
+  model: Model
+  trainer: NativeTrainer
+  data: TrainingData
+  decode: Decode
+  options: ResolvedTrainOptions
+  /** What the next run that resumes takes over. */
+  savedOptions: Readonly<Record<string, unknown>>
+  directory: RunDirectory
+  state: TrainingState
+  emit: (event: TrainingEvent) => void
+  signal: AbortSignal | undefined
+}
+
+/** One run: epochs of updates, each followed by validation and checkpoints. */
+export class Training {
+  readonly #parts: TrainingParts
+  readonly #weights: Float32Array | null
+  readonly #loader: Loader
+  readonly #evaluator: Evaluator
+
+  constructor(parts: TrainingParts) {
+    this.#parts = parts
+    const { model, data, decode, options } = parts
+    const { workers, batchSize, freezeBatchSize, freezeEpochs } = options
+    this.#weights = classWeights(options.classWeights, data.train, model.classes)
+    const capacity = freezeEpochs > 0 ? Math.max(batchSize, freezeBatchSize) : batchSize
+    const createBatch = () => model.createBatch(capacity)
+    this.#loader = new Loader({ samples: data.train, createBatch, decode, workers })
+    this.#evaluator = new Evaluator({
+      samples: data.validation,
+      classes: model.classes,
+      preprocessing: model.preprocessing,
+      loader: new Loader({ samples: data.validation, createBatch, decode, workers }),
+      batchSize: capacity,
+    })
+  }
+
+  /** Trains to the end. Stopped by the signal, it saves last.pth and throws the signal's reason. */
+  async run(): Promise<Omit<TrainingResult, 'directory' | 'seconds'>> {
+    const { options, signal, state } = this.#parts
+    try {
+      // The first one also tells whether there is room on the disk, before anything is trained.
+      if (state.epoch === 0 && state.step === 0) await this.#saveLast()
+      while (state.epoch < options.epochs && !this.#isStale()) {
+        signal?.throwIfAborted()
+        await this.#trainEpoch()
+      }
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) await this.#saveLast()
+      throw error
+    }
+    const { best, history } = state
+    if (best === null) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        `epochs: expected more than the ${state.epoch} that the checkpoint has behind it, got ${options.epochs}`,
+      )
+    }
+    await this.#restoreBest()
+    return { reason: state.epoch < options.epochs ? 'early-stopping' : 'completed', best, history }
+  }
+
+  /** The figures of the model as it is, on the validation images. */
+  evaluate(keepWorst: number): Promise<Evaluation> {
+    return this.#evaluator.run(this.#parts.model.network, { keepWorst, signal: this.#parts.signal })
+  }
+
+  async #trainEpoch(): Promise<void> {
+    const { data, emit, model, options, signal, state, trainer } = this.#parts
+    const start = performance.now()
+    const frozen = state.epoch < options.freezeEpochs
+    const updates = epochUpdates(
+      data.train.length,
+      frozen ? options.freezeBatchSize : options.batchSize,
+      options.gradientAccumulation,
+      options.seed,
+      state.epoch,
+    )
+    if (state.step > updates.length) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        `resume: the checkpoint is ${state.step} updates into an epoch that has ${updates.length} now. Resume with the ` +
+          'data and the batch size of before',
+      )
+    }
+    await trainer.setFrozen(frozen, options.frozenBatchNorm === 'eval')
+    await this.#trainUpdates(updates)
+    const evaluation = await this.#evaluator.run(trainer.ema ?? model.network, { keepWorst: 0, signal })
+    const { epoch, sums } = state
+    const metrics: EpochMetrics = {
+      epoch: epoch + 1,
+      learningRate: learningRateAt(options, epoch, (updates.length - 1) / updates.length),
+      trainLoss: sums.loss / sums.images,
+      trainTop1: sums.correct / sums.images,
+      validationLoss: evaluation.loss,
+      top1: evaluation.top1,
+      top5: evaluation.top5,
+      imagesPerSecond: sums.images / sums.seconds,
+      seconds: (performance.now() - start) / 1000,
+    }
+    const isBest = state.best === null || isBetter(metrics, state.best, options.monitor)
+    if (isBest) state.best = metrics
+    state.history.push(metrics)
+    Object.assign(state, { epoch: metrics.epoch, step: 0, sums: noSums() })
+    await this.#saveEpoch(metrics, isBest)
+    emit({ type: 'epoch', epochs: options.epochs, isBest, ...metrics })
+  }
+
+  /** The updates of the epoch that are not done yet. */
+  async #trainUpdates(updates: readonly Update[]): Promise<void> {
+    const { emit, model, options, signal, state } = this.#parts
+    const { epoch, sums } = state
+    const remaining = updates.slice(state.step)
+    const batches = this.#loader.batches(remaining.flat(), (index, size) =>
+      trainTransform(options.augmentation, model.preprocessing, { seed: options.seed, epoch, index }, size),
+    )
+    const start = performance.now() - sums.seconds * 1000
+    try {
+      for (const update of remaining) {
+        const learningRate = learningRateAt(options, epoch, state.step / updates.length)
+        const { images, loss, correct, gradNorm } = await this.#update(update, batches, learningRate)
+        state.step++
+        sums.images += images
+        sums.loss += loss * images
+        sums.correct += correct
+        sums.seconds = (performance.now() - start) / 1000
+        emit({
+          type: 'step',
+          epoch: epoch + 1,
+          epochs: options.epochs,
+          step: state.step,
+          steps: updates.length,
+          loss,
+          meanLoss: sums.loss / sums.images,
+          accuracy: sums.correct / sums.images,
+          learningRate,
+          gradNorm,
+          imagesPerSecond: sums.images / sums.seconds,
+        })
+        signal?.throwIfAborted()
+      }
+    } finally {
+      await batches.return()
+    }
+  }
+
+  /** One update: its micro-batches share it by their weight in the loss of one larger batch. */
+  async #update(
+    update: Update,
+    batches: AsyncGenerator<LoadedBatch, void>,
+    learningRate: number,
+  ): Promise<{ images: number; loss: number; correct: number; gradNorm: number | null }> {
+    const { options, state, trainer } = this.#parts
+    const whole = update.reduce((sum, indices) => sum + this.#weight(indices), 0)
+    const done = { images: 0, loss: 0, correct: 0, gradNorm: null as number | null }
+    for (const [micro, indices] of update.entries()) {
+      const batch = (await batches.next()).value!
+      const scale = this.#weight(indices) / whole
+      const result = await trainer.step(batch.images, batch.labels, {
+        learningRate,
+        seed: deriveSeed(options.seed, state.epoch, state.step, micro),
+        scale,
+        update: micro === update.length - 1,
+        mixed: null,
+      })
+      if (!Number.isFinite(result.loss)) throw this.#notFinite(result.loss, learningRate)
+      done.images += indices.length
+      done.loss += result.loss * scale
+      done.correct += result.correct
+      done.gradNorm = Number.isNaN(result.gradNorm) ? null : result.gradNorm
+    }
+    return done
+  }
+
+  #weight(indices: Uint32Array): number {
+    const weights = this.#weights
+    if (weights === null) return indices.length
+    const { train } = this.#parts.data
+    return indices.reduce((sum, index) => sum + weights[train[index]!.label]!, 0)
+  }
+
+  #notFinite(loss: number, learningRate: number): VisionTorchError {
+    const { directory, state } = this.#parts
+    return new VisionTorchError(
+      'ERR_NON_FINITE_LOSS',
+      `the loss became ${loss} in epoch ${state.epoch + 1}, step ${state.step + 1}, at the learning rate ` +
+        `${learningRate}. Try a smaller learning rate, warmupEpochs or clipGradNorm. ${directory.last} holds the run ` +
+        `after epoch ${state.epoch}`,
+    )
+  }
+
+  /** Whether `earlyStopping` epochs went by without a better one. */
+  #isStale(): boolean {
+    const { options, state } = this.#parts
+    if (options.earlyStopping === null || state.best === null) return false
+    return state.epoch - state.best.epoch >= options.earlyStopping
+  }
+
+  /** The best first: a crash before last.pth is written repeats the epoch, and writes the same again. */
+  async #saveEpoch(metrics: EpochMetrics, isBest: boolean): Promise<void> {
+    const { directory, options, state } = this.#parts
+    const { saveEvery, keep } = options
+    if (isBest) await this.#save('best', directory.best)
+    if (saveEvery !== null && metrics.epoch % saveEvery === 0) {
+      await this.#save('periodic', directory.periodic(metrics.epoch))
+      if (keep !== null) await directory.removePeriodic(metrics.epoch - keep * saveEvery)
+    }
+    await this.#saveLast()
+    await directory.writeMetrics(state.history)
+  }
+
+  /** The weights that were evaluated, for prediction. */
+  async #save(kind: 'best' | 'periodic', path: string): Promise<void> {
+    const { emit, model, state, trainer } = this.#parts
+    await native().saveModel(path, trainer.ema ?? model.network, this.#metadata(), null)
+    emit({ type: 'checkpoint', kind, path, epoch: state.epoch })
+  }
+
+  /** Everything that it takes to go on. */
+  async #saveLast(): Promise<void> {
+    const { directory, emit, model, options, savedOptions, state, trainer } = this.#parts
+    const metadata = this.#metadata().set('training', trainingEntry(state, options, savedOptions))
+    await native().saveModel(directory.last, model.network, metadata, trainer)
+    emit({ type: 'checkpoint', kind: 'last', path: directory.last, epoch: state.epoch })
+  }
+
+  #metadata(): Map<string, CheckpointValue> {
+    const { model, state } = this.#parts
+    return model
+      .checkpointMetadata()
+      .set('epoch', state.epoch)
+      .set('metrics', toCheckpointValue(state.history.at(-1) ?? {}))
+  }
+
+  async #restoreBest(): Promise<void> {
+    const { directory, model } = this.#parts
+    await model.loadStateDict(directory.best)
+  }
+}
+
+function isBetter(
+  metrics: EpochMetrics,
+  best: EpochMetrics,
+  monitor: ResolvedTrainOptions['monitor'],
+): boolean {
+  if (monitor === 'loss') return metrics.validationLoss < best.validationLoss
+  return metrics[monitor] > best[monitor]
+}

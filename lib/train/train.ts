@@ -1,0 +1,233 @@
+import { basename, dirname, join, resolve } from 'node:path'
+import { cachedDecode } from '../data/cache.js'
+import type { Dataset } from '../data/dataset.js'
+import { openDataset } from '../data/open.js'
+import { VisionTorchError } from '../errors.js'
+import { decode } from '../image/decode.js'
+import { invalid, is } from '../is.js'
+import type { Model } from '../model.js'
+import { type NativeCheckpoint, native } from '../native.js'
+import { classWeights, fitBatchSizes, readable, type TrainingData, trainingData } from './data.js'
+import { RunDirectory } from './directory.js'
+import type { TrainingEvent, TrainingResult } from './events.js'
+import { Training } from './loop.js'
+import { type ResolvedTrainOptions, resolveOptions, type TrainOptions } from './options.js'
+import { TrainingRun } from './run.js'
+import { newState, type SavedRun, savedRun } from './state.js'
+
+const inTraining = new WeakSet<Model>()
+
+/**
+ * Trains a model on labelled images. The run is awaitable and gives its events as an async iterator, see
+ * {@link TrainingRun}; its files go into a directory. When it ends, the model holds the weights of the best epoch (of
+ * best.pth); when it is stopped or fails, those of the moment.
+ *
+ * Errors reject the run: ERR_INVALID_ARGUMENT, ERR_DATASET, ERR_IMAGE_DECODE and ERR_FILE_WRITE before or while it
+ * trains, ERR_CHECKPOINT_MISMATCH when it cannot resume, ERR_NON_FINITE_LOSS when the loss is no number any more.
+ */
+export function train(model: Model, options: TrainOptions): TrainingRun {
+  return new TrainingRun(async emit => {
+    if (inTraining.has(model)) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        'the model is being trained already. Await that run first',
+      )
+    }
+    inTraining.add(model)
+    try {
+      return await start(model, options, emit)
+    } finally {
+      inTraining.delete(model)
+    }
+  })
+}
+
+async function start(
+  model: Model,
+  given: TrainOptions,
+  emit: (event: TrainingEvent) => void,
+): Promise<TrainingResult> {
+  resolveOptions(given) // before anything is read or written
+  const { signal } = given
+  signal?.throwIfAborted()
+  const resumeFrom = checkpointToResume(given)
+  const checkpoint = resumeFrom === null ? null : await openIfThere(resumeFrom, given.resume === true)
+  try {
+    const saved = checkpoint === null ? null : savedRun(checkpoint.inspect().metadata, resumeFrom!)
+    checkClasses(saved, model, resumeFrom)
+    const merged = { ...saved?.options, ...withoutUndefined(given) } as TrainOptions
+    let options = resolveOptions(merged)
+    if (model.frozen) options = { ...options, freezeEpochs: options.epochs }
+    if (model.dtype !== 'float32') {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        "the model's weights are bfloat16, too coarse to be trained. Convert it with model.to(device, 'float32'), and " +
+          "train with dtype: 'bfloat16' for the speed",
+      )
+    }
+    const dataset = await open(merged.data, signal)
+    for (const message of dataset.warnings) emit({ type: 'warning', message })
+    if (given.resume === true && checkpoint === null) {
+      emit({ type: 'warning', message: `${resumeFrom} is not there: training starts at the beginning` })
+    }
+    const cached = cachedDecode(options.cache, path => decode(path))
+    const data = await usable(trainingData(model, dataset), options, cached, emit, signal)
+    options = fitBatchSizes(options, merged, data.train.length)
+    setPreprocessing(model, options)
+    const sameDirectory =
+      resumeFrom !== null && basename(resumeFrom) === 'last.pth' ? dirname(resumeFrom) : null
+    const directory = await RunDirectory.open(
+      options.directory ?? sameDirectory,
+      model.architecture,
+      options.resume !== false,
+    )
+    const trainer = await native().createTrainer(model.network, {
+      optimizer: options.optimizer,
+      labelSmoothing: options.labelSmoothing,
+      classWeights: classWeights(options.classWeights, data.train, model.classes),
+      clipGradNorm: options.clipGradNorm,
+      ema: options.ema === null ? null : { decay: options.ema },
+      dtype: options.dtype,
+    })
+    if (checkpoint !== null) {
+      await model.network.loadStateDict(checkpoint)
+      await trainer.loadState(checkpoint)
+    }
+    const state = saved?.state ?? newState()
+    const config = runConfig(model, options, dataset, data)
+    await directory.writeConfig(config)
+    await directory.writeClasses(model.classes)
+    emit({
+      type: 'start',
+      directory: directory.path,
+      architecture: model.architecture,
+      classes: model.classes,
+      device: model.device,
+      epochs: options.epochs,
+      firstEpoch: state.epoch + 1,
+      trainImages: data.train.length,
+      validationImages: data.validation.length,
+      options,
+    })
+    const training = new Training({
+      model,
+      trainer,
+      data,
+      decode: cached,
+      options,
+      savedOptions: savedOptions(merged),
+      directory,
+      state,
+      emit,
+      signal,
+    })
+    const start = performance.now()
+    const outcome = await training.run()
+    const result = { ...outcome, directory: directory.path, seconds: (performance.now() - start) / 1000 }
+    emit({ type: 'end', ...result })
+    return result
+  } finally {
+    checkpoint?.dispose()
+  }
+}
+
+/** config.json: what was run, on what, and with which versions. */
+function runConfig(
+  model: Model,
+  options: ResolvedTrainOptions,
+  dataset: Dataset,
+  data: TrainingData,
+): Record<string, unknown> {
+  const { libtorchVersion, threads, cpuCapability } = native().runtimeInfo()
+  return {
+    architecture: model.architecture,
+    classes: model.classes,
+    preprocessing: model.preprocessing,
+    device: model.device,
+    data: { root: dataset.root, train: data.train.length, validation: data.validation.length },
+    options,
+    versions: { libtorch: libtorchVersion, node: process.versions.node },
+    threads,
+    cpuCapability,
+  }
+}
+
+/** The file to continue from, or null. */
+function checkpointToResume({ resume, directory }: TrainOptions): string | null {
+  if (is.string(resume)) return resolve(resume)
+  if (resume !== true) return null
+  if (is.string(directory)) return join(resolve(directory), 'last.pth')
+  throw new VisionTorchError(
+    'ERR_INVALID_ARGUMENT',
+    'resume: true needs the directory of the run to continue',
+  )
+}
+
+/** Undefined entries would hide the saved options. */
+function withoutUndefined(options: TrainOptions): Partial<TrainOptions> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}
+
+/** What the next run that resumes takes over: what was asked for, but for how and where it is run. */
+function savedOptions(options: TrainOptions): Record<string, unknown> {
+  const { signal: _, resume: _r, directory: _d, workers: _w, data, ...rest } = options
+  return is.string(data) ? { data: resolve(data), ...rest } : { ...rest }
+}
+
+async function openIfThere(path: string, optional: boolean): Promise<NativeCheckpoint | null> {
+  try {
+    return await native().openCheckpoint(path, { verify: true })
+  } catch (error) {
+    if (optional && error instanceof VisionTorchError && error.code === 'ERR_FILE_NOT_FOUND') return null
+    throw error
+  }
+}
+
+function checkClasses(saved: SavedRun | null, model: Model, path: string | null): void {
+  const classes = saved?.classes ?? null
+  if (classes === null || classes.join('\n') === model.classes.join('\n')) return
+  throw new VisionTorchError(
+    'ERR_CHECKPOINT_MISMATCH',
+    `${path}: its classes are not those of the model. Create the model with the same classes in the same order, or ` +
+      'load it from this file',
+  )
+}
+
+async function open(data: string | Dataset | undefined, signal: AbortSignal | undefined): Promise<Dataset> {
+  if (is.string(data)) return openDataset(data, { signal })
+  if (is.object(data) && 'splits' in data) return data as unknown as Dataset
+  throw invalid('data', 'a folder of images, an annotation file or a data set', data)
+}
+
+async function usable(
+  data: TrainingData,
+  options: ResolvedTrainOptions,
+  decodeImage: (path: string) => ReturnType<typeof decode>,
+  emit: (event: TrainingEvent) => void,
+  signal: AbortSignal | undefined,
+): Promise<TrainingData> {
+  if (options.onUnreadable === 'stop') return data
+  const skipped = (cause: VisionTorchError) =>
+    emit({ type: 'warning', message: `left out: ${cause.message}`, cause })
+  const filter = async (samples: TrainingData['train']) => {
+    const kept = await readable(samples, decodeImage, options.workers, signal, skipped)
+    if (kept.length > 0) return kept
+    throw new VisionTorchError(
+      'ERR_DATASET',
+      'none of the images can be read. See the warnings for the causes',
+    )
+  }
+  return { train: await filter(data.train), validation: await filter(data.validation) }
+}
+
+/** The model keeps what it was trained with: prediction must see images in the same way. */
+function setPreprocessing(model: Model, { inputSize, resize }: ResolvedTrainOptions): void {
+  const { crop, resize: shorter } = model.preprocessing
+  const size = inputSize ?? crop
+  model.preprocessing = {
+    ...model.preprocessing,
+    crop: size,
+    resize: Math.round((shorter * size) / crop),
+    mode: resize ?? model.preprocessing.mode,
+  }
+}

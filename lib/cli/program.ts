@@ -1,11 +1,12 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { VisionTorchError } from '../errors.js'
+import { annotateCommand } from './annotate.js'
 import { colorErr, setQuiet } from './terminal.js'
 import { weightsCommand } from './weights.js'
 
 /** What builds each command, in the order of the help. */
-const commands: (() => Command)[] = [weightsCommand]
+const commands: (() => Command)[] = [weightsCommand, annotateCommand]
 
 /** Runs the command line and sets `process.exitCode`: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
 export async function run(args: readonly string[]): Promise<void> {

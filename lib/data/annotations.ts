@@ -1,9 +1,17 @@
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
+import { replaceFile } from '../files.js'
 import { check, invalid, is } from '../is.js'
-import { type DatasetOptions, type Sample, SampleDataset, type SplitName, splitOrder } from './dataset.js'
+import {
+  type Dataset,
+  type DatasetOptions,
+  type Sample,
+  SampleDataset,
+  type SplitName,
+  splitOrder,
+} from './dataset.js'
 import { holdOut, holdOutOptions } from './hold-out.js'
 
 /** The files of the seed platform: a line an image, `<class id>;<path>`, and a line a class. */
@@ -28,7 +36,7 @@ export async function fromAnnotations(
   const held = holdOutOptions(options)
   const names = typeof classes === 'string' ? await readClasses(classes) : checkClasses('classes', classes)
   const paths = splitFiles(files)
-  const splits = new Map<SplitName, readonly Sample[]>()
+  const splits = new Map<SplitName, Sample[]>()
   let before = 0
   for (const [split, path] of paths) {
     const onSamples = (count: number): void => options.onProgress?.({ files: before + count })
@@ -39,6 +47,45 @@ export async function fromAnnotations(
   const root = dirname([...paths.values()][0]!)
   const warnings = await holdOut(splits, root, held)
   return new SampleDataset(root, names, splits, warnings)
+}
+
+export interface WriteAnnotationsOptions {
+  /** Write paths relative to the folder of the files, so that it can be moved with its images. Default false: absolute. */
+  relative?: boolean
+}
+
+/**
+ * Writes `cls_classes.txt`, `cls_train.txt` and `cls_test.txt` into a folder, as the seed platform reads them: what is
+ * validated on is its test. A data set with both `val` and `test` gives `cls_val.txt` as well.
+ * @returns the paths of the files, with the number of lines of each.
+ * @throws ERR_DATASET when a path holds a line break, ERR_FILE_WRITE.
+ */
+export async function writeAnnotations(
+  data: Dataset,
+  folder: string,
+  { relative: isRelative = false }: WriteAnnotationsOptions = {},
+): Promise<Map<string, number>> {
+  const written = new Map<string, number>()
+  const write = async (name: string, lines: string[]): Promise<void> => {
+    const path = resolve(folder, name)
+    await replaceFile(path, lines.map(line => `${line}\n`).join(''))
+    written.set(path, lines.length)
+  }
+  const line = ({ path, label }: Sample): string => {
+    if (/[\r\n]/.test(path)) {
+      throw new VisionTorchError(
+        'ERR_DATASET',
+        `${path}: a line break cannot be in an annotation file. Rename it`,
+      )
+    }
+    return `${label};${isRelative ? relative(resolve(folder), path) : path}`
+  }
+  await write(CLASSES_FILE, [...data.classes])
+  for (const [split, samples] of data.splits) {
+    const only = split === 'val' && !data.splits.has('test')
+    await write(annotationsFile(only ? 'test' : (split as SplitName)), samples.map(line))
+  }
+  return written
 }
 
 function splitFiles(files: string | Partial<Record<SplitName, string>>): Map<SplitName, string> {

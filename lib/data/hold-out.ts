@@ -24,7 +24,7 @@ export const holdOutOptions = ({ valFraction, seed, signal }: DatasetOptions): H
  * @returns what the user should be told.
  */
 export async function holdOut(
-  splits: Map<SplitName, readonly Sample[]>,
+  splits: Map<SplitName, Sample[]>,
   root: string,
   { valFraction, seed, signal }: HoldOut,
 ): Promise<string[]> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { basename, join, relative } from 'node:path'
-import { fromAnnotations } from '../../lib/data/annotations.js'
+import { fromAnnotations, writeAnnotations } from '../../lib/data/annotations.js'
 import type { Dataset } from '../../lib/data/dataset.js'
 import { ImageFolder } from '../../lib/data/image-folder.js'
 import { openDataset } from '../../lib/data/open.js'
@@ -83,7 +84,8 @@ describe('an image folder', () => {
     assert.deepEqual(data.classes, ['a', 'b'])
     assert.equal(data.split('train').length, 4)
     assert.deepEqual(data.warnings, [
-      'Files were passed over as no images: 1 (images in no class folder), 1 (.txt), 2 (.bmp).',
+      'Images in no class folder are not used: 1.',
+      'Files were passed over as no images: 1 (.txt), 2 (.bmp).',
     ])
   })
 
@@ -182,7 +184,7 @@ describe('an image folder', () => {
       [
         'val without train',
         ['val/a/1.jpg', 'val/b/1.jpg'],
-        /has a folder 'val' but none that is called 'train'/,
+        /has a folder for the split 'val' but none that is called 'train'/,
       ],
       [
         'two folders for one split',
@@ -195,6 +197,11 @@ describe('an image folder', () => {
         await assert.rejects(ImageFolder.open(await folderOf(files)), { code: 'ERR_DATASET', message })
       })
     }
+
+    it('several faults at once, pointing to the doctor', async () => {
+      const root = await folderOf(['train/a/1.jpg', 'train/b/x.txt', 'val/c/1.jpg'])
+      await assert.rejects(ImageFolder.open(root), /There is more: visiontorch doctor --data lists it$/)
+    })
 
     it('a folder that does not exist, or is a file', async () => {
       const root = await folderOf(['file'])
@@ -243,6 +250,31 @@ describe('annotation files', () => {
       ['3.jpg'],
     )
     assert.deepEqual([...(await openDataset(join(root, 'cls_test.txt'))).splits.keys()], ['test'])
+  })
+
+  it('are written from a folder of images, and read back as they were', async () => {
+    const root = await folderOf(['train/a b/1.jpg', 'train/c;d/ü 2.jpg', 'val/a b/3.jpg', 'val/c;d/;4.jpg'])
+    const data = await ImageFolder.open(root)
+    for (const relative of [false, true]) {
+      const written = await writeAnnotations(data, root, { relative })
+      assert.deepEqual(
+        [...written].map(([path, lines]) => [basename(path), lines]),
+        [
+          ['cls_classes.txt', 2],
+          ['cls_train.txt', 2],
+          ['cls_test.txt', 2],
+        ],
+      )
+      const start = relative ? '' : `${root}/`
+      assert.equal(
+        await readFile(join(root, 'cls_train.txt'), 'utf8'),
+        `0;${start}train/a b/1.jpg\n1;${start}train/c;d/ü 2.jpg\n`,
+      )
+      const read = await openDataset(join(root, 'cls_train.txt'))
+      assert.deepEqual(read.classes, data.classes)
+      assert.deepEqual(read.split('train'), data.split('train'))
+      assert.deepEqual(read.split('val'), data.split('val'))
+    }
   })
 
   it('are refused with the line that is wrong', async () => {

@@ -1,0 +1,33 @@
+import { Command } from 'commander'
+import { writeAnnotations } from '../data/annotations.js'
+import { ImageFolder } from '../data/image-folder.js'
+import { integer, number } from './options.js'
+import { formatCount, print, warn } from './terminal.js'
+
+interface AnnotateFlags {
+  data: string
+  out?: string
+  relative?: boolean
+  valFraction?: number
+  seed?: number
+}
+
+/** `visiontorch annotate`: a folder of images as the annotation files of the seed platform. */
+export const annotateCommand = (): Command =>
+  new Command('annotate')
+    .description('write cls_classes.txt, cls_train.txt and cls_test.txt for a folder of images')
+    .requiredOption('--data <dir>', 'DIR/train/<class>/*.jpg and DIR/val or DIR/test, or DIR/<class>/*.jpg')
+    .option('--out <dir>', 'where to write them (default: the data folder)')
+    .option('--relative', 'paths relative to the files, so that the folder can be moved (default: absolute)')
+    .option(
+      '--val-fraction <share>',
+      'share of every class that becomes the test where there are only training images (default: 0.1)',
+      number(0, 0.9),
+    )
+    .option('--seed <n>', 'chooses them (default: 0)', integer(0))
+    .action(async ({ data, out = data, relative = false, ...options }: AnnotateFlags) => {
+      const folder = await ImageFolder.open(data, options)
+      for (const warning of folder.warnings) warn(warning)
+      const written = await writeAnnotations(folder, out, { relative })
+      for (const [path, lines] of written) print(`${path}  ${formatCount(lines)} lines`)
+    })

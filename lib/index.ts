@@ -1,4 +1,11 @@
 export { type Architecture, listArchitectures } from './architectures.js'
+export {
+  type CreateModelOptions,
+  createModel,
+  type LoadModelOptions,
+  loadModel,
+  type Weights,
+} from './create-model.js'
 export { fromAnnotations, type WriteAnnotationsOptions, writeAnnotations } from './data/annotations.js'
 export type { Dataset, DatasetOptions, Sample } from './data/dataset.js'
 export { ImageFolder, type ImageFolderOptions } from './data/image-folder.js'
@@ -9,6 +16,7 @@ export { type Preprocessing, preprocess, type ResizeMode } from './image/preproc
 export type { ClassMetrics, Evaluation, PoorPrediction } from './metrics.js'
 export { Model, type ModelDType, type ModelSummary } from './model.js'
 export type { DType, LayerSummary, LoadReport, NetworkOptions, RuntimeInfo, TensorData } from './native.js'
+export * from './networks.js'
 export {
   type FeatureOptions,
   type Prediction,

@@ -2,11 +2,13 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { VisionTorchError } from '../errors.js'
 import { annotateCommand } from './annotate.js'
-import { colorErr, setQuiet } from './terminal.js'
+import { predictCommand } from './predict.js'
+import { summaryCommand } from './summary.js'
+import { fail, setQuiet } from './terminal.js'
 import { weightsCommand } from './weights.js'
 
 /** What builds each command, in the order of the help. */
-const commands: (() => Command)[] = [weightsCommand, annotateCommand]
+const commands: readonly (() => Command)[] = [predictCommand, summaryCommand, weightsCommand, annotateCommand]
 
 /** Runs the command line and sets `process.exitCode`: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
 export async function run(args: readonly string[]): Promise<void> {
@@ -29,8 +31,14 @@ function createProgram(): Command {
     .showHelpAfterError('(run it with --help to see what it takes)')
     .exitOverride()
     .hook('preAction', command => setQuiet(command.opts().quiet === true))
-  for (const command of commands) program.addCommand(command().copyInheritedSettings(program))
+  for (const command of commands) program.addCommand(adopt(command(), program))
   return program
+}
+
+/** Gives a command, and its own commands, the program's way to end. */
+function adopt(command: Command, program: Command): Command {
+  for (const child of command.commands) adopt(child, program)
+  return command.copyInheritedSettings(program)
 }
 
 /** Prints one line that names the cause and the remedy, and gives the exit code. */
@@ -41,7 +49,7 @@ function report(error: unknown, verbose: boolean): number {
     return 130
   }
   const text = error instanceof Error ? error.message : String(error)
-  process.stderr.write(`${colorErr.red('error:')} ${text}\n`)
+  fail(text)
   if (verbose) console.error(error)
   else if (!(error instanceof VisionTorchError)) process.stderr.write('(--verbose prints the stack)\n')
   return error instanceof VisionTorchError && error.code === 'ERR_INVALID_ARGUMENT' ? 2 : 1

@@ -40,6 +40,11 @@ export function warn(text: string): void {
   aroundBar(() => process.stderr.write(`${colorErr.yellow('warning:')} ${text}\n`))
 }
 
+/** Something that went wrong, on stderr. */
+export function fail(text: string): void {
+  aroundBar(() => process.stderr.write(`${colorErr.red('error:')} ${text}\n`))
+}
+
 /** Columns of text: `align` has a letter a column, `l` or `r`; columns without one are left-aligned. */
 export function table(header: readonly string[], rows: readonly (readonly unknown[])[], align = ''): string {
   const cells = [header, ...rows].map(row => row.map(String))

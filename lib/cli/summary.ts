@@ -1,0 +1,58 @@
+import { Command } from 'commander'
+import type { Architecture } from '../architectures.js'
+import { createModel, loadModel } from '../create-model.js'
+import { VisionTorchError } from '../errors.js'
+import type { Model, ModelSummary } from '../model.js'
+import { modelOption } from './model.js'
+import { integer, jsonOption } from './options.js'
+import { formatCount, print, printJson, table } from './terminal.js'
+
+interface SummaryCommandOptions {
+  model?: string
+  checkpoint?: string
+  numClasses?: number
+  inputSize?: number
+  json?: boolean
+}
+
+export const summaryCommand = (): Command =>
+  new Command('summary')
+    .description("a network's layers, output shapes, parameters and multiply-adds")
+    .addOption(modelOption().conflicts('checkpoint'))
+    .option('--checkpoint <file>', 'a model that visiontorch trained or saved')
+    .option('--num-classes <n>', 'with --model: how many classes (default: 1000)', integer(1))
+    .option('--input-size <n>', "side of the image in pixels (default: the model's, 224)", integer(32, 4096))
+    .addOption(jsonOption())
+    .action(async (options: SummaryCommandOptions) => {
+      using model = await open(options)
+      const summary = model.summary(options.inputSize)
+      if (options.json) printJson(summary)
+      else print(render(summary))
+    })
+
+async function open({ model, checkpoint, numClasses }: SummaryCommandOptions): Promise<Model> {
+  if (checkpoint !== undefined) return loadModel(checkpoint, { device: 'cpu' })
+  if (model === undefined) {
+    throw new VisionTorchError('ERR_INVALID_ARGUMENT', 'expected --model NAME or --checkpoint FILE')
+  }
+  return createModel(model as Architecture, {
+    device: 'cpu',
+    ...(numClasses === undefined ? {} : { numClasses }),
+  })
+}
+
+function render({ architecture, inputSize, layers, parameterCount, multiplyAdds }: ModelSummary): string {
+  const rows = layers.map(({ name, type, outputShape, parameters, multiplyAdds }) => [
+    name,
+    type,
+    outputShape.join(' x '),
+    formatCount(parameters),
+    formatCount(multiplyAdds),
+  ])
+  return [
+    table(['layer', 'type', 'output', 'parameters', 'multiply-adds'], rows, 'llrrr'),
+    '',
+    `${architecture} for images of ${inputSize} x ${inputSize} pixels: ${formatCount(parameterCount)} parameters, ` +
+      `${(multiplyAdds / 1e9).toFixed(2)} G multiply-adds`,
+  ].join('\n')
+}

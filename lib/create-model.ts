@@ -1,0 +1,271 @@
+import { fileURLToPath } from 'node:url'
+import { type Architecture, checkArchitecture, classifierLayer } from './architectures.js'
+import { VisionTorchError } from './errors.js'
+import { checkPreprocessing, DEFAULT_PREPROCESSING, type Preprocessing } from './image/preprocessing.js'
+import { check, invalid, is } from './is.js'
+import { checkClasses, checkReport, checkSeed, Model, type ModelDType } from './model.js'
+import { type CheckpointValue, type NativeCheckpoint, type NetworkOptions, native } from './native.js'
+import { checkNetworkOptions, networkOptionNames } from './network-options.js'
+import { type Device, resolveDevice } from './runtime.js'
+import { fetchWeights } from './weights/cache.js'
+import type { DownloadProgress } from './weights/download.js'
+import { imagenetClasses, type OfficialWeights, resolveWeights } from './weights/manifest.js'
+
+/**
+ * Official weights by torchvision's name (`'DEFAULT'` are the most accurate), or a `.pth` file: its path, `file:` or
+ * `http(s):` URL.
+ */
+export type Weights = 'DEFAULT' | 'IMAGENET1K_V1' | 'IMAGENET1K_V2' | (string & {}) | URL
+
+export interface LoadModelOptions {
+  /** Default `'auto'`: the first CUDA device where there is one, else the CPU. */
+  device?: Device
+  /** Default `'float32'`. */
+  dtype?: ModelDType
+  signal?: AbortSignal | undefined
+}
+
+export interface CreateModelOptions extends LoadModelOptions, NetworkOptions {
+  /** Default null: random weights, initialised as torchvision does. */
+  weights?: Weights | null
+  /** The classes' names. Default: those of the weights; ImageNet's names for official ones. */
+  classes?: readonly string[]
+  /** How many classes. Default: as many as `classes`, or as the weights have, or 1000. */
+  numClasses?: number
+  /** Of the random weights. Default 0. The same seed gives the weights of PyTorch after `torch.manual_seed(seed)`. */
+  seed?: number
+  /**
+   * Default true: the weights must fit the network tensor by tensor, but for the classifier where another number of
+   * classes was asked for. With false, what fits is loaded, and `model.loadReport` names the rest.
+   */
+  strict?: boolean
+  /** Called while official weights, or those of an address, are downloaded. */
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
+}
+
+const loadOptionNames = ['device', 'dtype', 'signal']
+const createOptionNames = [
+  ...loadOptionNames,
+  ...networkOptionNames,
+  'weights',
+  'classes',
+  'numClasses',
+  'seed',
+  'strict',
+  'onProgress',
+]
+
+/**
+ * A network by torchvision's name, with random or trained weights. Where the weights have another number of classes than
+ * was asked for, the backbone is loaded and the classifier is new; `model.loadReport` says so.
+ *
+ * ```ts
+ * const model = await createModel('resnet50', { weights: 'DEFAULT', classes: ['cat', 'dog'] })
+ * ```
+ *
+ * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_DEVICE`, `ERR_CHECKPOINT_MISMATCH` (the weights are of another
+ * network), and those of downloading and of reading a checkpoint.
+ */
+export async function createModel(
+  architecture: Architecture,
+  options: CreateModelOptions = {},
+): Promise<Model> {
+  checkArchitecture(architecture)
+  check.options('options', options, createOptionNames)
+  const plan: Plan = {
+    ...checkLoadOptions(options),
+    architecture,
+    networkOptions: checkNetworkOptions(architecture, options),
+    classes: requestedClasses(options),
+    seed: checkSeed(options.seed),
+    strict: check.boolean('strict', options.strict ?? true),
+  }
+  const { signal, onProgress } = options
+  if (options.weights === undefined || options.weights === null) return build(plan, undefined)
+  const { path, official } = await locate(architecture, options.weights, { signal, onProgress })
+  return withCheckpoint(path, signal, checkpoint => build(plan, describe(path, checkpoint, official)))
+}
+
+/**
+ * A model that `Model.save`, `train` or `visiontorch train` wrote, with its architecture, classes and preprocessing.
+ *
+ * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH` for a file that does not say which network it holds, as those of
+ * other programs: load them by `createModel(architecture, { weights: path })`.
+ */
+export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
+  check.string('path', path)
+  check.options('options', options, loadOptionNames)
+  const loadOptions = checkLoadOptions(options)
+  return withCheckpoint(path, options.signal, checkpoint => {
+    const source = describe(path, checkpoint, undefined)
+    if (source.architecture === undefined) {
+      throw new VisionTorchError(
+        'ERR_CHECKPOINT_MISMATCH',
+        `${path}: expected a checkpoint that visiontorch wrote, got a file that does not say which network it holds. ` +
+          'Name it: createModel(architecture, { weights: path }), or --model and --weights on the command line',
+      )
+    }
+    const { architecture } = source
+    return build(
+      { ...loadOptions, architecture, networkOptions: {}, classes: undefined, seed: 0, strict: true },
+      source,
+    )
+  })
+}
+
+/** What was asked for, checked. */
+interface Plan {
+  architecture: Architecture
+  networkOptions: NetworkOptions
+  classes: readonly string[] | undefined
+  seed: number
+  strict: boolean
+  device: string
+  dtype: ModelDType
+  signal: AbortSignal | undefined
+}
+
+/** What the weights' file holds beside the weights; undefined where nothing says so. */
+interface Source {
+  path: string
+  checkpoint: NativeCheckpoint
+  architecture: Architecture | undefined
+  networkOptions: NetworkOptions
+  classes: readonly string[] | undefined
+  preprocessing: Preprocessing
+  /** There is no classifier in the file at all. */
+  backboneOnly: boolean
+}
+
+async function build(plan: Plan, source: Source | undefined): Promise<Model> {
+  const { architecture, seed, device, dtype, signal } = plan
+  if (source?.architecture !== undefined && source.architecture !== architecture) {
+    throw new VisionTorchError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `${source.path}: expected the weights of ${architecture}, got those of ${source.architecture}. ` +
+        `Use createModel('${source.architecture}', ...) or loadModel(path)`,
+    )
+  }
+  const networkOptions = { ...source?.networkOptions, ...plan.networkOptions }
+  const fileClasses = source && (source.classes?.length ?? countClasses(source.checkpoint, architecture))
+  const classes = plan.classes ?? source?.classes ?? checkClasses('numClasses', fileClasses ?? 1000)
+  const newClassifier =
+    source?.backboneOnly === true || (plan.classes !== undefined && fileClasses !== classes.length)
+  // Weights that a strict load replaces altogether need no random numbers.
+  const seedOrNone = source !== undefined && plan.strict && !newClassifier ? null : seed
+  const network = await native().createModel(architecture, classes.length, seedOrNone, networkOptions)
+  try {
+    signal?.throwIfAborted()
+    const loadReport = source === undefined ? null : await network.loadStateDict(source.checkpoint)
+    if (loadReport !== null) {
+      checkReport(loadReport, { path: source!.path, architecture, strict: plan.strict, newClassifier })
+    }
+    if (device !== 'cpu' || dtype !== 'float32') await network.to(device, dtype)
+    signal?.throwIfAborted()
+    const preprocessing = source?.preprocessing ?? DEFAULT_PREPROCESSING
+    return new Model({ network, architecture, networkOptions, classes, preprocessing, loadReport })
+  } catch (error) {
+    network.dispose()
+    throw error
+  }
+}
+
+function checkLoadOptions({ device = 'auto', dtype = 'float32', signal }: LoadModelOptions) {
+  signal?.throwIfAborted()
+  return {
+    device: resolveDevice(device, native().runtimeInfo()),
+    dtype: check.oneOf('dtype', dtype, ['float32', 'bfloat16']),
+    signal,
+  }
+}
+
+function requestedClasses({ classes, numClasses }: CreateModelOptions): readonly string[] | undefined {
+  if (classes === undefined)
+    return numClasses === undefined ? undefined : checkClasses('numClasses', numClasses)
+  const names = Array.isArray(classes) ? checkClasses('classes', classes) : undefined
+  if (names === undefined)
+    throw invalid('classes', "an array of the classes' names (or use numClasses)", classes)
+  if (numClasses !== undefined && numClasses !== names.length) {
+    throw invalid('numClasses', `${names.length}, as there are so many classes, or nothing`, numClasses)
+  }
+  return names
+}
+
+/** The file of the weights, downloaded where need be. */
+async function locate(
+  architecture: Architecture,
+  weights: unknown,
+  options: Pick<CreateModelOptions, 'signal' | 'onProgress'>,
+): Promise<{ path: string; official?: OfficialWeights }> {
+  const name = weights instanceof URL ? weights.href : weights
+  if (!is.string(name)) {
+    throw invalid('weights', "'DEFAULT' or another name of torchvision's, a path, a URL, or null", weights)
+  }
+  if (/^(default|imagenet1k_\w+)$/i.test(name)) {
+    const official = resolveWeights(architecture, name)
+    return { path: await fetchWeights(official, options), official }
+  }
+  if (/^https?:/i.test(name)) return { path: await fetchWeights(name, options) }
+  return { path: /^file:/i.test(name) ? fileURLToPath(name) : name }
+}
+
+async function withCheckpoint<T>(
+  path: string,
+  signal: AbortSignal | undefined,
+  use: (checkpoint: NativeCheckpoint) => Promise<T>,
+): Promise<T> {
+  const checkpoint = await native().openCheckpoint(path, { verify: false })
+  try {
+    signal?.throwIfAborted()
+    return await use(checkpoint)
+  } finally {
+    checkpoint.dispose()
+  }
+}
+
+/** Reads what a checkpoint of ours says about itself, or what the manifest says about official weights. */
+function describe(path: string, checkpoint: NativeCheckpoint, official: OfficialWeights | undefined): Source {
+  const source = { path, checkpoint, architecture: undefined, networkOptions: {}, backboneOnly: false }
+  if (official !== undefined) {
+    return {
+      ...source,
+      classes: official.numClasses === 1000 ? imagenetClasses() : undefined,
+      preprocessing: checkPreprocessing('preprocessing', official.preprocessing),
+      backboneOnly: official.numClasses === null,
+    }
+  }
+  const { metadata } = checkpoint.inspect()
+  const field = (name: string) => (metadata instanceof Map ? metadata.get(name) : undefined)
+  if (!is.string(field('architecture')) || !Array.isArray(field('classes'))) {
+    return { ...source, classes: undefined, preprocessing: { ...DEFAULT_PREPROCESSING } }
+  }
+  try {
+    const architecture = checkArchitecture(field('architecture'))
+    return {
+      ...source,
+      architecture,
+      networkOptions: checkNetworkOptions(architecture, toObject(field('options'))),
+      classes: checkClasses('classes', field('classes')),
+      preprocessing: checkPreprocessing('preprocessing', toObject(field('preprocessing'))),
+    }
+  } catch (error) {
+    throw new VisionTorchError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `${path}: it says something that this version does not understand: ${(error as Error).message}`,
+      { cause: error },
+    )
+  }
+}
+
+function toObject(value: CheckpointValue | undefined): Record<string, unknown> {
+  return value instanceof Map ? Object.fromEntries([...value].map(([key, item]) => [String(key), item])) : {}
+}
+
+/** The number of outputs of a file's classifier, or undefined where it has none. */
+function countClasses(checkpoint: NativeCheckpoint, architecture: Architecture): number | undefined {
+  const name = `${classifierLayer(architecture)}.weight`
+  const found = checkpoint
+    .inspect()
+    .tensors.find(tensor => tensor.name === name || tensor.name.endsWith(`.${name}`))
+  return found?.shape[0]
+}

@@ -1,5 +1,12 @@
 export { type Architecture, listArchitectures } from './architectures.js'
 export {
+  type CheckpointSummary,
+  inspectCheckpoint,
+  type ReadCheckpointOptions,
+  readCheckpoint,
+  writeCheckpoint,
+} from './checkpoint.js'
+export {
   type CreateModelOptions,
   createModel,
   type LoadModelOptions,
@@ -15,7 +22,15 @@ export type { ImageInput, RawImage } from './image/input.js'
 export { type Preprocessing, preprocess, type ResizeMode } from './image/preprocessing.js'
 export type { ClassMetrics, Evaluation, PoorPrediction } from './metrics.js'
 export { Model, type ModelDType, type ModelSummary } from './model.js'
-export type { DType, LayerSummary, LoadReport, NetworkOptions, RuntimeInfo, TensorData } from './native.js'
+export type {
+  CheckpointValue,
+  DType,
+  LayerSummary,
+  LoadReport,
+  NetworkOptions,
+  RuntimeInfo,
+  TensorData,
+} from './native.js'
 export * from './networks.js'
 export {
   type FeatureOptions,

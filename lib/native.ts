@@ -24,7 +24,10 @@ export interface TensorData {
   data: Float64Array | Float32Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array
 }
 
-/** Plain values that checkpoints hold, as they cross into JavaScript. Dictionaries are Maps, in the file's order. */
+/**
+ * Plain values that checkpoints hold, as they cross into JavaScript. Dictionaries are Maps, in the file's order. Python's
+ * bytes come as a Uint8Array, and cannot be written.
+ */
 export type CheckpointValue =
   | null
   | boolean
@@ -34,6 +37,7 @@ export type CheckpointValue =
   | CheckpointValue[]
   | Map<CheckpointValue, CheckpointValue>
   | TensorData
+  | Uint8Array
 
 export interface RuntimeInfo {
   /** The LibTorch that is loaded, as it says itself: "2.13.0". */

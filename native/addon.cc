@@ -9,6 +9,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
   export_image(env, exports);
   export_runtime(env, exports);
+  export_checkpoint(env, exports);
   return exports;
 }
 

@@ -7,5 +7,6 @@ namespace visiontorch::binding {
 // Each adds the functions or the class of one subject to the addon's exports.
 void export_image(Napi::Env env, Napi::Object exports);
 void export_runtime(Napi::Env env, Napi::Object exports);
+void export_checkpoint(Napi::Env env, Napi::Object exports);
 
 }  // namespace visiontorch::binding

@@ -13,11 +13,14 @@ const char* name_of(Value::Kind kind) {
     case Value::Kind::Int: return "int";
     case Value::Kind::Float: return "float";
     case Value::Kind::String: return "str";
+    case Value::Kind::BigInt: return "int beyond 64 bits";
+    case Value::Kind::Bytes: return "bytes";
     case Value::Kind::List: return "list";
     case Value::Kind::Tuple: return "tuple";
     case Value::Kind::Dict: return "dict";
     case Value::Kind::OrderedDict: return "OrderedDict";
     case Value::Kind::Tensor: return "tensor";
+    case Value::Kind::Opaque: return "class";
   }
   return "?";
 }
@@ -42,10 +45,12 @@ Value Value::dict(Dict items, Kind kind) {
 }
 
 Value::Kind Value::kind() const {
-  static constexpr Kind kPlain[] = {Kind::None, Kind::Bool, Kind::Int, Kind::Float, Kind::String};
+  static constexpr Kind kPlain[] = {Kind::None,   Kind::Bool,   Kind::Int,  Kind::Float,
+                                    Kind::String, Kind::BigInt, Kind::Bytes};
   if (auto* list = std::get_if<Shared<List>>(&data_)) return list->kind;
   if (auto* dict = std::get_if<Shared<Dict>>(&data_)) return dict->kind;
   if (std::holds_alternative<at::Tensor>(data_)) return Kind::Tensor;
+  if (std::holds_alternative<std::shared_ptr<const Opaque>>(data_)) return Kind::Opaque;
   return kPlain[data_.index()];
 }
 
@@ -69,8 +74,18 @@ double Value::as_float() const {
 }
 
 const std::string& Value::as_string() const {
-  if (auto* value = std::get_if<std::string>(&data_)) return *value;
+  if (auto* value = std::get_if<std::shared_ptr<const std::string>>(&data_)) return **value;
   mismatch("str", kind());
+}
+
+const Value::BigInt& Value::as_big_int() const {
+  if (auto* value = std::get_if<BigInt>(&data_)) return *value;
+  mismatch("int beyond 64 bits", kind());
+}
+
+const Value::Bytes& Value::as_bytes() const {
+  if (auto* value = std::get_if<Bytes>(&data_)) return *value;
+  mismatch("bytes", kind());
 }
 
 const Value::List& Value::as_list() const {

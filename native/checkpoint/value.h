@@ -18,15 +18,35 @@ class Value {
  public:
   using List = std::vector<Value>;
   using Dict = std::vector<std::pair<Value, Value>>;
-  enum class Kind { None, Bool, Int, Float, String, List, Tuple, Dict, OrderedDict, Tensor };
+  enum class Kind { None, Bool, Int, Float, String, BigInt, Bytes, List, Tuple, Dict, OrderedDict, Tensor, Opaque };
+
+  // An int beyond 64 bits: two's complement, least significant byte first.
+  struct BigInt {
+    std::shared_ptr<const std::string> bytes;
+  };
+  // Python's bytes, and a storage that stands alone: a uint8 tensor with one dimension.
+  struct Bytes {
+    at::Tensor data;
+  };
+  // What only the reader understands: classes, storages, tensors that are not read yet. None is in a finished value.
+  struct Opaque {
+    virtual ~Opaque() = default;
+  };
+
+  // Deepest nesting of containers, in files that are read as in values that are written: it bounds every recursion.
+  static constexpr int kMaxDepth = 256;
 
   Value() = default;
   Value(bool value) : data_(value) {}
   Value(int64_t value) : data_(value) {}
   Value(double value) : data_(value) {}
-  Value(std::string value) : data_(std::move(value)) {}
-  Value(const char* value) : data_(std::string(value)) {}
+  Value(std::string value) : data_(std::make_shared<const std::string>(std::move(value))) {}
+  Value(std::string_view value) : Value(std::string(value)) {}
+  Value(const char* value) : Value(std::string(value)) {}
   Value(at::Tensor value) : data_(std::move(value)) {}
+  Value(BigInt value) : data_(std::move(value)) {}
+  Value(Bytes value) : data_(std::move(value)) {}
+  Value(std::shared_ptr<const Opaque> value) : data_(std::move(value)) {}
   static Value list(List items, Kind kind = Kind::List);  // List or Tuple
   static Value dict(Dict items, Kind kind = Kind::Dict);  // Dict or OrderedDict
 
@@ -40,11 +60,20 @@ class Value {
   int64_t as_int() const;
   double as_float() const;  // an Int counts
   const std::string& as_string() const;
+  const BigInt& as_big_int() const;
+  const Bytes& as_bytes() const;
   const List& as_list() const;
   List& as_list();
   const Dict& as_dict() const;
   Dict& as_dict();
   const at::Tensor& as_tensor() const;
+
+  // The reader's object of this type, or nullptr.
+  template <class T>
+  const T* as_opaque() const {
+    auto* object = std::get_if<std::shared_ptr<const Opaque>>(&data_);
+    return object ? dynamic_cast<const T*>(object->get()) : nullptr;
+  }
 
   // The entry of a dictionary with this string key, or nullptr (also when this is no dictionary).
   const Value* find(std::string_view key) const;
@@ -55,7 +84,9 @@ class Value {
     Kind kind;
     std::shared_ptr<Container> items;
   };
-  std::variant<std::monostate, bool, int64_t, double, std::string, Shared<List>, Shared<Dict>, at::Tensor> data_;
+  std::variant<std::monostate, bool, int64_t, double, std::shared_ptr<const std::string>, BigInt, Bytes, Shared<List>,
+               Shared<Dict>, at::Tensor, std::shared_ptr<const Opaque>>
+      data_;
 };
 
 }  // namespace visiontorch::checkpoint

@@ -1,0 +1,80 @@
+import { check } from './is.js'
+import { type CheckpointValue, type DType, native } from './native.js'
+
+/** What a `.pth` file holds, without its data. */
+export interface CheckpointSummary {
+  /** How the file is packed: `zip` (torch >= 1.6), `legacy` (before), `tar` (torch 0.1). */
+  container: 'zip' | 'legacy' | 'tar'
+  /**
+   * Every tensor in the order of the file. `name` is the keys that lead to it, joined by `/`
+   * (`state_dict/conv1.weight`; empty when the file is one tensor), `bytes` its size.
+   */
+  tensors: { name: string; dtype: DType; shape: number[]; bytes: number }[]
+  /** The values around the tensors: an epoch, a list of classes, an optimizer's options. */
+  metadata: Map<CheckpointValue, CheckpointValue>
+}
+
+export interface ReadCheckpointOptions {
+  /**
+   * Check the checksum of every record of a zip file. Default: only of the small ones (up to 64 KiB), since checking
+   * large ones takes longer than loading them.
+   */
+  verify?: boolean
+}
+
+/**
+ * Reads a `.pth` file: any that holds tensors and plain values in dictionaries, lists and tuples, from any version of
+ * `torch.save`. Nothing in the file is run.
+ *
+ * Dictionaries become Maps in the file's order (a Map of one entry for `{'epoch': 3}`), lists and tuples arrays, ints
+ * beyond 2^53 bigints, bytes `Uint8Array`s. Tensors become `{ dtype, shape, data }`, row by row; float16 and bfloat16
+ * data comes as bytes, bool as 0 and 1.
+ *
+ * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`; `ERR_CHECKPOINT_CORRUPT` for a damaged file,
+ * `ERR_CHECKPOINT_UNSAFE` for one that asks for code to be run, `ERR_CHECKPOINT_UNSUPPORTED` for whole pickled models,
+ * TorchScript and quantized, sparse and complex tensors.
+ */
+export async function readCheckpoint(
+  path: string,
+  options?: ReadCheckpointOptions,
+): Promise<CheckpointValue> {
+  using file = await open(path, options)
+  return await file.checkpoint.read()
+}
+
+/**
+ * Lists what a `.pth` file holds and loads no tensor. The same checks as in {@link readCheckpoint}, the same errors.
+ */
+export async function inspectCheckpoint(
+  path: string,
+  options?: ReadCheckpointOptions,
+): Promise<CheckpointSummary> {
+  using file = await open(path, options)
+  const { tensors, metadata } = file.checkpoint.inspect()
+  return {
+    container: file.checkpoint.container,
+    tensors,
+    metadata: metadata as CheckpointSummary['metadata'],
+  }
+}
+
+/**
+ * Writes a `.pth` file that Python reads with `torch.load(path, weights_only=True)`. Maps become dicts, arrays lists,
+ * integers ints, other numbers floats.
+ *
+ * The file is written beside itself, flushed and renamed: at any moment `path` is the old file or the new one, whole.
+ *
+ * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, naming the place in `value`; `ERR_FILE_WRITE`.
+ */
+export async function writeCheckpoint(path: string, value: CheckpointValue): Promise<void> {
+  await native().writeCheckpoint(check.string('path', path), value)
+}
+
+async function open(path: string, options: ReadCheckpointOptions = {}) {
+  check.string('path', path)
+  check.options('options', options, ['verify'])
+  const checkpoint = await native().openCheckpoint(path, {
+    verify: check.boolean('verify', options.verify ?? false),
+  })
+  return { checkpoint, [Symbol.dispose]: () => checkpoint.dispose() }
+}

@@ -1,0 +1,138 @@
+#include "binding/checkpoint.h"
+
+#include "binding/exports.h"
+#include "binding/promise.h"
+#include "binding/value.h"
+#include "checkpoint/dtype.h"
+#include "checkpoint/writer.h"
+#include "runtime/error.h"
+
+namespace visiontorch::binding {
+
+namespace {
+
+using checkpoint::Container;
+using checkpoint::File;
+
+using Handle = std::shared_ptr<File>;
+
+const char* name_of(Container container) {
+  switch (container) {
+    case Container::Zip: return "zip";
+    case Container::Legacy: return "legacy";
+    case Container::Tar: return "tar";
+  }
+  return "";
+}
+
+// NativeCheckpoint of lib/native.ts: an open file, for as long as JavaScript holds it.
+class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
+ public:
+  explicit Checkpoint(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Checkpoint>(info) {
+    if (info.Length() != 1 || !info[0].IsExternal()) {
+      throw Napi::TypeError::New(info.Env(), "a checkpoint is made by openCheckpoint()");
+    }
+    file_ = *info[0].As<Napi::External<Handle>>().Data();
+  }
+
+  const Handle& file() const {
+    if (!file_) throw Error("ERR_DISPOSED", "the checkpoint was disposed. Open the file again");
+    return file_;
+  }
+
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "NativeCheckpoint",
+                       {
+                           InstanceAccessor<&Checkpoint::container>("container"),
+                           InstanceMethod<&Checkpoint::inspect>("inspect"),
+                           InstanceMethod<&Checkpoint::read>("read"),
+                           InstanceMethod<&Checkpoint::dispose>("dispose"),
+                       });
+  }
+
+ private:
+  Napi::Value container(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&] { return Napi::String::New(info.Env(), name_of(file()->container())); });
+  }
+
+  Napi::Value inspect(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    return guard(env, [&] {
+      const auto& infos = file()->tensors();
+      auto tensors = Napi::Array::New(env, infos.size());
+      for (uint32_t i = 0; i < infos.size(); i++) {
+        Napi::HandleScope scope(env);
+        auto shape = Napi::Array::New(env, infos[i].sizes.size());
+        for (uint32_t d = 0; d < infos[i].sizes.size(); d++)
+          shape[d] = Napi::Number::New(env, static_cast<double>(infos[i].sizes[d]));
+        auto tensor = Napi::Object::New(env);
+        tensor["name"] = Napi::String::New(env, infos[i].name);
+        tensor["dtype"] = Napi::String::New(env, std::string(checkpoint::find_dtype(infos[i].dtype)->name));
+        tensor["shape"] = shape;
+        tensor["bytes"] = Napi::Number::New(env, static_cast<double>(infos[i].bytes));
+        tensors[i] = tensor;
+      }
+      auto result = Napi::Object::New(env);
+      result["tensors"] = tensors;
+      result["metadata"] = to_js(env, file()->metadata());
+      return result.As<Napi::Value>();
+    });
+  }
+
+  Napi::Value read(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    return guard(env, [&] {
+      return run_async(
+          env, On::Pool, [file = file()] { return own_tensors(file->root()); },
+          [](Napi::Env env, checkpoint::Value value) { return to_js(env, value, TensorMemory::HandOver); });
+    });
+  }
+
+  void dispose(const Napi::CallbackInfo&) { file_.reset(); }
+
+  Handle file_;
+};
+
+Napi::Value open_checkpoint(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  return guard(env, [&] {
+    std::string path = info[0].As<Napi::String>().Utf8Value();
+    bool verify = info[1].As<Napi::Object>().Get("verify").ToBoolean();
+    return run_async(
+        env, On::Pool, [path, verify] { return File::open(path, verify); },
+        [](Napi::Env env, Handle file) -> Napi::Value {
+          return Environment::of(env).checkpoint_class.New({Napi::External<Handle>::New(env, &file)});
+        });
+  });
+}
+
+Napi::Value write_checkpoint(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  return guard(env, [&] {
+    std::string path = info[0].As<Napi::String>().Utf8Value();
+    return run_async(
+        env, On::Pool,
+        [path, value = from_js(info[1])] {
+          checkpoint::write(path, value);
+          return std::monostate();
+        },
+        to_undefined);
+  });
+}
+
+}  // namespace
+
+std::shared_ptr<File> unwrap_checkpoint(Napi::Value value) {
+  Napi::Env env = value.Env();
+  if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(Environment::of(env).checkpoint_class.Value()))
+    throw Error("ERR_INVALID_ARGUMENT", "checkpoint: expected what openCheckpoint() gave");
+  return Checkpoint::Unwrap(value.As<Napi::Object>())->file();
+}
+
+void export_checkpoint(Napi::Env env, Napi::Object exports) {
+  Environment::of(env).checkpoint_class = Napi::Persistent(Checkpoint::define(env));
+  exports["openCheckpoint"] = Napi::Function::New<open_checkpoint>(env, "openCheckpoint");
+  exports["writeCheckpoint"] = Napi::Function::New<write_checkpoint>(env, "writeCheckpoint");
+}
+
+}  // namespace visiontorch::binding

@@ -1,0 +1,284 @@
+#include "binding/value.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/core/InferenceMode.h>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "checkpoint/dtype.h"
+#include "runtime/error.h"
+
+namespace visiontorch::binding {
+
+namespace {
+
+using checkpoint::Value;
+
+// The typed array in which JavaScript sees each dtype; Uint8Array holds the bytes of those that it does not know.
+napi_typedarray_type array_type(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble: return napi_float64_array;
+    case at::kFloat: return napi_float32_array;
+    case at::kLong: return napi_bigint64_array;
+    case at::kInt: return napi_int32_array;
+    case at::kShort: return napi_int16_array;
+    case at::kChar: return napi_int8_array;
+    default: return napi_uint8_array;
+  }
+}
+
+[[noreturn]] void invalid(const std::string& path, const std::string& expected) {
+  throw Error("ERR_INVALID_ARGUMENT", path + ": expected " + expected);
+}
+
+// Reads a JavaScript value; `path_` says where in it, for errors.
+class FromJs {
+ public:
+  explicit FromJs(Napi::Env env)
+      : map_(env.Global().Get("Map").As<Napi::Function>()),
+        array_from_(env.Global().Get("Array").As<Napi::Object>().Get("from").As<Napi::Function>()) {}
+
+  Value read(Napi::Value value, const std::string& path, int depth) const {
+    if (depth > Value::kMaxDepth) {
+      invalid(path, "Maps and arrays nested at most " + std::to_string(Value::kMaxDepth) +
+                        " deep, and none that contains itself");
+    }
+    switch (value.Type()) {
+      case napi_null: return {};
+      case napi_boolean: return value.As<Napi::Boolean>().Value();
+      case napi_number: return number(value.As<Napi::Number>().DoubleValue());
+      case napi_bigint: return big_int(value.As<Napi::BigInt>());
+      case napi_string: return value.As<Napi::String>().Utf8Value();
+      case napi_object: return object(value.As<Napi::Object>(), path, depth);
+      default: invalid(path, "null, a boolean, number, bigint, string, array, Map or { dtype, shape, data }");
+    }
+  }
+
+ private:
+  static Value number(double number) {
+    bool is_int = std::abs(number) <= 9007199254740991.0 && number == std::trunc(number) &&
+                  !(number == 0 && std::signbit(number));
+    return is_int ? Value(static_cast<int64_t>(number)) : Value(number);
+  }
+
+  static Value big_int(Napi::BigInt number) {
+    bool lossless;
+    int64_t small = number.Int64Value(&lossless);
+    if (lossless) return small;
+    size_t count = number.WordCount();
+    std::vector<uint64_t> words(count);
+    int negative = 0;
+    number.ToWords(&negative, &count, words.data());
+    words.push_back(0);  // room for the sign
+    for (uint64_t carry = negative; uint64_t& word : words) {
+      if (!negative) break;
+      word = ~word + carry;
+      carry = carry && word == 0;
+    }
+    return Value::BigInt{
+        std::make_shared<const std::string>(reinterpret_cast<const char*>(words.data()), words.size() * 8)};
+  }
+
+  Value object(Napi::Object object, const std::string& path, int depth) const {
+    if (object.IsArray()) {
+      Value::List items;
+      auto array = object.As<Napi::Array>();
+      for (uint32_t i = 0; i < array.Length(); i++) {
+        Napi::HandleScope scope(object.Env());
+        items.push_back(read(array[i], path + "[" + std::to_string(i) + "]", depth + 1));
+      }
+      return Value::list(std::move(items));
+    }
+    if (object.InstanceOf(map_)) {
+      Value::Dict items;
+      auto entries = array_from_.Call({object}).As<Napi::Array>();
+      for (uint32_t i = 0; i < entries.Length(); i++) {
+        Napi::HandleScope scope(object.Env());
+        auto entry = entries.Get(i).As<Napi::Object>();
+        Napi::Value key = entry.Get(0u);
+        if (key.IsObject()) invalid("a key of " + path, "a string, number, bigint, boolean or null");
+        std::string name =
+            path + ".get(" + (key.IsString() ? "'" : "") + key.ToString().Utf8Value() + (key.IsString() ? "')" : ")");
+        items.emplace_back(read(key, name, depth + 1), read(entry.Get(1u), name, depth + 1));
+      }
+      return Value::dict(std::move(items));
+    }
+    if (object.Has("dtype") && object.Has("shape") && object.Has("data")) return tensor(object, path);
+    invalid(path,
+            "null, a boolean, number, bigint, string, array, Map or { dtype, shape, data }; write objects as Maps");
+  }
+
+  static Value tensor(Napi::Object object, const std::string& path) {
+    Napi::Value name = object.Get("dtype"), shape = object.Get("shape"), data = object.Get("data");
+    auto* dtype =
+        name.IsString() ? checkpoint::find_dtype(std::string_view(name.As<Napi::String>().Utf8Value())) : nullptr;
+    if (dtype == nullptr)
+      invalid(path + ".dtype", "float64, float32, float16, bfloat16, int64, int32, int16, int8, uint8 or bool");
+    if (!shape.IsArray()) invalid(path + ".shape", "an array of sizes");
+    std::vector<int64_t> sizes;
+    auto dimensions = shape.As<Napi::Array>();
+    double numel = 1;
+    for (uint32_t i = 0; i < dimensions.Length(); i++) {
+      Napi::Value size = dimensions[i];
+      double number = size.IsNumber() ? size.As<Napi::Number>().DoubleValue() : -1;
+      if (!(number >= 0 && number <= 9007199254740991.0 && number == std::trunc(number)))
+        invalid(path + ".shape[" + std::to_string(i) + "]", "an integer of at least 0");
+      sizes.push_back(static_cast<int64_t>(number));
+      numel *= number;
+    }
+    bool is_array = data.IsTypedArray() && data.As<Napi::TypedArray>().TypedArrayType() == array_type(dtype->type);
+    double nbytes = numel * static_cast<double>(c10::elementSize(dtype->type));
+    if (!is_array || static_cast<double>(data.As<Napi::TypedArray>().ByteLength()) != nbytes) {
+      invalid(path + ".data", "the typed array of dtype '" + std::string(dtype->name) +
+                                  "' with the elements of the shape (" + std::to_string(static_cast<int64_t>(nbytes)) +
+                                  " bytes; float16, bfloat16 and bool as Uint8Array)");
+    }
+    auto array = data.As<Napi::TypedArray>();
+    at::Tensor tensor = at::empty(sizes, dtype->type);
+    if (array.ByteLength() > 0) {
+      const auto* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+      std::memcpy(tensor.data_ptr(), bytes, array.ByteLength());
+    }
+    return tensor;
+  }
+
+  Napi::Function map_, array_from_;
+};
+
+// Builds a JavaScript value. The depth of a Value is bounded where it is made.
+class ToJs {
+ public:
+  ToJs(Napi::Env env, TensorMemory memory)
+      : env_(env), memory_(memory), map_(env.Global().Get("Map").As<Napi::Function>()) {}
+
+  Napi::Value write(const Value& value) const {
+    switch (value.kind()) {
+      case Value::Kind::Bool: return Napi::Boolean::New(env_, value.as_bool());
+      case Value::Kind::Int: return integer(value.as_int());
+      case Value::Kind::Float: return Napi::Number::New(env_, value.as_float());
+      case Value::Kind::String: return Napi::String::New(env_, value.as_string());
+      case Value::Kind::BigInt: return big_int(*value.as_big_int().bytes);
+      case Value::Kind::Bytes: return typed_array(value.as_bytes().data);
+      case Value::Kind::List:
+      case Value::Kind::Tuple: return list(value.as_list());
+      case Value::Kind::Dict:
+      case Value::Kind::OrderedDict: return dict(value.as_dict());
+      case Value::Kind::Tensor: return tensor(value.as_tensor());
+      case Value::Kind::None:
+      case Value::Kind::Opaque: break;
+    }
+    return env_.Null();
+  }
+
+ private:
+  Napi::Value integer(int64_t number) const {
+    if (std::abs(static_cast<double>(number)) <= 9007199254740991.0)
+      return Napi::Number::New(env_, static_cast<double>(number));
+    return Napi::BigInt::New(env_, number);
+  }
+
+  Napi::Value big_int(std::string bytes) const {
+    bool negative = static_cast<int8_t>(bytes.back()) < 0;
+    bytes.resize((bytes.size() + 7) / 8 * 8, negative ? '\xFF' : '\0');
+    std::vector<uint64_t> words(bytes.size() / 8);
+    std::memcpy(words.data(), bytes.data(), bytes.size());
+    for (uint64_t carry = negative; uint64_t& word : words) {
+      if (!negative) break;
+      word = ~word + carry;
+      carry = carry && word == 0;
+    }
+    return Napi::BigInt::New(env_, negative, words.size(), words.data());
+  }
+
+  Napi::Value list(const Value::List& items) const {
+    auto array = Napi::Array::New(env_, items.size());
+    for (uint32_t i = 0; i < items.size(); i++) {
+      Napi::HandleScope scope(env_);
+      array[i] = write(items[i]);
+    }
+    return array;
+  }
+
+  Napi::Value dict(const Value::Dict& items) const {
+    Napi::Object map = map_.New({});
+    auto set = map.Get("set").As<Napi::Function>();
+    for (const auto& [key, value] : items) {
+      Napi::HandleScope scope(env_);
+      set.Call(map, {write(key), write(value)});
+    }
+    return map;
+  }
+
+  Napi::Value tensor(const at::Tensor& tensor) const {
+    auto* dtype = checkpoint::find_dtype(tensor.scalar_type());
+    if (dtype == nullptr) throw Error("ERR_INTERNAL", "a tensor of a type that JavaScript does not know");
+    auto shape = Napi::Array::New(env_, static_cast<size_t>(tensor.dim()));
+    for (uint32_t i = 0; i < shape.Length(); i++)
+      shape[i] = Napi::Number::New(env_, static_cast<double>(tensor.size(i)));
+    auto result = Napi::Object::New(env_);
+    result["dtype"] = Napi::String::New(env_, std::string(dtype->name));
+    result["shape"] = shape;
+    result["data"] = typed_array(tensor);
+    return result;
+  }
+
+  Napi::Value typed_array(const at::Tensor& given) const {
+    at::Tensor tensor = given.cpu().contiguous();
+    Napi::ArrayBuffer buffer = array_buffer(tensor);
+    napi_typedarray_type type = array_type(tensor.scalar_type());
+    size_t length = type == napi_uint8_array ? tensor.nbytes() : static_cast<size_t>(tensor.numel());
+    napi_value array;
+    napi_status status = napi_create_typedarray(env_, type, length, buffer, 0, &array);
+    if (status != napi_ok) throw Napi::Error::New(env_);
+    return Napi::Value(env_, array);
+  }
+
+  Napi::ArrayBuffer array_buffer(const at::Tensor& tensor) const {
+    if (memory_ == TensorMemory::HandOver && tensor.nbytes() > 0) {
+      auto* owner = new at::Tensor(tensor);
+      return Napi::ArrayBuffer::New(
+          env_, tensor.data_ptr(), tensor.nbytes(), [](Napi::Env, void*, at::Tensor* owner) { delete owner; }, owner);
+    }
+    auto buffer = Napi::ArrayBuffer::New(env_, tensor.nbytes());
+    if (tensor.nbytes() > 0) std::memcpy(buffer.Data(), tensor.data_ptr(), tensor.nbytes());
+    return buffer;
+  }
+
+  Napi::Env env_;
+  TensorMemory memory_;
+  Napi::Function map_;
+};
+
+at::Tensor own(const at::Tensor& tensor) { return tensor.detach().cpu().clone(at::MemoryFormat::Contiguous); }
+
+}  // namespace
+
+checkpoint::Value from_js(Napi::Value value) { return FromJs(value.Env()).read(value, "value", 0); }
+
+Napi::Value to_js(Napi::Env env, const checkpoint::Value& value, TensorMemory memory) {
+  return ToJs(env, memory).write(value);
+}
+
+checkpoint::Value own_tensors(const checkpoint::Value& value) {
+  switch (value.kind()) {
+    case Value::Kind::Tensor: return own(value.as_tensor());
+    case Value::Kind::Bytes: return Value::Bytes{own(value.as_bytes().data)};
+    case Value::Kind::List:
+    case Value::Kind::Tuple: {
+      Value::List items;
+      for (const Value& item : value.as_list()) items.push_back(own_tensors(item));
+      return Value::list(std::move(items), value.kind());
+    }
+    case Value::Kind::Dict:
+    case Value::Kind::OrderedDict: {
+      Value::Dict items;
+      for (const auto& [key, item] : value.as_dict()) items.emplace_back(key, own_tensors(item));
+      return Value::dict(std::move(items), value.kind());
+    }
+    default: return value;
+  }
+}
+
+}  // namespace visiontorch::binding

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <napi.h>
+
+#include "checkpoint/value.h"
+
+namespace visiontorch::binding {
+
+// A CheckpointValue (lib/native.ts) as a Value; its tensors are copied. Throws ERR_INVALID_ARGUMENT, naming the place
+// in the value, for what a checkpoint cannot hold.
+checkpoint::Value from_js(Napi::Value value);
+
+enum class TensorMemory {
+  Copy,      // JavaScript gets a copy
+  HandOver,  // JavaScript gets the memory itself: for tensors that nobody else uses, as those of own_tensors()
+};
+
+// The Value as a CheckpointValue: dictionaries become Maps, lists and tuples arrays, tensors TensorData.
+Napi::Value to_js(Napi::Env env, const checkpoint::Value& value, TensorMemory memory = TensorMemory::Copy);
+
+// A copy whose tensors are contiguous, on the CPU and in memory of their own. Runs on any thread.
+checkpoint::Value own_tensors(const checkpoint::Value& value);
+
+}  // namespace visiontorch::binding

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "checkpoint/storages.h"
+#include "checkpoint/value.h"
+
+namespace visiontorch::checkpoint {
+
+// What a file holds, before its tensors are read.
+struct TensorInfo {
+  std::string name;  // the keys that lead to it, joined by '/': "state_dict/conv1.weight"
+  at::ScalarType dtype;
+  std::vector<int64_t> sizes;
+  int64_t bytes;
+};
+
+// Checks what was unpickled: no cycle, no nesting beyond Value::kMaxDepth, no key twice, and neither values nor tensor
+// data that grow far beyond the file when shared parts are written out. Classes as values become their names.
+void check_content(Value& root, uint64_t file_size);
+
+// The tensors in the order of the file; and the values around them, in which a dictionary or list that held tensors
+// lacks them (a list is then a dictionary by index), and is left out when nothing else was in it.
+std::vector<TensorInfo> list_tensors(const Value& root);
+Value metadata_of(const Value& root);
+
+// Replaces what stands for tensors by tensors.
+void read_tensors(Value& root, Storages& storages);
+
+}  // namespace visiontorch::checkpoint

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace visiontorch::checkpoint {
+
+// The CRC-32 of zip files. (LibTorch's miniz and Node's zlib export none that an addon could count on.)
+uint32_t crc32(std::string_view bytes);
+
+}  // namespace visiontorch::checkpoint

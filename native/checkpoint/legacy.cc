@@ -1,0 +1,65 @@
+#include <algorithm>
+
+#include "checkpoint/bytes.h"
+#include "checkpoint/containers.h"
+#include "checkpoint/unpickler.h"
+
+namespace visiontorch::checkpoint {
+
+namespace {
+
+constexpr std::string_view kMagic = "\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19";  // little-endian
+constexpr int64_t kProtocol = 1001;
+constexpr size_t kLongestMagic = 64;  // its pickle, in any protocol
+
+std::shared_ptr<StorageRef> persistent_load(Storages& storages, const Value& id) {
+  auto root = refer_to_storage(storages, id, 6);
+  const Value& view = id.as_list()[5];
+  if (view.kind() == Value::Kind::None) return root;
+  // (view_key, offset, size)
+  bool is_view = view.is_list() && view.as_list().size() == 3 && view.as_list()[1].kind() == Value::Kind::Int &&
+                 view.as_list()[2].kind() == Value::Kind::Int;
+  if (!is_view) corrupt("the pickle names a storage view in an unknown way");
+  return Storages::window(*root, view.as_list()[1].as_int(), view.as_list()[2].as_int());
+}
+
+}  // namespace
+
+bool is_legacy(std::string_view file) {
+  try {
+    Arena arena;
+    ByteReader in(file.substr(0, kLongestMagic), "the magic number");
+    Value magic = Unpickler(in, arena).load();
+    return magic.kind() == Value::Kind::BigInt && *magic.as_big_int().bytes == kMagic;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+Value read_legacy(std::string_view file, Storages& storages, Arena& arena) {
+  ByteReader in(file, "the file");
+  auto load = [&](Unpickler::PersistentLoad load = nullptr) { return Unpickler(in, arena, std::move(load)).load(); };
+  load();  // the magic number
+  Value protocol = load();
+  if (protocol.kind() != Value::Kind::Int || protocol.as_int() != kProtocol)
+    corrupt("the file's protocol is not " + std::to_string(kProtocol));
+  if (!load().is_dict()) corrupt("the file does not describe the system that wrote it");
+  Value root =
+      load([&](const Value& id) { return Value(std::shared_ptr<const Value::Opaque>(persistent_load(storages, id))); });
+
+  Value keys = load();
+  if (!keys.is_list() || keys.as_list().size() != storages.size())
+    corrupt("the file's list of storages is not the storages that its tensors use");
+  for (const Value& key : keys.as_list()) {
+    auto index = key.kind() == Value::Kind::String ? storages.find(key.as_string()) : std::nullopt;
+    if (!index) corrupt("the file lists a storage that no tensor uses");
+    if (in.number<int64_t>() != storages.numel(*index))
+      corrupt("storage '" + storages.key(*index) + "' has another number of elements than its tensors say");
+    storages.locate(*index, in.offset());
+    in.take(static_cast<uint64_t>(storages.nbytes(*index)));
+  }
+  if (in.remaining() > 0) corrupt("the file has bytes after its last storage");
+  return root;
+}
+
+}  // namespace visiontorch::checkpoint

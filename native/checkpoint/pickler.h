@@ -1,0 +1,36 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "checkpoint/value.h"
+
+namespace visiontorch::checkpoint {
+
+// Writes a value as a pickle of protocol 2 whose only globals are collections.OrderedDict, the storages' classes and
+// torch._utils._rebuild_tensor_v2. Tensors that share a storage share it in the file.
+class Pickler {
+ public:
+  std::string pickle(const Value& value);
+  // What record data/<index> must hold. A tensor here keeps its whole storage alive.
+  const std::vector<at::Tensor>& storages() const { return storages_; }
+
+ private:
+  void write(const Value& value, int depth);
+  void write_int(int64_t value);
+  void write_long(std::string_view bytes);
+  void write_string(std::string_view text);
+  void write_tensor(const at::Tensor& tensor);
+  void write_sizes(at::IntArrayRef sizes);
+  template <class T>
+  void write_number(T number);
+
+  std::string out_;
+  std::vector<at::Tensor> storages_;
+  std::unordered_map<const void*, size_t> index_;
+};
+
+}  // namespace visiontorch::checkpoint

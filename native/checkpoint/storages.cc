@@ -1,0 +1,133 @@
+#include "checkpoint/storages.h"
+
+#include <ATen/EmptyTensor.h>
+#include <c10/core/CPUAllocator.h>
+
+#include <algorithm>
+
+#include "checkpoint/bytes.h"
+
+namespace visiontorch::checkpoint {
+
+namespace {
+
+constexpr size_t kMaxDimensions = 64;
+
+void swap_bytes(char* data, size_t nbytes, size_t itemsize) {
+  for (size_t at = 0; at + itemsize <= nbytes; at += itemsize) std::reverse(data + at, data + at + itemsize);
+}
+
+at::Tensor view(const c10::Storage& storage, at::ScalarType dtype, int64_t offset, at::IntArrayRef sizes,
+                at::IntArrayRef strides) {
+  auto tensor = at::detail::make_tensor<c10::TensorImpl>(
+      c10::Storage(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(dtype));
+  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides, offset);
+  return tensor;
+}
+
+}  // namespace
+
+std::shared_ptr<StorageRef> Storages::refer(const std::string& key, std::optional<at::ScalarType> dtype,
+                                            int64_t numel) {
+  auto [found, is_new] = by_key_.try_emplace(key, entries_.size());
+  if (is_new) {
+    int64_t itemsize = dtype ? static_cast<int64_t>(c10::elementSize(*dtype)) : 1;
+    entries_.push_back(
+        {key, dtype, numel, checked_mul(numel, itemsize, ("the size of storage '" + key + "'").c_str())});
+  }
+  const Entry& entry = entries_[found->second];
+  if (entry.dtype != dtype || entry.numel != numel)
+    corrupt("storage '" + key + "' is named twice with another type or number of elements");
+  auto reference = std::make_shared<StorageRef>();
+  reference->index = found->second;
+  reference->dtype = dtype;
+  reference->begin = 0;
+  reference->numel = numel;
+  return reference;
+}
+
+std::shared_ptr<StorageRef> Storages::window(const StorageRef& root, int64_t begin, int64_t numel) {
+  if (checked_add(begin, numel, "the end of a storage view") > root.numel)
+    corrupt("a storage view reaches beyond the " + std::to_string(root.numel) + " elements of its storage");
+  auto reference = std::make_shared<StorageRef>(root);
+  reference->begin = root.begin + begin;
+  reference->numel = numel;
+  return reference;
+}
+
+std::shared_ptr<TensorSpec> Storages::tensor(const StorageRef& storage, at::ScalarType dtype, int64_t offset,
+                                             std::vector<int64_t> sizes, std::vector<int64_t> strides) {
+  int64_t itemsize = static_cast<int64_t>(c10::elementSize(dtype));
+  if (storage.dtype && *storage.dtype != dtype) corrupt("a tensor has another type than its storage");
+  int64_t begin = storage.begin, available = storage.numel;
+  if (!storage.dtype) {
+    if (begin % itemsize != 0) corrupt("a tensor begins inside an element of its storage");
+    begin /= itemsize;
+    available /= itemsize;
+  }
+  if (sizes.size() != strides.size() || sizes.size() > kMaxDimensions) {
+    corrupt("a tensor has " + std::to_string(sizes.size()) + " sizes and " + std::to_string(strides.size()) +
+            " strides");
+  }
+  int64_t numel = 1, positive = 1, last = offset;
+  for (size_t i = 0; i < sizes.size(); i++) {
+    if (sizes[i] < 0 || strides[i] < 0) corrupt("a tensor has a negative size or stride");
+    positive = checked_mul(positive, std::max<int64_t>(sizes[i], 1), "the number of elements of a tensor");
+    numel *= sizes[i];
+    if (sizes[i] > 0)
+      last =
+          checked_add(last, checked_mul(sizes[i] - 1, strides[i], "the extent of a tensor"), "the extent of a tensor");
+  }
+  checked_mul(positive, itemsize, "the size of a tensor");
+  if (offset < 0 || offset > available || (numel > 0 && last >= available)) {
+    corrupt("a tensor reaches to element " + std::to_string(last) + " of a storage of " + std::to_string(available));
+  }
+  auto spec = std::make_shared<TensorSpec>();
+  spec->storage = storage.index;
+  spec->dtype = dtype;
+  spec->offset = begin + offset;
+  spec->sizes = std::move(sizes);
+  spec->strides = std::move(strides);
+  spec->numel = numel;
+  return spec;
+}
+
+std::optional<size_t> Storages::find(const std::string& key) const {
+  auto found = by_key_.find(key);
+  return found == by_key_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Storages::locate(size_t index, uint64_t offset, bool big_endian) {
+  if (entries_[index].offset) corrupt("storage '" + entries_[index].key + "' stands twice in the file");
+  entries_[index].offset = offset;
+  entries_[index].big_endian = big_endian;
+}
+
+const c10::Storage& Storages::storage(size_t index, size_t itemsize) {
+  Entry& entry = entries_[index];
+  if (entry.storage) return entry.storage;
+  if (!entry.offset) corrupt("the data of storage '" + entry.key + "' is not in the file");
+  auto nbytes = static_cast<size_t>(entry.nbytes);
+  bool swap = entry.big_endian && itemsize > 1;
+  if (*entry.offset % itemsize == 0 && !swap) {
+    entry.storage = c10::Storage(c10::Storage::use_byte_size_t(), nbytes, file_->share(*entry.offset), nullptr, false);
+  } else {
+    c10::DataPtr data = c10::GetCPUAllocator()->allocate(nbytes);
+    file_->read(*entry.offset, data.get(), nbytes);
+    if (swap) swap_bytes(static_cast<char*>(data.get()), nbytes, itemsize);
+    entry.storage = c10::Storage(c10::Storage::use_byte_size_t(), nbytes, std::move(data), nullptr, false);
+  }
+  return entry.storage;
+}
+
+at::Tensor Storages::read(const TensorSpec& spec) {
+  return view(storage(spec.storage, c10::elementSize(spec.dtype)), spec.dtype, spec.offset, spec.sizes, spec.strides);
+}
+
+at::Tensor Storages::read(const StorageRef& reference) {
+  size_t itemsize = reference.dtype ? c10::elementSize(*reference.dtype) : 1;
+  int64_t scale = static_cast<int64_t>(itemsize);
+  return view(storage(reference.index, itemsize), at::kByte, reference.begin * scale, {reference.numel * scale}, {1});
+}
+
+}  // namespace visiontorch::checkpoint

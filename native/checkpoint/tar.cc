@@ -1,0 +1,211 @@
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <string>
+#include <unordered_map>
+
+#include "checkpoint/bytes.h"
+#include "checkpoint/containers.h"
+#include "checkpoint/globals.h"
+#include "checkpoint/unpickler.h"
+
+namespace visiontorch::checkpoint {
+
+namespace {
+
+constexpr uint64_t kBlock = 512;
+constexpr size_t kMaxMembers = 16;
+constexpr int64_t kMaxObjects = 1'000'000;
+
+uint64_t octal(std::string_view field) {
+  uint64_t number = 0;
+  size_t at = field.find_first_not_of(' ');
+  for (; at < field.size() && field[at] >= '0' && field[at] <= '7'; at++) number = number * 8 + (field[at] - '0');
+  if (at < field.size() && field[at] != '\0' && field[at] != ' ') corrupt("a number in a tar header is malformed");
+  return number;
+}
+
+bool has_sound_checksum(std::string_view header) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < kBlock; i++) sum += i >= 148 && i < 156 ? ' ' : static_cast<uint8_t>(header[i]);
+  return sum == octal(header.substr(148, 8));
+}
+
+// PAX headers (Python 3 writes one for a fractional time) may not change what a member is.
+void check_pax(std::string_view body) {
+  ByteReader in(body, "a PAX header of the tar file");
+  while (in.remaining() > 0) {
+    std::string_view line = in.line(kBlock);  // "<length> <key>=<value>"
+    std::string_view key = line.substr(std::min(line.find(' ') + 1, line.size()));
+    key = key.substr(0, key.find('='));
+    if (key == "path" || key == "linkpath" || key == "size" || key.starts_with("GNU."))
+      corrupt("a PAX header of the tar file changes a member's " + std::string(key));
+  }
+}
+
+struct Member {
+  std::string_view data;
+  uint64_t offset;
+};
+
+std::map<std::string, Member, std::less<>> read_members(std::string_view file) {
+  std::map<std::string, Member, std::less<>> members;
+  ByteReader in(file, "the tar file");
+  size_t count = 0;
+  while (true) {
+    std::string_view header = in.take(kBlock);
+    if (header.find_first_not_of('\0') == std::string_view::npos) break;
+    if (header.substr(257, 5) != "ustar" || !has_sound_checksum(header)) corrupt("a header of the tar file is damaged");
+    if (++count > kMaxMembers) corrupt("the tar file has more members than PyTorch writes");
+    std::string name(header.substr(0, std::min(header.substr(0, 100).find('\0'), size_t{100})));
+    char type = header[156];
+    uint64_t size = octal(header.substr(124, 12));
+    Member member{in.take(size), in.offset() - size};
+    in.take((kBlock - size % kBlock) % kBlock);
+    if (type == 'x' || type == 'g') {
+      check_pax(member.data);
+      continue;
+    }
+    if (type != '0' && type != '\0') corrupt("member '" + name + "' of the tar file is no plain file");
+    if (!members.emplace(name, member).second) corrupt("the tar file has two members with the name '" + name + "'");
+  }
+  if (file.substr(in.offset()).find_first_not_of('\0') != std::string_view::npos)
+    corrupt("the tar file has bytes after its end");
+  return members;
+}
+
+class TarReader {
+ public:
+  TarReader(std::string_view file, Storages& storages, Arena& arena)
+      : members_(read_members(file)), storages_(storages), arena_(arena) {}
+
+  Value read() {
+    ByteReader info = member("sys_info");
+    if (!load(info).is_dict()) corrupt("the file does not describe the system that wrote it");
+    read_storages();
+    read_tensors();
+    ByteReader in = member("pickle");
+    Value root = Unpickler(in, arena_, [this](const Value& id) { return persistent_load(id); }).load();
+    finish(in);
+    return root;
+  }
+
+ private:
+  using Objects = std::unordered_map<int64_t, std::shared_ptr<const StorageRef>>;
+
+  ByteReader member(const std::string& name) const {
+    auto found = members_.find(name);
+    if (found == members_.end()) corrupt("the tar file has no member '" + name + "': PyTorch did not write it");
+    return ByteReader(found->second.data, "member '" + name + "'");
+  }
+
+  Value load(ByteReader& in) { return Unpickler(in, arena_).load(); }
+
+  static void finish(const ByteReader& in) {
+    if (in.remaining() > 0) corrupt(in.what() + " has bytes after its end");
+  }
+
+  int64_t load_count(ByteReader& in) {
+    Value count = load(in);
+    if (count.kind() != Value::Kind::Int || count.as_int() < 0 || count.as_int() > kMaxObjects)
+      corrupt(in.what() + " does not begin with a count");
+    return count.as_int();
+  }
+
+  // A tuple of ints, but for `other` (an index) of any type.
+  static const Value::List& ints(const Value& tuple, size_t length, const ByteReader& in,
+                                 std::initializer_list<size_t> other = {}) {
+    bool sound = tuple.is_list() && tuple.as_list().size() == length;
+    for (size_t i = 0; sound && i < length; i++) {
+      bool is_other = std::find(other.begin(), other.end(), i) != other.end();
+      sound = is_other || tuple.as_list()[i].kind() == Value::Kind::Int;
+    }
+    if (!sound) corrupt("an entry of " + in.what() + " is malformed");
+    return tuple.as_list();
+  }
+
+  void read_storages() {
+    ByteReader in = member("storages");
+    uint64_t member_offset = members_.find("storages")->second.offset;
+    for (int64_t left = load_count(in); left > 0; left--) {
+      Value entry = load(in);
+      const Value::List& fields = ints(entry, 3, in, {1, 2});  // (key, location, type)
+      auto* type = fields[2].as_opaque<Global>();
+      if (type == nullptr || type->what != Global::What::Storage || !type->dtype)
+        corrupt("a storage has no known type");
+      int64_t key = fields[0].as_int();
+      if (by_key_.contains(key)) corrupt("storage " + std::to_string(key) + " stands twice in the tar file");
+      auto storage = storages_.refer(std::to_string(key), type->dtype, in.number<int64_t>());
+      storages_.locate(storage->index, member_offset + in.offset());
+      in.take(static_cast<uint64_t>(storages_.nbytes(storage->index)));
+      by_key_.emplace(key, std::move(storage));
+    }
+    Value views = load(in);
+    if (!views.is_list()) corrupt("the tar file's storage views are malformed");
+    for (const Value& view : views.as_list()) {
+      const Value::List& fields = ints(view, 4, in);  // (target, root, offset, numel)
+      auto root = by_key_.find(fields[1].as_int());
+      if (root == by_key_.end()) corrupt("a storage view has no storage");
+      auto window = Storages::window(*root->second, fields[2].as_int(), fields[3].as_int());
+      if (!by_key_.emplace(fields[0].as_int(), std::move(window)).second) corrupt("a storage view is named twice");
+    }
+    finish(in);
+  }
+
+  void read_tensors() {
+    ByteReader in = member("tensors");
+    for (int64_t left = load_count(in); left > 0; left--) {
+      Value entry = load(in);
+      const Value::List& fields = ints(entry, 3, in, {2});  // (key, storage, type)
+      auto storage = by_key_.find(fields[1].as_int());
+      auto* type = fields[2].as_opaque<Global>();
+      if (storage == by_key_.end()) corrupt("a tensor has no storage");
+      if (type == nullptr || type->what != Global::What::TensorType) corrupt("a tensor has no known type");
+      int32_t dimensions = in.number<int32_t>();
+      in.take(4);  // padding: older files wrote the number in 8 bytes
+      if (dimensions < 0 || dimensions > 64) corrupt("a tensor has " + std::to_string(dimensions) + " dimensions");
+      std::vector<int64_t> sizes(static_cast<size_t>(dimensions)), strides(sizes.size());
+      for (int64_t& size : sizes) size = in.number<int64_t>();
+      for (int64_t& stride : strides) stride = in.number<int64_t>();
+      int64_t offset = in.number<int64_t>();
+      auto tensor = Storages::tensor(*storage->second, *type->dtype, offset, std::move(sizes), std::move(strides));
+      if (!tensors_.emplace(fields[0].as_int(), std::move(tensor)).second) corrupt("a tensor is named twice");
+    }
+    finish(in);
+  }
+
+  // int(id) names a tensor; a tuple is the class of a whole model with its source.
+  Value persistent_load(const Value& id) {
+    if (id.kind() == Value::Kind::Tuple) refer_to_storage(storages_, id, 0);
+    int64_t key = 0;
+    bool is_number = id.kind() == Value::Kind::Int;
+    if (is_number) key = id.as_int();
+    if (id.kind() == Value::Kind::String) {
+      const std::string& text = id.as_string();
+      auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), key);
+      is_number = error == std::errc() && end == text.data() + text.size();
+    }
+    if (!is_number) corrupt("the pickle refers to a tensor in an unknown way");
+    auto found = tensors_.find(key);
+    if (found == tensors_.end()) corrupt("the pickle refers to a tensor that is not in the file");
+    return Value(std::shared_ptr<const Value::Opaque>(found->second));
+  }
+
+  std::map<std::string, Member, std::less<>> members_;
+  Storages& storages_;
+  Arena& arena_;
+  Objects by_key_;
+  std::unordered_map<int64_t, std::shared_ptr<const TensorSpec>> tensors_;
+};
+
+}  // namespace
+
+bool is_tar(std::string_view file) {
+  return file.size() >= kBlock && file.substr(257, 5) == "ustar" && has_sound_checksum(file.substr(0, kBlock));
+}
+
+Value read_tar(std::string_view file, Storages& storages, Arena& arena) {
+  return TarReader(file, storages, arena).read();
+}
+
+}  // namespace visiontorch::checkpoint

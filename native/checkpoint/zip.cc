@@ -1,0 +1,135 @@
+#include <charconv>
+#include <string>
+#include <unordered_map>
+
+#include "checkpoint/bytes.h"
+#include "checkpoint/containers.h"
+#include "checkpoint/crc32.h"
+#include "checkpoint/globals.h"
+#include "checkpoint/unpickler.h"
+#include "checkpoint/zip_directory.h"
+
+namespace visiontorch::checkpoint {
+
+namespace {
+
+// Checking more than this by default would take longer than loading the file does.
+constexpr size_t kAlwaysVerified = 64 << 10;
+constexpr int kOldestVersion = 1, kNewestVersion = 10;  // caffe2/serialize/versions.h of LibTorch 2.13
+
+class Archive {
+ public:
+  explicit Archive(std::string_view file) : file_(file) {
+    std::vector<ZipRecord> records = read_zip_directory(file);
+    size_t slash = records.front().name.find('/');
+    if (slash == std::string_view::npos) corrupt("the zip file's records are in no folder: PyTorch did not write it");
+    std::string_view root = records.front().name.substr(0, slash + 1);
+    for (const ZipRecord& record : records) {
+      if (!record.name.starts_with(root)) corrupt("the zip file's records are in different folders");
+      records_.emplace(record.name.substr(root.size()), record);
+    }
+    check_kind();
+    for (const ZipRecord& record : records) {
+      if (record.is_compressed)
+        corrupt("record '" + std::string(record.name) + "' is compressed, and PyTorch stores records as they are");
+    }
+  }
+
+  const ZipRecord* find(std::string_view name) const {
+    auto found = records_.find(name);
+    return found == records_.end() ? nullptr : &found->second;
+  }
+
+  std::string_view pickle() const { return find("data.pkl")->data; }
+
+  void check_version() const {
+    const ZipRecord* record = find("version");
+    if (record == nullptr) record = find(".data/version");
+    if (record == nullptr) corrupt("the zip file has no record 'version'");
+    std::string_view text = record->data;
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    int version = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+    if (error != std::errc() || end != text.data() + text.size() || version < kOldestVersion ||
+        version > kNewestVersion) {
+      corrupt("the zip file's version is '" + std::string(text.substr(0, 20)) + "', expected " +
+              std::to_string(kOldestVersion) + " to " + std::to_string(kNewestVersion));
+    }
+  }
+
+  bool is_big_endian() const {
+    const ZipRecord* record = find("byteorder");
+    if (record == nullptr || record->data == "little") return false;
+    if (record->data != "big") corrupt("the zip file's byte order is neither little nor big");
+    return true;
+  }
+
+  void check_sums(bool all) const {
+    for (const auto& [name, record] : records_) {
+      bool is_data = name.starts_with("data/") && record.data.size() > kAlwaysVerified;
+      if ((all || !is_data) && crc32(record.data) != record.crc)
+        corrupt("the checksum of record '" + std::string(name) + "' does not match its bytes");
+    }
+  }
+
+  void locate(Storages& storages) const {
+    for (size_t i = 0; i < storages.size(); i++) {
+      const ZipRecord* record = find("data/" + storages.key(i));
+      if (record == nullptr) corrupt("the zip file has no record 'data/" + storages.key(i) + "'");
+      if (record->data.size() != static_cast<uint64_t>(storages.nbytes(i))) {
+        corrupt("record 'data/" + storages.key(i) + "' has " + std::to_string(record->data.size()) +
+                " bytes, where its tensors need " + std::to_string(storages.nbytes(i)));
+      }
+      storages.locate(i, static_cast<uint64_t>(record->data.data() - file_.data()), is_big_endian());
+    }
+  }
+
+ private:
+  void check_kind() const {
+    if (find("constants.pkl") || find("model.json")) {
+      throw Error("ERR_CHECKPOINT_UNSUPPORTED",
+                  "this is a TorchScript archive: a program with its weights. In Python, save the weights alone: "
+                  "torch.save(torch.jit.load(path).state_dict(), path)");
+    }
+    if (!find("data.pkl")) corrupt("the zip file has no data.pkl: torch.save did not write it");
+  }
+
+  std::string_view file_;
+  std::unordered_map<std::string_view, ZipRecord> records_;
+};
+
+}  // namespace
+
+std::shared_ptr<StorageRef> refer_to_storage(Storages& storages, const Value& id, size_t length) {
+  if (id.kind() != Value::Kind::Tuple || id.as_list().empty() || id.as_list()[0].kind() != Value::Kind::String)
+    corrupt("the pickle refers to data in an unknown way");
+  const Value::List& parts = id.as_list();
+  if (parts[0].as_string() == "module") {
+    throw Error("ERR_CHECKPOINT_UNSUPPORTED",
+                "the file holds a whole model and not only its weights, and needs its Python code. In Python, save "
+                "model.state_dict() instead: torch.save(model.state_dict(), path)");
+  }
+  auto* type = parts.size() == length ? parts[1].as_opaque<Global>() : nullptr;
+  if (parts[0].as_string() != "storage" || type == nullptr || type->what != Global::What::Storage ||
+      parts[2].kind() != Value::Kind::String || parts[3].kind() != Value::Kind::String ||
+      parts[4].kind() != Value::Kind::Int)
+    corrupt("the pickle refers to a storage in an unknown way");
+  return storages.refer(parts[2].as_string(), type->dtype, parts[4].as_int());
+}
+
+Value read_zip(std::string_view file, bool verify, Storages& storages, Arena& arena) {
+  Archive archive(file);
+  std::string_view pickle = archive.pickle();
+  archive.check_version();
+  archive.check_sums(verify);
+  ByteReader in(pickle, "data.pkl");
+  Unpickler unpickler(in, arena, [&](const Value& id) {
+    return Value(std::shared_ptr<const Value::Opaque>(refer_to_storage(storages, id, 5)));
+  });
+  Value root = unpickler.load();
+  if (in.remaining() > 0) corrupt("data.pkl has bytes after its pickle");
+  archive.locate(storages);
+  return root;
+}
+
+}  // namespace visiontorch::checkpoint

@@ -1,0 +1,183 @@
+#include "checkpoint/zip_directory.h"
+
+#include <algorithm>
+#include <string>
+#include <unordered_set>
+
+#include "checkpoint/bytes.h"
+
+// The format: PKWARE's APPNOTE.TXT, section 4.
+
+namespace visiontorch::checkpoint {
+
+namespace {
+
+constexpr uint32_t kLocalHeader = 0x04034B50, kCentralHeader = 0x02014B50, kEnd = 0x06054B50;
+constexpr uint32_t kZip64End = 0x06064B50, kZip64Locator = 0x07064B50;
+constexpr uint64_t kEndSize = 22, kZip64EndSize = 56, kZip64LocatorSize = 20, kLocalHeaderSize = 30;
+constexpr uint64_t kMaxRecords = 200'000;
+constexpr uint16_t kEncrypted = 1 << 0, kDescriptor = 1 << 3, kPatched = 1 << 5, kStrongEncryption = 1 << 6;
+
+struct Directory {
+  uint64_t records, size, offset;
+};
+
+Directory find_directory(std::string_view file) {
+  if (file.size() < kEndSize) corrupt("the zip file ends before its directory");
+  uint64_t end_at = file.size() - kEndSize;
+  ByteReader end(file.substr(end_at), "the end of the zip file", end_at);
+  // Without a comment, for PyTorch writes none: the record is then the file's last bytes, or the file is cut or longer.
+  if (end.number<uint32_t>() != kEnd)
+    corrupt("the zip file does not end with its directory: it is cut off, or has bytes after its end");
+  uint16_t disk = end.number<uint16_t>(), directory_disk = end.number<uint16_t>();
+  uint16_t disk_records = end.number<uint16_t>(), records = end.number<uint16_t>();
+  Directory directory{records, end.number<uint32_t>(), end.number<uint32_t>()};
+  uint16_t comment = end.number<uint16_t>();
+  if (disk != 0 || directory_disk != 0 || disk_records != records || comment != 0)
+    corrupt("the zip file has a comment or several parts");
+
+  uint64_t directory_end = end_at;
+  if (end_at >= kZip64LocatorSize) {
+    ByteReader locator(file.substr(end_at - kZip64LocatorSize), "the zip64 locator", end_at - kZip64LocatorSize);
+    if (locator.number<uint32_t>() == kZip64Locator) {
+      uint32_t zip64_disk = locator.number<uint32_t>();
+      uint64_t zip64_at = locator.number<uint64_t>();
+      uint32_t disks = locator.number<uint32_t>();
+      if (zip64_disk != 0 || disks > 1 || end_at < kZip64LocatorSize + kZip64EndSize ||
+          zip64_at != end_at - kZip64LocatorSize - kZip64EndSize)
+        corrupt("the zip64 end record is not where its locator says");
+      ByteReader zip64(file.substr(zip64_at), "the zip64 end record", zip64_at);
+      if (zip64.number<uint32_t>() != kZip64End || zip64.number<uint64_t>() != kZip64EndSize - 12)
+        corrupt("the zip64 end record is malformed");
+      zip64.take(4);  // versions
+      bool one_disk = zip64.number<uint32_t>() == 0 && zip64.number<uint32_t>() == 0;
+      uint64_t on_disk = zip64.number<uint64_t>();
+      Directory zip64_directory{zip64.number<uint64_t>(), zip64.number<uint64_t>(), zip64.number<uint64_t>()};
+      auto agree = [](uint64_t small, uint64_t limit, uint64_t large) { return small == limit || small == large; };
+      if (!one_disk || on_disk != zip64_directory.records ||
+          !agree(directory.records, 0xFFFF, zip64_directory.records) ||
+          !agree(directory.size, 0xFFFFFFFF, zip64_directory.size) ||
+          !agree(directory.offset, 0xFFFFFFFF, zip64_directory.offset))
+        corrupt("the zip64 end record contradicts the end record");
+      directory = zip64_directory;
+      directory_end = zip64_at;
+    }
+  }
+  if (directory.offset > directory_end || directory.size != directory_end - directory.offset)
+    corrupt("the zip file's directory is not where its end record says");
+  if (directory.records > kMaxRecords)
+    corrupt("the zip file has more than " + std::to_string(kMaxRecords) + " records");
+  return directory;
+}
+
+struct Header {
+  std::string_view name;
+  uint16_t flags, method;
+  uint32_t crc;
+  uint64_t size, stored_size, offset;
+};
+
+// Large numbers stand in the extra field 1, in this order, each only where the plain field is all ones.
+void read_zip64_extra(std::string_view extra, Header& header) {
+  ByteReader fields(extra, "the extra field of record '" + std::string(header.name) + "'");
+  while (fields.remaining() > 0) {
+    uint16_t id = fields.number<uint16_t>();
+    std::string_view body = fields.take(fields.number<uint16_t>());
+    if (id != 1) continue;
+    ByteReader numbers(body, "the zip64 field of record '" + std::string(header.name) + "'");
+    for (uint64_t* number : {&header.size, &header.stored_size, &header.offset})
+      if (*number == 0xFFFFFFFF) *number = numbers.number<uint64_t>();
+  }
+}
+
+Header read_central_header(ByteReader& in) {
+  if (in.number<uint32_t>() != kCentralHeader) corrupt("the zip file's directory is malformed");
+  Header header;
+  in.take(4);  // versions
+  header.flags = in.number<uint16_t>();
+  header.method = in.number<uint16_t>();
+  in.take(4);  // time
+  header.crc = in.number<uint32_t>();
+  header.stored_size = in.number<uint32_t>();
+  header.size = in.number<uint32_t>();
+  uint16_t name = in.number<uint16_t>(), extra = in.number<uint16_t>(), comment = in.number<uint16_t>();
+  uint16_t disk = in.number<uint16_t>();
+  in.take(2);  // internal attributes
+  uint32_t attributes = in.number<uint32_t>();
+  header.offset = in.number<uint32_t>();
+  header.name = in.take(name);
+  read_zip64_extra(in.take(extra), header);
+  in.take(comment);
+  uint32_t file_type = attributes >> 16 & 0170000;  // of the Unix mode
+  if (disk != 0 || (file_type != 0 && file_type != 0100000))
+    corrupt("record '" + std::string(header.name) + "' is no plain file");
+  return header;
+}
+
+void check_name(std::string_view name) {
+  bool harmless = !name.empty() && name.front() != '/' && name.find('\\') == std::string_view::npos &&
+                  name.find('\0') == std::string_view::npos && name.find(':') == std::string_view::npos;
+  for (size_t begin = 0; harmless && begin <= name.size();) {
+    size_t end = std::min(name.find('/', begin), name.size());
+    std::string_view part = name.substr(begin, end - begin);
+    harmless = !part.empty() && part != "." && part != "..";
+    begin = end + 1;
+  }
+  if (!harmless) corrupt("the zip file has a record with the name '" + std::string(name) + "'");
+}
+
+// The place of the data, once the local header was found to say the same.
+std::string_view find_data(std::string_view file, const Header& header) {
+  std::string name(header.name);
+  if (header.offset > file.size()) corrupt("record '" + name + "' lies outside the file");
+  ByteReader in(file.substr(header.offset), "record '" + name + "'", header.offset);
+  if (in.number<uint32_t>() != kLocalHeader) corrupt("record '" + name + "' is not where the directory says");
+  in.take(2);  // version
+  bool same = in.number<uint16_t>() == header.flags && in.number<uint16_t>() == header.method;
+  in.take(4);  // time
+  Header local{};
+  local.crc = in.number<uint32_t>();
+  local.stored_size = in.number<uint32_t>();
+  local.size = in.number<uint32_t>();
+  uint16_t name_length = in.number<uint16_t>(), extra_length = in.number<uint16_t>();
+  local.name = in.take(name_length);
+  same = same && local.name == header.name;
+  std::string_view extra = in.take(extra_length);
+  bool is_after_data = (header.flags & kDescriptor) && local.crc == 0 && local.size == 0 && local.stored_size == 0;
+  if (!is_after_data) {
+    if (local.size == 0xFFFFFFFF || local.stored_size == 0xFFFFFFFF) read_zip64_extra(extra, local);
+    same = same && local.crc == header.crc && local.size == header.size && local.stored_size == header.stored_size;
+  }
+  if (!same) corrupt("record '" + name + "' has two headers that differ");
+  return in.take(header.stored_size);
+}
+
+}  // namespace
+
+std::vector<ZipRecord> read_zip_directory(std::string_view file) {
+  Directory directory = find_directory(file);
+  ByteReader in(file.substr(directory.offset, directory.size), "the zip file's directory", directory.offset);
+  std::vector<ZipRecord> records;
+  std::unordered_set<std::string> names;
+  std::vector<std::pair<uint64_t, uint64_t>> spans;
+  for (uint64_t i = 0; i < directory.records; i++) {
+    Header header = read_central_header(in);
+    std::string name(header.name);
+    check_name(name);
+    if (header.flags & (kEncrypted | kPatched | kStrongEncryption)) corrupt("record '" + name + "' is encrypted");
+    std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+    if (!names.insert(name).second) corrupt("the zip file has two records with the name '" + name + "'");
+    std::string_view data = find_data(file, header);
+    spans.emplace_back(header.offset, static_cast<uint64_t>(data.data() - file.data()) + data.size());
+    records.push_back({header.name, data, header.crc, header.method != 0 || header.stored_size != header.size});
+  }
+  if (in.remaining() > 0) corrupt("the zip file's directory holds more than it counts");
+  std::sort(spans.begin(), spans.end());
+  if (spans.empty() || spans.front().first != 0) corrupt("the zip file does not begin with its first record");
+  spans.emplace_back(directory.offset, directory.offset);
+  for (size_t i = 1; i < spans.size(); i++)
+    if (spans[i].first < spans[i - 1].second) corrupt("two records of the zip file overlap");
+  return records;
+}
+
+}  // namespace visiontorch::checkpoint

@@ -16,6 +16,8 @@ export {
 export { fromAnnotations, type WriteAnnotationsOptions, writeAnnotations } from './data/annotations.js'
 export type { Dataset, DatasetOptions, Sample } from './data/dataset.js'
 export { ImageFolder, type ImageFolderOptions } from './data/image-folder.js'
+export { type CheckDatasetOptions, checkDataset, type DatasetReport } from './doctor/dataset.js'
+export type { Finding, FindingKind, Severity } from './doctor/finding.js'
 export { type ErrorCode, VisionTorchError } from './errors.js'
 export { type EvaluateOptions, evaluate } from './evaluate.js'
 export type { ImageInput, RawImage } from './image/input.js'

@@ -2,13 +2,20 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { VisionTorchError } from '../errors.js'
 import { annotateCommand } from './annotate.js'
+import { doctorCommand } from './doctor.js'
 import { predictCommand } from './predict.js'
 import { summaryCommand } from './summary.js'
 import { fail, setQuiet } from './terminal.js'
 import { weightsCommand } from './weights.js'
 
 /** What builds each command, in the order of the help. */
-const commands: readonly (() => Command)[] = [predictCommand, summaryCommand, weightsCommand, annotateCommand]
+const commands: readonly (() => Command)[] = [
+  predictCommand,
+  summaryCommand,
+  weightsCommand,
+  annotateCommand,
+  doctorCommand,
+]
 
 /** Runs the command line and sets `process.exitCode`: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
 export async function run(args: readonly string[]): Promise<void> {

@@ -1,0 +1,166 @@
+import { stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { type Layout, layoutClasses, layoutProblems, readLayout } from '../data/layout.js'
+import { openDataset } from '../data/open.js'
+import { pause, SLICE } from '../data/sort.js'
+import { check } from '../is.js'
+import { type Finding, Findings } from './finding.js'
+import { checkImage, describeOther } from './image.js'
+
+/** What {@link checkDataset} found. Plain values: `visiontorch doctor --data DIR --json` prints it. */
+export interface DatasetReport {
+  /** The absolute path that was checked. */
+  root: string
+  classes: string[]
+  splits: { name: string; images: number; classes: { label: string; images: number }[] }[]
+  /** By kind, errors first. */
+  findings: Finding[]
+  /** Whether training would run and mean something: no finding is an error. */
+  ok: boolean
+}
+
+export interface CheckDatasetOptions {
+  signal?: AbortSignal | undefined
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined
+}
+
+/** An image, with its place in the data set where it has one. */
+interface Entry {
+  path: string
+  place?: { split: string; label: string }
+}
+
+type Placed = Required<Entry>
+
+/** From this ratio of the largest to the smallest class, classes count as of very different sizes. */
+const IMBALANCE = 10
+
+/**
+ * Looks for everything in a data set that training would stumble over: reads every image once and decodes it as
+ * training does.
+ *
+ * @param data A folder of images, or an annotation file, as {@link openDataset} takes them.
+ * @throws ERR_DATASET when there is nothing to look at: no such folder, an annotation file that is not understood.
+ */
+export async function checkDataset(data: string, options: CheckDatasetOptions = {}): Promise<DatasetReport> {
+  check.options('options', options, ['signal', 'onProgress'])
+  const findings = new Findings()
+  const isFile = await stat(check.string('data', data)).then(
+    found => found.isFile(),
+    () => false,
+  )
+  const { root, classes, entries } = isFile
+    ? await annotated(data, options.signal)
+    : await inFolders(data, findings, options.signal)
+  await checkImages(entries, findings, options)
+  const splits = countSplits(entries, classes)
+  for (const { name, classes: counts } of splits) {
+    if (name === 'train') checkBalance(root, counts, findings)
+    else
+      for (const { label, images } of counts)
+        if (images === 0) findings.add('absent-class', root, `'${label}' in ${name}`)
+  }
+  const list = findings.list()
+  return { root, classes, splits, findings: list, ok: !list.some(({ severity }) => severity === 'error') }
+}
+
+interface Survey {
+  root: string
+  classes: string[]
+  entries: Entry[]
+}
+
+async function annotated(path: string, signal: AbortSignal | undefined): Promise<Survey> {
+  const { root, classes, splits } = await openDataset(path, { valFraction: 0, signal })
+  const entries = [...splits].flatMap(([split, samples]) =>
+    samples.map(({ path, label }) => ({ path, place: { split, label: classes[label]! } })),
+  )
+  return { root, classes: [...classes], entries }
+}
+
+async function inFolders(path: string, findings: Findings, signal: AbortSignal | undefined): Promise<Survey> {
+  const layout: Layout = await readLayout(path, { signal })
+  for (const problem of layoutProblems(layout)) findings.add('layout', layout.root, problem)
+  for (const file of layout.loose) findings.add('loose', file, '')
+  const entries: Entry[] = layout.loose.map(path => ({ path }))
+  for (const { split, name, images, others } of layout.folders) {
+    for (const image of images) entries.push({ path: image, place: { split, label: name } })
+    for (const other of others) findings.add('passed-over', other, await describeOther(other))
+  }
+  return { root: layout.root, classes: layoutClasses(layout), entries }
+}
+
+async function checkImages(
+  entries: readonly Entry[],
+  findings: Findings,
+  { signal, onProgress }: CheckDatasetOptions,
+): Promise<void> {
+  const total = entries.length
+  const issues: { kind: Finding['kind']; detail: string }[][] = new Array(total)
+  const copies = new Map<string, Placed[]>()
+  const digests: (string | undefined)[] = new Array(total)
+  let next = 0
+  let done = 0
+  const work = async (): Promise<void> => {
+    while (next < total) {
+      signal?.throwIfAborted()
+      const index = next++
+      const checked = await checkImage(entries[index]!.path, signal)
+      issues[index] = checked.issues
+      digests[index] = checked.digest
+      onProgress?.({ done: ++done, total })
+    }
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, work))
+  // In the order of the files, whichever was decoded first.
+  for (const [index, entry] of entries.entries()) {
+    for (const { kind, detail } of issues[index]!) findings.add(kind, entry.path, detail)
+    if (index % SLICE === SLICE - 1) await pause(signal)
+    const { path, place } = entry
+    const digest = digests[index]
+    if (digest === undefined || place === undefined) continue
+    const same = copies.get(digest)
+    if (same === undefined) copies.set(digest, [{ path, place }])
+    else same.push({ path, place })
+  }
+  for (const same of copies.values()) if (same.length > 1) addDuplicates(same, findings)
+}
+
+function addDuplicates(same: readonly Placed[], findings: Findings): void {
+  const [{ path, place }, ...others] = same as [Placed, ...Placed[]]
+  const kind = others.some(other => other.place.label !== place.label)
+    ? 'conflicting-labels'
+    : others.some(other => other.place.split !== place.split)
+      ? 'leak'
+      : 'duplicates'
+  const shown = others.map(other => `${other.path} (${other.place.split}, '${other.place.label}')`)
+  findings.add(kind, path, `as '${place.label}' in ${place.split}; also ${shown.join(' and ')}`)
+}
+
+function countSplits(entries: readonly Entry[], classes: readonly string[]): DatasetReport['splits'] {
+  const counts = new Map<string, Map<string, number>>()
+  for (const { place } of entries) {
+    if (place === undefined) continue
+    const ofSplit = counts.get(place.split) ?? new Map(classes.map(name => [name, 0]))
+    counts.set(place.split, ofSplit.set(place.label, (ofSplit.get(place.label) ?? 0) + 1))
+  }
+  return [...counts].map(([name, ofSplit]) => {
+    const list = [...ofSplit].map(([label, images]) => ({ label, images }))
+    return { name, images: list.reduce((sum, { images }) => sum + images, 0), classes: list }
+  })
+}
+
+function checkBalance(
+  root: string,
+  counts: readonly { label: string; images: number }[],
+  findings: Findings,
+): void {
+  const sorted = counts.filter(({ images }) => images > 0).sort((a, b) => a.images - b.images)
+  const [smallest, largest] = [sorted[0], sorted.at(-1)]
+  if (smallest === undefined || largest === undefined || largest.images < IMBALANCE * smallest.images) return
+  findings.add(
+    'imbalance',
+    root,
+    `'${smallest.label}' has ${smallest.images} training images, '${largest.label}' has ${largest.images}`,
+  )
+}

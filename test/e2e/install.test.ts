@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { Registry, userEnvironment } from '../support/registry.js'
+
+const run = promisify(execFile)
+const tarballs = existsSync('dist-packages')
+  ? readdirSync('dist-packages')
+      .filter(name => name.endsWith('.tgz'))
+      .map(name => join('dist-packages', name))
+  : []
+const unavailable =
+  tarballs.length === 2 ? '' : ' (skipped: `npm run package` makes the packages that these install)'
+
+describe(`npm install visiontorch, with nothing but Node and npm on the PATH${unavailable}`, function () {
+  this.timeout(300_000)
+  let machine: string
+  let registry: Registry
+  let env: NodeJS.ProcessEnv
+  let app: string // a project with visiontorch installed
+
+  before(async function () {
+    if (unavailable) this.skip()
+    machine = await mkdtemp(join(tmpdir(), 'visiontorch-install-'))
+    registry = await Registry.start(machine, tarballs)
+    env = await userEnvironment(join(machine, 'home'), registry.url)
+    app = await project('mit Leerzeichen und Ünïcödé')
+    await run('npm', ['install', 'visiontorch'], { cwd: app, env })
+  })
+
+  after(async () => {
+    await registry?.[Symbol.asyncDispose]()
+    if (machine) await rm(machine, { recursive: true, force: true })
+  })
+
+  /** An empty project, with the programs of test/e2e/install. */
+  async function project(name: string): Promise<string> {
+    const directory = join(machine, name)
+    await cp('test/e2e/install', directory, { recursive: true })
+    await writeFile(join(directory, 'package.json'), '{ "private": true }')
+    return directory
+  }
+
+  /** What the program prints, from JSON. */
+  async function output(program: string, cwd = app, more: NodeJS.ProcessEnv = {}) {
+    const { stdout } = await run('node', [program], { cwd, env: { ...env, ...more } })
+    return JSON.parse(stdout)
+  }
+
+  const runtime = (directory = app) => join(directory, 'node_modules/@visiontorch/libtorch-linux-x64')
+  const isInstalled = (info: { libtorchVersion: string; libtorchPath: string }, directory = app) => {
+    assert.equal(info.libtorchVersion, '2.13.0')
+    assert.equal(info.libtorchPath, join(runtime(directory), 'lib/libtorch_cpu.so'))
+  }
+
+  it('runs no install script and leaves none behind', async () => {
+    const { stdout } = await run(
+      'npm',
+      ['query', ':attr(scripts, [install]), :attr(scripts, [postinstall])'],
+      {
+        cwd: app,
+        env,
+      },
+    )
+    const names = JSON.parse(stdout).map((entry: { name: string }) => entry.name)
+    assert.deepEqual(
+      names.filter((name: string) => name.includes('visiontorch')),
+      [],
+    )
+  })
+
+  it('loads by import, from a path with spaces and other letters', async () => {
+    isInstalled(await output('info.mjs'))
+  })
+
+  it('loads by require', async () => {
+    isInstalled(await output('info.cjs'))
+  })
+
+  it('loads in a worker thread', async () => {
+    isInstalled(await output('worker.mjs'))
+  })
+
+  it('loads from a bundle that leaves the package external', async () => {
+    const bundle = join(app, 'bundle/out.mjs')
+    await build({
+      entryPoints: [join(app, 'info.mjs')],
+      outfile: bundle,
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      external: ['visiontorch'],
+      logLevel: 'error',
+    })
+    isInstalled(await output(bundle))
+  })
+
+  it('loads in the layout of pnpm', async () => {
+    const directory = await project('pnpm')
+    const store = join(machine, 'pnpm-store')
+    const pnpm = resolve('node_modules/pnpm/bin/pnpm.cjs')
+    await run('node', [pnpm, 'add', '--store-dir', store, 'visiontorch'], { cwd: directory, env })
+    const info = await output('info.mjs', directory)
+    assert.equal(info.libtorchVersion, '2.13.0')
+    assert.match(
+      info.libtorchPath,
+      /\/pnpm\/node_modules\/\.pnpm\/@visiontorch\+libtorch-linux-x64@2\.13\.0\//,
+    )
+  })
+
+  it('takes no other LibTorch from LD_LIBRARY_PATH', async () => {
+    const other = await stubLibTorch('system', '2.12.0')
+    isInstalled(await output('info.mjs', app, { LD_LIBRARY_PATH: join(other, 'lib') }))
+  })
+
+  describe('when LibTorch cannot be loaded, throws an error that says what to do', () => {
+    it('ERR_LIBTORCH_NOT_FOUND without the platform package', async () => {
+      await withRuntime(null, async () => {
+        const { code, message } = await output('info.mjs')
+        assert.equal(code, 'ERR_LIBTORCH_NOT_FOUND')
+        assert.match(message, /@visiontorch\/libtorch-linux-x64: not installed/)
+        assert.match(message, /user cache \(CPU\): nothing in /)
+        assert.match(message, /Run: npm install @visiontorch\/libtorch-linux-x64@2\.13\.0$/)
+      })
+    })
+
+    it('ERR_LIBTORCH_VERSION with a LibTorch of another version', async () => {
+      const VISIONTORCH_LIBTORCH = await stubLibTorch('old', '2.12.0')
+      const { code, message } = await output('info.mjs', app, { VISIONTORCH_LIBTORCH })
+      assert.equal(code, 'ERR_LIBTORCH_VERSION')
+      assert.match(message, /is LibTorch 2\.12\.0\+cpu; visiontorch was built against 2\.13\.0/)
+      assert.match(message, /unset VISIONTORCH_LIBTORCH$/)
+    })
+
+    it('ERR_LIBTORCH with a LibTorch that is not what it says', async () => {
+      const VISIONTORCH_LIBTORCH = await stubLibTorch('impostor', '2.13.0')
+      const { code, message } = await output('info.mjs', app, { VISIONTORCH_LIBTORCH })
+      assert.equal(code, 'ERR_LIBTORCH')
+      assert.match(message, /undefined symbol/)
+    })
+
+    it('ERR_LIBTORCH with a truncated library', async () => {
+      const damaged = join(machine, 'truncated')
+      await cp(runtime(), damaged, { recursive: true })
+      await truncate(join(damaged, 'lib/libtorch_cpu.so'), 300_000_000)
+      await withRuntime(damaged, async () => {
+        const { code, message } = await output('info.mjs')
+        assert.equal(code, 'ERR_LIBTORCH')
+        assert.match(message, /libtorch_cpu\.so is truncated: 300000000 of at least \d+ bytes/)
+        assert.match(message, /npm install @visiontorch/)
+      })
+    })
+
+    it('ERR_ADDON_NOT_FOUND with the addon of another platform', async () => {
+      const prebuilds = join(app, 'node_modules/visiontorch/prebuilds')
+      const linux = join(prebuilds, 'linux-x64')
+      const addon = join(linux, 'visiontorch.node')
+      await cp(addon, `${addon}.kept`)
+      try {
+        await writeFile(addon, Buffer.from('cffaedfe0c000001', 'hex')) // macOS, arm64
+        assert.equal((await output('info.mjs')).code, 'ERR_ADDON_NOT_FOUND')
+        await rm(addon)
+        const { code, message } = await output('info.mjs')
+        assert.equal(code, 'ERR_ADDON_NOT_FOUND')
+        assert.match(message, /linux-x64/)
+      } finally {
+        await cp(`${addon}.kept`, addon)
+        await rm(`${addon}.kept`)
+      }
+    })
+  })
+
+  /** Runs with another runtime package in the place of the installed one, or with none. */
+  async function withRuntime(directory: string | null, test: () => Promise<void>): Promise<void> {
+    const aside = `${runtime()}-aside`
+    await rename(runtime(), aside)
+    try {
+      if (directory !== null) await symlink(directory, runtime())
+      await test()
+    } finally {
+      await rm(runtime(), { force: true })
+      await rename(aside, runtime())
+    }
+  }
+
+  /** A directory that looks like LibTorch: libraries that load, and hold nothing. */
+  async function stubLibTorch(name: string, version: string): Promise<string> {
+    const directory = join(machine, name)
+    await mkdir(join(directory, 'lib'), { recursive: true })
+    await writeFile(join(directory, 'build-version'), `${version}+cpu\n`)
+    for (const library of ['libc10.so', 'libtorch_cpu.so', 'libtorch.so'])
+      await run('g++', [
+        '-shared',
+        `-Wl,-soname,${library}`,
+        '-o',
+        join(directory, 'lib', library),
+        '-x',
+        'c++',
+        '/dev/null',
+      ])
+    return directory
+  }
+})

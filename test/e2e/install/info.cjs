@@ -1,0 +1,3 @@
+const { runtimeInfo } = require('visiontorch')
+
+console.log(JSON.stringify(runtimeInfo()))

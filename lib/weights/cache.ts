@@ -52,16 +52,17 @@ export const weightsPath = (weights: OfficialWeights): string =>
 
 function officialWeights(official: OfficialWeights) {
   const mirror = process.env.VISIONTORCH_WEIGHTS_URL
+  if (mirror && !/^https?:\/\/./.test(mirror)) {
+    throw invalid('VISIONTORCH_WEIGHTS_URL', 'the http(s) address of a mirror', mirror)
+  }
   const url = mirror ? `${mirror.replace(/\/+$/, '')}/${fileName(official)}` : official.url
   return { url, path: weightsPath(official), sha256: official.sha256, official }
 }
 
 function anyWeights(address: string) {
-  const url = URL.canParse(address) ? new URL(address) : undefined
-  if (url === undefined || !/^https?:$/.test(url.protocol))
-    throw invalid('weights', 'an http(s) address', address)
-  const name =
-    decodeURIComponent(url.pathname.split('/').at(-1) ?? '').replace(/[^\w.-]/g, '_') || 'weights.pth'
+  if (!URL.canParse(address)) throw invalid('weights', 'an http(s) address', address)
+  const { pathname } = new URL(address)
+  const name = pathname.slice(pathname.lastIndexOf('/') + 1).replace(/[^\w.-]/g, '_') || 'weights.pth'
   const sha256 = /-([0-9a-f]{8,64})\.\w+$/.exec(name)?.[1]
   // Without a hash in its name, only the whole address says which file it is.
   const folder = sha256 === undefined ? createHash('sha256').update(address).digest('hex').slice(0, 16) : ''

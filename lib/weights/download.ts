@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { EnvHttpProxyAgent, Response } from 'undici'
 import { VisionTorchError } from '../errors.js'
+import { invalid } from '../is.js'
 import { explain, type Failure, type Position, statusFailure, TRUNCATED } from './download-error.js'
 
 export interface DownloadProgress {
@@ -46,6 +47,7 @@ export async function download(
   options: DownloadOptions = {},
 ): Promise<void> {
   const { sha256, verify = false } = options
+  if (!/^https?:/.test(url) || !URL.canParse(url)) throw invalid('url', 'an http(s) address', url)
   if (await exists(destination)) {
     if (verify && sha256 !== undefined) await verifyFile(destination, sha256, options.signal)
     return
@@ -53,15 +55,17 @@ export async function download(
   const lost = new AbortController()
   const signal = AbortSignal.any([lost.signal, ...(options.signal === undefined ? [] : [options.signal])])
   const transfer = new Transfer(url, destination, { ...options, signal })
-  const release = await lock(destination, lost, signal).catch(error => {
-    signal.throwIfAborted()
-    throw transfer.explain(error).error
-  })
   try {
-    // Whoever held the lock may have finished the file.
-    if (!(await exists(destination))) await transfer.run()
-  } finally {
-    await release().catch(() => {}) // lost, then
+    const release = await lock(destination, lost, signal)
+    try {
+      // Whoever held the lock may have finished the file.
+      if (!(await exists(destination))) await transfer.run()
+    } finally {
+      await release().catch(() => {}) // lost, then
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error instanceof VisionTorchError ? error : transfer.explain(error).error
   }
 }
 
@@ -186,7 +190,7 @@ class Transfer {
     const { status, headers } = response
     const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(headers.get('content-range') ?? '')
     const total = range?.[2] === undefined || range[2] === '*' ? null : Number(range[2])
-    if (status === 206 && Number(range?.[1]) === this.#at.received) {
+    if (status === 206 && this.#at.received > 0 && Number(range?.[1]) === this.#at.received) {
       this.#at.total = total
     } else if (status === 416 && total === this.#at.received) {
       this.#at.total = total
@@ -202,10 +206,8 @@ class Transfer {
       await this.#discard()
       const length = headers.get('content-length')
       this.#at.total = length === null ? null : Number(length)
-      const etag = headers.get('etag')
-      const validator = etag?.startsWith('W/')
-        ? undefined
-        : (etag ?? headers.get('last-modified') ?? undefined)
+      const etag = headers.get('etag') ?? 'W/'
+      const validator = etag.startsWith('W/') ? (headers.get('last-modified') ?? undefined) : etag
       await writeFile(this.#notes, JSON.stringify({ url: this.url, validator }))
     } else {
       await response.body?.cancel()

@@ -121,7 +121,7 @@ describe('a download', () => {
     })
 
     it('gives up where the server keeps answering with another part', async () => {
-      server.behaviours = [cutAt(10_000), behave.wrongRange]
+      server.behaviours = [behave.wrongRange]
       await assert.rejects(get(), /answered with another part/)
     })
 
@@ -226,6 +226,12 @@ describe('a download', () => {
     assert.equal(server.requests.length, 0)
   })
 
+  it('from what is no web address is refused', async () => {
+    const refused = { code: 'ERR_INVALID_ARGUMENT', message: /url: expected an http\(s\) address/ }
+    await assert.rejects(download('ftp://example.org/file.pth', destination), refused)
+    await assert.rejects(download('file.pth', destination), refused)
+  })
+
   it('from a host that does not exist blames the name', async () => {
     await assert.rejects(
       download('http://weights.invalid/file.pth', destination, { remedy: 'ask a friend' }),
@@ -278,6 +284,14 @@ describe('a download', () => {
     await assert.rejects(download(url, join(folder, 'fixed', 'file')), {
       code: 'ERR_FILE_WRITE',
       message: /you may not write there/,
+    })
+  })
+
+  it('to a path below a file says so', async () => {
+    await writeFile(join(folder, 'file'), '')
+    await assert.rejects(download(url, join(folder, 'file', 'x.pth')), {
+      code: 'ERR_FILE_WRITE',
+      message: /part of the path is a file/,
     })
   })
 

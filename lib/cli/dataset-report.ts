@@ -13,7 +13,7 @@ export function printDatasetReport({ root, classes, splits, findings, ok }: Data
     print(`\n${colors[severity](severity)}  ${color.bold(title)}: ${formatCount(places.length)}`)
     for (const { path, detail } of places.slice(0, SHOWN)) {
       const where = path === root ? '' : relative(root, path)
-      print(`  ${[where, detail.replaceAll(`${root}/`, '')].filter(text => text !== '').join('  ')}`)
+      print(`  ${short([where, detail.replaceAll(`${root}/`, '')].filter(text => text !== '').join('  '))}`)
     }
     if (places.length > SHOWN)
       print(`  and ${formatCount(places.length - SHOWN)} more (--json lists them all)`)
@@ -25,6 +25,8 @@ export function printDatasetReport({ root, classes, splits, findings, ok }: Data
       : `${color.red('Mend the errors before training.')}`,
   )
 }
+
+const short = (line: string): string => (line.length > 200 ? `${line.slice(0, 199)}…` : line)
 
 function classTable(classes: readonly string[], splits: DatasetReport['splits']): string {
   const labels = new Set([...classes, ...splits.flatMap(split => split.classes.map(({ label }) => label))])

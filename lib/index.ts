@@ -20,6 +20,7 @@ export { type CheckDatasetOptions, checkDataset, type DatasetReport } from './do
 export type { Finding, FindingKind, Severity } from './doctor/finding.js'
 export { type ErrorCode, VisionTorchError } from './errors.js'
 export { type EvaluateOptions, evaluate } from './evaluate.js'
+export type { Augmentation, AugmentationOption, ColorJitter } from './image/augmentation.js'
 export type { ImageInput, RawImage } from './image/input.js'
 export { type Preprocessing, preprocess, type ResizeMode } from './image/preprocessing.js'
 export type { ClassMetrics, Evaluation, PoorPrediction } from './metrics.js'

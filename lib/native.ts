@@ -1,5 +1,5 @@
 import { VisionTorchError } from './errors.js'
-import type { Operation } from './image/operation.js'
+import type { Operation, Rect } from './image/operation.js'
 import { loadAddon } from './loader/load.js'
 
 // The hand-typed contract of the addon. Calls are coarse (load this file, predict this batch, do one training step),
@@ -168,6 +168,13 @@ export interface ImageBatch {
   set(index: number, pixels: Pixels, transform: NativeTransform): Promise<void>
   /** Exactly these values (N x 3 x H x W, row by row), for tests and for callers with their own preprocessing. */
   setTensor(values: Float32Array): void
+  /** The values of the first `count` images, in the order of {@link setTensor}. */
+  getTensor(count: number): Float32Array
+  /**
+   * Mixes each of the first `count` images with the one before it, the first with the last: weight x own + (1 - weight) x
+   * neighbour, or, with a box, the neighbour's pixels inside of it. All images must have been set.
+   */
+  mix(count: number, weight: number, box: Rect | null): Promise<void>
 }
 
 /** Decoded bytes, rows of pixels: 3 channels are RGB, 1 gray, 4 RGBA (alpha is dropped). */

@@ -25,6 +25,11 @@ export class Draw {
     return uniformFloat64(this.generator) < probability
   }
 
+  shuffle<T>(items: readonly T[]): T[] {
+    const rest = [...items]
+    return items.map(() => rest.splice(this.index(rest.length), 1)[0]!)
+  }
+
   choice<T>(choices: readonly T[]): T {
     return choices[this.index(choices.length)]!
   }

@@ -3,6 +3,8 @@ export type Rect = readonly [left: number, top: number, width: number, height: n
 
 export type Color = readonly [red: number, green: number, blue: number]
 
+export type Matrix = readonly [number, number, number, number, number, number]
+
 export type Interpolation = 'nearest' | 'bilinear' | 'bicubic'
 
 /**
@@ -16,3 +18,20 @@ export type Operation =
   | { op: 'pad'; size: readonly [number, number]; at: readonly [number, number]; fill: Color }
   | { op: 'horizontalFlip' }
   | { op: 'verticalFlip' }
+  /**
+   * Output pixel (x, y) from (a x + b y + c, d x + e y + f), measured from pixel corners as in Pillow's
+   * Image.transform; `fill` where that lies outside.
+   */
+  | { op: 'affine'; matrix: Matrix; filter: 'nearest' | 'bilinear'; fill: Color }
+  /** Pillow's ImageEnhance: 0 is black, mean gray, gray or smoothed, 1 changes nothing. */
+  | { op: 'brightness' | 'contrast' | 'saturation' | 'sharpness'; amount: number }
+  /** Turned by this share of the circle, -0.5 to 0.5. */
+  | { op: 'hue'; amount: number }
+  /** The bits that are kept, 0 to 8. */
+  | { op: 'posterize'; amount: number }
+  /** What reaches this value is inverted. */
+  | { op: 'solarize'; amount: number }
+  | { op: 'autocontrast' }
+  | { op: 'equalize' }
+  | { op: 'invert' }
+  | { op: 'erase'; box: Rect; fill: Color }

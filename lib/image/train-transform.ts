@@ -1,8 +1,11 @@
 import type { NativeTransform } from '../native.js'
-import type { Augmentation } from './augmentation.js'
+import { rotate } from './affine.js'
+import type { Augmentation, ColorJitter } from './augmentation.js'
 import { Draw } from './draw.js'
-import type { Operation, Rect } from './operation.js'
+import type { Color, Operation, Rect } from './operation.js'
+import { drawPolicy } from './policy.js'
 import type { Preprocessing } from './preprocessing.js'
+import { roundHalfToEven } from './round.js'
 import { evalTransform, type Size } from './transform.js'
 
 /** Which image, in which epoch, of which run: all that random parameters depend on. */
@@ -21,36 +24,67 @@ export function trainTransform(
   size: Size,
 ): NativeTransform {
   const draw = new Draw(sample.seed, sample.epoch, sample.index)
+  const { scale, ratio, rotation, policy } = augmentation
   const { crop, interpolation: filter } = preprocessing
+  const square = { width: crop, height: crop }
   const operations: Operation[] = []
-  if (augmentation.scale === null) {
+  if (scale === null) {
     operations.push(...evalTransform(preprocessing, size))
   } else {
-    const from = randomCrop(augmentation.scale, augmentation.ratio, size, draw)
+    const from = drawPart(size, scale, ratio, draw) ?? centeredPart(size, ratio)
     operations.push({ op: 'resize', from, size: [crop, crop], crop: [0, 0, crop, crop], filter })
   }
   if (draw.chance(augmentation.horizontalFlip)) operations.push({ op: 'horizontalFlip' })
   if (draw.chance(augmentation.verticalFlip)) operations.push({ op: 'verticalFlip' })
+  if (rotation > 0) operations.push(rotate(draw.uniform(-rotation, rotation), square, filter))
+  if (augmentation.colorJitter) operations.push(...drawJitter(augmentation.colorJitter, draw))
+  if (policy) operations.push(...drawPolicy(policy, square, draw))
+  if (draw.chance(augmentation.randomErasing)) {
+    const box = drawPart(square, ERASED_SCALE, ERASED_RATIO, draw)
+    if (box) operations.push({ op: 'erase', box, fill: meanColor(preprocessing) })
+  }
   return operations
 }
 
-/** torchvision's RandomResizedCrop.get_params: ten attempts, then the largest centred part with a ratio in range. */
-function randomCrop(
-  scale: readonly [number, number],
-  ratio: readonly [number, number],
-  { width, height }: Size,
-  draw: Draw,
-): Rect {
+// RandomErasing's defaults.
+const ERASED_SCALE = [0.02, 0.33] as const
+const ERASED_RATIO = [0.3, 3.3] as const
+
+type Range = readonly [min: number, max: number]
+
+/** The parameters of RandomResizedCrop and RandomErasing: ten attempts at a part that fits. */
+function drawPart({ width, height }: Size, scale: Range, ratio: Range, draw: Draw): Rect | undefined {
   for (let attempt = 0; attempt < 10; attempt++) {
     const area = width * height * draw.uniform(...scale)
     const aspect = Math.exp(draw.uniform(Math.log(ratio[0]), Math.log(ratio[1])))
-    const w = Math.round(Math.sqrt(area * aspect))
-    const h = Math.round(Math.sqrt(area / aspect))
+    const w = roundHalfToEven(Math.sqrt(area * aspect))
+    const h = roundHalfToEven(Math.sqrt(area / aspect))
     if (w < 1 || h < 1 || w > width || h > height) continue
     return [draw.index(width - w + 1), draw.index(height - h + 1), w, h]
   }
+  return undefined
+}
+
+/** RandomResizedCrop's way out: the largest centred part whose ratio is in range. */
+function centeredPart({ width, height }: Size, ratio: Range): Rect {
   const aspect = width / height
-  const w = aspect > ratio[1] ? Math.max(1, Math.round(height * ratio[1])) : width
-  const h = aspect < ratio[0] ? Math.max(1, Math.round(width / ratio[0])) : height
+  const w = aspect > ratio[1] ? Math.max(1, roundHalfToEven(height * ratio[1])) : width
+  const h = aspect < ratio[0] ? Math.max(1, roundHalfToEven(width / ratio[0])) : height
   return [(width - w) >> 1, (height - h) >> 1, w, h]
+}
+
+/** ColorJitter: each adjustment that is asked for, in random order. */
+function drawJitter(jitter: ColorJitter, draw: Draw): Operation[] {
+  const operations: Operation[] = []
+  for (const op of ['brightness', 'contrast', 'saturation'] as const) {
+    if (jitter[op] === 0) continue
+    operations.push({ op, amount: draw.uniform(Math.max(0, 1 - jitter[op]), 1 + jitter[op]) })
+  }
+  if (jitter.hue > 0) operations.push({ op: 'hue', amount: draw.uniform(-jitter.hue, jitter.hue) })
+  return draw.shuffle(operations)
+}
+
+/** What is zero to the network. */
+function meanColor({ mean }: Preprocessing): Color {
+  return mean.map(value => Math.min(255, Math.max(0, Math.round(value * 255)))) as [number, number, number]
 }

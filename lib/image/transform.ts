@@ -1,6 +1,7 @@
 import type { NativeTransform } from '../native.js'
 import type { Color, Rect } from './operation.js'
 import type { Preprocessing } from './preprocessing.js'
+import { roundHalfToEven } from './round.js'
 
 /** Width and height of a decoded image, in pixels. */
 export interface Size {
@@ -35,11 +36,4 @@ export function evalTransform(preprocessing: Preprocessing, size: Size): NativeT
 function resizeShorter({ width, height }: Size, shorter: number): [number, number] {
   const longer = Math.trunc((shorter * Math.max(width, height)) / Math.min(width, height))
   return width <= height ? [shorter, longer] : [longer, shorter]
-}
-
-/** Python's round(), by which torchvision places a centre crop. */
-function roundHalfToEven(value: number): number {
-  const down = Math.floor(value)
-  const rest = value - down
-  return rest < 0.5 || (rest === 0.5 && down % 2 === 0) ? down : down + 1
 }

@@ -1,5 +1,9 @@
 #include "binding/image.h"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -13,6 +17,7 @@ namespace visiontorch::binding {
 
 namespace {
 
+using image::Adjust;
 using image::Color;
 using image::Filter;
 using image::Image;
@@ -25,47 +30,71 @@ constexpr napi_type_tag kBatchTag = {0x9d1f0a62c1b44e0eULL, 0xb7f0e2f5d9a34c11UL
 
 [[noreturn]] void invalid(const std::string& message) { throw Error("ERR_INVALID_ARGUMENT", message); }
 
+double to_number(const char* name, Napi::Value value) {
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+  // The bound keeps every conversion to int defined.
+  if (!(std::abs(number) < 1e9)) invalid("'" + std::string(name) + "': expected a number below 1e9");
+  return number;
+}
+
+template <std::size_t N>
+std::array<double, N> to_numbers(const char* name, Napi::Value value) {
+  if (!value.IsArray() || value.As<Napi::Array>().Length() != N)
+    invalid("'" + std::string(name) + "': expected " + std::to_string(N) + " numbers");
+  std::array<double, N> result;
+  for (std::uint32_t i = 0; i < N; i++) result[i] = to_number(name, value.As<Napi::Array>().Get(i));
+  return result;
+}
+
+Rect to_rect(const char* name, Napi::Value value) {
+  auto [left, top, width, height] = to_numbers<4>(name, value);
+  return {int(left), int(top), int(width), int(height)};
+}
+
 // The fields of one operation, as lib/image/operation.ts spells them.
 class Fields {
  public:
   explicit Fields(Napi::Object object) : object_(object) {}
 
+  std::string string(const char* name) const { return object_.Get(name).ToString(); }
   double number(const char* name) const { return to_number(name, object_.Get(name)); }
   template <std::size_t N>
   std::array<double, N> numbers(const char* name) const {
-    Napi::Value value = object_.Get(name);
-    if (!value.IsArray() || value.As<Napi::Array>().Length() != N)
-      invalid("transform: '" + std::string(name) + "': expected " + std::to_string(N) + " numbers");
-    std::array<double, N> result;
-    for (std::uint32_t i = 0; i < N; i++) result[i] = to_number(name, value.As<Napi::Array>().Get(i));
-    return result;
+    return to_numbers<N>(name, object_.Get(name));
   }
-  Rect rect(const char* name) const {
-    auto [left, top, width, height] = numbers<4>(name);
-    return {int(left), int(top), int(width), int(height)};
-  }
+  Rect rect(const char* name) const { return to_rect(name, object_.Get(name)); }
   void color(const char* name, Color& color) const {
     auto values = numbers<3>(name);
-    for (int c = 0; c < 3; c++) color[c] = std::uint8_t(values[c]);
+    for (int c = 0; c < 3; c++) color[c] = std::uint8_t(std::clamp(values[c], 0.0, 255.0));
   }
-  std::string string(const char* name) const { return object_.Get(name).ToString(); }
   Filter filter() const {
     const std::string name = string("filter");
     if (name == "nearest") return Filter::Nearest;
     if (name == "bilinear") return Filter::Bilinear;
     if (name == "bicubic") return Filter::Bicubic;
-    invalid("transform: 'filter': expected nearest, bilinear or bicubic, got '" + name + "'");
+    invalid("'filter': expected nearest, bilinear or bicubic, got '" + name + "'");
   }
 
  private:
-  static double to_number(const char* name, Napi::Value value) {
-    const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
-    // The bound keeps every conversion to int defined.
-    if (!(std::abs(number) < 1e9)) invalid("transform: '" + std::string(name) + "': expected a number below 1e9");
-    return number;
-  }
-
   Napi::Object object_;
+};
+
+struct Adjustment {
+  const char* name;
+  Adjust::What what;
+  bool needs_amount;
+};
+constexpr Adjustment kAdjustments[] = {
+    {"brightness", Adjust::What::Brightness, true},
+    {"contrast", Adjust::What::Contrast, true},
+    {"saturation", Adjust::What::Saturation, true},
+    {"sharpness", Adjust::What::Sharpness, true},
+    {"hue", Adjust::What::Hue, true},
+    {"posterize", Adjust::What::Posterize, true},
+    {"solarize", Adjust::What::Solarize, true},
+    {"autocontrast", Adjust::What::Autocontrast, false},
+    {"equalize", Adjust::What::Equalize, false},
+    {"invert", Adjust::What::Invert, false},
 };
 
 Operation parse_operation(const Fields& fields) {
@@ -83,6 +112,18 @@ Operation parse_operation(const Fields& fields) {
   }
   if (op == "horizontalFlip") return image::HorizontalFlip{};
   if (op == "verticalFlip") return image::VerticalFlip{};
+  if (op == "affine") {
+    image::Affine affine{fields.numbers<6>("matrix"), fields.filter(), {}};
+    fields.color("fill", affine.fill);
+    return affine;
+  }
+  if (op == "erase") {
+    image::Erase erase{fields.rect("box"), {}};
+    fields.color("fill", erase.fill);
+    return erase;
+  }
+  for (const auto& [name, what, needs_amount] : kAdjustments)
+    if (op == name) return Adjust{what, needs_amount ? fields.number("amount") : 0};
   invalid("transform: unknown operation '" + op + "'");
 }
 
@@ -133,6 +174,8 @@ class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
                            InstanceAccessor<&BatchWrap::width>("width"),
                            InstanceMethod<&BatchWrap::set>("set"),
                            InstanceMethod<&BatchWrap::set_tensor>("setTensor"),
+                           InstanceMethod<&BatchWrap::get_tensor>("getTensor"),
+                           InstanceMethod<&BatchWrap::mix>("mix"),
                        });
   }
 
@@ -140,8 +183,8 @@ class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
     guard(info.Env(), [&] {
       const std::int64_t capacity = positive(info, 0, "capacity", 1 << 20);
       const std::int64_t height = positive(info, 1, "height", 1 << 14), width = positive(info, 2, "width", 1 << 14);
-      batch = std::make_shared<image::ImageBatch>(int(capacity), int(height), int(width), channels(info, 3, "mean"),
-                                                  channels(info, 4, "std"));
+      batch = std::make_shared<image::ImageBatch>(int(capacity), int(height), int(width),
+                                                  to_numbers<3>("mean", info[3]), to_numbers<3>("std", info[4]));
       info.This().As<Napi::Object>().TypeTag(&kBatchTag);
       Napi::MemoryManagement::AdjustExternalMemory(info.Env(), std::int64_t(batch->tensor().nbytes()));
     });
@@ -158,12 +201,6 @@ class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
     const std::int64_t value = info[i].IsNumber() ? info[i].As<Napi::Number>().Int64Value() : 0;
     if (value < 1 || value > max) invalid(std::string(name) + ": expected an integer from 1 to " + std::to_string(max));
     return value;
-  }
-
-  static image::ImageBatch::Channels channels(const Napi::CallbackInfo& info, std::size_t i, const char* name) {
-    Napi::Object holder = Napi::Object::New(info.Env());
-    holder[name] = info[i];
-    return Fields(holder).numbers<3>(name);
   }
 
   Napi::Value capacity(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), batch->capacity()); }
@@ -189,6 +226,33 @@ class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
       auto values = info[0].As<Napi::Float32Array>();
       batch->set_tensor({values.Data(), values.ElementLength()});
       return info.Env().Undefined();
+    });
+  }
+
+  Napi::Value get_tensor(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      const std::vector<float> values = batch->get_tensor(info[0].ToNumber().Int32Value());
+      auto result = Napi::Float32Array::New(info.Env(), values.size());
+      std::copy(values.begin(), values.end(), result.Data());
+      return result;
+    });
+  }
+
+  Napi::Value mix(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      const int count = info[0].ToNumber().Int32Value();
+      const double weight = info[1].ToNumber().DoubleValue();
+      if (!(weight >= 0 && weight <= 1)) invalid("weight: expected a number from 0 to 1");
+      std::optional<Rect> box;
+      if (!info[2].IsNull()) box = to_rect("box", info[2]);
+      auto work = [batch = batch, count, weight, box] {
+        if (box)
+          batch->cutmix(count, *box);
+        else
+          batch->mixup(count, weight);
+        return std::monostate{};
+      };
+      return run_async(info.Env(), On::Pool, std::move(work), to_undefined, keep_alive({info.This()}));
     });
   }
 };

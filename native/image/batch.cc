@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <string>
 
 #include "runtime/error.h"
@@ -26,13 +27,48 @@ void ImageBatch::set(int index, const Image& image) {
     throw Error("ERR_INVALID_ARGUMENT", "transform: expected an image of " + std::to_string(width_) + "x" +
                                             std::to_string(height_) + ", as the batch has, got " +
                                             std::to_string(image.width()) + "x" + std::to_string(image.height()));
-  float* out = tensor_.data_ptr<float>() + index * image_values();
+  float* out = values(index);
   const std::uint8_t* in = image.data();
   for (std::size_t i = 0; i < image_values(); i += 3) {
     out[i] = normalized_[0][in[i]];
     out[i + 1] = normalized_[1][in[i + 1]];
     out[i + 2] = normalized_[2][in[i + 2]];
   }
+}
+
+void ImageBatch::check_count(int count) const {
+  if (count < 1 || count > capacity_)
+    throw Error("ERR_INVALID_ARGUMENT",
+                "count: expected an integer from 1 to " + std::to_string(capacity_) + ", got " + std::to_string(count));
+}
+
+template <class Mix>
+void ImageBatch::mix_neighbours(int count, Mix mix) {
+  check_count(count);
+  // From the last to the first, so that every neighbour but the first's is still unmixed.
+  const std::vector<float> last(values(count - 1), values(count - 1) + image_values());
+  for (int i = count - 1; i > 0; i--) mix(values(i), static_cast<const float*>(values(i - 1)));
+  mix(values(0), last.data());
+}
+
+void ImageBatch::mixup(int count, double weight) {
+  const float own_share = float(weight), neighbour_share = float(1 - weight);
+  mix_neighbours(count, [&](float* own, const float* neighbour) {
+    for (std::size_t i = 0; i < image_values(); i++) own[i] = neighbour[i] * neighbour_share + own[i] * own_share;
+  });
+}
+
+void ImageBatch::cutmix(int count, Rect box) {
+  if (box.left < 0 || box.top < 0 || box.width < 0 || box.height < 0 || box.width > width_ - box.left ||
+      box.height > height_ - box.top)
+    throw Error("ERR_INVALID_ARGUMENT", "box: expected a part of the batch's " + std::to_string(width_) + "x" +
+                                            std::to_string(height_) + " pixels");
+  mix_neighbours(count, [&](float* own, const float* neighbour) {
+    for (int y = box.top; y < box.top + box.height; y++) {
+      const std::size_t begin = (std::size_t(y) * width_ + box.left) * 3;
+      std::copy_n(neighbour + begin, std::size_t(box.width) * 3, own + begin);
+    }
+  });
 }
 
 void ImageBatch::set_tensor(std::span<const float> values) {
@@ -46,6 +82,17 @@ void ImageBatch::set_tensor(std::span<const float> values) {
   for (std::size_t n = 0; n < values.size(); n += 3 * plane)
     for (std::size_t i = 0; i < plane; i++)
       for (std::size_t c = 0; c < 3; c++) *out++ = values[n + c * plane + i];
+}
+
+std::vector<float> ImageBatch::get_tensor(int count) const {
+  check_count(count);
+  const std::size_t plane = std::size_t(height_) * width_;
+  std::vector<float> result(count * image_values());
+  const float* in = values(0);
+  for (std::size_t n = 0; n < result.size(); n += 3 * plane)
+    for (std::size_t i = 0; i < plane; i++)
+      for (std::size_t c = 0; c < 3; c++) result[n + c * plane + i] = *in++;
+  return result;
 }
 
 }  // namespace visiontorch::image

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <span>
+#include <vector>
 
 #include "image/image.h"
 
@@ -26,8 +27,20 @@ class ImageBatch {
 
   // Fills the first images with these values: N x 3 x height x width, row by row.
   void set_tensor(std::span<const float> values);
+  std::vector<float> get_tensor(int count) const;
+
+  // mixup and CutMix of the first `count` images, each with the one before it and the first with the last, as
+  // torchvision's batch.roll(1) pairs them: weight * own + (1 - weight) * neighbour, or the neighbour's part `box`.
+  void mixup(int count, double weight);
+  void cutmix(int count, Rect box);
 
  private:
+  // Calls mix(own, neighbour) for the values of each image, with the neighbour as it was before.
+  template <class Mix>
+  void mix_neighbours(int count, Mix mix);
+
+  float* values(int index) const { return tensor_.data_ptr<float>() + index * image_values(); }
+  void check_count(int count) const;
   std::size_t image_values() const { return std::size_t(3) * height_ * width_; }
 
   int capacity_, height_, width_;

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <array>
+
 #include "image/image.h"
+#include "image/resample.h"
 
 namespace visiontorch::image {
 
@@ -9,5 +12,13 @@ void flip_vertical(Image& image);
 
 // The image at (left, top) of a width x height canvas of one colour. It must fit.
 Image pad(const Image& image, int width, int height, int left, int top, const Color& fill);
+
+// Overwrites `box`, which must lie in the image.
+void erase(Image& image, Rect box, const Color& fill);
+
+// Each output pixel (x, y) comes from (a x + b y + c, d x + e y + f) of the image, measured from pixel corners, as in
+// Pillow's Image.transform; `fill` where that lies outside. Nearest or bilinear.
+using Matrix = std::array<double, 6>;
+Image affine(const Image& image, const Matrix& matrix, Filter filter, const Color& fill);
 
 }  // namespace visiontorch::image

@@ -2,7 +2,9 @@
 
 #include <string>
 
-#include "image/geometry.h"
+#include "image/color.h"
+#include "image/enhance.h"
+#include "image/tone.h"
 #include "runtime/error.h"
 
 namespace visiontorch::image {
@@ -43,6 +45,27 @@ Image run(View source, const Resize& op) {
   return resize(source.region(op.from), op.width, op.height, op.crop, op.filter);
 }
 
+void run(Image& image, const Adjust& op) {
+  using What = Adjust::What;
+  const double amount = op.amount;
+  switch (op.what) {
+    case What::Brightness: return enhance_brightness(image, amount);
+    case What::Contrast: return enhance_contrast(image, amount);
+    case What::Saturation: return enhance_color(image, amount);
+    case What::Sharpness: return enhance_sharpness(image, amount);
+    case What::Hue:
+      if (amount < -0.5 || amount > 0.5) reject("hue", "expected an amount from -0.5 to 0.5");
+      return shift_hue(image, amount);
+    case What::Posterize:
+      if (amount < 0 || amount > 8) reject("posterize", "expected 0 to 8 bits");
+      return posterize(image, int(amount));
+    case What::Solarize: return solarize(image, amount);
+    case What::Autocontrast: return autocontrast(image);
+    case What::Equalize: return equalize(image);
+    case What::Invert: return invert(image);
+  }
+}
+
 struct Runner {
   Image& image;
 
@@ -55,6 +78,15 @@ struct Runner {
   }
   void operator()(const HorizontalFlip&) { flip_horizontal(image); }
   void operator()(const VerticalFlip&) { flip_vertical(image); }
+  void operator()(const Affine& op) {
+    if (op.filter == Filter::Bicubic) reject("affine", "expected the filter nearest or bilinear");
+    image = affine(image, op.matrix, op.filter, op.fill);
+  }
+  void operator()(const Adjust& op) { run(image, op); }
+  void operator()(const Erase& op) {
+    if (!image.view().contains(op.box)) reject("erase", "'box' reaches out of the image");
+    erase(image, op.box, op.fill);
+  }
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <variant>
 #include <vector>
 
+#include "image/geometry.h"
 #include "image/image.h"
 #include "image/resample.h"
 
@@ -21,8 +22,32 @@ struct Pad {
 };
 struct HorizontalFlip {};
 struct VerticalFlip {};
+struct Affine {
+  Matrix matrix;
+  Filter filter;
+  Color fill;
+};
+struct Adjust {
+  enum class What {
+    Brightness,  // to Sharpness: the amount is a factor, 1 changes nothing
+    Contrast,
+    Saturation,
+    Sharpness,
+    Hue,        // share of the circle, -0.5 to 0.5
+    Posterize,  // bits to keep, 0 to 8
+    Solarize,   // what reaches this value is inverted
+    Autocontrast,
+    Equalize,
+    Invert,
+  } what;
+  double amount;  // 0 for those that need none
+};
+struct Erase {
+  Rect box;
+  Color fill;
+};
 
-using Operation = std::variant<Resize, Pad, HorizontalFlip, VerticalFlip>;
+using Operation = std::variant<Resize, Pad, HorizontalFlip, VerticalFlip, Affine, Adjust, Erase>;
 using Transform = std::vector<Operation>;
 
 // Rows of 1 (gray), 3 (RGB) or 4 (RGBA, alpha is dropped) channels.

@@ -48,6 +48,22 @@ describe('an ImageBatch', () => {
     assert.throws(() => batch.setTensor([] as never), invalid(/Float32Array/))
   })
 
+  it('gives its values back', () => {
+    const batch = new (native().ImageBatch)(2, 4, 4, mean, std)
+    const values = Float32Array.from({ length: 96 }, (_, i) => i / 7)
+    batch.setTensor(values)
+    assert.deepEqual(batch.getTensor(2), values)
+    assert.deepEqual(batch.getTensor(1), values.slice(0, 48))
+    assert.throws(() => batch.getTensor(3), invalid(/count: expected an integer from 1 to 2, got 3/))
+  })
+
+  it('is not mixed by what is out of range', async () => {
+    const batch = new (native().ImageBatch)(2, 4, 4, mean, std)
+    await assert.rejects(batch.mix(3, 0.5, null), invalid(/count: expected an integer from 1 to 2/))
+    await assert.rejects(batch.mix(2, 0.5, [2, 0, 3, 1]), invalid(/box: expected a part of the batch's 4x4/))
+    assert.throws(() => batch.mix(2, 1.5, null), invalid(/weight/))
+  })
+
   it('refuses sizes that are none', () => {
     const { ImageBatch } = native()
     assert.throws(() => new ImageBatch(0, 4, 4, mean, std), invalid(/capacity/))
@@ -82,6 +98,13 @@ describe('a transform', () => {
   })
 
   it('that is malformed is refused', async () => {
+    await assert.rejects(run([{ op: 'hue', amount: 2 }]), invalid(/hue: expected an amount from -0.5 to 0.5/))
+    await assert.rejects(run([{ op: 'posterize', amount: 9 }]), invalid(/0 to 8 bits/))
+    await assert.rejects(
+      run([{ op: 'erase', box: [0, 0, 9, 1], fill: [0, 0, 0] }]),
+      invalid(/'box' reaches out/),
+    )
+    await assert.rejects(run([{ op: 'brightness' } as never]), invalid(/'amount': expected a number/))
     await assert.rejects(run([{ op: 'blur' } as never]), invalid(/unknown operation 'blur'/))
     await assert.rejects(run([{ op: 'resize', ...whole, size: [4, NaN] }]), invalid(/'size'/))
     await assert.rejects(

@@ -1,0 +1,60 @@
+import type { ImageBatch } from '../native.js'
+import type { Augmentation } from './augmentation.js'
+import { Draw } from './draw.js'
+import type { Rect } from './operation.js'
+import type { Size } from './transform.js'
+
+// mixup (https://arxiv.org/abs/1710.09412) and CutMix (https://arxiv.org/abs/1905.04899), as torchvision's
+// transforms/v2/_augment.py does them: each image is mixed with the one before it in the batch, the first with the last.
+
+/** How one batch is mixed. */
+export interface Mix {
+  /** The share of each image's own label in the loss, 0 to 1; the rest is its neighbour's. */
+  weight: number
+  /** CutMix: the part that comes from the neighbour. null: mixup, all pixels are blended by `weight`. */
+  box: Rect | null
+}
+
+/** How the batch of this step is mixed, or null: not at all. Of mixup and CutMix, where both are on, one is chosen. */
+export function drawMix(
+  { mixup, cutmix }: Augmentation,
+  { seed, epoch, step }: { seed: number; epoch: number; step: number },
+  size: Size,
+): Mix | null {
+  if (mixup === 0 && cutmix === 0) return null
+  // -1 where a sample has its index, so that a batch never shares its draws with an image.
+  const draw = new Draw(seed, epoch, step, -1)
+  const cut = cutmix > 0 && (mixup === 0 || draw.chance(0.5))
+  const weight = drawBeta(cut ? cutmix : mixup, draw)
+  return cut ? cutOut(weight, size, draw) : { weight, box: null }
+}
+
+/** Mixes the first `labels.length` images of the batch in place. Returns what the loss needs: StepOptions.mixed. */
+export async function mixBatch(
+  batch: ImageBatch,
+  labels: Int32Array,
+  mix: Mix,
+): Promise<{ labels: Int32Array; weight: number }> {
+  await batch.mix(labels.length, mix.weight, mix.box)
+  const neighbours = labels.map((_, i) => labels[(i || labels.length) - 1]!)
+  return { labels: neighbours, weight: mix.weight }
+}
+
+/** A box of 1 - weight of the area around a random point, cut off at the border, and the weight that this leaves. */
+function cutOut(weight: number, { width, height }: Size, draw: Draw): Mix {
+  const [x, y] = [draw.index(width), draw.index(height)]
+  const half = 0.5 * Math.sqrt(1 - weight)
+  const [dx, dy] = [Math.trunc(half * width), Math.trunc(half * height)]
+  const [left, top] = [Math.max(0, x - dx), Math.max(0, y - dy)]
+  const [right, bottom] = [Math.min(width, x + dx), Math.min(height, y + dy)]
+  const box: Rect = [left, top, right - left, bottom - top]
+  return { weight: 1 - (box[2] * box[3]) / (width * height), box }
+}
+
+/** Beta(alpha, alpha), by L. Devroye, "Random variate generation in one line of code" (1996). */
+export function drawBeta(alpha: number, draw: Draw): number {
+  const [u, v] = [draw.uniform(0, 1), draw.uniform(0, 1)]
+  const spread = (u ** (-1 / alpha) - 1) * Math.cos(2 * Math.PI * v) ** 2
+  const offset = 1 / (2 * Math.sqrt(1 + 1 / spread))
+  return draw.chance(0.5) ? 0.5 + offset : 0.5 - offset
+}

@@ -13,7 +13,7 @@ export function printDatasetReport({ root, classes, splits, findings, ok }: Data
     print(`\n${colors[severity](severity)}  ${color.bold(title)}: ${formatCount(places.length)}`)
     for (const { path, detail } of places.slice(0, SHOWN)) {
       const where = path === root ? '' : relative(root, path)
-      print(`  ${short([where, detail.replaceAll(`${root}/`, '')].filter(text => text !== '').join('  '))}`)
+      print(`  ${[where, short(detail.replaceAll(`${root}/`, ''))].filter(text => text !== '').join('  ')}`)
     }
     if (places.length > SHOWN)
       print(`  and ${formatCount(places.length - SHOWN)} more (--json lists them all)`)
@@ -26,7 +26,8 @@ export function printDatasetReport({ root, classes, splits, findings, ok }: Data
   )
 }
 
-const short = (line: string): string => (line.length > 200 ? `${line.slice(0, 199)}…` : line)
+/** An image with very many copies must not fill the screen. */
+const short = (detail: string): string => (detail.length > 300 ? `${detail.slice(0, 299)}…` : detail)
 
 function classTable(classes: readonly string[], splits: DatasetReport['splits']): string {
   const labels = new Set([...classes, ...splits.flatMap(split => split.classes.map(({ label }) => label))])

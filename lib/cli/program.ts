@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { VisionTorchError } from '../errors.js'
 import { annotateCommand } from './annotate.js'
 import { doctorCommand } from './doctor.js'
+import { inspectCommand } from './inspect.js'
 import { predictCommand } from './predict.js'
 import { summaryCommand } from './summary.js'
 import { fail, setQuiet } from './terminal.js'
@@ -11,6 +12,7 @@ import { weightsCommand } from './weights.js'
 /** What builds each command, in the order of the help. */
 const commands: readonly (() => Command)[] = [
   predictCommand,
+  inspectCommand,
   summaryCommand,
   weightsCommand,
   annotateCommand,

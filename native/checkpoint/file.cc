@@ -24,6 +24,13 @@ Container detect(std::string_view file) {
   not_a_checkpoint(file);
 }
 
+// Messages quote names from the file, which must not reach a terminal as control sequences.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7F') c = '?';
+  return text;
+}
+
 }  // namespace
 
 std::shared_ptr<File> File::open(const std::string& path, bool verify) {
@@ -31,7 +38,7 @@ std::shared_ptr<File> File::open(const std::string& path, bool verify) {
   try {
     file->parse(verify);
   } catch (const Error& error) {
-    std::string message = "'" + path + "': " + error.what();
+    std::string message = "'" + path + "': " + printable(error.what());
     if (error.code() == "ERR_CHECKPOINT_CORRUPT")
       message += ". The file is damaged or incomplete: download or save it again";
     throw Error(error.code(), message);

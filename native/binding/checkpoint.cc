@@ -83,7 +83,7 @@ class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
     Napi::Env env = info.Env();
     return guard(env, [&] {
       return run_async(
-          env, On::Pool, [file = file()] { return own_tensors(file->root()); },
+          env, On::Pool, [file = file()] { return file->copy(); },
           [](Napi::Env env, checkpoint::Value value) { return to_js(env, value, TensorMemory::HandOver); });
     });
   }

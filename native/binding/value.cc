@@ -251,34 +251,12 @@ class ToJs {
   Napi::Function map_;
 };
 
-at::Tensor own(const at::Tensor& tensor) { return tensor.detach().cpu().clone(at::MemoryFormat::Contiguous); }
-
 }  // namespace
 
 checkpoint::Value from_js(Napi::Value value) { return FromJs(value.Env()).read(value, "value", 0); }
 
 Napi::Value to_js(Napi::Env env, const checkpoint::Value& value, TensorMemory memory) {
   return ToJs(env, memory).write(value);
-}
-
-checkpoint::Value own_tensors(const checkpoint::Value& value) {
-  switch (value.kind()) {
-    case Value::Kind::Tensor: return own(value.as_tensor());
-    case Value::Kind::Bytes: return Value::Bytes{own(value.as_bytes().data)};
-    case Value::Kind::List:
-    case Value::Kind::Tuple: {
-      Value::List items;
-      for (const Value& item : value.as_list()) items.push_back(own_tensors(item));
-      return Value::list(std::move(items), value.kind());
-    }
-    case Value::Kind::Dict:
-    case Value::Kind::OrderedDict: {
-      Value::Dict items;
-      for (const auto& [key, item] : value.as_dict()) items.emplace_back(key, own_tensors(item));
-      return Value::dict(std::move(items), value.kind());
-    }
-    default: return value;
-  }
 }
 
 }  // namespace visiontorch::binding

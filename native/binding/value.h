@@ -12,13 +12,10 @@ checkpoint::Value from_js(Napi::Value value);
 
 enum class TensorMemory {
   Copy,      // JavaScript gets a copy
-  HandOver,  // JavaScript gets the memory itself: for tensors that nobody else uses, as those of own_tensors()
+  HandOver,  // JavaScript gets the memory itself: for contiguous tensors that nobody else uses
 };
 
 // The Value as a CheckpointValue: dictionaries become Maps, lists and tuples arrays, tensors TensorData.
 Napi::Value to_js(Napi::Env env, const checkpoint::Value& value, TensorMemory memory = TensorMemory::Copy);
-
-// A copy whose tensors are contiguous, on the CPU and in memory of their own. Runs on any thread.
-checkpoint::Value own_tensors(const checkpoint::Value& value);
 
 }  // namespace visiontorch::binding

@@ -170,15 +170,24 @@ Value metadata_of(const Value& root) {
   return Value::dict(std::move(items));
 }
 
-void read_tensors(Value& value, Storages& storages) {
-  if (auto* spec = value.as_opaque<TensorSpec>())
-    value = Value(storages.read(*spec));
-  else if (auto* storage = value.as_opaque<StorageRef>())
-    value = Value(Value::Bytes{storages.read(*storage)});
-  else if (value.is_list())
-    for (Value& item : value.as_list()) read_tensors(item, storages);
-  else if (value.is_dict())
-    for (auto& [key, item] : value.as_dict()) read_tensors(item, storages);
+Value with_tensors(const Value& value, Storages& storages, TensorMode mode) {
+  bool is_view = mode == TensorMode::View;
+  if (auto* spec = value.as_opaque<TensorSpec>()) return is_view ? storages.view(*spec) : storages.copy(*spec);
+  if (auto* storage = value.as_opaque<StorageRef>()) {
+    auto spec = Storages::bytes(*storage);
+    return Value::Bytes{is_view ? storages.view(*spec) : storages.copy(*spec)};
+  }
+  if (value.is_list()) {
+    Value::List items;
+    for (const Value& item : value.as_list()) items.push_back(with_tensors(item, storages, mode));
+    return Value::list(std::move(items), value.kind());
+  }
+  if (value.is_dict()) {
+    Value::Dict items;
+    for (const auto& [key, item] : value.as_dict()) items.emplace_back(key, with_tensors(item, storages, mode));
+    return Value::dict(std::move(items), value.kind());
+  }
+  return value;
 }
 
 }  // namespace visiontorch::checkpoint

@@ -25,7 +25,8 @@ void check_content(Value& root, uint64_t file_size);
 std::vector<TensorInfo> list_tensors(const Value& root);
 Value metadata_of(const Value& root);
 
-// Replaces what stands for tensors by tensors.
-void read_tensors(Value& root, Storages& storages);
+// The value with tensors: views of what the storages hold, or copies of their own, contiguous.
+enum class TensorMode { View, Copy };
+Value with_tensors(const Value& value, Storages& storages, TensorMode mode);
 
 }  // namespace visiontorch::checkpoint

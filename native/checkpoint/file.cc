@@ -51,19 +51,26 @@ void File::parse(bool verify) {
   container_ = detect(bytes);
   Arena arena;
   switch (container_) {
-    case Container::Zip: root_ = read_zip(bytes, verify, storages_, arena); break;
-    case Container::Legacy: root_ = read_legacy(bytes, storages_, arena); break;
-    case Container::Tar: root_ = read_tar(bytes, storages_, arena); break;
+    case Container::Zip: content_ = read_zip(bytes, verify, storages_, arena); break;
+    case Container::Legacy: content_ = read_legacy(bytes, storages_, arena); break;
+    case Container::Tar: content_ = read_tar(bytes, storages_, arena); break;
   }
-  check_content(root_, bytes.size());
+  check_content(content_, bytes.size());
   arena.release();
-  tensors_ = list_tensors(root_);
-  metadata_ = metadata_of(root_);
+  tensors_ = list_tensors(content_);
+  metadata_ = metadata_of(content_);
 }
 
 const Value& File::root() {
-  std::call_once(read_, [this] { read_tensors(root_, storages_); });
+  std::lock_guard lock(mutex_);
+  if (!is_read_) root_ = with_tensors(content_, storages_, TensorMode::View);
+  is_read_ = true;
   return root_;
+}
+
+Value File::copy() {
+  std::lock_guard lock(mutex_);
+  return with_tensors(content_, storages_, TensorMode::Copy);
 }
 
 }  // namespace visiontorch::checkpoint

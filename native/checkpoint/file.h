@@ -25,6 +25,8 @@ class File {
   const Value& metadata() const { return metadata_; }
   // Everything, with tensors.
   const Value& root();
+  // Everything, with tensors that are contiguous and in memory of their own.
+  Value copy();
 
  private:
   explicit File(std::shared_ptr<MappedFile> mapping) : mapping_(mapping), storages_(std::move(mapping)) {}
@@ -33,10 +35,12 @@ class File {
   std::shared_ptr<MappedFile> mapping_;
   Storages storages_;
   Container container_ = Container::Zip;
+  Value content_;  // with what stands for tensors
   Value root_;
   std::vector<TensorInfo> tensors_;
   Value metadata_;
-  std::once_flag read_;
+  std::mutex mutex_;  // over storages_
+  bool is_read_ = false;
 };
 
 }  // namespace visiontorch::checkpoint

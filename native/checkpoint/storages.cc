@@ -1,6 +1,6 @@
 #include "checkpoint/storages.h"
 
-#include <ATen/EmptyTensor.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/CPUAllocator.h>
 
 #include <algorithm>
@@ -15,14 +15,6 @@ constexpr size_t kMaxDimensions = 64;
 
 void swap_bytes(char* data, size_t nbytes, size_t itemsize) {
   for (size_t at = 0; at + itemsize <= nbytes; at += itemsize) std::reverse(data + at, data + at + itemsize);
-}
-
-at::Tensor view(const c10::Storage& storage, at::ScalarType dtype, int64_t offset, at::IntArrayRef sizes,
-                at::IntArrayRef strides) {
-  auto tensor = at::detail::make_tensor<c10::TensorImpl>(
-      c10::Storage(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(dtype));
-  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides, offset);
-  return tensor;
 }
 
 }  // namespace
@@ -103,31 +95,61 @@ void Storages::locate(size_t index, uint64_t offset, bool big_endian) {
   entries_[index].big_endian = big_endian;
 }
 
-const c10::Storage& Storages::storage(size_t index, size_t itemsize) {
-  Entry& entry = entries_[index];
-  if (entry.storage) return entry.storage;
+std::shared_ptr<TensorSpec> Storages::bytes(const StorageRef& storage) {
+  int64_t itemsize = storage.dtype ? static_cast<int64_t>(c10::elementSize(*storage.dtype)) : 1;
+  auto spec = std::make_shared<TensorSpec>();
+  spec->storage = storage.index;
+  spec->dtype = at::kByte;
+  spec->offset = storage.begin * itemsize;
+  spec->sizes = {storage.numel * itemsize};
+  spec->strides = {1};
+  spec->numel = storage.numel * itemsize;
+  return spec;
+}
+
+// Element type of the bytes in the file, by which big-endian ones are swapped.
+size_t Storages::itemsize(const Entry& entry, const TensorSpec& spec) {
+  return c10::elementSize(entry.dtype ? *entry.dtype : spec.dtype);
+}
+
+void Storages::read(const Entry& entry, uint64_t begin, void* to, size_t nbytes, size_t itemsize) const {
   if (!entry.offset) corrupt("the data of storage '" + entry.key + "' is not in the file");
+  file_->read(*entry.offset + begin, to, nbytes);
+  if (entry.big_endian) swap_bytes(static_cast<char*>(to), nbytes, itemsize);
+}
+
+const c10::Storage& Storages::storage(const TensorSpec& spec) {
+  Entry& entry = entries_[spec.storage];
+  if (entry.storage) return entry.storage;
   auto nbytes = static_cast<size_t>(entry.nbytes);
-  bool swap = entry.big_endian && itemsize > 1;
-  if (*entry.offset % itemsize == 0 && !swap) {
-    entry.storage = c10::Storage(c10::Storage::use_byte_size_t(), nbytes, file_->share(*entry.offset), nullptr, false);
+  bool is_aligned = entry.offset && *entry.offset % c10::elementSize(spec.dtype) == 0;
+  c10::DataPtr data;
+  if (is_aligned && !entry.big_endian) {
+    data = file_->share(*entry.offset);
   } else {
-    c10::DataPtr data = c10::GetCPUAllocator()->allocate(nbytes);
-    file_->read(*entry.offset, data.get(), nbytes);
-    if (swap) swap_bytes(static_cast<char*>(data.get()), nbytes, itemsize);
-    entry.storage = c10::Storage(c10::Storage::use_byte_size_t(), nbytes, std::move(data), nullptr, false);
+    data = c10::GetCPUAllocator()->allocate(nbytes);
+    read(entry, 0, data.get(), nbytes, itemsize(entry, spec));
   }
+  entry.storage = c10::Storage(c10::Storage::use_byte_size_t(), nbytes, std::move(data), nullptr, false);
   return entry.storage;
 }
 
-at::Tensor Storages::read(const TensorSpec& spec) {
-  return view(storage(spec.storage, c10::elementSize(spec.dtype)), spec.dtype, spec.offset, spec.sizes, spec.strides);
+at::Tensor Storages::view(const TensorSpec& spec) {
+  auto tensor = at::detail::make_tensor<c10::TensorImpl>(
+      c10::Storage(storage(spec)), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(spec.dtype));
+  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(spec.sizes, spec.strides, spec.offset);
+  return tensor;
 }
 
-at::Tensor Storages::read(const StorageRef& reference) {
-  size_t itemsize = reference.dtype ? c10::elementSize(*reference.dtype) : 1;
-  int64_t scale = static_cast<int64_t>(itemsize);
-  return view(storage(reference.index, itemsize), at::kByte, reference.begin * scale, {reference.numel * scale}, {1});
+at::Tensor Storages::copy(const TensorSpec& spec) {
+  const Entry& entry = entries_[spec.storage];
+  at::Tensor tensor = at::empty(spec.sizes, spec.dtype);
+  bool is_contiguous = true;
+  for (int64_t i = tensor.dim(); is_contiguous && i-- > 0;)
+    is_contiguous = spec.sizes[i] == 1 || spec.strides[i] == tensor.stride(i);
+  if (!is_contiguous) return view(spec).clone(at::MemoryFormat::Contiguous);
+  read(entry, spec.offset * tensor.element_size(), tensor.data_ptr(), tensor.nbytes(), itemsize(entry, spec));
+  return tensor;
 }
 
 }  // namespace visiontorch::checkpoint

@@ -49,11 +49,16 @@ class Storages {
   int64_t numel(size_t index) const { return entries_[index].numel; }
   std::optional<size_t> find(const std::string& key) const;
 
+  // A storage as the tensor of its bytes.
+  static std::shared_ptr<TensorSpec> bytes(const StorageRef& storage);
+
   // The storage's bytes begin here; the caller knows that all of them are inside the file.
   void locate(size_t index, uint64_t offset, bool big_endian = false);
 
-  at::Tensor read(const TensorSpec& spec);
-  at::Tensor read(const StorageRef& storage);  // its bytes
+  // The tensor in its storage, which all its views share.
+  at::Tensor view(const TensorSpec& spec);
+  // The tensor in memory of its own, contiguous; it is read from the file without a detour.
+  at::Tensor copy(const TensorSpec& spec);
 
  private:
   struct Entry {
@@ -65,7 +70,9 @@ class Storages {
     bool big_endian = false;
     c10::Storage storage{};
   };
-  const c10::Storage& storage(size_t index, size_t itemsize);
+  static size_t itemsize(const Entry& entry, const TensorSpec& spec);
+  const c10::Storage& storage(const TensorSpec& spec);
+  void read(const Entry& entry, uint64_t begin, void* to, size_t nbytes, size_t itemsize) const;
 
   std::shared_ptr<MappedFile> file_;
   std::vector<Entry> entries_;

@@ -10,6 +10,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_image(env, exports);
   export_runtime(env, exports);
   export_checkpoint(env, exports);
+  export_model(env, exports);
+  export_trainer(env, exports);
   return exports;
 }
 

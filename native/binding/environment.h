@@ -26,6 +26,7 @@ class Environment {
   Napi::FunctionReference error_class;  // VisionTorchError(code, message), set by lib/native.ts
   Napi::FunctionReference model_class;  // constructors of the classes whose objects native code creates
   Napi::FunctionReference checkpoint_class;
+  Napi::FunctionReference trainer_class;
 
  private:
   void close();

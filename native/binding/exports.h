@@ -8,5 +8,7 @@ namespace visiontorch::binding {
 void export_image(Napi::Env env, Napi::Object exports);
 void export_runtime(Napi::Env env, Napi::Object exports);
 void export_checkpoint(Napi::Env env, Napi::Object exports);
+void export_model(Napi::Env env, Napi::Object exports);
+void export_trainer(Napi::Env env, Napi::Object exports);
 
 }  // namespace visiontorch::binding

@@ -1,5 +1,7 @@
 #include "runtime/compute_thread.h"
 
+#include "runtime/settings.h"
+
 namespace visiontorch {
 
 ComputeThread& ComputeThread::instance() {
@@ -20,6 +22,7 @@ void ComputeThread::post(std::function<void()> task) {
 }
 
 void ComputeThread::run() {
+  configure_libtorch();
   for (;;) {
     std::function<void()> task;
     {

@@ -1,0 +1,238 @@
+#include "binding/model.h"
+
+#include <ATen/ATen.h>
+
+#include "binding/exports.h"
+#include "binding/image.h"
+#include "binding/promise.h"
+#include "checkpoint/state_dict.h"
+#include "nn/init.h"
+#include "runtime/error.h"
+
+namespace visiontorch::binding {
+
+namespace {
+
+Napi::Array to_array(Napi::Env env, const std::vector<std::string>& items) {
+  auto array = Napi::Array::New(env, items.size());
+  for (uint32_t i = 0; i < items.size(); i++) array[i] = Napi::String::New(env, items[i]);
+  return array;
+}
+
+Napi::Array to_array(Napi::Env env, const std::vector<int64_t>& items) {
+  auto array = Napi::Array::New(env, items.size());
+  for (uint32_t i = 0; i < items.size(); i++) array[i] = Napi::Number::New(env, static_cast<double>(items[i]));
+  return array;
+}
+
+Napi::Value to_objects(Napi::Env env, const std::vector<nn::LayerSummary>& layers) {
+  auto result = Napi::Array::New(env, layers.size());
+  for (uint32_t i = 0; i < layers.size(); i++) {
+    auto item = Napi::Object::New(env);
+    item["name"] = Napi::String::New(env, layers[i].name);
+    item["type"] = Napi::String::New(env, layers[i].type);
+    item["outputShape"] = to_array(env, layers[i].output_shape);
+    item["parameters"] = Napi::Number::New(env, static_cast<double>(layers[i].parameters));
+    item["multiplyAdds"] = Napi::Number::New(env, static_cast<double>(layers[i].multiply_adds));
+    result[i] = item;
+  }
+  return result;
+}
+
+nn::Options options_from(Napi::Object object) {
+  nn::Options options;
+  auto read = [&](const char* name, auto use) {
+    Napi::Value value = object.Get(name);
+    if (!value.IsUndefined()) use(value);
+  };
+  auto integer = [](Napi::Value value) { return value.As<Napi::Number>().Int64Value(); };
+  read("dropout", [&](Napi::Value v) { options.dropout = v.As<Napi::Number>().DoubleValue(); });
+  read("widthMult", [&](Napi::Value v) { options.width_mult = v.As<Napi::Number>().DoubleValue(); });
+  read("roundNearest", [&](Napi::Value v) { options.round_nearest = integer(v); });
+  read("zeroInitResidual", [&](Napi::Value v) { options.zero_init_residual = v.As<Napi::Boolean>(); });
+  read("groups", [&](Napi::Value v) { options.groups = integer(v); });
+  read("widthPerGroup", [&](Napi::Value v) { options.width_per_group = integer(v); });
+  read("replaceStrideWithDilation", [&](Napi::Value v) {
+    auto array = v.As<Napi::Array>();
+    options.replace_stride_with_dilation.clear();
+    for (uint32_t i = 0; i < array.Length(); i++)
+      options.replace_stride_with_dilation.push_back(Napi::Value(array[i]).ToBoolean());
+  });
+  read("invertedResidualSetting", [&](Napi::Value v) {
+    auto rows = v.As<Napi::Array>();
+    for (uint32_t i = 0; i < rows.Length(); i++) {
+      auto row = Napi::Value(rows[i]).As<Napi::Array>();
+      auto& target = options.inverted_residual_setting.emplace_back();
+      for (uint32_t j = 0; j < row.Length(); j++) target.push_back(integer(row[j]));
+    }
+  });
+  return options;
+}
+
+at::ScalarType dtype_from(const std::string& name) { return name == "bfloat16" ? at::kBFloat16 : at::kFloat; }
+
+Napi::Value create_model(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    std::string architecture = info[0].As<Napi::String>();
+    int64_t num_classes = info[1].As<Napi::Number>().Int64Value();
+    std::optional<uint64_t> seed;
+    if (info[2].IsNumber()) seed = static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value());
+    nn::Options options = options_from(info[3].As<Napi::Object>());
+    return run_async(
+        env, On::Compute,
+        [=] {
+          auto model = std::make_shared<infer::Model>(nn::create(architecture, num_classes, options), options);
+          if (seed) nn::initialize(model->network, *seed);
+          return model;
+        },
+        [](Napi::Env e, std::shared_ptr<infer::Model> model) { return ModelWrap::create(e, std::move(model)); });
+  });
+}
+
+Napi::Value architectures(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value { return to_array(info.Env(), nn::architectures()); });
+}
+
+}  // namespace
+
+ModelWrap::Facts ModelWrap::Facts::of(infer::Model& model) {
+  return {model.network.num_classes, model.network.parameter_count(), model.device.str(),
+          model.dtype == at::kBFloat16 ? "bfloat16" : "float32"};
+}
+
+void ModelWrap::define(Napi::Env env) {
+  Napi::Function constructor = DefineClass(
+      env, "NativeModel",
+      {InstanceAccessor<&ModelWrap::num_classes>("numClasses"),
+       InstanceAccessor<&ModelWrap::parameter_count>("parameterCount"), InstanceAccessor<&ModelWrap::device>("device"),
+       InstanceAccessor<&ModelWrap::dtype>("dtype"), InstanceMethod<&ModelWrap::summary>("summary"),
+       InstanceMethod<&ModelWrap::replace_classifier>("replaceClassifier"), InstanceMethod<&ModelWrap::forward>("forward"),
+       InstanceMethod<&ModelWrap::to>("to"), InstanceMethod<&ModelWrap::dispose>("dispose")});
+  Environment::of(env).model_class = Napi::Persistent(constructor);
+}
+
+Napi::Object ModelWrap::create(Napi::Env env, std::shared_ptr<infer::Model> model) {
+  return Environment::of(env).model_class.New({Napi::External<std::shared_ptr<infer::Model>>::New(env, &model)});
+}
+
+std::shared_ptr<infer::Model> ModelWrap::unwrap(Napi::Value value) {
+  return Napi::ObjectWrap<ModelWrap>::Unwrap(value.As<Napi::Object>())->live();
+}
+
+ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWrap>(info) {
+  if (!info[0].IsExternal())
+    throw Napi::TypeError::New(info.Env(), "NativeModel is made by createModel(), not with new");
+  model_ = *info[0].As<Napi::External<std::shared_ptr<infer::Model>>>().Data();
+  note(info.Env(), Facts::of(*model_));
+}
+
+ModelWrap::~ModelWrap() {
+  if (reported_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(Env(), -reported_bytes_);
+}
+
+std::shared_ptr<infer::Model> ModelWrap::live() const {
+  if (!model_) throw Error("ERR_DISPOSED", "the model was disposed: it cannot be used any more");
+  return model_;
+}
+
+void ModelWrap::note(Napi::Env env, Facts facts) {
+  facts_ = std::move(facts);
+  if (!model_) return;
+  const int64_t bytes = facts_.parameter_count * static_cast<int64_t>(sizeof(float));
+  Napi::MemoryManagement::AdjustExternalMemory(env, bytes - reported_bytes_);
+  reported_bytes_ = bytes;
+}
+
+template <class Change>
+Napi::Value ModelWrap::change_model(const Napi::CallbackInfo& info, Change change, KeepAlive kept) {
+  kept.push_back(Napi::Persistent(info.This().As<Napi::Object>()));
+  return run_async(
+      info.Env(), On::Compute,
+      [model = live(), change = std::move(change)] {
+        change(*model);
+        model->changed();
+        return Facts::of(*model);
+      },
+      [this](Napi::Env env, Facts facts) {
+        note(env, std::move(facts));
+        return env.Undefined();
+      },
+      std::move(kept));
+}
+
+Napi::Value ModelWrap::num_classes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(facts_.num_classes));
+}
+Napi::Value ModelWrap::parameter_count(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(facts_.parameter_count));
+}
+Napi::Value ModelWrap::device(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), facts_.device); }
+Napi::Value ModelWrap::dtype(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), facts_.dtype); }
+
+Napi::Value ModelWrap::summary(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const int64_t size = info[0].As<Napi::Number>().Int64Value();
+    return run_async(
+        info.Env(), On::Compute, [model = live(), size] { return nn::summarize(model->network, size); },
+        [](Napi::Env env, std::vector<nn::LayerSummary> layers) { return to_objects(env, layers); });
+  });
+}
+
+Napi::Value ModelWrap::replace_classifier(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const int64_t num_classes = info[0].As<Napi::Number>().Int64Value();
+    const auto seed = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
+    return change_model(info, [=](infer::Model& model) {
+      nn::replace_classifier(model.network, num_classes, model.options);
+      nn::initialize_default(model.network.classifier, seed);
+      model.move_to(model.device);
+    });
+  });
+}
+
+Napi::Value ModelWrap::forward(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    std::shared_ptr<image::ImageBatch> batch = unwrap_batch(info[0]);
+    const int64_t count = info[1].As<Napi::Number>().Int64Value();
+    const auto output = info[2].As<Napi::String>().Utf8Value() == "features" ? infer::Model::Output::Features
+                                                                             : infer::Model::Output::Logits;
+    return run_async(
+        info.Env(), On::Compute,
+        [model = live(), batch, count, output] {
+          return model->infer(batch->tensor().narrow(0, 0, count), output).contiguous();
+        },
+        [](Napi::Env env, at::Tensor result) {
+          auto array = Napi::Float32Array::New(env, static_cast<size_t>(result.numel()));
+          std::copy_n(result.const_data_ptr<float>(), result.numel(), array.Data());
+          return array;
+        },
+        keep_alive({info[0]}));
+  });
+}
+
+Napi::Value ModelWrap::to(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const std::string device = info[0].As<Napi::String>();
+    const at::ScalarType dtype = dtype_from(info[1].As<Napi::String>());
+    return change_model(info, [=](infer::Model& model) {
+      if (at::Device(device) != model.device) model.move_to(at::Device(device));
+      model.dtype = dtype;
+    });
+  });
+}
+
+Napi::Value ModelWrap::dispose(const Napi::CallbackInfo& info) {
+  model_.reset();
+  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -reported_bytes_);
+  reported_bytes_ = 0;
+  return info.Env().Undefined();
+}
+
+void export_model(Napi::Env env, Napi::Object exports) {
+  ModelWrap::define(env);
+  exports["architectures"] = Napi::Function::New<architectures>(env, "architectures");
+  exports["createModel"] = Napi::Function::New<create_model>(env, "createModel");
+}
+
+}  // namespace visiontorch::binding

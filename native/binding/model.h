@@ -1,0 +1,54 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "binding/environment.h"
+#include "infer/model.h"
+
+namespace visiontorch::binding {
+
+// The JavaScript object that holds a model (NativeModel in lib/native.ts). Its methods queue work on the compute
+// thread; what it tells at once (classes, parameters, device) was noted when the last such work was done.
+class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
+ public:
+  static void define(Napi::Env env);
+  static Napi::Object create(Napi::Env env, std::shared_ptr<infer::Model> model);
+  // Throws ERR_DISPOSED after dispose().
+  static std::shared_ptr<infer::Model> unwrap(Napi::Value value);
+
+  explicit ModelWrap(const Napi::CallbackInfo& info);
+  ~ModelWrap() override;
+
+ private:
+  Napi::Value num_classes(const Napi::CallbackInfo& info);
+  Napi::Value parameter_count(const Napi::CallbackInfo& info);
+  Napi::Value device(const Napi::CallbackInfo& info);
+  Napi::Value dtype(const Napi::CallbackInfo& info);
+  Napi::Value summary(const Napi::CallbackInfo& info);
+  Napi::Value replace_classifier(const Napi::CallbackInfo& info);
+  Napi::Value load_state_dict(const Napi::CallbackInfo& info);
+  Napi::Value state_dict(const Napi::CallbackInfo& info);
+  Napi::Value forward(const Napi::CallbackInfo& info);
+  Napi::Value to(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  // What the getters tell; `Facts::of` runs where nothing changes the model meanwhile.
+  struct Facts {
+    int64_t num_classes = 0, parameter_count = 0;
+    std::string device, dtype;
+    static Facts of(infer::Model& model);
+  };
+  std::shared_ptr<infer::Model> live() const;
+  void note(Napi::Env env, Facts facts);
+  // Runs `change(model)` on the compute thread and notes what the getters then tell.
+  template <class Change>
+  Napi::Value change_model(const Napi::CallbackInfo& info, Change change, KeepAlive kept = {});
+
+  std::shared_ptr<infer::Model> model_;
+  Facts facts_;
+  int64_t reported_bytes_ = 0;  // to V8, which else would not know what collecting this object frees
+};
+
+}  // namespace visiontorch::binding

@@ -1,0 +1,164 @@
+#include <ATen/ATen.h>
+
+#include "binding/exports.h"
+#include "binding/image.h"
+#include "binding/model.h"
+#include "binding/promise.h"
+#include "checkpoint/state_dict.h"
+#include "train/trainer.h"
+
+namespace visiontorch::binding {
+
+namespace {
+
+double number(Napi::Object object, const char* name) { return object.Get(name).As<Napi::Number>().DoubleValue(); }
+bool is_number(Napi::Object object, const char* name) { return object.Get(name).IsNumber(); }
+
+train::OptimizerOptions optimizer_from(Napi::Object object) {
+  const std::string name = object.Get("name").As<Napi::String>();
+  train::OptimizerOptions options{.kind = train::OptimizerOptions::SGD, .weight_decay = number(object, "weightDecay")};
+  if (name == "sgd") {
+    options.momentum = number(object, "momentum");
+    options.dampening = number(object, "dampening");
+    options.nesterov = object.Get("nesterov").ToBoolean();
+    return options;
+  }
+  options.kind = name == "adamw" ? train::OptimizerOptions::AdamW : train::OptimizerOptions::Adam;
+  auto betas = object.Get("betas").As<Napi::Array>();
+  options.beta1 = Napi::Value(betas[0u]).As<Napi::Number>().DoubleValue();
+  options.beta2 = Napi::Value(betas[1u]).As<Napi::Number>().DoubleValue();
+  options.eps = number(object, "eps");
+  return options;
+}
+
+at::Tensor copy_of(Napi::Float32Array array, at::IntArrayRef sizes) {
+  return at::from_blob(array.Data(), sizes, at::kFloat).clone();
+}
+
+at::Tensor labels_from(Napi::Value value) {
+  auto array = value.As<Napi::Int32Array>();
+  return at::from_blob(array.Data(), {static_cast<int64_t>(array.ElementLength())}, at::kInt).to(at::kLong);
+}
+
+train::TrainerOptions options_from(Napi::Object object) {
+  train::TrainerOptions options{.optimizer = optimizer_from(object.Get("optimizer").As<Napi::Object>())};
+  options.label_smoothing = number(object, "labelSmoothing");
+  if (object.Get("classWeights").IsTypedArray()) {
+    auto weights = object.Get("classWeights").As<Napi::Float32Array>();
+    options.class_weights = copy_of(weights, {static_cast<int64_t>(weights.ElementLength())});
+  }
+  if (is_number(object, "clipGradNorm")) options.clip_grad_norm = number(object, "clipGradNorm");
+  if (object.Get("ema").IsObject()) options.ema_decay = number(object.Get("ema").As<Napi::Object>(), "decay");
+  if (object.Get("dtype").As<Napi::String>().Utf8Value() == "bfloat16") options.dtype = at::kBFloat16;
+  return options;
+}
+
+train::StepOptions step_options_from(Napi::Object object) {
+  train::StepOptions options{.learning_rate = number(object, "learningRate"),
+                             .seed = static_cast<uint64_t>(number(object, "seed")),
+                             .scale = number(object, "scale"),
+                             .update = object.Get("update").ToBoolean()};
+  if (object.Get("mixed").IsObject()) {
+    auto mixed = object.Get("mixed").As<Napi::Object>();
+    options.mixed_labels = labels_from(mixed.Get("labels"));
+    options.mixed_weight = number(mixed, "weight");
+  }
+  return options;
+}
+
+Napi::Value to_object(Napi::Env env, const train::StepResult& result) {
+  auto object = Napi::Object::New(env);
+  object["loss"] = Napi::Number::New(env, result.loss);
+  object["correct"] = Napi::Number::New(env, static_cast<double>(result.correct));
+  object["gradNorm"] = Napi::Number::New(env, result.grad_norm);
+  return object;
+}
+
+// The JavaScript object that holds a trainer (NativeTrainer in lib/native.ts).
+class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
+ public:
+  static void define(Napi::Env env) {
+    Napi::Function constructor = DefineClass(
+        env, "NativeTrainer",
+        {InstanceAccessor<&TrainerWrap::ema>("ema"), InstanceMethod<&TrainerWrap::set_frozen>("setFrozen"),
+         InstanceMethod<&TrainerWrap::step>("step"), InstanceMethod<&TrainerWrap::step_features>("stepFeatures")});
+    Environment::of(env).trainer_class = Napi::Persistent(constructor);
+  }
+
+  explicit TrainerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TrainerWrap>(info) {
+    if (!info[0].IsExternal())
+      throw Napi::TypeError::New(info.Env(), "NativeTrainer is made by createTrainer(), not with new");
+    trainer = *info[0].As<Napi::External<std::shared_ptr<train::Trainer>>>().Data();
+    if (trainer->ema()) ema_ = Napi::Persistent(ModelWrap::create(info.Env(), trainer->ema()));
+  }
+
+  std::shared_ptr<train::Trainer> trainer;
+
+ private:
+  Napi::Value ema(const Napi::CallbackInfo& info) { return ema_.IsEmpty() ? info.Env().Null() : ema_.Value(); }
+
+  Napi::Value set_frozen(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      const bool frozen = info[0].ToBoolean(), batch_norm_eval = info[1].ToBoolean();
+      return run_async(
+          info.Env(), On::Compute,
+          [trainer = trainer, frozen, batch_norm_eval] {
+            trainer->set_frozen(frozen, batch_norm_eval);
+            return std::monostate();
+          },
+          to_undefined);
+    });
+  }
+
+  Napi::Value step(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      std::shared_ptr<image::ImageBatch> batch = unwrap_batch(info[0]);
+      at::Tensor labels = labels_from(info[1]);
+      train::StepOptions options = step_options_from(info[2].As<Napi::Object>());
+      return run_async(
+          info.Env(), On::Compute,
+          [trainer = trainer, batch, labels, options] {
+            return trainer->step(batch->tensor().narrow(0, 0, labels.size(0)), labels, options);
+          },
+          to_object, keep_alive({info[0]}));
+    });
+  }
+
+  Napi::Value step_features(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      at::Tensor labels = labels_from(info[1]);
+      auto array = info[0].As<Napi::Float32Array>();
+      const int64_t count = labels.size(0);
+      at::Tensor features = copy_of(array, {count, static_cast<int64_t>(array.ElementLength()) / count});
+      train::StepOptions options = step_options_from(info[2].As<Napi::Object>());
+      return run_async(
+          info.Env(), On::Compute,
+          [trainer = trainer, features, labels, options] { return trainer->step_features(features, labels, options); },
+          to_object);
+    });
+  }
+
+  Napi::ObjectReference ema_;
+};
+
+Napi::Value create_trainer(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    std::shared_ptr<infer::Model> model = ModelWrap::unwrap(info[0]);
+    train::TrainerOptions options = options_from(info[1].As<Napi::Object>());
+    return run_async(
+        info.Env(), On::Compute, [model, options] { return std::make_shared<train::Trainer>(model, options); },
+        [](Napi::Env env, std::shared_ptr<train::Trainer> trainer) {
+          auto external = Napi::External<std::shared_ptr<train::Trainer>>::New(env, &trainer);
+          return Environment::of(env).trainer_class.New({external});
+        });
+  });
+}
+
+}  // namespace
+
+void export_trainer(Napi::Env env, Napi::Object exports) {
+  TrainerWrap::define(env);
+  exports["createTrainer"] = Napi::Function::New<create_trainer>(env, "createTrainer");
+}
+
+}  // namespace visiontorch::binding

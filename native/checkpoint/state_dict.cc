@@ -1,0 +1,92 @@
+#include "checkpoint/state_dict.h"
+
+#include <ATen/ATen.h>
+
+#include <string_view>
+#include <unordered_map>
+
+#include "runtime/error.h"
+
+namespace visiontorch::checkpoint {
+
+namespace {
+
+// DataParallel, DistributedDataParallel and torch.compile put these before every name.
+std::string_view strip_prefixes(std::string_view name) {
+  for (bool stripped = true; stripped;) {
+    stripped = false;
+    for (std::string_view prefix : {"module.", "_orig_mod."})
+      if (name.starts_with(prefix)) {
+        name.remove_prefix(prefix.size());
+        stripped = true;
+      }
+  }
+  return name;
+}
+
+using Tensors = std::unordered_map<std::string, at::Tensor>;
+
+bool holds_tensors(const Value& value) {
+  if (!value.is_dict()) return false;
+  for (const auto& [key, item] : value.as_dict())
+    if (item.is_tensor()) return true;
+  return false;
+}
+
+const Value& find_state_dict(const Value& root) {
+  if (holds_tensors(root)) return root;
+  for (const char* wrapper : {"state_dict", "model_state_dict", "model", "net", "network", "weights"})
+    if (const Value* inner = root.find(wrapper))
+      if (inner->is_dict()) return find_state_dict(*inner);
+  throw Error("ERR_CHECKPOINT_MISMATCH",
+              "expected a state_dict (a dictionary of names and tensors), at the top or under 'state_dict', 'model', "
+              "'model_state_dict' or 'net'; found none. `visiontorch inspect FILE` shows what the file holds");
+}
+
+}  // namespace
+
+Value state_dict(nn::Network& network) {
+  Value::Dict items;
+  for (const nn::Entry& entry : network.entries()) items.emplace_back(Value(entry.name), Value(entry.tensor->detach()));
+  return Value::dict(std::move(items), Value::Kind::OrderedDict);
+}
+
+LoadReport load_state_dict(nn::Network& network, const Value& root) {
+  Tensors tensors;
+  LoadReport report;
+  std::vector<std::string> order;
+  for (const auto& [key, value] : find_state_dict(root).as_dict()) {
+    if (key.kind() != Value::Kind::String || !value.is_tensor()) continue;
+    std::string name(strip_prefixes(key.as_string()));
+    order.push_back(name);
+    tensors.insert_or_assign(std::move(name), value.as_tensor());
+  }
+
+  for (nn::Entry& entry : network.entries()) {
+    auto found = tensors.extract(entry.name);
+    if (found.empty()) {
+      // Files older than PyTorch 0.4.1 have no such counter; nothing is lost without it.
+      if (!entry.name.ends_with("num_batches_tracked")) report.missing.push_back(entry.name);
+      continue;
+    }
+    const at::Tensor& source = found.mapped();
+    at::Tensor& target = *entry.tensor;
+    if (source.sizes() != target.sizes()) {
+      report.mismatched.push_back({entry.name, target.sizes().vec(), source.sizes().vec()});
+      continue;
+    }
+    const bool adopt = source.scalar_type() == target.scalar_type() && source.is_contiguous() && target.is_cpu() &&
+                       !target.requires_grad();
+    if (adopt) {
+      target = source.detach();
+    } else {
+      target.detach().copy_(source);
+    }
+    report.loaded.push_back(entry.name);
+  }
+  for (const std::string& name : order)
+    if (tensors.contains(name)) report.unexpected.push_back(name);
+  return report;
+}
+
+}  // namespace visiontorch::checkpoint

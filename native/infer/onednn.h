@@ -1,0 +1,30 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include "nn/network.h"
+
+namespace visiontorch::infer::onednn {
+
+// The one place that knows LibTorch's oneDNN operators: fused, with weights packed once for an input shape. They have
+// no autograd. Schemas: aten/src/ATen/native/mkldnn/RegisterMkldnnOpContextClass.cpp.
+
+// Whether this CPU runs them in this type (bfloat16 needs AVX-512).
+bool available(at::ScalarType dtype);
+
+using Fused = std::optional<nn::Activation::Kind>;
+
+at::Tensor pack_convolution(const at::Tensor& weight, const nn::Conv2d& conv, at::IntArrayRef input_size);
+// activation(conv(x) + bias)
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
+                       const nn::Conv2d& conv, Fused activation);
+// relu?(conv(x) + bias + other), written into `other`, which must be channels-last.
+at::Tensor convolution_add_(at::Tensor other, const at::Tensor& x, const at::Tensor& packed,
+                            const std::optional<at::Tensor>& bias, const nn::Conv2d& conv, bool relu);
+
+at::Tensor pack_linear(const at::Tensor& weight, int64_t batch_size);
+at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& bias, Fused activation);
+
+}  // namespace visiontorch::infer::onednn

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+#include "nn/network.h"
+
+namespace visiontorch::infer {
+
+// A network prepared for inference on the CPU: batch norms folded into the convolutions before them, weights packed
+// for the input's shape, activations and residual additions fused into the convolutions. Holds its own copy of the
+// weights: a change of the network needs a new plan.
+class Plan {
+ public:
+  // `images` are the sizes [n, 3, h, w] that the weights are packed for; another n works too. Throws
+  // ERR_INVALID_ARGUMENT where the network leaves nothing of so small an image.
+  Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype);
+
+  // float32 images, channels-last -> pooled features [n, features], in the plan's type.
+  at::Tensor features(const at::Tensor& images) const;
+  // Features -> float32 logits [n, num_classes]. The network's classifier is prepared at the first call.
+  at::Tensor logits(const nn::Network& network, const at::Tensor& features);
+  // To be called when the classifier's parameters changed.
+  void forget_classifier() { classifier_.clear(); }
+
+ private:
+  friend class PlanBuilder;
+  using Op = std::function<at::Tensor(at::Tensor)>;
+  using Ops = std::vector<Op>;
+  static at::Tensor run(const Ops& ops, at::Tensor x);
+
+  at::ScalarType dtype_;
+  Ops backbone_, classifier_;
+};
+
+}  // namespace visiontorch::infer

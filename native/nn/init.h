@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+
+#include "nn/network.h"
+
+namespace visiontorch::nn {
+
+// Draws the parameters that torchvision's constructor draws after torch.manual_seed(seed), in the same order and hence
+// bit for bit the same.
+void initialize(Network& network, uint64_t seed);
+
+// PyTorch's own defaults for every layer of these nodes, as when a new head is put on a torchvision model in Python.
+void initialize_default(Nodes& nodes, uint64_t seed);
+
+}  // namespace visiontorch::nn

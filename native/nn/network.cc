@@ -1,0 +1,123 @@
+#include "nn/network.h"
+
+#include <ATen/ATen.h>
+
+namespace visiontorch::nn {
+
+std::string join_name(const std::string& prefix, const std::string& name) {
+  if (prefix.empty()) return name;
+  return name.empty() ? prefix : prefix + "." + name;
+}
+
+void for_each_leaf(Nodes& nodes, const std::string& prefix,
+                   const std::function<void(const std::string&, Node&)>& visit) {
+  for (Node& node : nodes) {
+    const std::string path = join_name(prefix, node.name);
+    if (auto* sequential = std::get_if<Sequential>(&node.op)) {
+      for_each_leaf(sequential->children, path, visit);
+    } else if (auto* residual = std::get_if<Residual>(&node.op)) {
+      for_each_leaf(residual->body, path, visit);
+      for_each_leaf(residual->shortcut, path, visit);
+    } else {
+      visit(path, node);
+    }
+  }
+}
+
+std::vector<Entry> Network::entries() {
+  std::vector<Entry> result;
+  for (bool in_classifier : {false, true}) {
+    for_each_leaf(in_classifier ? classifier : backbone, "", [&](const std::string& path, Node& node) {
+      auto add = [&](const char* name, at::Tensor& tensor, bool is_parameter) {
+        result.push_back({join_name(path, name), &tensor, is_parameter, in_classifier});
+      };
+      if (auto* conv = std::get_if<Conv2d>(&node.op)) {
+        add("weight", conv->weight, true);
+        if (conv->has_bias) add("bias", conv->bias, true);
+      } else if (auto* norm = std::get_if<BatchNorm2d>(&node.op)) {
+        add("weight", norm->weight, true);
+        add("bias", norm->bias, true);
+        add("running_mean", norm->running_mean, false);
+        add("running_var", norm->running_var, false);
+        add("num_batches_tracked", norm->num_batches_tracked, false);
+      } else if (auto* linear = std::get_if<Linear>(&node.op)) {
+        add("weight", linear->weight, true);
+        add("bias", linear->bias, true);
+      }
+    });
+  }
+  return result;
+}
+
+int64_t Network::parameter_count() {
+  int64_t count = 0;
+  for (const Entry& entry : entries())
+    if (entry.is_parameter) count += entry.tensor->numel();
+  return count;
+}
+
+Network Network::clone() const {
+  Network copy = *this;
+  for (Entry& entry : copy.entries()) *entry.tensor = entry.tensor->detach().clone();
+  return copy;
+}
+
+void allocate(Nodes& nodes) {
+  for_each_leaf(nodes, "", [](const std::string&, Node& node) {
+    if (auto* conv = std::get_if<Conv2d>(&node.op)) {
+      const int64_t k = conv->kernel_size;
+      conv->weight = at::empty({conv->out_channels, conv->in_channels / conv->groups, k, k}, at::kFloat);
+      if (conv->has_bias) conv->bias = at::empty({conv->out_channels}, at::kFloat);
+    } else if (auto* norm = std::get_if<BatchNorm2d>(&node.op)) {
+      norm->weight = at::ones({norm->num_features}, at::kFloat);
+      norm->bias = at::zeros({norm->num_features}, at::kFloat);
+      norm->running_mean = at::zeros({norm->num_features}, at::kFloat);
+      norm->running_var = at::ones({norm->num_features}, at::kFloat);
+      norm->num_batches_tracked = at::zeros({}, at::kLong);
+    } else if (auto* linear = std::get_if<Linear>(&node.op)) {
+      linear->weight = at::empty({linear->out_features, linear->in_features}, at::kFloat);
+      linear->bias = at::empty({linear->out_features}, at::kFloat);
+    }
+  });
+}
+
+namespace {
+
+at::Tensor batch_norm(const BatchNorm2d& op, const at::Tensor& x, bool batch_stats) {
+  if (batch_stats) op.num_batches_tracked.add_(1);
+  return at::batch_norm(x, op.weight, op.bias, op.running_mean, op.running_var, batch_stats, BatchNorm2d::kMomentum,
+                        BatchNorm2d::kEps, at::globalContext().userEnabledCuDNN());
+}
+
+at::Tensor residual(const Residual& op, const at::Tensor& x, Mode mode) {
+  at::Tensor shortcut = op.shortcut.empty() ? x : forward(op.shortcut, x, mode);
+  at::Tensor sum = forward(op.body, x, mode).add_(shortcut);
+  return op.relu ? at::relu_(sum) : sum;
+}
+
+}  // namespace
+
+at::Tensor forward(const Nodes& nodes, at::Tensor x, Mode mode) {
+  for (const Node& node : nodes) {
+    x = std::visit(
+        Overload{
+            [&](const Conv2d& op) {
+              return at::conv2d(x, op.weight, op.bias, op.stride, op.padding, op.dilation, op.groups);
+            },
+            [&](const BatchNorm2d& op) { return batch_norm(op, x, mode.batch_stats); },
+            [&](const Linear& op) { return at::linear(x, op.weight, op.bias); },
+            // In place: the backward pass needs the output only, and what comes before does not need its own.
+            [&](const Activation& op) { return op.kind == Activation::ReLU ? at::relu_(x) : at::hardtanh_(x, 0, 6); },
+            [&](const MaxPool2d& op) { return at::max_pool2d(x, op.kernel_size, op.stride, op.padding); },
+            [&](const AdaptiveAvgPool2d& op) { return at::adaptive_avg_pool2d(x, {op.output_size, op.output_size}); },
+            [&](const Flatten&) { return at::flatten(x, 1); },
+            [&](const Dropout& op) { return at::dropout(x, op.p, mode.training); },
+            [&](const Sequential& op) { return forward(op.children, x, mode); },
+            [&](const Residual& op) { return residual(op, x, mode); },
+        },
+        node.op);
+  }
+  return x;
+}
+
+}  // namespace visiontorch::nn

@@ -1,0 +1,138 @@
+// ResNet: He et al. 2015, arXiv:1512.03385 (stride in the 3 x 3 convolution of a bottleneck, "v1.5"); ResNeXt: Xie et
+// al. 2016, arXiv:1611.05431; Wide ResNet: Zagoruyko & Komodakis 2016, arXiv:1605.07146. Names and order of
+// torchvision/models/resnet.py.
+#include <array>
+
+#include "nn/registry.h"
+#include "runtime/error.h"
+
+namespace visiontorch::nn {
+
+namespace {
+
+struct Variant {
+  const char* architecture;
+  bool bottleneck;
+  std::array<int64_t, 4> blocks;
+  int64_t groups = 1, width_per_group = 64;
+};
+
+const std::vector<Variant> kVariants = {
+    {"resnet18", false, {2, 2, 2, 2}},
+    {"resnet34", false, {3, 4, 6, 3}},
+    {"resnet50", true, {3, 4, 6, 3}},
+    {"resnet101", true, {3, 4, 23, 3}},
+    {"resnet152", true, {3, 8, 36, 3}},
+    {"resnext50_32x4d", true, {3, 4, 6, 3}, 32, 4},
+    {"resnext101_32x8d", true, {3, 4, 23, 3}, 32, 8},
+    {"resnext101_64x4d", true, {3, 4, 23, 3}, 64, 4},
+    {"wide_resnet50_2", true, {3, 4, 6, 3}, 1, 128},
+    {"wide_resnet101_2", true, {3, 4, 23, 3}, 1, 128},
+};
+
+Conv2d conv3x3(int64_t in, int64_t out, int64_t stride, int64_t groups = 1, int64_t dilation = 1) {
+  return {.in_channels = in,
+          .out_channels = out,
+          .kernel_size = 3,
+          .stride = stride,
+          .padding = dilation,
+          .dilation = dilation,
+          .groups = groups};
+}
+
+Conv2d conv1x1(int64_t in, int64_t out, int64_t stride = 1) {
+  return {.in_channels = in, .out_channels = out, .kernel_size = 1, .stride = stride};
+}
+
+constexpr Activation kReLU{Activation::ReLU};
+
+Nodes basic_block(int64_t in, int64_t planes, int64_t stride) {
+  return {{"conv1", conv3x3(in, planes, stride)},
+          {"bn1", BatchNorm2d{planes}},
+          {"relu", kReLU},
+          {"conv2", conv3x3(planes, planes, 1)},
+          {"bn2", BatchNorm2d{planes}}};
+}
+
+Nodes bottleneck(int64_t in, int64_t width, int64_t out, int64_t stride, int64_t groups, int64_t dilation) {
+  return {{"conv1", conv1x1(in, width)},
+          {"bn1", BatchNorm2d{width}},
+          {"relu", kReLU},
+          {"conv2", conv3x3(width, width, stride, groups, dilation)},
+          {"bn2", BatchNorm2d{width}},
+          {"relu", kReLU},
+          {"conv3", conv1x1(width, out)},
+          {"bn3", BatchNorm2d{out}}};
+}
+
+void check_options(const Variant& variant, const Options& options) {
+  const auto& dilate = options.replace_stride_with_dilation;
+  if (dilate.size() != 3)
+    throw Error("ERR_INVALID_ARGUMENT",
+                "replaceStrideWithDilation: expected three booleans, got " + std::to_string(dilate.size()));
+  const bool plain = options.groups.value_or(1) == 1 && options.width_per_group.value_or(64) == 64 &&
+                     dilate == std::vector<bool>(3, false);
+  if (!variant.bottleneck && !plain)
+    throw Error("ERR_INVALID_ARGUMENT", std::string(variant.architecture) +
+                                            " is made of basic blocks, which take no groups, widthPerGroup or "
+                                            "replaceStrideWithDilation: use resnet50 or deeper");
+}
+
+Network build(const std::string& architecture, int64_t num_classes, const Options& options) {
+  const Variant& variant = *std::find_if(kVariants.begin(), kVariants.end(),
+                                         [&](const Variant& v) { return architecture == v.architecture; });
+  check_options(variant, options);
+  const int64_t groups = options.groups.value_or(variant.groups);
+  const int64_t width_per_group = options.width_per_group.value_or(variant.width_per_group);
+  const int64_t expansion = variant.bottleneck ? 4 : 1;
+
+  int64_t channels = 64, dilation = 1;
+  auto layer = [&](int64_t planes, int64_t blocks, int64_t stride, bool replace_stride) {
+    const int64_t first_dilation = dilation;
+    if (replace_stride) {
+      dilation *= stride;
+      stride = 1;
+    }
+    const int64_t out = planes * expansion;
+    const int64_t width = planes * width_per_group / 64 * groups;
+    Nodes result;
+    for (int64_t i = 0; i < blocks; i++) {
+      const int64_t s = i == 0 ? stride : 1;
+      Residual block{.body = variant.bottleneck
+                                 ? bottleneck(channels, width, out, s, groups, i == 0 ? first_dilation : dilation)
+                                 : basic_block(channels, planes, s),
+                     .shortcut = {},
+                     .relu = true};
+      if (i == 0 && (stride != 1 || channels != out))
+        block.shortcut = {{"downsample", Sequential{{{"0", conv1x1(channels, out, stride)}, {"1", BatchNorm2d{out}}}}}};
+      result.push_back({std::to_string(i), block});
+      channels = out;
+    }
+    return Sequential{result};
+  };
+
+  const auto& dilate = options.replace_stride_with_dilation;
+  Conv2d stem{.in_channels = 3, .out_channels = 64, .kernel_size = 7, .stride = 2, .padding = 3};
+  Nodes backbone = {{"conv1", stem}, {"bn1", BatchNorm2d{64}}, {"relu", kReLU}, {"maxpool", MaxPool2d{3, 2, 1}}};
+  backbone.push_back({"layer1", layer(64, variant.blocks[0], 1, false)});
+  backbone.push_back({"layer2", layer(128, variant.blocks[1], 2, dilate[0])});
+  backbone.push_back({"layer3", layer(256, variant.blocks[2], 2, dilate[1])});
+  backbone.push_back({"layer4", layer(512, variant.blocks[3], 2, dilate[2])});
+  backbone.push_back({"avgpool", AdaptiveAvgPool2d{1}});
+  backbone.push_back({"flatten", Flatten{}});
+  return {architecture,
+          num_classes,
+          options.zero_init_residual ? Initialization::ResNetZeroResidual : Initialization::ResNet,
+          backbone,
+          {{"fc", Linear{512 * expansion, num_classes}}}};
+}
+
+}  // namespace
+
+std::vector<Family> resnet_family() {
+  std::vector<Family> family;
+  for (const Variant& variant : kVariants) family.push_back({variant.architecture, build});
+  return family;
+}
+
+}  // namespace visiontorch::nn

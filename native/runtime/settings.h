@@ -1,0 +1,9 @@
+#pragma once
+
+namespace visiontorch {
+
+// LibTorch's settings for the compute thread: no warnings on the user's stderr (the handler belongs to a thread), no
+// NNPACK (it warns at every call on a CPU that it does not know).
+void configure_libtorch();
+
+}  // namespace visiontorch

@@ -186,7 +186,7 @@ export class Model implements Disposable {
 
   /** Copies of all parameters and buffers by torchvision's names, in its order. */
   async stateDict(): Promise<Map<string, TensorData>> {
-    return new Map(await this.network.stateDict())
+    return this.network.stateDict()
   }
 
   /** The layers in the order of execution, for an image of `size` x `size` pixels (default: the model's own). */

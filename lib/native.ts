@@ -102,7 +102,7 @@ export interface NativeModel {
   replaceClassifier(numClasses: number, seed: number): Promise<void>
   /** Finds the state dict in the checkpoint (also inside the usual wrappers and `module.` prefixes) and copies it. */
   loadStateDict(checkpoint: NativeCheckpoint): Promise<LoadReport>
-  stateDict(): Promise<[string, TensorData][]>
+  stateDict(): Promise<Map<string, TensorData>>
   /** Eval mode. Logits [count, numClasses] or pooled features [count, n], row by row. */
   forward(batch: ImageBatch, count: number, output: 'logits' | 'features'): Promise<Float32Array>
   to(device: string, dtype: 'float32' | 'bfloat16'): Promise<void>
@@ -150,6 +150,8 @@ export interface NativeTrainer {
   /** Freezes all but the classifier. With `batchNormEval`, frozen batch norms keep their running statistics. */
   setFrozen(frozen: boolean, batchNormEval: boolean): Promise<void>
   step(batch: ImageBatch, labels: Int32Array, options: StepOptions): Promise<StepResult>
+  /** {@link step} for a frozen backbone whose pooled features [labels.length, n] were computed before. */
+  stepFeatures(features: Float32Array, labels: Int32Array, options: StepOptions): Promise<StepResult>
   /** The averaged network where `ema` was asked for, else null. Shares its tensors with the trainer. */
   readonly ema: NativeModel | null
   /** Continues from a checkpoint's `optimizer` (PyTorch's `optimizer.state_dict()` layout) and `ema`. */

@@ -107,8 +107,9 @@ void ModelWrap::define(Napi::Env env) {
       {InstanceAccessor<&ModelWrap::num_classes>("numClasses"),
        InstanceAccessor<&ModelWrap::parameter_count>("parameterCount"), InstanceAccessor<&ModelWrap::device>("device"),
        InstanceAccessor<&ModelWrap::dtype>("dtype"), InstanceMethod<&ModelWrap::summary>("summary"),
-       InstanceMethod<&ModelWrap::replace_classifier>("replaceClassifier"), InstanceMethod<&ModelWrap::forward>("forward"),
-       InstanceMethod<&ModelWrap::to>("to"), InstanceMethod<&ModelWrap::dispose>("dispose")});
+       InstanceMethod<&ModelWrap::replace_classifier>("replaceClassifier"),
+       InstanceMethod<&ModelWrap::forward>("forward"), InstanceMethod<&ModelWrap::to>("to"),
+       InstanceMethod<&ModelWrap::dispose>("dispose")});
   Environment::of(env).model_class = Napi::Persistent(constructor);
 }
 
@@ -173,9 +174,10 @@ Napi::Value ModelWrap::dtype(const Napi::CallbackInfo& info) { return Napi::Stri
 Napi::Value ModelWrap::summary(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const int64_t size = info[0].As<Napi::Number>().Int64Value();
-    return run_async(
-        info.Env(), On::Compute, [model = live(), size] { return nn::summarize(model->network, size); },
-        [](Napi::Env env, std::vector<nn::LayerSummary> layers) { return to_objects(env, layers); });
+    const std::shared_ptr<infer::Model> model = live();
+    // Described anew: the compute thread may be changing the model's own network.
+    const nn::Network network = nn::describe(model->network.architecture, facts_.num_classes, model->options);
+    return to_objects(info.Env(), nn::summarize(network, size));
   });
 }
 

@@ -16,13 +16,13 @@ const std::vector<Family>& all() {
   return families;
 }
 
-Network build(const std::string& architecture, int64_t num_classes, const Options& options) {
+}  // namespace
+
+Network describe(const std::string& architecture, int64_t num_classes, const Options& options) {
   for (const Family& family : all())
     if (architecture == family.architecture) return family.build(architecture, num_classes, options);
   throw Error("ERR_INVALID_ARGUMENT", "architecture: unknown network '" + architecture + "'");
 }
-
-}  // namespace
 
 std::vector<std::string> architectures() {
   std::vector<std::string> names;
@@ -31,14 +31,14 @@ std::vector<std::string> architectures() {
 }
 
 Network create(const std::string& architecture, int64_t num_classes, const Options& options) {
-  Network network = build(architecture, num_classes, options);
+  Network network = describe(architecture, num_classes, options);
   allocate(network.backbone);
   allocate(network.classifier);
   return network;
 }
 
 void replace_classifier(Network& network, int64_t num_classes, const Options& options) {
-  Nodes classifier = build(network.architecture, num_classes, options).classifier;
+  Nodes classifier = describe(network.architecture, num_classes, options).classifier;
   allocate(classifier);
   network.classifier = std::move(classifier);
   network.num_classes = num_classes;

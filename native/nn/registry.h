@@ -22,7 +22,10 @@ struct Options {
 // Names of all architectures, torchvision's: "vgg11" ... "wide_resnet101_2".
 std::vector<std::string> architectures();
 
-// The network with allocated, uninitialised parameters. Throws ERR_INVALID_ARGUMENT for an unknown name.
+// The network without tensors. Throws ERR_INVALID_ARGUMENT for an unknown name or options that do not fit.
+Network describe(const std::string& architecture, int64_t num_classes, const Options& options);
+
+// The network with allocated, uninitialised parameters; throws as describe().
 Network create(const std::string& architecture, int64_t num_classes, const Options& options);
 
 // Puts a new, uninitialised head for `num_classes` on the network: VGG's three layers, else the last one.

@@ -14,7 +14,7 @@ namespace visiontorch::train {
 struct TrainerOptions {
   OptimizerOptions optimizer;
   double label_smoothing = 0;
-  at::Tensor class_weights{};            // float32 [num_classes], or undefined
+  at::Tensor class_weights{};              // float32 [num_classes], or undefined
   std::optional<double> clip_grad_norm{};  // largest total norm of the gradients
   std::optional<double> ema_decay{};
   at::ScalarType dtype = at::kFloat;  // bfloat16: forward and backward under autocast, parameters stay float32

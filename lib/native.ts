@@ -99,6 +99,8 @@ export interface NativeModel {
   readonly dtype: 'float32' | 'bfloat16'
   /** Layers for one image of this size, in the order of execution. */
   summary(size: number): LayerSummary[]
+  /** The state dict's names, shapes and types, in PyTorch's order. */
+  entries(): { name: string; shape: number[]; dtype: DType }[]
   replaceClassifier(numClasses: number, seed: number): Promise<void>
   /** Finds the state dict in the checkpoint (also inside the usual wrappers and `module.` prefixes) and copies it. */
   loadStateDict(checkpoint: NativeCheckpoint): Promise<LoadReport>

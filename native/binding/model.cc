@@ -2,9 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include "binding/checkpoint.h"
 #include "binding/exports.h"
 #include "binding/image.h"
 #include "binding/promise.h"
+#include "binding/value.h"
 #include "checkpoint/state_dict.h"
 #include "nn/init.h"
 #include "runtime/error.h"
@@ -23,6 +25,23 @@ Napi::Array to_array(Napi::Env env, const std::vector<int64_t>& items) {
   auto array = Napi::Array::New(env, items.size());
   for (uint32_t i = 0; i < items.size(); i++) array[i] = Napi::Number::New(env, static_cast<double>(items[i]));
   return array;
+}
+
+Napi::Value to_object(Napi::Env env, const checkpoint::LoadReport& report) {
+  auto result = Napi::Object::New(env);
+  result["loaded"] = to_array(env, report.loaded);
+  result["missing"] = to_array(env, report.missing);
+  result["unexpected"] = to_array(env, report.unexpected);
+  auto mismatched = Napi::Array::New(env, report.mismatched.size());
+  for (uint32_t i = 0; i < report.mismatched.size(); i++) {
+    auto item = Napi::Object::New(env);
+    item["name"] = Napi::String::New(env, report.mismatched[i].name);
+    item["expected"] = to_array(env, report.mismatched[i].expected);
+    item["got"] = to_array(env, report.mismatched[i].got);
+    mismatched[i] = item;
+  }
+  result["mismatched"] = mismatched;
+  return result;
 }
 
 Napi::Value to_objects(Napi::Env env, const std::vector<nn::LayerSummary>& layers) {
@@ -97,19 +116,27 @@ Napi::Value architectures(const Napi::CallbackInfo& info) {
 }  // namespace
 
 ModelWrap::Facts ModelWrap::Facts::of(infer::Model& model) {
-  return {model.network.num_classes, model.network.parameter_count(), model.device.str(),
-          model.dtype == at::kBFloat16 ? "bfloat16" : "float32"};
+  Facts facts{.num_classes = model.network.num_classes,
+              .device = model.device.str(),
+              .dtype = model.dtype == at::kBFloat16 ? "bfloat16" : "float32"};
+  for (const nn::Entry& entry : model.network.entries()) {
+    if (entry.is_parameter) facts.parameter_count += entry.tensor->numel();
+    facts.entries.push_back({entry.name, entry.tensor->sizes().vec(), entry.tensor->scalar_type() == at::kLong});
+  }
+  return facts;
 }
 
 void ModelWrap::define(Napi::Env env) {
-  Napi::Function constructor = DefineClass(
-      env, "NativeModel",
-      {InstanceAccessor<&ModelWrap::num_classes>("numClasses"),
-       InstanceAccessor<&ModelWrap::parameter_count>("parameterCount"), InstanceAccessor<&ModelWrap::device>("device"),
-       InstanceAccessor<&ModelWrap::dtype>("dtype"), InstanceMethod<&ModelWrap::summary>("summary"),
-       InstanceMethod<&ModelWrap::replace_classifier>("replaceClassifier"),
-       InstanceMethod<&ModelWrap::forward>("forward"), InstanceMethod<&ModelWrap::to>("to"),
-       InstanceMethod<&ModelWrap::dispose>("dispose")});
+  Napi::Function constructor =
+      DefineClass(env, "NativeModel",
+                  {InstanceAccessor<&ModelWrap::num_classes>("numClasses"),
+                   InstanceAccessor<&ModelWrap::parameter_count>("parameterCount"),
+                   InstanceAccessor<&ModelWrap::device>("device"), InstanceAccessor<&ModelWrap::dtype>("dtype"),
+                   InstanceMethod<&ModelWrap::summary>("summary"), InstanceMethod<&ModelWrap::entries>("entries"),
+                   InstanceMethod<&ModelWrap::replace_classifier>("replaceClassifier"),
+                   InstanceMethod<&ModelWrap::load_state_dict>("loadStateDict"),
+                   InstanceMethod<&ModelWrap::state_dict>("stateDict"), InstanceMethod<&ModelWrap::forward>("forward"),
+                   InstanceMethod<&ModelWrap::to>("to"), InstanceMethod<&ModelWrap::dispose>("dispose")});
   Environment::of(env).model_class = Napi::Persistent(constructor);
 }
 
@@ -171,6 +198,22 @@ Napi::Value ModelWrap::parameter_count(const Napi::CallbackInfo& info) {
 Napi::Value ModelWrap::device(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), facts_.device); }
 Napi::Value ModelWrap::dtype(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), facts_.dtype); }
 
+Napi::Value ModelWrap::entries(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    Napi::Env env = info.Env();
+    live();
+    auto result = Napi::Array::New(env, facts_.entries.size());
+    for (uint32_t i = 0; i < facts_.entries.size(); i++) {
+      auto item = Napi::Object::New(env);
+      item["name"] = Napi::String::New(env, facts_.entries[i].name);
+      item["shape"] = to_array(env, facts_.entries[i].shape);
+      item["dtype"] = Napi::String::New(env, facts_.entries[i].is_counter ? "int64" : "float32");
+      result[i] = item;
+    }
+    return result;
+  });
+}
+
 Napi::Value ModelWrap::summary(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const int64_t size = info[0].As<Napi::Number>().Int64Value();
@@ -190,6 +233,33 @@ Napi::Value ModelWrap::replace_classifier(const Napi::CallbackInfo& info) {
       nn::initialize_default(model.network.classifier, seed);
       model.move_to(model.device);
     });
+  });
+}
+
+Napi::Value ModelWrap::load_state_dict(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    std::shared_ptr<checkpoint::File> file = unwrap_checkpoint(info[0]);
+    return run_async(
+        info.Env(), On::Compute,
+        [model = live(), file] {
+          checkpoint::LoadReport report = checkpoint::load_state_dict(model->network, file->root());
+          model->changed();
+          return report;
+        },
+        [](Napi::Env env, checkpoint::LoadReport report) { return to_object(env, report); });
+  });
+}
+
+Napi::Value ModelWrap::state_dict(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    return run_async(
+        info.Env(), On::Compute,
+        [model = live()] {
+          // A snapshot: training may go on before JavaScript has read it.
+          nn::Network copy = model->network.clone();
+          return checkpoint::state_dict(copy);
+        },
+        [](Napi::Env env, checkpoint::Value value) { return to_js(env, value); });
   });
 }
 

@@ -26,6 +26,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Value parameter_count(const Napi::CallbackInfo& info);
   Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value dtype(const Napi::CallbackInfo& info);
+  Napi::Value entries(const Napi::CallbackInfo& info);
   Napi::Value summary(const Napi::CallbackInfo& info);
   Napi::Value replace_classifier(const Napi::CallbackInfo& info);
   Napi::Value load_state_dict(const Napi::CallbackInfo& info);
@@ -37,7 +38,13 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   // What the getters tell; `Facts::of` runs where nothing changes the model meanwhile.
   struct Facts {
     int64_t num_classes = 0, parameter_count = 0;
-    std::string device, dtype;
+    std::string device{}, dtype{};
+    struct Entry {
+      std::string name;
+      std::vector<int64_t> shape;
+      bool is_counter;  // int64, else float32
+    };
+    std::vector<Entry> entries{};
     static Facts of(infer::Model& model);
   };
   std::shared_ptr<infer::Model> live() const;

@@ -1,10 +1,13 @@
 #include <ATen/ATen.h>
 
+#include "binding/checkpoint.h"
 #include "binding/exports.h"
 #include "binding/image.h"
 #include "binding/model.h"
 #include "binding/promise.h"
+#include "binding/value.h"
 #include "checkpoint/state_dict.h"
+#include "checkpoint/writer.h"
 #include "train/trainer.h"
 
 namespace visiontorch::binding {
@@ -81,7 +84,8 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
     Napi::Function constructor = DefineClass(
         env, "NativeTrainer",
         {InstanceAccessor<&TrainerWrap::ema>("ema"), InstanceMethod<&TrainerWrap::set_frozen>("setFrozen"),
-         InstanceMethod<&TrainerWrap::step>("step"), InstanceMethod<&TrainerWrap::step_features>("stepFeatures")});
+         InstanceMethod<&TrainerWrap::step>("step"), InstanceMethod<&TrainerWrap::step_features>("stepFeatures"),
+         InstanceMethod<&TrainerWrap::load_state>("loadState")});
     Environment::of(env).trainer_class = Napi::Persistent(constructor);
   }
 
@@ -138,6 +142,19 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
     });
   }
 
+  Napi::Value load_state(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      std::shared_ptr<checkpoint::File> file = unwrap_checkpoint(info[0]);
+      return run_async(
+          info.Env(), On::Compute,
+          [trainer = trainer, file] {
+            trainer->load_state(file->root());
+            return std::monostate();
+          },
+          to_undefined);
+    });
+  }
+
   Napi::ObjectReference ema_;
 };
 
@@ -154,11 +171,35 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
   });
 }
 
+// saveModel(path, model, metadata, trainer | null)
+Napi::Value save_model(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const std::string path = info[0].As<Napi::String>();
+    std::shared_ptr<infer::Model> model = ModelWrap::unwrap(info[1]);
+    checkpoint::Value metadata = from_js(info[2]);
+    std::shared_ptr<train::Trainer> trainer;
+    if (info[3].IsObject()) trainer = Napi::ObjectWrap<TrainerWrap>::Unwrap(info[3].As<Napi::Object>())->trainer;
+    return run_async(
+        info.Env(), On::Compute,
+        [path, model, metadata, trainer] {
+          checkpoint::Value::Dict items = {{"state_dict", checkpoint::state_dict(model->network)}};
+          const auto& plain = metadata.as_dict();
+          items.insert(items.end(), plain.begin(), plain.end());
+          if (trainer) items.emplace_back("optimizer", trainer->optimizer_state());
+          if (trainer && trainer->ema()) items.emplace_back("ema", checkpoint::state_dict(trainer->ema()->network));
+          checkpoint::write(path, checkpoint::Value::dict(std::move(items)));
+          return std::monostate();
+        },
+        to_undefined);
+  });
+}
+
 }  // namespace
 
 void export_trainer(Napi::Env env, Napi::Object exports) {
   TrainerWrap::define(env);
   exports["createTrainer"] = Napi::Function::New<create_trainer>(env, "createTrainer");
+  exports["saveModel"] = Napi::Function::New<save_model>(env, "saveModel");
 }
 
 }  // namespace visiontorch::binding

@@ -47,7 +47,8 @@ const Value& find_state_dict(const Value& root) {
 
 Value state_dict(nn::Network& network) {
   Value::Dict items;
-  for (const nn::Entry& entry : network.entries()) items.emplace_back(Value(entry.name), Value(entry.tensor->detach()));
+  for (const nn::Entry& entry : network.entries())
+    items.emplace_back(Value(entry.name), Value(entry.tensor->detach().contiguous()));
   return Value::dict(std::move(items), Value::Kind::OrderedDict);
 }
 

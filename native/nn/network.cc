@@ -49,13 +49,6 @@ std::vector<Entry> Network::entries() {
   return result;
 }
 
-int64_t Network::parameter_count() {
-  int64_t count = 0;
-  for (const Entry& entry : entries())
-    if (entry.is_parameter) count += entry.tensor->numel();
-  return count;
-}
-
 Network Network::clone() const {
   Network copy = *this;
   for (Entry& entry : copy.entries()) *entry.tensor = entry.tensor->detach().clone();

@@ -100,7 +100,6 @@ struct Network {
 
   // The state dict's entries in PyTorch's order.
   std::vector<Entry> entries();
-  int64_t parameter_count();
   // A network whose tensors are copies of this one's.
   Network clone() const;
 };

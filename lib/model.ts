@@ -157,6 +157,11 @@ export class Model implements Disposable {
     this.#classes = names
   }
 
+  /** @internal Gives names to classes that were only numbered. */
+  nameClasses(names: readonly string[]): void {
+    this.#classes = Object.freeze([...names])
+  }
+
   /** From now on training changes the classifier only (`freeze()`), or everything (`freeze(false)`). */
   freeze(frozen = true): void {
     void this.network

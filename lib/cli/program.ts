@@ -3,16 +3,20 @@ import { Command, CommanderError } from 'commander'
 import { VisionTorchError } from '../errors.js'
 import { annotateCommand } from './annotate.js'
 import { doctorCommand } from './doctor.js'
+import { evaluateCommand } from './evaluate.js'
 import { inspectCommand } from './inspect.js'
 import { predictCommand } from './predict.js'
 import { summaryCommand } from './summary.js'
 import { fail, setQuiet } from './terminal.js'
+import { trainCommand } from './train.js'
 import { weightsCommand } from './weights.js'
 
 /** What builds each command, in the order of the help. */
 const commands: readonly (() => Command)[] = [
+  trainCommand,
   predictCommand,
   inspectCommand,
+  evaluateCommand,
   summaryCommand,
   weightsCommand,
   annotateCommand,

@@ -65,6 +65,9 @@ export function trainingDisplay(): TrainingDisplay {
           break
         case 'checkpoint':
           break // best and last come with every epoch; the result names the directory
+        case 'note':
+          note(event.message)
+          break
         case 'warning':
           warn(event.message)
           break

@@ -8,7 +8,16 @@ export interface LoadedBatch {
   labels: Int32Array
   /** The samples in it, as indices. */
   indices: Uint32Array
+  /** What {@link MixOf} made of it, if anything: second labels, and the weight of the first. */
+  mixed: { labels: Int32Array; weight: number } | null
 }
+
+/** Mixes the images of a batch, the `position`th of the plan, with each other. */
+export type MixOf = (
+  images: ImageBatch,
+  labels: Int32Array,
+  position: number,
+) => Promise<LoadedBatch['mixed']>
 
 /** Gives the transform of sample `index`, which was decoded to this size. */
 export type TransformOf = (index: number, size: Pick<Pixels, 'width' | 'height'>) => NativeTransform
@@ -40,11 +49,15 @@ export class Loader {
    * The batches of a plan. A batch may be used until the next one is asked for.
    * @throws What decoding throws, naming the file.
    */
-  async *batches(plan: readonly Uint32Array[], transformOf: TransformOf): AsyncGenerator<LoadedBatch, void> {
+  async *batches(
+    plan: readonly Uint32Array[],
+    transformOf: TransformOf,
+    mixOf?: MixOf,
+  ): AsyncGenerator<LoadedBatch, void> {
     const { createBatch, samples, workers } = this.#options
     const turn = pLimit(workers)
     let stopped = false
-    const fill = async (indices: Uint32Array): Promise<LoadedBatch> => {
+    const fill = async (indices: Uint32Array, position: number): Promise<LoadedBatch> => {
       const images = this.#spare.pop() ?? createBatch()
       const loads = Array.from(indices, (index, slot) =>
         turn(async () => {
@@ -53,23 +66,26 @@ export class Loader {
       )
       // All, not the first failure: nothing may still be writing into a batch that goes back to the spare ones.
       for (const load of await Promise.allSettled(loads)) if (load.status === 'rejected') throw load.reason
-      return { images, labels: Int32Array.from(indices, index => samples[index]!.label), indices }
+      const labels = Int32Array.from(indices, index => samples[index]!.label)
+      const mixed = (await mixOf?.(images, labels, position)) ?? null
+      return { images, labels, indices, mixed }
     }
     const filling: Promise<LoadedBatch>[] = []
-    const fillNext = (indices: Uint32Array | undefined) => {
+    let next = 0
+    const fillNext = () => {
+      const indices = plan[next]
       if (indices === undefined) return
-      const batch = fill(indices)
+      const batch = fill(indices, next++)
       batch.catch(() => {}) // thrown below, when its turn comes
       filling.push(batch)
     }
-    let next = 0
     try {
-      while (next < Math.min(depth, plan.length)) fillNext(plan[next++])
+      while (next < Math.min(depth, plan.length)) fillNext()
       for (let first = filling.shift(); first !== undefined; first = filling.shift()) {
         const batch = await first
         yield batch
         this.#spare.push(batch.images)
-        fillNext(plan[next++])
+        fillNext()
       }
     } finally {
       stopped = true

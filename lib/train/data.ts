@@ -1,7 +1,7 @@
 import pLimit from 'p-limit'
 import type { Decode } from '../data/cache.js'
 import type { Dataset, Sample } from '../data/dataset.js'
-import { list, relabel } from '../data/labels.js'
+import { isUnnamed, list, relabel } from '../data/labels.js'
 import { VisionTorchError } from '../errors.js'
 import type { Model } from '../model.js'
 import type { ResolvedTrainOptions, TrainOptions } from './options.js'
@@ -13,7 +13,7 @@ export interface TrainingData {
 }
 
 /**
- * The images to train and to validate on.
+ * The images to train and to validate on. Gives the data's names to a model whose classes are only numbered.
  * @throws ERR_INVALID_ARGUMENT when the model has another number of classes, ERR_DATASET when it has other classes, or
  *   when there is nothing to train or to validate on.
  */
@@ -26,6 +26,7 @@ export function trainingData(model: Model, dataset: Dataset): TrainingData {
         'Call model.replaceClassifier(classes) before training, or create the model with these classes',
     )
   }
+  if (isUnnamed(model.classes)) model.nameClasses(classes)
   const split = (name: string) => relabel(dataset.split(name), classes, model.classes)
   const [train, validation] = [split('train'), split('val')]
   for (const [name, samples] of Object.entries({ train, validation })) {

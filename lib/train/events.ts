@@ -73,6 +73,12 @@ export interface CheckpointEvent {
   epoch: number
 }
 
+/** How the run does what it does, where that may surprise. */
+export interface NoteEvent {
+  type: 'note'
+  message: string
+}
+
 /** Something that does not stop the run, and that its user should know. */
 export interface WarningEvent {
   type: 'warning'
@@ -84,7 +90,14 @@ export interface EndEvent extends TrainingResult {
   type: 'end'
 }
 
-export type TrainingEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | WarningEvent | EndEvent
+export type TrainingEvent =
+  | StartEvent
+  | StepEvent
+  | EpochEvent
+  | CheckpointEvent
+  | NoteEvent
+  | WarningEvent
+  | EndEvent
 
 export interface TrainingResult {
   reason: 'completed' | 'early-stopping'

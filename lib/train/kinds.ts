@@ -58,7 +58,7 @@ export const text = (placeholder: string): Kind<string> => ({
 })
 
 export const choice = <T extends string>(...choices: T[]): Kind<T> => ({
-  placeholder: '<name>',
+  placeholder: `<${choices.join('|')}>`,
   check: (name, value) => check.oneOf(name, value, choices),
   parse: t => t,
 })
@@ -105,15 +105,17 @@ function parseNamed(text: string): unknown {
   return pairs.length === 0 ? text : { name, ...parsePairs(pairs) }
 }
 
-/** `key=value` of each; a list is written with colons; a key alone means true. */
+/** `key=value` of each; a list is written with colons, a key in an object with a dot; a key alone means true. */
 export function parsePairs(pairs: readonly string[]): Record<string, unknown> {
-  return Object.fromEntries(
-    pairs.map(pair => {
-      const [key, value] = pair.split('=', 2) as [string, string?]
-      const values = value?.split(':').map(parseWord) ?? [true]
-      return [key, values.length === 1 ? values[0] : values]
-    }),
-  )
+  const parsed: Record<string, unknown> = {}
+  for (const pair of pairs) {
+    const [path, text] = pair.split('=', 2) as [string, string?]
+    const values = text?.split(':').map(parseWord) ?? [true]
+    const value = values.length === 1 ? values[0] : values
+    const [key, inner] = path.split('.', 2) as [string, string?]
+    parsed[key] = inner === undefined ? value : { ...(parsed[key] as object), [inner]: value }
+  }
+  return parsed
 }
 
 const words: Readonly<Record<string, unknown>> = { true: true, false: false, none: null }

@@ -1,8 +1,10 @@
 import type { Decode } from '../data/cache.js'
-import { type LoadedBatch, Loader } from '../data/loader.js'
+import { Loader } from '../data/loader.js'
 import { VisionTorchError } from '../errors.js'
 import { Evaluator } from '../evaluate.js'
+import { drawMix, mixBatch } from '../image/mix.js'
 import { trainTransform } from '../image/train-transform.js'
+import { evalTransform } from '../image/transform.js'
 import type { Evaluation } from '../metrics.js'
 import type { Model } from '../model.js'
 import { type CheckpointValue, type NativeTrainer, native } from '../native.js'
@@ -10,6 +12,14 @@ import { deriveSeed } from '../random.js'
 import { classWeights, type TrainingData } from './data.js'
 import type { RunDirectory } from './directory.js'
 import type { EpochMetrics, TrainingEvent, TrainingResult } from './events.js'
+import {
+  computeFeatures,
+  type Features,
+  type Feed,
+  featureFeed,
+  featuresAreFixed,
+  imageFeed,
+} from './feed.js'
 import type { ResolvedTrainOptions } from './options.js'
 import { epochUpdates, type Update } from './sampler.js'
 import { learningRateAt } from './schedule.js'
@@ -35,21 +45,23 @@ export class Training {
   readonly #weights: Float32Array | null
   readonly #loader: Loader
   readonly #evaluator: Evaluator
+  readonly #batchSize: number
+  #features: Promise<Features | null> | undefined
 
   constructor(parts: TrainingParts) {
     this.#parts = parts
     const { model, data, decode, options } = parts
     const { workers, batchSize, freezeBatchSize, freezeEpochs } = options
     this.#weights = classWeights(options.classWeights, data.train, model.classes)
-    const capacity = freezeEpochs > 0 ? Math.max(batchSize, freezeBatchSize) : batchSize
-    const createBatch = () => model.createBatch(capacity)
+    this.#batchSize = freezeEpochs > 0 ? Math.max(batchSize, freezeBatchSize) : batchSize
+    const createBatch = () => model.createBatch(this.#batchSize)
     this.#loader = new Loader({ samples: data.train, createBatch, decode, workers })
     this.#evaluator = new Evaluator({
       samples: data.validation,
       classes: model.classes,
       preprocessing: model.preprocessing,
       loader: new Loader({ samples: data.validation, createBatch, decode, workers }),
-      batchSize: capacity,
+      batchSize: this.#batchSize,
     })
   }
 
@@ -101,6 +113,7 @@ export class Training {
           'data and the batch size of before',
       )
     }
+    if (!frozen) this.#features = undefined
     await trainer.setFrozen(frozen, options.frozenBatchNorm === 'eval')
     await this.#trainUpdates(updates)
     const evaluation = await this.#evaluator.run(trainer.ema ?? model.network, { keepWorst: 0, signal })
@@ -126,17 +139,15 @@ export class Training {
 
   /** The updates of the epoch that are not done yet. */
   async #trainUpdates(updates: readonly Update[]): Promise<void> {
-    const { emit, model, options, signal, state } = this.#parts
+    const { emit, options, signal, state } = this.#parts
     const { epoch, sums } = state
     const remaining = updates.slice(state.step)
-    const batches = this.#loader.batches(remaining.flat(), (index, size) =>
-      trainTransform(options.augmentation, model.preprocessing, { seed: options.seed, epoch, index }, size),
-    )
+    const feed = await this.#feed(remaining)
     const start = performance.now() - sums.seconds * 1000
     try {
       for (const update of remaining) {
         const learningRate = learningRateAt(options, epoch, state.step / updates.length)
-        const { images, loss, correct, gradNorm } = await this.#update(update, batches, learningRate)
+        const { images, loss, correct, gradNorm } = await this.#update(update, feed, learningRate)
         state.step++
         sums.images += images
         sums.loss += loss * images
@@ -158,23 +169,55 @@ export class Training {
         signal?.throwIfAborted()
       }
     } finally {
-      await batches.return()
+      await feed.close()
     }
+  }
+
+  async #feed(updates: readonly Update[]): Promise<Feed> {
+    const { data, model, options, state, trainer } = this.#parts
+    if (state.epoch < options.freezeEpochs && featuresAreFixed(options)) {
+      this.#features ??= this.#computeFeatures()
+      const features = await this.#features
+      if (features !== null) return featureFeed(trainer, features, data.train)
+    }
+    const { augmentation, seed } = options
+    const { epoch } = state
+    const first = state.step * options.gradientAccumulation
+    const batches = this.#loader.batches(
+      updates.flat(),
+      (index, size) => trainTransform(augmentation, model.preprocessing, { seed, epoch, index }, size),
+      async (images, labels, position) => {
+        const mix = drawMix(augmentation, { seed, epoch, step: first + position }, images)
+        return mix === null ? null : mixBatch(images, labels, mix)
+      },
+    )
+    return imageFeed(trainer, batches)
+  }
+
+  async #computeFeatures(): Promise<Features | null> {
+    const { data, emit, model, signal } = this.#parts
+    const message = 'the backbone is frozen and images do not vary: its features are computed once'
+    emit({ type: 'note', message })
+    return computeFeatures(model.network, this.#loader, {
+      count: data.train.length,
+      batchSize: this.#batchSize,
+      transformOf: (_, size) => evalTransform(model.preprocessing, size),
+      signal,
+    })
   }
 
   /** One update: its micro-batches share it by their weight in the loss of one larger batch. */
   async #update(
     update: Update,
-    batches: AsyncGenerator<LoadedBatch, void>,
+    feed: Feed,
     learningRate: number,
   ): Promise<{ images: number; loss: number; correct: number; gradNorm: number | null }> {
-    const { options, state, trainer } = this.#parts
+    const { options, state } = this.#parts
     const whole = update.reduce((sum, indices) => sum + this.#weight(indices), 0)
     const done = { images: 0, loss: 0, correct: 0, gradNorm: null as number | null }
     for (const [micro, indices] of update.entries()) {
-      const batch = (await batches.next()).value!
       const scale = this.#weight(indices) / whole
-      const result = await trainer.step(batch.images, batch.labels, {
+      const result = await feed.step(indices, {
         learningRate,
         seed: deriveSeed(options.seed, state.epoch, state.step, micro),
         scale,

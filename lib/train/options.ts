@@ -81,6 +81,8 @@ export interface TrainOptions {
   workers?: number
   /** An image that cannot be decoded ends the run, or is left out with a warning. Default `'stop'`. */
   onUnreadable?: 'stop' | 'skip'
+  /** At the end, write report.html, results.png and confusion_matrix.png. Default true. */
+  report?: boolean
   /** Also write TensorBoard event files. Default false. */
   tensorboard?: boolean
   /** Where the files of the run go. Default `runs/<architecture>-<n>`. */

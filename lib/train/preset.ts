@@ -11,6 +11,7 @@ export const seedDefaults: Readonly<Record<string, unknown>> = {
   learningRate: 0.01,
   minLearningRate: ({ learningRate }: { learningRate: number }) => learningRate * 0.01,
   freezeEpochs: ({ epochs }: { epochs: number }) => Math.floor(epochs / 4),
+  augmentation: 'autoaugment',
   monitor: 'loss',
   saveEvery: 10,
 }

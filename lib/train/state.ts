@@ -55,7 +55,7 @@ export function trainingEntry(
 
 /**
  * Reads how far a checkpoint's run was: last.pth of this program, or the layout of torchvision's
- * references/classification/train.py, `{ model, optimizer, lr_scheduler, epoch, args }`, whose epoch counts from 0.
+ * references/classification/train.py, `{ model, optimizer, lr_scheduler, epoch }`, whose epoch counts from 0.
  * @throws ERR_CHECKPOINT_MISMATCH for anything else.
  */
 export function savedRun(metadata: CheckpointValue, path: string): SavedRun {
@@ -73,7 +73,7 @@ export function savedRun(metadata: CheckpointValue, path: string): SavedRun {
     }
     return { state, options: training.options as Record<string, unknown>, classes }
   }
-  if (typeof root?.epoch === 'number' && 'optimizer' in root && 'model' in root) {
+  if (typeof root?.epoch === 'number' && 'optimizer' in root) {
     return { state: { ...newState(), epoch: root.epoch + 1 }, options: {}, classes }
   }
   throw new VisionTorchError(
@@ -83,11 +83,12 @@ export function savedRun(metadata: CheckpointValue, path: string): SavedRun {
   )
 }
 
-/** Plain values to what checkpoints hold: objects become Maps. */
+/** Plain values to what checkpoints hold: objects become Maps, without their undefined entries. */
 export function toCheckpointValue(value: unknown): CheckpointValue {
   if (Array.isArray(value)) return value.map(toCheckpointValue)
   if (typeof value === 'object' && value !== null) {
-    return new Map(Object.entries(value).map(([key, entry]) => [key, toCheckpointValue(entry)]))
+    const entries = Object.entries(value).filter(([, entry]) => entry !== undefined)
+    return new Map(entries.map(([key, entry]) => [key, toCheckpointValue(entry)]))
   }
   return value as CheckpointValue
 }

@@ -200,6 +200,7 @@ export const optionTable = {
     'stop',
     'an image that cannot be decoded ends the run, or is left out with a warning',
   ),
+  report: row(kinds.boolean, true, 'at the end, write report.html, results.png and confusion_matrix.png'),
   tensorboard: row(kinds.boolean, false, 'also write TensorBoard event files'),
   directory: row(kinds.optional(kinds.text('<dir>')), null, 'where the files of the run go', {
     shown: 'runs/<architecture>-<n>',

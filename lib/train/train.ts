@@ -1,15 +1,17 @@
 import { basename, dirname, join, resolve } from 'node:path'
 import { cachedDecode } from '../data/cache.js'
 import type { Dataset } from '../data/dataset.js'
+import { isUnnamed } from '../data/labels.js'
 import { openDataset } from '../data/open.js'
 import { VisionTorchError } from '../errors.js'
 import { decode } from '../image/decode.js'
 import { invalid, is } from '../is.js'
 import type { Model } from '../model.js'
 import { type NativeCheckpoint, native } from '../native.js'
+import { TensorBoardWriter } from '../report/tensorboard.js'
 import { classWeights, fitBatchSizes, readable, type TrainingData, trainingData } from './data.js'
 import { RunDirectory } from './directory.js'
-import type { TrainingEvent, TrainingResult } from './events.js'
+import type { EpochMetrics, TrainingEvent, TrainingResult } from './events.js'
 import { Training } from './loop.js'
 import { type ResolvedTrainOptions, resolveOptions, type TrainOptions } from './options.js'
 import { TrainingRun } from './run.js'
@@ -109,6 +111,9 @@ async function start(
       validationImages: data.validation.length,
       options,
     })
+    const tensorboard = options.tensorboard
+      ? await TensorBoardWriter.open(directory.path, state.epoch === 0 ? 0 : state.epoch + 1)
+      : undefined
     const training = new Training({
       model,
       trainer,
@@ -118,16 +123,38 @@ async function start(
       savedOptions: savedOptions(merged),
       directory,
       state,
-      emit,
+      emit(event) {
+        if (event.type === 'epoch') tensorboard?.epoch(event)
+        emit(event)
+      },
       signal,
     })
     const start = performance.now()
-    const outcome = await training.run()
+    const outcome = await training.run().finally(() => tensorboard?.close())
+    if (options.report) await report(training, directory, { ...outcome, config }, emit)
     const result = { ...outcome, directory: directory.path, seconds: (performance.now() - start) / 1000 }
     emit({ type: 'end', ...result })
     return result
   } finally {
     checkpoint?.dispose()
+  }
+}
+
+/** Writes report.html and its pictures. What was trained is not lost when that fails. */
+async function report(
+  training: Training,
+  directory: RunDirectory,
+  { config, best, history }: { config: Record<string, unknown>; best: EpochMetrics; history: EpochMetrics[] },
+  emit: (event: TrainingEvent) => void,
+): Promise<void> {
+  try {
+    // Loaded when it is needed: the charting library takes a while.
+    const { WORST_IN_REPORT, writeReport } = await import('../report/report.js')
+    const evaluation = await training.evaluate(WORST_IN_REPORT)
+    const title = `${config.architecture}: ${basename(directory.path)}`
+    await writeReport(directory.path, { title, history, best, evaluation, config })
+  } catch (error) {
+    emit({ type: 'warning', message: `no report was written: ${(error as Error).message}` })
   }
 }
 
@@ -171,7 +198,7 @@ function withoutUndefined(options: TrainOptions): Partial<TrainOptions> {
 /** What the next run that resumes takes over: what was asked for, but for how and where it is run. */
 function savedOptions(options: TrainOptions): Record<string, unknown> {
   const { signal: _, resume: _r, directory: _d, workers: _w, data, ...rest } = options
-  return is.string(data) ? { data: resolve(data), ...rest } : { ...rest }
+  return { data: is.string(data) ? resolve(data) : data!.root, ...rest }
 }
 
 async function openIfThere(path: string, optional: boolean): Promise<NativeCheckpoint | null> {
@@ -186,6 +213,7 @@ async function openIfThere(path: string, optional: boolean): Promise<NativeCheck
 function checkClasses(saved: SavedRun | null, model: Model, path: string | null): void {
   const classes = saved?.classes ?? null
   if (classes === null || classes.join('\n') === model.classes.join('\n')) return
+  if (isUnnamed(model.classes) && classes.length === model.numClasses) return
   throw new VisionTorchError(
     'ERR_CHECKPOINT_MISMATCH',
     `${path}: its classes are not those of the model. Create the model with the same classes in the same order, or ` +

@@ -1,0 +1,86 @@
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { evaluate } from '../evaluate.js'
+import { replaceFile } from '../files.js'
+import { formatNumber, formatShare } from '../format.js'
+import type { Evaluation } from '../metrics.js'
+import { writeReport } from '../report/report.js'
+import { interruptSignal } from './interrupt.js'
+import { addModelOptions, type ModelOptions, openModel } from './model.js'
+import { integer, jsonOption } from './options.js'
+import { note, type Progress, print, printJson, progress, table } from './terminal.js'
+
+interface EvaluateCommandOptions extends ModelOptions {
+  data: string
+  split: string
+  batchSize: number
+  workers?: number
+  json?: boolean
+  out?: string
+}
+
+export const evaluateCommand = (): Command =>
+  addModelOptions(new Command('evaluate'))
+    .description('accuracy, precision and recall on labelled images')
+    .requiredOption(
+      '--data <dir|file>',
+      'a folder of images with a folder for each class, or an annotation file',
+    )
+    .option('--split <name>', 'which images: val (or test), train, test, all', 'val')
+    .option('--batch-size <n>', 'images computed at once', integer(1, 4096), 32)
+    .option(
+      '--workers <n>',
+      'images decoded at once (default: the number of cores, at most 8)',
+      integer(1, 1024),
+    )
+    .option('--out <dir>', 'also write evaluation.json, report.html and confusion_matrix.png')
+    .addOption(jsonOption())
+    .action(runEvaluate)
+
+async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
+  const { data, split, batchSize, workers, json, out } = options
+  const signal = interruptSignal()
+  using model = await openModel(options, signal)
+  let bar: Progress | undefined
+  const evaluation = await evaluate(model, data, {
+    split,
+    batchSize,
+    ...(workers !== undefined && { workers }),
+    signal,
+    onProgress({ done, total }) {
+      bar ??= progress('evaluating', total)
+      bar.update(done)
+    },
+  }).finally(() => bar?.stop())
+  const { worst: _, ...figures } = evaluation
+  if (json) printJson(figures)
+  else print(text(evaluation))
+  if (out === undefined) return
+  const files = await writeReport(out, {
+    title: `${model.architecture} on ${data}`,
+    history: [],
+    best: null,
+    evaluation,
+    config: {
+      data,
+      split,
+      checkpoint: options.checkpoint,
+      model: model.architecture,
+      weights: options.weights,
+    },
+  })
+  await replaceFile(join(out, 'evaluation.json'), `${JSON.stringify(figures)}\n`)
+  note(`wrote ${[...files, join(out, 'evaluation.json')].join(', ')}`)
+}
+
+function text({ top1, top5, loss, count, classes }: Evaluation): string {
+  const rows = classes.map(({ label, precision, recall, f1, support }) => [
+    label,
+    formatShare(precision),
+    formatShare(recall),
+    formatShare(f1),
+    support,
+  ])
+  const summary = `accuracy ${formatShare(top1)}, top 5 ${formatShare(top5)}, loss ${formatNumber(loss)}, ${count} images`
+  return `${table(['class', 'precision', 'recall', 'f1', 'images'], rows, 'lrrrr')}\n\n${summary}`
+}

@@ -1,0 +1,144 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Command, Option } from 'commander'
+import type { Architecture } from '../architectures.js'
+import { createModel, loadModel } from '../create-model.js'
+import type { Dataset } from '../data/dataset.js'
+import { openDataset } from '../data/open.js'
+import { VisionTorchError } from '../errors.js'
+import type { Model } from '../model.js'
+import { type Device, setThreads } from '../runtime.js'
+import type { TrainOptions } from '../train/options.js'
+import { type OptionRow, optionTable } from '../train/table.js'
+import { train } from '../train/train.js'
+import { interruptSignal } from './interrupt.js'
+import { downloadProgress } from './model.js'
+import { deviceOption, threadsOption } from './options.js'
+import { trainingDisplay } from './progress.js'
+import { note, printJson } from './terminal.js'
+
+interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'> {
+  data?: string
+  model?: string
+  weights: string
+  device: string
+  threads?: number
+  json?: boolean
+}
+
+export function trainCommand(): Command {
+  const command = new Command('train')
+    .description('train a network on images in a folder for each class')
+    .option('--data <dir|file>', 'DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg, or an annotation file')
+    .option('--model <name>', "the network, by torchvision's name (default: resnet50)")
+    .option(
+      '--weights <name|file|none>',
+      'to start from: official ones, a .pth file or URL, or none',
+      'DEFAULT',
+    )
+  for (const [name, row] of Object.entries(optionTable)) command.addOption(trainOption(name, row))
+  return command
+    .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(new Option('--json', 'print one JSON object a line for each event, and nothing else'))
+    .action(runTrain)
+}
+
+/** The flag of a row of the table: `warmupEpochs` is `--warmup-epochs <x>`. */
+function trainOption(
+  name: string,
+  { kind, default: fallback, shown, help, alias }: OptionRow<unknown>,
+): Option {
+  const kebab = (text: string) => text.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
+  const flags = [...(alias === undefined ? [] : [alias]), kebab(name)].map(flag => `--${flag}`).join(', ')
+  const plain = fallback === null || fallback === false ? undefined : describe(fallback)
+  const text = shown ?? plain
+  if (fallback === true) return new Option(`--no-${kebab(name)}`, `do not: ${help}`)
+  const option = new Option(
+    `${flags} ${kind.placeholder}`.trim(),
+    text === undefined ? help : `${help} (default: ${text})`,
+  )
+  if (kind.placeholder === '') return option
+  return option.argParser(word => {
+    const value = kind.parse(word)
+    kind.check(`--${kebab(name)}`, value)
+    return value // not the checked one, which is complete: a preset has other defaults
+  })
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'object' && value !== null && 'name' in value ? String(value.name) : String(value)
+}
+
+async function runTrain(options: TrainCommandOptions): Promise<void> {
+  const { data, model: architecture, weights, device, threads, json, ...training } = options
+  if (data === undefined && training.resume === undefined) {
+    throw new VisionTorchError(
+      'ERR_INVALID_ARGUMENT',
+      'expected --data DIR: a folder with a folder for each class',
+    )
+  }
+  if (threads !== undefined) setThreads(threads)
+  const signal = interruptSignal('finishing the step and saving; press Ctrl-C again to kill')
+  const dataset = data === undefined ? undefined : await openDataset(data, { signal })
+  using model = await openModel(options, dataset, signal)
+  using display = trainingDisplay()
+  const run = train(model, { ...training, ...(dataset && { data: dataset }), signal })
+  let directory: string | undefined
+  try {
+    for await (const event of run) {
+      if (event.type === 'start') directory = event.directory
+      if (json) printJson(event)
+      else display.show(event)
+    }
+  } catch (error) {
+    display.stop()
+    if (signal.aborted && directory !== undefined) {
+      note(`saved ${join(directory, 'last.pth')}; go on with: visiontorch train --resume --out ${directory}`)
+    }
+    throw error
+  }
+}
+
+/** The network to train: that of the run to resume, or a new one with the classes of the data. */
+async function openModel(
+  options: TrainCommandOptions,
+  dataset: Dataset | undefined,
+  signal: AbortSignal,
+): Promise<Model> {
+  const { model: architecture, weights } = options
+  const device = options.device as Device
+  const resumed = await checkpointToResume(options)
+  if (resumed !== undefined && architecture === undefined) return loadModel(resumed, { device, signal })
+  if (dataset === undefined) {
+    throw new VisionTorchError(
+      'ERR_INVALID_ARGUMENT',
+      '--resume: there is no run to take the data from. Give --data DIR',
+    )
+  }
+  const name = (architecture ?? 'resnet50') as Architecture
+  const download = downloadProgress(`${name} ${weights}`)
+  try {
+    return await createModel(name, {
+      weights: weights === 'none' || resumed !== undefined ? null : weights,
+      classes: dataset.classes,
+      seed: options.seed ?? 0,
+      device,
+      signal,
+      onProgress: download.onProgress,
+    })
+  } finally {
+    download.stop()
+  }
+}
+
+/** The file that `--resume` means, where it is there. */
+async function checkpointToResume({ resume, directory }: TrainCommandOptions): Promise<string | undefined> {
+  if (typeof resume === 'string') return resume
+  if (resume !== true || typeof directory !== 'string') return undefined
+  const last = join(directory, 'last.pth')
+  return stat(last).then(
+    () => last,
+    () => undefined,
+  )
+}

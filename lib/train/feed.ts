@@ -1,0 +1,84 @@
+import type { Sample } from '../data/dataset.js'
+import { inOrder, type LoadedBatch, type Loader, type TransformOf } from '../data/loader.js'
+import type { Augmentation } from '../image/augmentation.js'
+import type { NativeModel, NativeTrainer, StepOptions, StepResult } from '../native.js'
+import type { ResolvedTrainOptions } from './options.js'
+
+/** What an epoch's updates are fed with: a step on these images at a time, in the order of the plan. */
+export interface Feed {
+  step(indices: Uint32Array, options: StepOptions): Promise<StepResult>
+  close(): Promise<void>
+}
+
+/** Steps on images that are decoded and transformed while the step before computes. */
+export function imageFeed(trainer: NativeTrainer, batches: AsyncGenerator<LoadedBatch, void>): Feed {
+  return {
+    async step(_, options) {
+      const { images, labels, mixed } = (await batches.next()).value!
+      return trainer.step(images, labels, { ...options, mixed })
+    },
+    async close() {
+      await batches.return()
+    },
+  }
+}
+
+/** What a frozen backbone makes of each image: rows of `width` numbers. */
+export interface Features {
+  values: Float32Array
+  width: number
+}
+
+/** Steps of the classifier on features that were computed once. */
+export function featureFeed(trainer: NativeTrainer, features: Features, samples: readonly Sample[]): Feed {
+  const { values, width } = features
+  return {
+    step(indices, options) {
+      const rows = new Float32Array(indices.length * width)
+      for (const [row, index] of indices.entries()) {
+        rows.set(values.subarray(index * width, (index + 1) * width), row * width)
+      }
+      const labels = Int32Array.from(indices, index => samples[index]!.label)
+      return trainer.stepFeatures(rows, labels, options)
+    },
+    async close() {},
+  }
+}
+
+/**
+ * Whether the frozen backbone would compute the same in each of several epochs: it sees the same pixels, and its batch
+ * norms stand still. Depends on the options alone, so that a run that resumes does the same as before.
+ */
+export function featuresAreFixed(options: ResolvedTrainOptions): boolean {
+  return options.freezeEpochs >= 2 && options.frozenBatchNorm === 'eval' && isFixed(options.augmentation)
+}
+
+function isFixed(augmentation: Augmentation): boolean {
+  return Object.entries(augmentation).every(
+    ([name, value]) => name === 'ratio' || value === 0 || value === null,
+  )
+}
+
+/** More than this is not kept in memory, and computed anew each epoch. */
+const mostBytes = 2 * 1024 ** 3
+
+/** The features of all samples, or null where they would take too much memory. */
+export async function computeFeatures(
+  network: NativeModel,
+  loader: Loader,
+  options: { count: number; batchSize: number; transformOf: TransformOf; signal: AbortSignal | undefined },
+): Promise<Features | null> {
+  const { count, batchSize, transformOf, signal } = options
+  let features: Features | null = null
+  let row = 0
+  for await (const { images, labels } of loader.batches(inOrder(count, batchSize), transformOf)) {
+    signal?.throwIfAborted()
+    const values = await network.forward(images, labels.length, 'features')
+    const width = values.length / labels.length
+    if (count * width * values.BYTES_PER_ELEMENT > mostBytes) return null
+    features ??= { values: new Float32Array(count * width), width }
+    features.values.set(values, row * width)
+    row += labels.length
+  }
+  return features
+}

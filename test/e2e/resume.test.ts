@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type CheckpointValue, native } from '../../lib/native.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { drawPhotos } from '../support/photos.js'
+
+const kills = 10
+const epochs = 20
+
+describe('a run that is killed and resumed', () => {
+  after(removeTemporaryFolders)
+
+  it(`${kills} times at random moments ends with the weights of one that never was`, async function () {
+    this.timeout(600_000)
+    const root = await temporaryFolder()
+    const photos = join(root, 'photos')
+    await drawPhotos(photos)
+    const start = (name: string) =>
+      spawn(
+        process.execPath,
+        ['--import', 'tsx', 'test/support/train-child.ts', photos, join(root, name), String(epochs)],
+        { stdio: ['ignore', 'pipe', 'inherit'] },
+      )
+
+    const [code] = await once(start('straight'), 'exit')
+    assert.equal(code, 0)
+    for (let i = 0; i < kills; i++) {
+      const child = start('killed')
+      // Up to an epoch and a half after the run got going (an epoch tells 3 steps and up to 4 other events).
+      await events(child, 1 + Math.floor(Math.random() * 9))
+      await sleep(Math.random() * 30)
+      child.kill('SIGKILL')
+      const [, signal] = child.exitCode === null ? await once(child, 'exit') : [0, null]
+      assert.equal(signal, 'SIGKILL', 'the run was over before it could be killed')
+    }
+    const [end] = await once(start('killed'), 'exit')
+    assert.equal(end, 0)
+
+    for (const name of ['last.pth', 'best.pth', 'epoch-0018.pth']) {
+      const [straight, killed] = await Promise.all([
+        weights(join(root, 'straight', name)),
+        weights(join(root, 'killed', name)),
+      ])
+      assert.ok(straight.length > 100)
+      assert.deepEqual(killed, straight, name)
+    }
+  })
+})
+
+/** Waits until the child has told `count` events after the start. */
+async function events(child: ChildProcess, count: number): Promise<void> {
+  let seen = -1
+  for await (const line of createInterface({ input: child.stdout! })) {
+    if (line === 'start') seen = 0
+    else if (seen >= 0 && ++seen >= count) break
+  }
+}
+
+/** All tensors of a checkpoint, those of the optimizer too, as base64. */
+async function weights(path: string): Promise<string[]> {
+  const checkpoint = await native().openCheckpoint(path, { verify: true })
+  const found: string[] = []
+  const visit = (value: CheckpointValue, name: string): void => {
+    if (value instanceof Map) for (const [key, entry] of value) visit(entry, `${name}.${key}`)
+    else if (Array.isArray(value)) for (const [i, entry] of value.entries()) visit(entry, `${name}.${i}`)
+    else if (typeof value === 'object' && value !== null && 'dtype' in value) {
+      const { buffer, byteOffset, byteLength } = value.data
+      found.push(`${name} ${Buffer.from(buffer, byteOffset, byteLength).toString('base64')}`)
+    }
+  }
+  visit(await checkpoint.read(), '')
+  checkpoint.dispose()
+  return found
+}

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  evaluate,
+  loadModel,
+  type Model,
+  type TrainingEvent,
+  type TrainOptions,
+  train,
+} from '../../lib/index.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { drawPhotos } from '../support/photos.js'
+import { onOneThread, smallNetwork } from '../support/small-network.js'
+
+const classes = ['checks', 'columns', 'rows']
+
+describe('train()', () => {
+  onOneThread()
+  let root: string
+  let photos: string
+  before(async () => {
+    root = await temporaryFolder()
+    photos = join(root, 'photos')
+    await drawPhotos(photos)
+  })
+  after(removeTemporaryFolders)
+
+  let runs = 0
+  const quick = (more: TrainOptions = {}): TrainOptions => ({
+    data: photos,
+    epochs: 1,
+    batchSize: 8,
+    inputSize: 32,
+    augmentation: 'none',
+    report: false,
+    directory: join(root, `run-${++runs}`),
+    ...more,
+  })
+
+  async function events(model: Model, options: TrainOptions): Promise<TrainingEvent[]> {
+    const all: TrainingEvent[] = []
+    for await (const event of train(model, options)) all.push(event)
+    return all
+  }
+
+  it('learns, tells what it does, and leaves the best weights in the model and the files in the directory', async () => {
+    using model = await smallNetwork()
+    const options = quick({ epochs: 20, optimizer: 'adam', learningRate: 0.01, report: true })
+    const seen = await events(model, options)
+    const end = seen.at(-1)!
+    assert.ok(end.type === 'end')
+    assert.ok(end.best.top1 >= 0.9, `accuracy ${end.best.top1}`)
+    assert.equal(end.reason, 'completed')
+    assert.equal(end.history.length, 20)
+    assert.equal(seen[0]!.type, 'start')
+    assert.equal(seen.filter(({ type }) => type === 'step').length, 20 * 3)
+    assert.equal(seen.filter(({ type }) => type === 'epoch').length, 20)
+
+    const evaluation = await evaluate(model, photos)
+    assert.equal(evaluation.top1, end.best.top1)
+    assert.equal(evaluation.loss, end.best.validationLoss)
+    assert.equal(evaluation.count, 12)
+    const files = await readdir(options.directory!)
+    for (const name of [
+      'best.pth',
+      'classes.txt',
+      'config.json',
+      'last.pth',
+      'metrics.csv',
+      'metrics.jsonl',
+    ]) {
+      assert.ok(files.includes(name), name)
+    }
+    assert.equal(await readFile(join(options.directory!, 'classes.txt'), 'utf8'), 'checks\ncolumns\nrows\n')
+
+    using loaded = await loadModel(join(options.directory!, 'best.pth'))
+    assert.deepEqual(loaded.classes, classes)
+    assert.equal(loaded.preprocessing.crop, 32)
+    assert.equal((await evaluate(loaded, photos)).loss, end.best.validationLoss)
+  })
+
+  it('gives the same weights for the same seed', async () => {
+    const weights = async (seed: number) => {
+      using model = await smallNetwork()
+      await train(model, quick({ seed, augmentation: 'standard' }))
+      return (await model.stateDict()).get('features.0.0.weight')!.data
+    }
+    const [first, second, other] = [await weights(3), await weights(3), await weights(4)]
+    assert.deepEqual(first, second)
+    assert.notDeepEqual(first, other)
+  })
+
+  it('leaves a frozen backbone and its batch norms alone', async () => {
+    using model = await smallNetwork()
+    const before = await model.stateDict()
+    await train(model, quick({ freezeEpochs: 1 }))
+    const after = await model.stateDict()
+    for (const [name, tensor] of before) {
+      const same = Buffer.compare(bytes(tensor.data), bytes(after.get(name)!.data)) === 0
+      assert.equal(same, !name.startsWith('classifier.'), name)
+    }
+  })
+
+  it('stops early when nothing improves, with the best weights', async () => {
+    using model = await smallNetwork()
+    const seen = await events(model, quick({ epochs: 50, earlyStopping: 2, learningRate: 1e-9 }))
+    const end = seen.at(-1)!
+    assert.ok(end.type === 'end' && end.reason === 'early-stopping')
+    assert.equal(end.history.length, end.best.epoch + 2)
+    assert.equal((await evaluate(model, photos)).loss, end.best.validationLoss)
+  })
+
+  it('stops when its signal is aborted, saves last.pth, and goes on from there to the same weights', async () => {
+    using straight = await smallNetwork()
+    await train(straight, quick({ epochs: 2, augmentation: 'standard' }))
+
+    using first = await smallNetwork()
+    const controller = new AbortController()
+    const options = quick({ epochs: 2, augmentation: 'standard' })
+    const run = train(first, { ...options, signal: controller.signal })
+    await assert.rejects(
+      async () => {
+        for await (const event of run) {
+          if (event.type === 'step' && event.epoch === 2 && event.step === 2) controller.abort()
+        }
+      },
+      { name: 'AbortError' },
+    )
+    using second = await smallNetwork()
+    const { history } = await train(second, { resume: true, directory: options.directory! })
+    assert.equal(history.length, 2)
+    assertSameWeights(await straight.stateDict(), await second.stateDict())
+  })
+
+  it('extends a finished run', async () => {
+    using model = await smallNetwork()
+    const options = quick()
+    await train(model, options)
+    const { history } = await train(model, { resume: true, directory: options.directory!, epochs: 3 })
+    assert.deepEqual(
+      history.map(({ epoch }) => epoch),
+      [1, 2, 3],
+    )
+  })
+
+  it('keeps checkpoints of some epochs', async () => {
+    using model = await smallNetwork()
+    const options = quick({ epochs: 5, saveEvery: 1, keep: 2 })
+    await train(model, options)
+    const files = (await readdir(options.directory!)).filter(name => name.startsWith('epoch-'))
+    assert.deepEqual(files.sort(), ['epoch-0004.pth', 'epoch-0005.pth'])
+  })
+})
+
+const bytes = (data: ArrayBufferView) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+
+function assertSameWeights(
+  expected: Awaited<ReturnType<Model['stateDict']>>,
+  got: Awaited<ReturnType<Model['stateDict']>>,
+): void {
+  for (const [name, tensor] of expected) {
+    assert.equal(Buffer.compare(bytes(tensor.data), bytes(got.get(name)!.data)), 0, name)
+  }
+}

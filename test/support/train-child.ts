@@ -1,0 +1,22 @@
+// A process of its own that trains, resuming what it finds, and tells each event as a line: to be killed.
+import { setThreads, train } from '../../lib/index.js'
+import { smallNetwork } from './small-network.js'
+
+const [data, directory, epochs] = process.argv.slice(2)
+setThreads(1)
+const model = await smallNetwork()
+const run = train(model, {
+  data: data!,
+  directory: directory!,
+  resume: true,
+  epochs: Number(epochs),
+  batchSize: 8,
+  inputSize: 32,
+  optimizer: 'adam',
+  ema: 0.9,
+  clipGradNorm: 5,
+  freezeEpochs: 2,
+  saveEvery: 3,
+  report: false,
+})
+for await (const { type } of run) console.log(type)

@@ -5,6 +5,7 @@ import { annotateCommand } from './annotate.js'
 import { doctorCommand } from './doctor.js'
 import { evaluateCommand } from './evaluate.js'
 import { inspectCommand } from './inspect.js'
+import { libtorchCommand } from './libtorch.js'
 import { predictCommand } from './predict.js'
 import { summaryCommand } from './summary.js'
 import { fail, setQuiet } from './terminal.js'
@@ -20,6 +21,7 @@ const commands: readonly (() => Command)[] = [
   summaryCommand,
   weightsCommand,
   annotateCommand,
+  libtorchCommand,
   doctorCommand,
 ]
 

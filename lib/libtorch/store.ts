@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { VisionTorchError } from '../errors.js'
 import { cacheDirectory, inspectInstallation, Refusal } from '../loader/installation.js'
@@ -16,7 +16,7 @@ export async function store(name: string, fill: (directory: string) => Promise<v
   const temporary = await mkdtemp(join(cache, `.${name}-`))
   try {
     await fill(temporary)
-    inspectInstallation(temporary, name)
+    inspectInstallation(temporary, name.split('-')[0]!)
     await rename(temporary, place).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
     })
@@ -30,8 +30,10 @@ export async function store(name: string, fill: (directory: string) => Promise<v
   }
 }
 
-/** The LibTorch that the user's cache holds: "2.13.0-cpu", "2.13.0-cu130". */
-export async function stored(): Promise<string[]> {
-  const names = await readdir(cacheDirectory()).catch(() => [])
-  return names.filter(name => /^\d+\.\d+\.\d+-\w+$/.test(name)).sort()
+/** Takes a LibTorch out of the user's cache. */
+export async function unstore(name: string): Promise<void> {
+  // Out of the loader's sight at once, whatever happens to the deletion.
+  const removed = await mkdtemp(join(cacheDirectory(), '.removed-'))
+  await rename(join(cacheDirectory(), name), removed)
+  await rm(removed, { recursive: true })
 }

@@ -33,6 +33,15 @@ export function cacheDirectory(): string {
   return join(cache, 'visiontorch', 'libtorch')
 }
 
+/** What the user's cache holds, newest first: "2.13.0-cu130", "2.13.0-cpu". */
+export function cachedBuilds(): string[] {
+  if (!existsSync(cacheDirectory())) return []
+  return readdirSync(cacheDirectory())
+    .filter(name => /^\d+\.\d+\.\d+-\w+$/.test(name))
+    .sort()
+    .reverse()
+}
+
 /** LibTorch's C++ ABI changes with every minor version, and not between patches. */
 export function sameAbi(a: string, b: string): boolean {
   const minor = (version: string) => version.split('.', 2).join('.')

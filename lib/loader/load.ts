@@ -16,7 +16,7 @@ const RTLD_NODELETE = 0x1000
 
 /** What the addon reports about the LibTorch that it is really bound to. */
 interface Bound {
-  runtimeInfo(): { libtorchVersion: string; libtorchPath: string }
+  runtimeInfo(): { libtorchVersion: string; libtorchPath: string; cudaDevices: number }
 }
 
 /**
@@ -40,12 +40,17 @@ export function loadAddon(): unknown {
       { cause },
     )
   }
-  const { libtorchVersion, libtorchPath } = addon.runtimeInfo()
+  const { libtorchVersion, libtorchPath, cudaDevices } = addon.runtimeInfo()
   if (!sameAbi(libtorchVersion, expected) || dirname(libtorchPath) !== join(found.directory, 'lib'))
     throw new VisionTorchError(
       'ERR_LIBTORCH_VERSION',
       `expected LibTorch ${expected} from ${found.directory}, but this process runs on ${libtorchVersion} from ` +
         `${libtorchPath}. Load visiontorch before the package that brings that LibTorch, or in a process of its own.`,
+    )
+  if (found.cuda && cudaDevices === 0)
+    process.emitWarning(
+      `LibTorch ${found.version} finds no CUDA device (is NVIDIA's driver installed?); computing on the CPU`,
+      { type: 'VisionTorchWarning', code: 'VISIONTORCH_NO_CUDA_DEVICE' },
     )
   return addon
 }
@@ -113,6 +118,11 @@ function mapped(): string[] {
   return lines.flatMap(line => /^\S+ \S+ \S+ \S+ \S+ +(\/.*)$/.exec(line)?.[1] ?? [])
 }
 
+/** The linker's message, and what to do where it is the system that is too old. */
 function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  const text = error instanceof Error ? error.message : String(error)
+  const [, needed] = /version `(GLIBC(?:XX)?_[\d.]+)' not found/.exec(text) ?? []
+  return needed === undefined
+    ? text
+    : `${text}. This system's C or C++ library is too old: ${needed} comes with Debian 12, Ubuntu 22.04 and newer.`
 }

@@ -1,8 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import {
   cacheDirectory,
+  cachedBuilds,
   type Installation,
   inspectInstallation,
   LIBTORCH_VERSION,
@@ -53,8 +53,7 @@ function* places(): Generator<{ place: string; path: string | null; missing: str
     const path = process.env[variable]
     if (path) yield { place: variable, path, missing: '' }
   }
-  const cached = existsSync(cacheDirectory()) ? readdirSync(cacheDirectory()).sort().reverse() : []
-  const builds = cached.filter(name => /^\d+\.\d+\.\d+-\w+$/.test(name))
+  const builds = cachedBuilds()
   const inCache = (name: string) => join(cacheDirectory(), name)
   for (const name of builds.filter(name => !name.endsWith('-cpu')))
     yield { place: 'user cache (CUDA)', path: inCache(name), missing: '' }

@@ -1,0 +1,83 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { check } from '../is.js'
+import { installLibTorch } from '../libtorch/install.js'
+import { unstore } from '../libtorch/store.js'
+import { cacheDirectory, cachedBuilds, LIBTORCH_VERSION } from '../loader/installation.js'
+import { locateLibTorch } from '../loader/locate.js'
+import { interruptSignal } from './interrupt.js'
+import { jsonOption } from './options.js'
+import { color, formatBytes, note, type Progress, print, printJson, progress, table } from './terminal.js'
+
+/** `visiontorch libtorch install|list|remove`: other builds of LibTorch than the one that npm brought. */
+export const libtorchCommand = (): Command =>
+  new Command('libtorch')
+    .description(`builds of LibTorch in the cache, for CUDA above all`)
+    .addCommand(installCommand())
+    .addCommand(listCommand())
+    .addCommand(removeCommand())
+
+const installCommand = (): Command =>
+  new Command('install')
+    .description('download a build, or go on with a download that was interrupted; prints its directory')
+    .argument('<build>', 'cu130 (or what other CUDA PyTorch has builds for), cpu')
+    .option(
+      '--from <source>',
+      "LibTorch's archive (a file or an address) or its directory, instead of PyTorch's download",
+    )
+    .addHelpText(
+      'after',
+      '\nVISIONTORCH_LIBTORCH_URL names a mirror of download.pytorch.org/libtorch; HTTPS_PROXY and NO_PROXY are honoured.',
+    )
+    .action(async (build: string, { from }: { from?: string }) => {
+      let bar: Progress | undefined
+      const show = (label: string, done: number, total: number): void => {
+        bar ??= progress(label, total, formatBytes)
+        bar.update(done)
+        if (done < total) return
+        bar.stop()
+        bar = undefined
+      }
+      const directory = await installLibTorch(build, {
+        from,
+        signal: interruptSignal('stopping; the next install goes on from here'),
+        onDownload: ({ received, total }) => show('downloading', received, total ?? received),
+        onExtract: (done, total) => show('unpacking', done, total),
+      }).finally(() => bar?.stop())
+      print(directory)
+    })
+
+const listCommand = (): Command =>
+  new Command('list')
+    .description('what the cache holds, and which of it is used')
+    .addOption(jsonOption())
+    .action(({ json }: { json?: boolean }) => {
+      const used = locateLibTorch().found?.directory
+      const builds = cachedBuilds().map(name => {
+        const path = join(cacheDirectory(), name)
+        return { name, path, used: path === used }
+      })
+      if (json) return printJson(builds)
+      if (builds.length === 0) note(`nothing in ${cacheDirectory()}`)
+      else
+        print(
+          table(
+            ['build', 'directory', ''],
+            builds.map(({ name, path, used }) => [name, path, used ? color.green('used') : '']),
+          ),
+        )
+      if (used !== undefined && !builds.some(build => build.used)) note(`used: ${used}`)
+    })
+
+const removeCommand = (): Command =>
+  new Command('remove')
+    .description('delete a build from the cache')
+    .argument('<build>', `cu130, or with its version: ${LIBTORCH_VERSION}-cu130`)
+    .action(async (build: string) => {
+      const name = existsSync(join(cacheDirectory(), `${LIBTORCH_VERSION}-${build}`))
+        ? `${LIBTORCH_VERSION}-${build}`
+        : build
+      await unstore(check.oneOf('build', name, cachedBuilds()))
+      note(`removed ${name}`)
+    })

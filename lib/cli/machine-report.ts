@@ -1,0 +1,39 @@
+import type { MachineReport } from '../doctor/machine.js'
+import { describeAttempt } from '../loader/explain.js'
+import { color, fail, formatBytes, note, print } from './terminal.js'
+
+/** Prints what visiontorch runs on, for people. */
+export function printMachineReport(report: MachineReport): void {
+  const { cpu, addon, runtime, places } = report
+  const lines: [string, string][] = [
+    ['visiontorch', report.visiontorch],
+    ['Node', report.node],
+    ['platform', report.platform],
+    [
+      'processor',
+      `${cpu.model}, ${cpu.cores} cores (${cpu.features.join(' ') || 'no AVX2'}), ${formatBytes(report.memory)} of memory`,
+    ],
+    ['addon', addon ? `${addon.path}, built against LibTorch ${addon.libtorchVersion}` : 'none'],
+  ]
+  if (runtime !== null) {
+    lines.push(
+      ['LibTorch', `${runtime.libtorchVersion}, ${runtime.libtorchPath}`],
+      ['CPU', `${runtime.threads} threads, kernels for ${runtime.cpuCapability}`],
+      [
+        'CUDA',
+        runtime.cuda
+          ? `${runtime.cudaDevices} device(s)`
+          : `no device${report.nvidiaDriver ? '' : ', no NVIDIA driver'}`,
+      ],
+    )
+  }
+  const width = Math.max(...lines.map(([name]) => name.length))
+  for (const [name, value] of lines) print(`${color.bold(name.padEnd(width))}  ${value}`)
+  if (runtime !== null && places.length > 1) {
+    print('\nLibTorch was looked for in this order:')
+    for (const attempt of places)
+      print(`  ${describeAttempt(attempt)}${attempt.refused === null ? color.green('  used') : ''}`)
+  }
+  for (const line of report.advice) note(line)
+  if (report.error !== null) fail(report.error.message)
+}

@@ -1,0 +1,93 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism, cpus, totalmem } from 'node:os'
+import { VisionTorchError } from '../errors.js'
+import { LIBTORCH_VERSION } from '../loader/installation.js'
+import { compiledAgainst, findAddon } from '../loader/load.js'
+import { type Attempt, locateLibTorch } from '../loader/locate.js'
+import { native, type RuntimeInfo } from '../native.js'
+
+/** What visiontorch runs on here. */
+export interface MachineReport {
+  ok: boolean
+  visiontorch: string
+  node: string
+  /** "linux-x64, glibc 2.36" */
+  platform: string
+  cpu: { model: string; cores: number; features: string[] }
+  /** Bytes. */
+  memory: number
+  /** Null where there is none for this platform. */
+  addon: { path: string; libtorchVersion: string } | null
+  /** Where LibTorch was looked for, up to the one that was taken. */
+  places: Attempt[]
+  /** What is loaded, or null. */
+  runtime: RuntimeInfo | null
+  nvidiaDriver: boolean
+  error: { code: string; message: string } | null
+  advice: string[]
+}
+
+/** Instruction sets that LibTorch and oneDNN have kernels for. */
+const FEATURES = [
+  'avx2',
+  'fma',
+  'avx512f',
+  'avx512_vnni',
+  'avx512_bf16',
+  'avx512_fp16',
+  'amx_bf16',
+  'amx_int8',
+]
+
+/** Loads LibTorch and tells about it, the processor and the devices. */
+export function checkMachine(): MachineReport {
+  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
+  const flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? []
+  const header = (process.report?.getReport() as { header?: { glibcVersionRuntime?: string } })?.header
+  const report: MachineReport = {
+    ok: false,
+    visiontorch: version,
+    node: process.version,
+    platform: `${process.platform}-${process.arch}, glibc ${header?.glibcVersionRuntime ?? 'none'}`,
+    cpu: {
+      model: cpus()[0]?.model ?? 'unknown',
+      cores: availableParallelism(),
+      features: FEATURES.filter(feature => flags.includes(feature)),
+    },
+    memory: totalmem(),
+    addon: null,
+    places: [],
+    runtime: null,
+    nvidiaDriver: existsSync('/proc/driver/nvidia/version'),
+    error: null,
+    advice: [],
+  }
+  try {
+    const path = findAddon()
+    report.addon = { path, libtorchVersion: compiledAgainst(path) }
+    report.places = locateLibTorch(report.addon.libtorchVersion).attempts
+    report.runtime = native().runtimeInfo()
+    report.ok = true
+  } catch (error) {
+    if (!(error instanceof VisionTorchError)) throw error
+    report.error = { code: error.code, message: error.message }
+  }
+  report.advice = advice(report)
+  return report
+}
+
+function advice({ runtime, nvidiaDriver, cpu }: MachineReport): string[] {
+  const lines: string[] = []
+  if (runtime !== null && nvidiaDriver && !runtime.cuda)
+    lines.push(
+      'There is an NVIDIA driver, but LibTorch sees no CUDA device. To use the GPU: npx visiontorch libtorch install cu130',
+    )
+  if (runtime !== null && runtime.threads > cpu.cores)
+    lines.push(
+      `${runtime.threads} threads on ${cpu.cores} cores slow each other down: set OMP_NUM_THREADS=${cpu.cores}`,
+    )
+  if (!cpu.features.includes('avx2'))
+    lines.push(`LibTorch ${LIBTORCH_VERSION} is slow on a processor without AVX2.`)
+  return lines
+}

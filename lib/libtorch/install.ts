@@ -1,0 +1,83 @@
+import { existsSync } from 'node:fs'
+import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { VisionTorchError } from '../errors.js'
+import { invalid } from '../is.js'
+import { cacheDirectory, inspectInstallation, LIBTORCH_VERSION } from '../loader/installation.js'
+import { type DownloadProgress, download } from '../weights/download.js'
+import { type ExtractOptions, extractLibTorch } from './archive.js'
+import { store } from './store.js'
+
+export interface InstallOptions {
+  /** An archive or a directory of LibTorch, or the address of an archive. Default: PyTorch's own download. */
+  from?: string | undefined
+  signal?: AbortSignal | undefined
+  onDownload?: ((progress: DownloadProgress) => void) | undefined
+  onExtract?: ExtractOptions['onProgress']
+}
+
+/**
+ * Puts a build of LibTorch into the user's cache, where the loader finds it.
+ * @param variant "cpu", "cu130", …: as PyTorch names its builds.
+ * @param version Default: the one that visiontorch was built against.
+ * @returns its directory
+ * @throws VisionTorchError `ERR_DOWNLOAD`, `ERR_FILE_NOT_FOUND`, `ERR_FILE_WRITE`, `ERR_LIBTORCH`, `ERR_LIBTORCH_VERSION`
+ */
+export async function installLibTorch(
+  variant: string,
+  options: InstallOptions = {},
+  version = LIBTORCH_VERSION,
+): Promise<string> {
+  if (!/^(cpu|cu\d{3})$/.test(variant))
+    throw invalid('variant', "'cpu' or a build for CUDA like 'cu130'", variant)
+  const name = `${version}-${variant}`
+  const place = join(cacheDirectory(), name)
+  if (existsSync(place)) return place
+
+  const from = options.from ?? archiveUrl(version, variant)
+  const archive = await fetched(from, options)
+  const fill = async (directory: string) => {
+    if ((await stat(archive)).isDirectory()) await cp(archive, directory, { recursive: true })
+    else await extractLibTorch(archive, directory, { signal: options.signal, onProgress: options.onExtract })
+    await checkVariant(directory, version, variant)
+  }
+  await store(name, fill)
+  if (archive !== from) await rm(archive, { force: true })
+  return place
+}
+
+/** PyTorch's own archive, or that of the mirror `VISIONTORCH_LIBTORCH_URL`. */
+export function archiveUrl(version: string, variant: string): string {
+  const mirror = process.env.VISIONTORCH_LIBTORCH_URL || 'https://download.pytorch.org/libtorch'
+  return `${mirror.replace(/\/+$/, '')}/${variant}/libtorch-shared-with-deps-${version}%2B${variant}.zip`
+}
+
+/** The path of what was named; an address is downloaded, or an interrupted download of it is continued. */
+async function fetched(from: string, { signal, onDownload }: InstallOptions): Promise<string> {
+  if (/^https?:/.test(from)) {
+    const downloads = join(cacheDirectory(), 'downloads')
+    await mkdir(downloads, { recursive: true })
+    const path = join(downloads, decodeURIComponent(basename(new URL(from).pathname)))
+    const remedy = 'name an archive or directory of LibTorch with --from'
+    await download(from, path, { signal, onProgress: onDownload, remedy })
+    return path
+  }
+  const path = from.startsWith('file:') ? fileURLToPath(from) : from
+  if (existsSync(path)) return path
+  throw new VisionTorchError('ERR_FILE_NOT_FOUND', `${path}: expected an archive or a directory of LibTorch`)
+}
+
+async function checkVariant(directory: string, version: string, variant: string): Promise<void> {
+  const found = inspectInstallation(directory, version)
+  const [, build = found.cuda ? 'a CUDA build' : 'cpu'] = found.version.split('+')
+  if (build !== variant && !(build === 'a CUDA build' && variant !== 'cpu'))
+    throw new VisionTorchError('ERR_LIBTORCH_VERSION', `expected LibTorch for ${variant}, got ${build}`)
+  const names = await readdir(join(found.directory, 'lib'))
+  if (found.cuda && !names.some(name => name.startsWith('libcudart')))
+    throw new VisionTorchError(
+      'ERR_LIBTORCH',
+      "has no libcudart beside it, as in Python's torch, whose CUDA libraries lie in packages of their own: " +
+        `install PyTorch ${version} with pip and set VISIONTORCH_LIBTORCH to that environment`,
+    )
+}

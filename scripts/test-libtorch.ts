@@ -1,0 +1,41 @@
+// `npm run test:libtorch -- 2.14.1`: builds the addon against another LibTorch, beside the usual build, and runs the tests
+// on it. Further arguments name test files. LibTorch comes as for `npm ci`; where no CPU build of that version is to be
+// had, pip installs PyTorch, whose default build is for CUDA, into an environment in the user's cache.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { note } from '../lib/cli/terminal.js'
+import { cacheDirectory, inspectInstallation } from '../lib/loader/installation.js'
+import { buildAddon } from './cmake.js'
+import { fail } from './fail.js'
+import { cachedLibTorch, Unavailable } from './libtorch.js'
+import { checkToolchain } from './toolchain.js'
+
+const [version, ...tests] = process.argv.slice(2)
+if (version === undefined || !/^\d+\.\d+\.\d+$/.test(version))
+  fail('Usage: npm run test:libtorch -- VERSION [TEST...], VERSION like 2.14.1')
+
+checkToolchain()
+const cached = await cachedLibTorch(version)
+const libtorch = inspectInstallation(
+  cached instanceof Unavailable ? pythonEnvironment(version) : cached,
+  version,
+)
+const prebuild = resolve('build', libtorch.version)
+buildAddon(libtorch.directory, join(prebuild, 'build'))
+note(`testing with LibTorch ${libtorch.version} of ${libtorch.directory}`)
+const { status } = spawnSync('npm', ['test', '--', ...tests], {
+  stdio: 'inherit',
+  // VISIONTORCH_PREBUILD is node-gyp-build's: where to look for the addon.
+  env: { ...process.env, VISIONTORCH_LIBTORCH: libtorch.directory, VISIONTORCH_PREBUILD: prebuild },
+})
+process.exit(status ?? 1)
+
+function pythonEnvironment(version: string): string {
+  const environment = join(cacheDirectory(), `../torch-${version}`)
+  const python = join(environment, 'bin/python')
+  if (!existsSync(python)) execFileSync('python3', ['-m', 'venv', environment])
+  note(`installing torch ${version} into ${environment}`)
+  execFileSync(python, ['-m', 'pip', 'install', '--quiet', `torch==${version}`], { stdio: 'inherit' })
+  return environment
+}

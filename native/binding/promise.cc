@@ -18,7 +18,8 @@ Napi::Error make(Napi::Env env, const std::string& code, const std::string& mess
 }
 
 bool is_out_of_memory(const std::string& what) {
-  return what.find("not enough memory") != std::string::npos || what.find("out of memory") != std::string::npos;
+  return what.find("not enough memory") != std::string::npos || what.find("out of memory") != std::string::npos ||
+         what.find("can't allocate memory") != std::string::npos;
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ class Checker {
     if (value.kind() == Value::Kind::String) weight.bytes = static_cast<int64_t>(value.as_string().size());
     if (value.kind() == Value::Kind::Bytes) weight.bytes = value.as_bytes().data.numel();
     if (value.kind() == Value::Kind::Opaque) weight.bytes = check_opaque(value);
+    check_weight(weight);
     return weight;
   }
 
@@ -49,8 +50,7 @@ class Checker {
       total.values += weight.values;
       total.bytes += weight.bytes;
       total.height = std::max(total.height, weight.height + 1);
-      if (total.values > kMaxExpandedValues || total.bytes > max_bytes_)
-        corrupt("shared values would expand to many times the size of the file");
+      check_weight(total);
     };
     if (value.is_list()) {
       for (Value& item : value.as_list()) add(item);
@@ -64,6 +64,12 @@ class Checker {
     }
     seen_[identity] = total;
     return total;
+  }
+
+  // Sums stay far below overflow, as each part of them was checked.
+  void check_weight(const Weight& weight) const {
+    if (weight.values > kMaxExpandedValues || weight.bytes > max_bytes_)
+      corrupt("shared values would expand to many times the size of the file");
   }
 
   static void check_key(const Value& key, std::set<std::pair<Value::Kind, std::string>>& keys) {

@@ -1,61 +1,136 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { inspectCheckpoint, readCheckpoint } from '../../lib/index.js'
 import { hashTensors, type TensorHash } from '../support/checkpoint.js'
 import { hasShared, shared } from '../support/shared.js'
 
-type Expected = Record<string, { error?: string; tensors?: Record<string, TensorHash & { kind?: string }> }>
+const fixtures = join(import.meta.dirname, '../fixtures/checkpoints')
 
-const expected = (name: string): Expected => JSON.parse(readFileSync(shared(`pth/${name}`), 'utf8'))
+interface Expected {
+  container?: string
+  tensors?: Record<string, TensorHash & { kind?: string }>
+  unsupported?: string
+  error?: string
+}
 
-// Files of other people's programs, and what torch 2.13 reads from them.
-describe(`checkpoints made by others${hasShared ? '' : ' (skipped: no ../shared)'}`, () => {
+const readJson = (path: string): Record<string, Expected> => JSON.parse(readFileSync(path, 'utf8'))
+
+async function assertReads(path: string, { container, tensors = {} }: Expected) {
+  assert.deepEqual(hashTensors(await readCheckpoint(path, { verify: true })), tensors)
+  const summary = await inspectCheckpoint(path)
+  if (container !== undefined) assert.equal(summary.container, container)
+  assert.deepEqual(
+    summary.tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+    Object.entries(tensors).map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
+  )
+}
+
+function assertUnsupported(path: string, reason: RegExp) {
+  return assert.rejects(readCheckpoint(path), error => {
+    assert.equal((error as { code?: string }).code, 'ERR_CHECKPOINT_UNSUPPORTED')
+    assert.match((error as Error).message, reason)
+    assert.match((error as Error).message, /save/i, 'it says what to do')
+    return true
+  })
+}
+
+const reasons: Record<string, RegExp> = {
+  complex: /complex tensors/,
+  sparse: /sparse tensors/,
+  quantized: /quantized tensors/,
+  module: /whole model/,
+  uint16: /tensors of this type/,
+  TorchScript: /TorchScript/,
+}
+
+// test/reference/checkpoints.py
+describe('checkpoints that torch 2.13 writes', () => {
+  for (const [file, expected] of Object.entries(readJson(join(fixtures, 'checkpoints.json')))) {
+    const { unsupported } = expected
+    if (unsupported === undefined) {
+      it(`${file} reads to torch's bytes`, () => assertReads(join(fixtures, file), expected))
+    } else {
+      it(`${file} is refused, naming ${unsupported}`, () =>
+        assertUnsupported(join(fixtures, file), reasons[unsupported]!))
+    }
+  }
+
+  it('plain values come as they are in Python', async () => {
+    const { metadata } = await inspectCheckpoint(join(fixtures, 'training_zip.pth'))
+    const { state_dict, optimizer, ...values } = Object.fromEntries(metadata)
+    assert.equal(state_dict, undefined)
+    assert.deepEqual(
+      Object.fromEntries((optimizer as Map<string, [Map<string, unknown>]>).get('param_groups')![0]),
+      {
+        lr: 0.1,
+        momentum: 0.9,
+        dampening: 0,
+        weight_decay: 0,
+        nesterov: false,
+        maximize: false,
+        foreach: null,
+        differentiable: false,
+        fused: null,
+        params: [0, 1, 2, 3],
+      },
+    )
+    assert.deepEqual(values, {
+      epoch: 3,
+      best: 91.78,
+      classes: ['cat', 'dog', 'é'],
+      betas: [0.9, 0.999],
+      nothing: null,
+      flag: true,
+      big: 2n ** 70n,
+      negative: -(2 ** 40),
+      bytes: Uint8Array.of(0, 255, 127),
+      set: [1],
+      size: [2, 3],
+      device: 'cpu',
+      dtype: 'torch.float32',
+      // In brackets: an own property, and not the prototype.
+      ['__proto__']: 'a name like any other',
+    })
+  })
+})
+
+describe(`checkpoints that other projects published${hasShared ? '' : ' (skipped: no ../shared)'}`, () => {
   before(function () {
     if (!hasShared) this.skip()
   })
+  for (const [file, expected] of hasShared
+    ? Object.entries(readJson(shared('pth/expected-real.json')))
+    : []) {
+    const path = shared(`pth/real/${file}`)
+    if (expected.error === undefined) it(`${file} reads to torch's bytes`, () => assertReads(path, expected))
+    else it(`${file} is refused: TorchScript`, () => assertUnsupported(path, /TorchScript/))
+  }
+})
 
-  // Refused by torch.load(weights_only=True), and read here.
+describe(`checkpoints of older torch${hasShared ? '' : ' (skipped: no ../shared)'}`, () => {
+  before(function () {
+    if (!hasShared) this.skip()
+  })
+  // Where torch 2.13 refuses a file that holds the state dict of sd_zip.pth.
+  const stateDict = hasShared ? readJson(shared('pth/expected-fixtures.json'))['sd_zip.pth']!.tensors! : {}
   const readable: Record<string, string[]> = {
-    'p4_zip.pth': [
-      '0.weight',
-      '0.bias',
-      '1.weight',
-      '1.bias',
-      '1.running_mean',
-      '1.running_var',
-      '1.num_batches_tracked',
-    ],
+    'p4_zip.pth': Object.keys(stateDict),
     'own_tar.pth': ['weight', 'bias'],
   }
-
-  for (const [folder, list] of [
-    ['real', 'expected-real.json'],
-    ['fixtures', 'expected-fixtures.json'],
-  ] as const) {
-    for (const [file, { error, tensors }] of hasShared ? Object.entries(expected(list)) : []) {
-      const path = shared(`pth/${folder}/${file}`)
-      const isUnsupported = Object.values(tensors ?? {}).some(tensor => tensor.kind === 'unsupported')
-      if (file in readable) {
-        it(`${file} is read, where torch refuses it`, async () => {
-          assert.deepEqual(Object.keys(hashTensors(await readCheckpoint(path))), readable[file])
-        })
-      } else if (error !== undefined || isUnsupported) {
-        it(`${file} is refused with a reason of its own`, async () => {
-          await assert.rejects(readCheckpoint(path), {
-            code: 'ERR_CHECKPOINT_UNSUPPORTED',
-            message: /(whole model|TorchScript|complex|quantized|sparse).*Save|save/,
-          })
-        })
-      } else {
-        it(`${file} reads to torch's bytes`, async () => {
-          assert.deepEqual(hashTensors(await readCheckpoint(path, { verify: true })), tensors)
-          const { tensors: listed } = await inspectCheckpoint(path)
-          assert.deepEqual(
-            listed.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
-            Object.entries(tensors ?? {}).map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
-          )
-        })
-      }
+  for (const [file, expected] of hasShared
+    ? Object.entries(readJson(shared('pth/expected-fixtures.json')))
+    : []) {
+    const path = shared(`pth/fixtures/${file}`)
+    const isUnsupported = Object.values(expected.tensors ?? {}).some(({ kind }) => kind === 'unsupported')
+    if (file in readable) {
+      it(`${file} is read, where torch refuses it`, async () => {
+        assert.deepEqual(Object.keys(hashTensors(await readCheckpoint(path))), readable[file])
+      })
+    } else if (isUnsupported || expected.error !== undefined) {
+      it(`${file} is refused`, () => assertUnsupported(path, /complex|quantized|sparse|whole model/))
+    } else {
+      it(`${file} reads to torch's bytes`, () => assertReads(path, expected))
     }
   }
 })

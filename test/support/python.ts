@@ -1,0 +1,19 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+/** The Python of the parity tests, with the packages of test/reference/requirements.txt; `npm run reference:python` makes it. */
+export const python = process.env.VISIONTORCH_TEST_PYTHON
+
+/** Why parity tests that run Python skip, for their titles; empty where they run. */
+export const pythonSkip = python ? '' : ' (skipped: VISIONTORCH_TEST_PYTHON names no Python)'
+
+/** Runs a script of test/reference/, and gives what it prints. */
+export function runReference(script: string, ...args: string[]): string {
+  const path = join(import.meta.dirname, '../reference', script)
+  const { status, stdout, stderr } = spawnSync(python!, [path, ...args], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
+  if (status !== 0) throw new Error(`${script} failed:\n${stderr}`)
+  return stdout
+}

@@ -74,14 +74,26 @@ function fromPath(path: string): Source {
   return { kind: 'path', name: path, path }
 }
 
+/** Reads to the end, or until the signal is aborted: a stream may never give another chunk. */
 async function collect(stream: AsyncIterable<unknown>, signal?: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
-  for await (const chunk of stream) {
-    signal?.throwIfAborted()
-    if (!(chunk instanceof Uint8Array)) throw invalid('input', 'a stream of bytes', chunk)
-    chunks.push(chunk)
+  const iterator = stream[Symbol.asyncIterator]()
+  let abort = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal?.reason)
+  })
+  signal?.addEventListener('abort', abort)
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([iterator.next(), aborted])
+      if (done === true) return Buffer.concat(chunks)
+      if (!(value instanceof Uint8Array)) throw invalid('input', 'a stream of bytes', value)
+      chunks.push(value)
+    }
+  } finally {
+    signal?.removeEventListener('abort', abort)
+    iterator.return?.().catch(() => {}) // not awaited: it waits for the chunk that is on its way
   }
-  return Buffer.concat(chunks)
 }
 
 function checkPixels(raw: Record<string, unknown>): Pixels {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { batchImages } from '../../lib/image/batch-images.js'
 import { DEFAULT_PREPROCESSING } from '../../lib/image/preprocessing.js'
 import { type NativeTransform, native, type Pixels } from '../../lib/native.js'
 
@@ -55,6 +56,15 @@ describe('an ImageBatch', () => {
     assert.deepEqual(batch.getTensor(2), values)
     assert.deepEqual(batch.getTensor(1), values.slice(0, 48))
     assert.throws(() => batch.getTensor(3), invalid(/count: expected an integer from 1 to 2, got 3/))
+  })
+
+  it('gives the bytes back that it was set to', async () => {
+    const batch = new (native().ImageBatch)(2, 6, 8, mean, std)
+    await batch.set(0, pixels(8, 6), [])
+    await batch.set(1, pixels(8, 6), [{ op: 'verticalFlip' }])
+    const [plain, flipped] = batchImages(batch, 2, { mean, std })
+    assert.deepEqual(plain, { data: pixels(8, 6).data, width: 8, height: 6 })
+    assert.deepEqual(flipped!.data.slice(-24), pixels(8, 6).data.slice(0, 24))
   })
 
   it('is not mixed by what is out of range', async () => {

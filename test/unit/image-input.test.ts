@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import sharp from 'sharp'
 import { decode } from '../../lib/image/decode.js'
+import { Draw } from '../../lib/image/draw.js'
 import type { ImageInput } from '../../lib/image/input.js'
 import { DEFAULT_PREPROCESSING, preprocess } from '../../lib/image/preprocessing.js'
 
@@ -72,6 +73,31 @@ describe('an image input', () => {
   it('is refused for a failing stream with the error of the stream', async () => {
     const stream = new Readable({ read: () => stream.destroy(new Error('the network fell over')) })
     await assert.rejects(decode(stream), /the network fell over/)
+  })
+
+  it('of a stream that stalls is given up when the signal is aborted', async () => {
+    const controller = new AbortController()
+    const stalled = [new Readable({ read() {} }), new ReadableStream<Uint8Array>({})]
+    const decoding = stalled.map(stream => decode(stream, { signal: controller.signal }))
+    controller.abort()
+    for (const pending of decoding) await assert.rejects(pending, { name: 'AbortError' })
+  })
+
+  it('of random bytes behind any signature is refused, and never hangs', async () => {
+    const signatures = [
+      'ffd8ff',
+      '89504e470d0a1a0a',
+      '474946383961',
+      '52494646',
+      '0000001c66747970',
+      '49492a00',
+      '',
+    ]
+    for (let i = 0; i < 140; i++) {
+      const noise = Buffer.from(new Draw(i).shuffle(Array.from({ length: 200 }, (_, k) => (k * k) % 256)))
+      const bytes = Buffer.concat([Buffer.from(signatures[i % signatures.length]!, 'hex'), noise])
+      await assert.rejects(decode(bytes), { code: 'ERR_IMAGE_DECODE' })
+    }
   })
 
   it('is not decoded once the signal is aborted', async () => {

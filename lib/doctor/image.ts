@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
-import sharp, { type Metadata } from 'sharp'
+import type { Metadata } from 'sharp'
 import { VisionTorchError } from '../errors.js'
 import { decode } from '../image/decode.js'
+import { loadSharp } from '../image/sharp.js'
 import type { FindingKind } from './finding.js'
 
 /** What one file turns out to be. */
@@ -33,7 +34,7 @@ export async function checkImage(path: string, signal?: AbortSignal): Promise<Ch
     return broken(undecodable(why, bytes), detail)
   }
   const issues: CheckedImage['issues'] = []
-  const metadata = await sharp(bytes).metadata()
+  const metadata = await (await loadSharp())(bytes).metadata()
   const { format, orientation = 1, space } = metadata
   if (formatOf(path) !== format) issues.push({ kind: 'wrong-extension', detail: content(metadata) })
   if (orientation > 1) issues.push({ kind: 'rotated', detail: `EXIF orientation ${orientation}` })
@@ -76,7 +77,7 @@ const content = ({ format, compression }: Metadata): string =>
 /** What a file that is not taken for an image holds, where that is an image all the same. */
 export async function describeOther(path: string): Promise<string> {
   try {
-    return content(await sharp(path).metadata())
+    return content(await (await loadSharp())(path).metadata())
   } catch {
     return ''
   }

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import sharp, { type Sharp, type SharpOptions } from 'sharp'
+import type { Sharp, SharpOptions } from 'sharp'
 import { VisionTorchError } from '../errors.js'
 import { check } from '../is.js'
 import { native, type Pixels } from '../native.js'
 import { gifTransparentColor, isCmyk } from './header.js'
 import { type ImageInput, openInput } from './input.js'
+import { loadSharp } from './sharp.js'
 
 export interface DecodeOptions {
   /** Turn the image as its EXIF orientation says. Default false: Pillow and torchvision do not. */
@@ -27,16 +28,6 @@ const SHARP_OPTIONS = {
   limitInputPixels: MAX_PIXELS,
 } satisfies SharpOptions
 
-let configured = false
-
-/** One thread for each image, so that decoding never crowds out computing, and no cache of files seen once. */
-function configure(): void {
-  if (configured) return
-  configured = true
-  sharp.concurrency(1)
-  sharp.cache(false)
-}
-
 /**
  * Decodes an image to RGB rows, byte for byte as Pillow's `Image.open(file).convert('RGB')` does: the first frame,
  * alpha dropped, colour profile ignored, not turned. Of 16 bits the high 8 are kept, also in gray images, which Pillow
@@ -49,9 +40,9 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   check.options('options', options, ['autoOrient', 'fastDecode', 'signal'])
   const { autoOrient = false, fastDecode, signal } = options
   signal?.throwIfAborted()
-  configure()
   const source = await openInput(input, signal)
   if (source.kind === 'pixels') return source.pixels
+  const sharp = await loadSharp()
   const bytes =
     source.kind === 'path' ? await read(source.path) : source.kind === 'bytes' ? source.bytes : undefined
   signal?.throwIfAborted()

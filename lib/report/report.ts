@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { VisionTorchError } from '../errors.js'
+import { loadSharp } from '../image/sharp.js'
 import type { Evaluation, PoorPrediction } from '../metrics.js'
 import type { EpochMetrics } from '../train/events.js'
 import { type Chart, cssPalette, drawConfusion, drawCurves, paperPalette } from './charts.js'
@@ -65,7 +66,7 @@ function sheet(charts: readonly Chart[]): string {
 
 /** On white, at two pixels a unit. The letters come from the system's fonts; without one they are empty boxes. */
 async function png(svg: string): Promise<Buffer> {
-  const { default: sharp } = await import('sharp')
+  const sharp = await loadSharp()
   return sharp(Buffer.from(svg), { density: 144, unlimited: true })
     .flatten({ background: '#ffffff' })
     .png()
@@ -73,7 +74,7 @@ async function png(svg: string): Promise<Buffer> {
 }
 
 async function thumbnail(prediction: PoorPrediction): Promise<Thumbnail> {
-  const { default: sharp } = await import('sharp')
+  const sharp = await loadSharp()
   try {
     const { data, info } = await sharp(prediction.file, { failOn: 'none' })
       .autoOrient()

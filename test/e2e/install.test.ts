@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
+import sharp from 'sharp'
 import { Registry, userEnvironment } from '../support/registry.js'
 
 const run = promisify(execFile)
@@ -52,6 +53,19 @@ describe(`npm install visiontorch, with nothing but Node and npm on the PATH${un
     return JSON.parse(stdout)
   }
 
+  /** A folder of images: plain ones, of two colours. */
+  async function images(root: string): Promise<void> {
+    for (const [label, background] of Object.entries({ red: '#d02020', blue: '#2020d0' }))
+      for (const [split, count] of Object.entries({ train: 4, val: 2 })) {
+        const directory = join(root, split, label)
+        await mkdir(directory, { recursive: true })
+        for (let i = 0; i < count; i++)
+          await sharp({ create: { width: 40, height: 40, channels: 3, background } })
+            .png()
+            .toFile(join(directory, `${i}.png`))
+      }
+  }
+
   const runtime = (directory = app) => join(directory, 'node_modules/@visiontorch/libtorch-linux-x64')
   const isInstalled = (info: { libtorchVersion: string; libtorchPath: string }, directory = app) => {
     assert.equal(info.libtorchVersion, '2.13.0')
@@ -76,6 +90,22 @@ describe(`npm install visiontorch, with nothing but Node and npm on the PATH${un
 
   it('loads by import, from a path with spaces and other letters', async () => {
     isInstalled(await output('info.mjs'))
+  })
+
+  it('trains for an epoch and predicts', async () => {
+    await images(join(app, 'data'))
+    const { label, score } = await output('train.mjs')
+    assert.ok(['blue', 'red'].includes(label))
+    assert.ok(score > 0.5 && score <= 1)
+  })
+
+  it('predicts on the command line', async () => {
+    const image = 'data/val/red/0.png'
+    const args = ['visiontorch', 'predict', image, '--checkpoint', 'run/best.pth', '--json']
+    const { stdout } = await run('npx', args, { cwd: app, env })
+    const [{ file, predictions }] = JSON.parse(stdout)
+    assert.equal(file, image)
+    assert.equal(predictions.length, 2)
   })
 
   it('loads by require', async () => {
@@ -154,6 +184,14 @@ describe(`npm install visiontorch, with nothing but Node and npm on the PATH${un
         assert.match(message, /libtorch_cpu\.so is truncated: 300000000 of at least \d+ bytes/)
         assert.match(message, /npm install @visiontorch/)
       })
+    })
+
+    it('ERR_LIBTORCH_NOT_FOUND, and not at the import, where optional packages were left out', async () => {
+      const directory = await project('omitted')
+      await run('npm', ['install', '--omit=optional', 'visiontorch'], { cwd: directory, env })
+      const { code, message } = await output('info.mjs', directory)
+      assert.equal(code, 'ERR_LIBTORCH_NOT_FOUND')
+      assert.match(message, /Run: npm install @visiontorch/)
     })
 
     it('ERR_ADDON_NOT_FOUND with the addon of another platform', async () => {

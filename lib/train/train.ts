@@ -6,7 +6,7 @@ import { openDataset } from '../data/open.js'
 import { VisionTorchError } from '../errors.js'
 import { decode } from '../image/decode.js'
 import { invalid, is } from '../is.js'
-import type { Model } from '../model.js'
+import { checkReport, type Model } from '../model.js'
 import { type NativeCheckpoint, native } from '../native.js'
 import { TensorBoardWriter } from '../report/tensorboard.js'
 import { classWeights, fitBatchSizes, readable, type TrainingData, trainingData } from './data.js'
@@ -91,11 +91,13 @@ async function start(
       ema: options.ema === null ? null : { decay: options.ema },
       dtype: options.dtype,
     })
-    if (checkpoint !== null) {
-      await model.network.loadStateDict(checkpoint)
-      await trainer.loadState(checkpoint)
-    }
     const state = saved?.state ?? newState()
+    if (checkpoint !== null) {
+      const report = await model.network.loadStateDict(checkpoint)
+      checkReport(report, { path: resumeFrom!, architecture: model.architecture, strict: true })
+      // Before the first update there is no state, and the average of the weights has not begun.
+      if (state.epoch > 0 || state.step > 0) await trainer.loadState(checkpoint)
+    }
     const config = runConfig(model, options, dataset, data)
     await directory.writeConfig(config)
     await directory.writeClasses(model.classes)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -45,7 +46,7 @@ describe('a run that is killed and resumed', () => {
         weights(join(root, 'straight', name)),
         weights(join(root, 'killed', name)),
       ])
-      assert.ok(straight.length > 100)
+      assert.ok(straight.length > 30)
       assert.deepEqual(killed, straight, name)
     }
   })
@@ -60,7 +61,7 @@ async function events(child: ChildProcess, count: number): Promise<void> {
   }
 }
 
-/** All tensors of a checkpoint, those of the optimizer too, as base64. */
+/** All tensors of a checkpoint, those of the optimizer too, as hashes. */
 async function weights(path: string): Promise<string[]> {
   const checkpoint = await native().openCheckpoint(path, { verify: true })
   const found: string[] = []
@@ -69,7 +70,8 @@ async function weights(path: string): Promise<string[]> {
     else if (Array.isArray(value)) for (const [i, entry] of value.entries()) visit(entry, `${name}.${i}`)
     else if (typeof value === 'object' && value !== null && 'dtype' in value) {
       const { buffer, byteOffset, byteLength } = value.data
-      found.push(`${name} ${Buffer.from(buffer, byteOffset, byteLength).toString('base64')}`)
+      const bytes = Buffer.from(buffer, byteOffset, byteLength)
+      found.push(`${name} ${createHash('sha256').update(bytes).digest('hex')}`)
     }
   }
   visit(await checkpoint.read(), '')

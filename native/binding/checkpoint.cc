@@ -33,7 +33,9 @@ class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
       throw Napi::TypeError::New(info.Env(), "a checkpoint is made by openCheckpoint()");
     }
     file_ = *info[0].As<Napi::External<Handle>>().Data();
+    report_memory(+1);
   }
+  ~Checkpoint() override { release(); }
 
   const Handle& file() const {
     if (!file_) throw Error("ERR_DISPOSED", "the checkpoint was disposed. Open the file again");
@@ -88,7 +90,18 @@ class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
     });
   }
 
-  void dispose(const Napi::CallbackInfo&) { file_.reset(); }
+  void dispose(const Napi::CallbackInfo&) { release(); }
+
+  void release() {
+    if (!file_) return;
+    report_memory(-1);
+    file_.reset();
+  }
+
+  // Tells V8 what a checkpoint that waits for the garbage collector holds: its file, mapped or copied.
+  void report_memory(int sign) {
+    Napi::MemoryManagement::AdjustExternalMemory(Env(), sign * static_cast<int64_t>(file_->size()));
+  }
 
   Handle file_;
 };

@@ -116,7 +116,7 @@ Header read_central_header(ByteReader& in) {
 
 void check_name(std::string_view name) {
   bool harmless = !name.empty() && name.front() != '/' && name.find('\\') == std::string_view::npos &&
-                  name.find('\0') == std::string_view::npos && name.find(':') == std::string_view::npos;
+                  name.find('\0') == std::string_view::npos;
   for (size_t begin = 0; harmless && begin <= name.size();) {
     size_t end = std::min(name.find('/', begin), name.size());
     std::string_view part = name.substr(begin, end - begin);

@@ -1,0 +1,131 @@
+"""Writes test/fixtures/training.json: ten steps of PyTorch on a small MobileNetV2, by case: losses, gradient norms and
+samples of the resulting state dict (every 37th value of each tensor), for test/parity/training.test.ts.
+
+    python test/reference/training.py
+"""
+import json
+import pathlib
+
+import torch
+
+from stubs import torchvision_models
+
+models = torchvision_models()
+torch.set_num_threads(1)
+
+NETWORK = {"num_classes": 4, "inverted_residual_setting": [[1, 8, 1, 1], [4, 8, 2, 2]], "dropout": 0.2}
+STEPS, BATCH, SIZE, STRIDE = 10, 8, 32, 37
+
+SGD = {"name": "sgd", "momentum": 0.9, "dampening": 0, "nesterov": False, "weightDecay": 5e-4}
+ADAM = {"name": "adam", "betas": [0.9, 0.999], "eps": 1e-4, "weightDecay": 0}
+
+CASES = {
+    "SGD": {"optimizer": SGD, "lr": 0.002},
+    "SGD with nesterov momentum": {"optimizer": {**SGD, "nesterov": True}, "lr": 0.002},
+    "SGD with dampening": {"optimizer": {**SGD, "dampening": 0.5}, "lr": 0.002},
+    "SGD without momentum": {"optimizer": {**SGD, "momentum": 0}, "lr": 0.002},
+    "SGD, frozen, batch norm left alone": {"optimizer": SGD, "lr": 0.002, "frozen": True},
+    "SGD, frozen, batch norm updated": {"optimizer": SGD, "lr": 0.002, "frozen": True, "frozenBatchNormTrains": True},
+    "SGD, frozen for five steps": {"optimizer": SGD, "lr": 0.002, "frozen": True, "unfreezeAt": 5},
+    "Adam": {"optimizer": ADAM, "lr": 0.0001},
+    "Adam with weight decay": {"optimizer": {**ADAM, "weightDecay": 0.01}, "lr": 0.0001},
+    "AdamW": {"optimizer": {**ADAM, "name": "adamw", "weightDecay": 0.05}, "lr": 0.0001},
+    "Adam, frozen, batch norm left alone": {"optimizer": ADAM, "lr": 0.0001, "frozen": True},
+    "label smoothing": {"optimizer": SGD, "lr": 0.002, "labelSmoothing": 0.1},
+    "class weights and label smoothing": {
+        "optimizer": SGD, "lr": 0.002, "labelSmoothing": 0.1, "classWeights": [0.5, 1, 2, 4],
+    },
+    "clipped gradients": {"optimizer": SGD, "lr": 0.002, "clipGradNorm": 0.5},
+    "accumulation over two micro-batches": {"optimizer": SGD, "lr": 0.002, "accumulate": 2},
+    "an exponential moving average": {"optimizer": SGD, "lr": 0.002, "ema": 0.8},
+    "mixed labels": {"optimizer": SGD, "lr": 0.002, "mixed": 0.3},
+}
+
+
+def noise(i):
+    """A pseudo-random value in [-2, 2), by integer arithmetic that JavaScript repeats exactly."""
+    h = (i * 2654435761) & 0xFFFFFFFF
+    h ^= h >> 15
+    h = (h * 2246822519) & 0xFFFFFFFF
+    h ^= h >> 13
+    return (h & 0xFFFF) / 16384 - 2
+
+
+def batch(step):
+    n = BATCH * 3 * SIZE * SIZE
+    values = [noise(i + step * n) for i in range(n)]
+    labels = [(i * 7 + step) % 4 for i in range(BATCH)]
+    return torch.tensor(values, dtype=torch.float32).reshape(BATCH, 3, SIZE, SIZE), torch.tensor(labels)
+
+
+def sample(model):
+    return {
+        name: [float(v) for v in tensor.detach().contiguous().flatten()[::STRIDE]]
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def make_optimizer(o, parameters, lr):
+    if o["name"] == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, momentum=o["momentum"], dampening=o["dampening"],
+                               nesterov=o["nesterov"], weight_decay=o["weightDecay"])
+    kind = torch.optim.AdamW if o["name"] == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=lr, betas=o["betas"], eps=o["eps"], weight_decay=o["weightDecay"])
+
+
+def freeze(model, case, frozen):
+    model.train()
+    for parameter in model.features.parameters():
+        parameter.requires_grad_(not frozen)
+    if frozen and not case.get("frozenBatchNormTrains"):
+        model.features.eval()
+
+
+def run(case):
+    torch.manual_seed(11)
+    model = models.mobilenet_v2(**NETWORK)
+    optimizer = make_optimizer(case["optimizer"], model.parameters(), case["lr"])
+    weights = case.get("classWeights")
+    criterion = torch.nn.CrossEntropyLoss(weight=torch.tensor(weights) if weights else None,
+                                          label_smoothing=case.get("labelSmoothing", 0))
+    average = None
+    if "ema" in case:
+        average = torch.optim.swa_utils.AveragedModel(
+            model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(case["ema"]), use_buffers=True)
+    freeze(model, case, case.get("frozen", False))
+    accumulate = case.get("accumulate", 1)
+    losses, norms = [], []
+    for step in range(STEPS):
+        if step == case.get("unfreezeAt"):
+            freeze(model, case, False)
+        x, y = batch(step)
+        torch.manual_seed(100 + step)  # dropout
+        logits = model(x)
+        loss = criterion(logits, y)
+        if "mixed" in case:
+            w = case["mixed"]
+            loss = loss * w + criterion(logits, y.roll(1)) * (1 - w)
+        losses.append(loss.item())
+        (loss / accumulate).backward()
+        if (step + 1) % accumulate:
+            continue
+        if "clipGradNorm" in case:
+            norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), case["clipGradNorm"]).item())
+        optimizer.step()
+        optimizer.zero_grad()
+        if average:
+            average.update_parameters(model)
+    result = {"case": case, "losses": losses, "gradNorms": norms, "weights": sample(model)}
+    if average:
+        result["average"] = sample(average.module)
+    return result
+
+
+fixture = {
+    "torch": torch.__version__,
+    "steps": STEPS, "batch": BATCH, "size": SIZE, "stride": STRIDE,
+    "options": {"invertedResidualSetting": NETWORK["inverted_residual_setting"], "dropout": NETWORK["dropout"]},
+    "cases": {name: run(case) for name, case in CASES.items()},
+}
+path = pathlib.Path(__file__).parent.parent / "fixtures" / "training.json"
+path.write_text(json.dumps(fixture, separators=(",", ":")).replace('"losses"', '\n"losses"') + "\n")

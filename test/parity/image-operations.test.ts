@@ -7,6 +7,7 @@ import { IMAGENET_POLICIES, type Policy, policySpaces } from '../../lib/image/po
 import { DEFAULT_PREPROCESSING } from '../../lib/image/preprocessing.js'
 import type { Size } from '../../lib/image/transform.js'
 import { type ImageBatch, native, type Pixels } from '../../lib/native.js'
+import { pythonSkip, runReference } from '../support/python.js'
 
 /** A geometric operation by its magnitude, as torchvision names it: its matrix is lib/image/affine.ts's to make. */
 interface Named {
@@ -40,9 +41,8 @@ interface Fixtures {
   cases: Case[]
 }
 
-const { versions, policies, batches, cases } = JSON.parse(
-  readFileSync(new URL('../fixtures/image-operations.json', import.meta.url), 'utf8'),
-) as Fixtures
+const fixtures = readFileSync(new URL('../fixtures/image-operations.json', import.meta.url), 'utf8')
+const { versions, policies, batches, cases } = JSON.parse(fixtures) as Fixtures
 
 const sha256 = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
 
@@ -69,6 +69,11 @@ function toOperation(named: Operation | Named, size: Size): Operation {
 }
 
 describe(`image operations, against torchvision ${versions.torchvision} on Pillow ${versions.pillow}`, () => {
+  it(`are compared with what Python gives today${pythonSkip}`, function () {
+    if (pythonSkip) this.skip()
+    assert.equal(runReference('image_operations.py'), fixtures)
+  })
+
   for (const { name, image, operations, size, ...expected } of cases) {
     it(`${name} (${image}) gives the same bytes`, async () => {
       const pixels = makeImage(image)

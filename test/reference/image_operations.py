@@ -7,28 +7,18 @@ operations as the addon takes them, and the SHA-256 of the RGB bytes that Pillow
 """
 
 import hashlib
-import importlib.util
 import json
-import pathlib
-import re
 
 import numpy as np
 import PIL
+import stubs  # noqa: F401, before torchvision
 import torch
+import torchvision
 from PIL import Image
-
-# torchvision's compiled operators may be built for another torch; nothing here calls them.
-meta = pathlib.Path(importlib.util.find_spec("torchvision").origin).with_name("_meta_registrations.py").read_text()
-for name in {*re.findall(r"torchvision::(\w+)", meta), *re.findall(r'register_meta\("(\w+)"\)', meta)}:
-    try:
-        torch.library.define(f"torchvision::{name}", "(Tensor a) -> Tensor")
-    except RuntimeError:
-        pass
-
-import torchvision  # noqa: E402
-from torchvision.transforms import functional as F  # noqa: E402
-from torchvision.transforms.autoaugment import AutoAugment, RandAugment, TrivialAugmentWide, _apply_op  # noqa: E402
-from torchvision.transforms.functional import InterpolationMode  # noqa: E402
+from torchvision.transforms import functional as F
+from torchvision.transforms import v2
+from torchvision.transforms.autoaugment import AutoAugment, RandAugment, TrivialAugmentWide, _apply_op
+from torchvision.transforms.functional import InterpolationMode
 
 NEAREST, BILINEAR, BICUBIC = InterpolationMode.NEAREST, InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
 
@@ -152,8 +142,6 @@ def mix(transform, parameters):
     labels = torch.arange(3)
     return transform.transform(batch, {"labels": labels, "batch_size": 3, **parameters})
 
-
-from torchvision.transforms import v2  # noqa: E402
 
 left, top, right, bottom = 10, 0, 31, 17
 batches = {

@@ -7,6 +7,7 @@ import { evaluateCommand } from './evaluate.js'
 import { inspectCommand } from './inspect.js'
 import { libtorchCommand } from './libtorch.js'
 import { predictCommand } from './predict.js'
+import { previewCommand } from './preview.js'
 import { summaryCommand } from './summary.js'
 import { fail, setQuiet } from './terminal.js'
 import { trainCommand } from './train.js'
@@ -21,6 +22,7 @@ const commands: readonly (() => Command)[] = [
   summaryCommand,
   weightsCommand,
   annotateCommand,
+  previewCommand,
   libtorchCommand,
   doctorCommand,
 ]

@@ -45,7 +45,7 @@ export function trainCommand(): Command {
 }
 
 /** The flag of a row of the table: `warmupEpochs` is `--warmup-epochs <x>`. */
-function trainOption(
+export function trainOption(
   name: string,
   { kind, default: fallback, shown, help, alias }: OptionRow<unknown>,
 ): Option {

@@ -3,6 +3,7 @@ import type { Decode } from '../data/cache.js'
 import type { Dataset, Sample } from '../data/dataset.js'
 import { isUnnamed, list, relabel } from '../data/labels.js'
 import { VisionTorchError } from '../errors.js'
+import type { Preprocessing } from '../image/preprocessing.js'
 import type { Model } from '../model.js'
 import type { ResolvedTrainOptions, TrainOptions } from './options.js'
 
@@ -101,4 +102,18 @@ export function classWeights(
   const counts = classes.map(() => 0)
   for (const { label } of samples) counts[label]!++
   return Float32Array.from(counts, count => (count === 0 ? 0 : samples.length / (classes.length * count)))
+}
+
+/** Preprocessing for another size of the network's input, or another way to make images square. */
+export function resizedTo(
+  preprocessing: Readonly<Preprocessing>,
+  { inputSize, resize }: Pick<TrainOptions, 'inputSize' | 'resize'>,
+): Preprocessing {
+  const crop = inputSize ?? preprocessing.crop
+  return {
+    ...preprocessing,
+    crop,
+    resize: Math.round((preprocessing.resize * crop) / preprocessing.crop),
+    mode: resize ?? preprocessing.mode,
+  }
 }

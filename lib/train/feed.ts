@@ -1,6 +1,9 @@
 import type { Sample } from '../data/dataset.js'
 import { inOrder, type LoadedBatch, type Loader, type TransformOf } from '../data/loader.js'
 import type { Augmentation } from '../image/augmentation.js'
+import { drawMix, mixBatch } from '../image/mix.js'
+import type { Preprocessing } from '../image/preprocessing.js'
+import { trainTransform } from '../image/train-transform.js'
 import type { NativeModel, NativeTrainer, StepOptions, StepResult } from '../native.js'
 import type { ResolvedTrainOptions } from './options.js'
 
@@ -21,6 +24,29 @@ export function imageFeed(trainer: NativeTrainer, batches: AsyncGenerator<Loaded
       await batches.return()
     },
   }
+}
+
+/** Batches of an epoch (from 0), augmented and mixed as the seed says. `first` counts the batches before the plan. */
+export function trainingBatches(
+  loader: Loader,
+  plan: readonly Uint32Array[],
+  options: {
+    augmentation: Augmentation
+    preprocessing: Readonly<Preprocessing>
+    seed: number
+    epoch: number
+    first: number
+  },
+): AsyncGenerator<LoadedBatch, void> {
+  const { augmentation, preprocessing, seed, epoch, first } = options
+  return loader.batches(
+    plan,
+    (index, size) => trainTransform(augmentation, preprocessing, { seed, epoch, index }, size),
+    async (images, labels, position) => {
+      const mix = drawMix(augmentation, { seed, epoch, step: first + position }, images)
+      return mix === null ? null : mixBatch(images, labels, mix)
+    },
+  )
 }
 
 /** What a frozen backbone makes of each image: rows of `width` numbers. */

@@ -2,8 +2,6 @@ import type { Decode } from '../data/cache.js'
 import { Loader } from '../data/loader.js'
 import { VisionTorchError } from '../errors.js'
 import { Evaluator } from '../evaluate.js'
-import { drawMix, mixBatch } from '../image/mix.js'
-import { trainTransform } from '../image/train-transform.js'
 import { evalTransform } from '../image/transform.js'
 import type { Evaluation } from '../metrics.js'
 import type { Model } from '../model.js'
@@ -19,6 +17,7 @@ import {
   featureFeed,
   featuresAreFixed,
   imageFeed,
+  trainingBatches,
 } from './feed.js'
 import type { ResolvedTrainOptions } from './options.js'
 import { epochUpdates, type Update } from './sampler.js'
@@ -180,17 +179,12 @@ export class Training {
       const features = await this.#features
       if (features !== null) return featureFeed(trainer, features, data.train)
     }
-    const { augmentation, seed } = options
-    const { epoch } = state
-    const first = state.step * options.gradientAccumulation
-    const batches = this.#loader.batches(
-      updates.flat(),
-      (index, size) => trainTransform(augmentation, model.preprocessing, { seed, epoch, index }, size),
-      async (images, labels, position) => {
-        const mix = drawMix(augmentation, { seed, epoch, step: first + position }, images)
-        return mix === null ? null : mixBatch(images, labels, mix)
-      },
-    )
+    const batches = trainingBatches(this.#loader, updates.flat(), {
+      ...options,
+      epoch: state.epoch,
+      first: state.step * options.gradientAccumulation,
+      preprocessing: model.preprocessing,
+    })
     return imageFeed(trainer, batches)
   }
 

@@ -9,7 +9,7 @@ import { invalid, is } from '../is.js'
 import { checkReport, type Model } from '../model.js'
 import { type NativeCheckpoint, native } from '../native.js'
 import { TensorBoardWriter } from '../report/tensorboard.js'
-import { classWeights, fitBatchSizes, readable, type TrainingData, trainingData } from './data.js'
+import { classWeights, fitBatchSizes, readable, resizedTo, type TrainingData, trainingData } from './data.js'
 import { RunDirectory } from './directory.js'
 import type { EpochMetrics, TrainingEvent, TrainingResult } from './events.js'
 import { Training } from './loop.js'
@@ -75,7 +75,7 @@ async function start(
     const cached = cachedDecode(options.cache, path => decode(path))
     const data = await usable(trainingData(model, dataset), options, cached, emit, signal)
     options = fitBatchSizes(options, merged, data.train.length)
-    setPreprocessing(model, options)
+    model.preprocessing = resizedTo(model.preprocessing, options) // prediction must see images in the same way
     const sameDirectory =
       resumeFrom !== null && basename(resumeFrom) === 'last.pth' ? dirname(resumeFrom) : null
     const directory = await RunDirectory.open(
@@ -248,16 +248,4 @@ async function usable(
     )
   }
   return { train: await filter(data.train), validation: await filter(data.validation) }
-}
-
-/** The model keeps what it was trained with: prediction must see images in the same way. */
-function setPreprocessing(model: Model, { inputSize, resize }: ResolvedTrainOptions): void {
-  const { crop, resize: shorter } = model.preprocessing
-  const size = inputSize ?? crop
-  model.preprocessing = {
-    ...model.preprocessing,
-    crop: size,
-    resize: Math.round((shorter * size) / crop),
-    mode: resize ?? model.preprocessing.mode,
-  }
 }

@@ -1,0 +1,69 @@
+import { availableParallelism } from 'node:os'
+import { Command } from 'commander'
+import { Loader } from '../data/loader.js'
+import { openDataset } from '../data/open.js'
+import { replaceFile } from '../files.js'
+import { checkAugmentation } from '../image/augmentation.js'
+import { batchImages } from '../image/batch-images.js'
+import { contactSheet } from '../image/contact-sheet.js'
+import { decode } from '../image/decode.js'
+import { checkPreprocessing, DEFAULT_PREPROCESSING } from '../image/preprocessing.js'
+import { native } from '../native.js'
+import { resizedTo } from '../train/data.js'
+import { trainingBatches } from '../train/feed.js'
+import { epochUpdates } from '../train/sampler.js'
+import { optionTable } from '../train/table.js'
+import { interruptSignal } from './interrupt.js'
+import { integer } from './options.js'
+import { print } from './terminal.js'
+import { trainOption } from './train.js'
+
+interface PreviewCommandOptions {
+  data: string
+  augmentation?: unknown
+  resize?: 'crop' | 'pad' | 'squish'
+  inputSize?: number
+  seed?: number
+  batchSize: number
+  epoch: number
+  out: string
+}
+
+export const previewCommand = (): Command =>
+  new Command('preview')
+    .description('a picture of a training batch as the network sees it')
+    .requiredOption('--data <dir|file>', 'the images, as for train')
+    .addOption(trainOption('augmentation', optionTable.augmentation))
+    .addOption(trainOption('resize', optionTable.resize))
+    .addOption(trainOption('inputSize', optionTable.inputSize))
+    .addOption(trainOption('seed', optionTable.seed))
+    .option('--batch-size <n>', 'how many images', integer(1, 1024), 25)
+    .option('--epoch <n>', 'the epoch whose first batch is shown', integer(1), 1)
+    .option('--out <file>', 'where the PNG goes', 'preview.png')
+    .action(runPreview)
+
+async function runPreview(options: PreviewCommandOptions): Promise<void> {
+  const signal = interruptSignal()
+  const { seed = 0, out } = options
+  const dataset = await openDataset(options.data, { signal })
+  const samples = dataset.split('train')
+  const preprocessing = checkPreprocessing('preprocessing', resizedTo(DEFAULT_PREPROCESSING, options))
+  const { crop, mean, std } = preprocessing
+  const batchSize = Math.min(options.batchSize, samples.length)
+  const epoch = options.epoch - 1
+  const loader = new Loader({
+    samples,
+    workers: Math.min(8, availableParallelism()),
+    decode: path => decode(path),
+    createBatch: () => new (native().ImageBatch)(batchSize, crop, crop, mean, std),
+  })
+  const [[indices]] = epochUpdates(samples.length, batchSize, 1, seed, epoch) as [[Uint32Array]]
+  const augmentation = checkAugmentation('augmentation', options.augmentation ?? 'standard')
+  const batches = trainingBatches(loader, [indices], { augmentation, preprocessing, seed, epoch, first: 0 })
+  for await (const { images, labels } of batches) {
+    const pictures = batchImages(images, labels.length, preprocessing)
+    const named = pictures.map((picture, i) => ({ ...picture, label: dataset.classes[labels[i]!]! }))
+    await replaceFile(out, await contactSheet(named))
+  }
+  print(out)
+}

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { access, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import sharp from 'sharp'
+import type { EndEvent, Evaluation, StartEvent, TrainingEvent } from '../../lib/index.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { drawPhotos } from '../support/photos.js'
+
+describe('the commands train, evaluate and preview', () => {
+  let root: string
+  let photos: string
+  before(async () => {
+    root = await temporaryFolder()
+    photos = join(root, 'my photos')
+    await drawPhotos(photos)
+  })
+  after(removeTemporaryFolders)
+
+  const start = (...args: string[]): ChildProcess =>
+    spawn(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', ...args], { stdio: 'pipe' })
+
+  async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+    const child = start(...args)
+    const output = { stdout: '', stderr: '' }
+    child.stdout!.on('data', chunk => (output.stdout += chunk))
+    child.stderr!.on('data', chunk => (output.stderr += chunk))
+    const [code] = await once(child, 'close')
+    return { code, ...output }
+  }
+
+  const trainArgs = (out: string, ...more: string[]) => [
+    ...['train', '--data', photos, '--model', 'mobilenet_v2', '--weights', 'none', '--input-size', '32'],
+    ...['--threads', '1', '--batch-size', '8', '--no-report', '--out', join(root, out), ...more],
+  ]
+  const lines = (text: string): TrainingEvent[] =>
+    text
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+
+  it('train, tell an event a line, and evaluate what was trained', async () => {
+    const options = ['--epochs', '2', '--optimizer', 'adamw,weightDecay=0.1', '--lr', '0.002', '--ema', '0.5']
+    const { code, stdout, stderr } = await run(...trainArgs('json', ...options, '--json'))
+    assert.equal(code, 0, stderr)
+    const events = lines(stdout)
+    const [first, last] = [events[0] as StartEvent, events.at(-1) as EndEvent]
+    assert.equal(first.type, 'start')
+    assert.deepEqual(first.options.optimizer, {
+      name: 'adamw',
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0.1,
+    })
+    assert.equal(first.options.learningRate, 0.002)
+    assert.equal(last.type, 'end')
+    assert.equal(last.history.length, 2)
+
+    const evaluated = await run(
+      'evaluate',
+      '--data',
+      photos,
+      '--checkpoint',
+      join(root, 'json/best.pth'),
+      '--json',
+    )
+    assert.equal(evaluated.code, 0, evaluated.stderr)
+    const figures = JSON.parse(evaluated.stdout) as Evaluation
+    assert.deepEqual(Object.keys(figures), ['top1', 'top5', 'loss', 'count', 'classes', 'confusion'])
+    assert.equal(figures.top1, last.best.top1)
+    assert.ok(Math.abs(figures.loss - last.best.validationLoss) < 1e-5)
+
+    const out = join(root, 'evaluation')
+    const text = await run(
+      'evaluate',
+      '--data',
+      photos,
+      '--checkpoint',
+      join(root, 'json/best.pth'),
+      '--out',
+      out,
+    )
+    assert.match(text.stdout, /class +precision +recall +f1 +images/)
+    assert.deepEqual(JSON.parse(await readFile(join(out, 'evaluation.json'), 'utf8')), figures)
+    await access(join(out, 'report.html'))
+  })
+
+  it('stop at the first Ctrl-C with 130 and a checkpoint, and go on from there', async () => {
+    const child = start(...trainArgs('stopped', '--epochs', '500', '--json'))
+    let errors = ''
+    child.stderr!.on('data', chunk => (errors += chunk))
+    const closed = once(child, 'close')
+    let interrupted = false
+    for await (const line of createInterface({ input: child.stdout! })) {
+      if (interrupted || (JSON.parse(line) as TrainingEvent).type !== 'step') continue
+      interrupted = child.kill('SIGINT')
+    }
+    assert.equal((await closed)[0], 130)
+    assert.match(errors, /saved .*last\.pth; go on with: visiontorch train --resume --out/)
+
+    const resumed = await run('train', '--resume', '--out', join(root, 'stopped'), '--epochs', '1', '--json')
+    assert.equal(resumed.code, 0, resumed.stderr)
+    const end = lines(resumed.stdout).at(-1) as EndEvent
+    assert.equal(end.history.length, 1)
+  })
+
+  it('say in one line what is wrong', async () => {
+    const wrong = async (code: number, message: RegExp, ...args: string[]) => {
+      const result = await run(...args)
+      assert.equal(result.code, code, result.stderr)
+      assert.match(result.stderr, message)
+      assert.doesNotMatch(result.stderr, /\n +at /)
+    }
+    await wrong(2, /expected --data DIR/, 'train')
+    await wrong(
+      2,
+      /--optimizer: .*got 'sdg'. Did you mean 'sgd'/,
+      'train',
+      '--data',
+      photos,
+      '--optimizer',
+      'sdg',
+    )
+    await wrong(2, /unknown option '--epocs'/, 'train', '--data', photos, '--epocs', '3')
+    await wrong(2, /Did you mean 'mobilenet_v2'/, ...trainArgs('x').with(4, 'mobilenet_v1'))
+    await wrong(1, /nowhere: no such folder/, ...trainArgs('x').with(2, join(root, 'nowhere')))
+    await wrong(
+      2,
+      /batchSize: expected at most the 24 training images/,
+      ...trainArgs('x', '--batch-size', '99'),
+    )
+  })
+
+  it('draw a batch as the network sees it', async () => {
+    const out = join(root, 'preview.png')
+    const options = [
+      '--batch-size',
+      '6',
+      '--input-size',
+      '64',
+      '--augmentation',
+      'policy=trivialaugment,mixup=0.2',
+    ]
+    const { code, stderr } = await run('preview', '--data', photos, '--out', out, ...options)
+    assert.equal(code, 0, stderr)
+    const { width, height } = await sharp(out).metadata()
+    assert.ok(width! > 3 * 64 && height! > 2 * 64)
+    await rm(out)
+  })
+})

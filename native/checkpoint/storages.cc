@@ -91,6 +91,9 @@ std::optional<size_t> Storages::find(const std::string& key) const {
 
 void Storages::locate(size_t index, uint64_t offset, bool big_endian) {
   if (entries_[index].offset) corrupt("storage '" + entries_[index].key + "' stands twice in the file");
+  if (big_endian && !entries_[index].dtype)
+    throw Error("ERR_CHECKPOINT_UNSUPPORTED",
+                "untyped storages of a big-endian machine are not supported. Save the file again");
   entries_[index].offset = offset;
   entries_[index].big_endian = big_endian;
 }
@@ -107,36 +110,33 @@ std::shared_ptr<TensorSpec> Storages::bytes(const StorageRef& storage) {
   return spec;
 }
 
-// Element type of the bytes in the file, by which big-endian ones are swapped.
-size_t Storages::itemsize(const Entry& entry, const TensorSpec& spec) {
-  return c10::elementSize(entry.dtype ? *entry.dtype : spec.dtype);
-}
-
-void Storages::read(const Entry& entry, uint64_t begin, void* to, size_t nbytes, size_t itemsize) const {
+void Storages::read(const Entry& entry, uint64_t begin, void* to, size_t nbytes) const {
   if (!entry.offset) corrupt("the data of storage '" + entry.key + "' is not in the file");
   file_->read(*entry.offset + begin, to, nbytes);
-  if (entry.big_endian) swap_bytes(static_cast<char*>(to), nbytes, itemsize);
+  if (entry.big_endian) swap_bytes(static_cast<char*>(to), nbytes, c10::elementSize(*entry.dtype));
 }
 
-const c10::Storage& Storages::storage(const TensorSpec& spec) {
-  Entry& entry = entries_[spec.storage];
+const c10::Storage& Storages::storage(size_t index) {
+  Entry& entry = entries_[index];
   if (entry.storage) return entry.storage;
   auto nbytes = static_cast<size_t>(entry.nbytes);
-  bool is_aligned = entry.offset && *entry.offset % c10::elementSize(spec.dtype) == 0;
+  size_t alignment = entry.dtype ? c10::elementSize(*entry.dtype) : sizeof(double);
+  bool is_aligned = entry.offset && *entry.offset % alignment == 0;
   c10::DataPtr data;
   if (is_aligned && !entry.big_endian) {
     data = file_->share(*entry.offset);
   } else {
     data = c10::GetCPUAllocator()->allocate(nbytes);
-    read(entry, 0, data.get(), nbytes, itemsize(entry, spec));
+    read(entry, 0, data.get(), nbytes);
   }
   entry.storage = c10::Storage(c10::Storage::use_byte_size_t(), nbytes, std::move(data), nullptr, false);
   return entry.storage;
 }
 
 at::Tensor Storages::view(const TensorSpec& spec) {
-  auto tensor = at::detail::make_tensor<c10::TensorImpl>(
-      c10::Storage(storage(spec)), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(spec.dtype));
+  auto tensor = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage(spec.storage)),
+                                                         c10::DispatchKeySet(c10::DispatchKey::CPU),
+                                                         c10::scalarTypeToTypeMeta(spec.dtype));
   tensor.unsafeGetTensorImpl()->set_sizes_and_strides(spec.sizes, spec.strides, spec.offset);
   return tensor;
 }
@@ -148,7 +148,7 @@ at::Tensor Storages::copy(const TensorSpec& spec) {
   for (int64_t i = tensor.dim(); is_contiguous && i-- > 0;)
     is_contiguous = spec.sizes[i] == 1 || spec.strides[i] == tensor.stride(i);
   if (!is_contiguous) return view(spec).clone(at::MemoryFormat::Contiguous);
-  read(entry, spec.offset * tensor.element_size(), tensor.data_ptr(), tensor.nbytes(), itemsize(entry, spec));
+  read(entry, spec.offset * tensor.element_size(), tensor.data_ptr(), tensor.nbytes());
   return tensor;
 }
 

@@ -70,9 +70,8 @@ class Storages {
     bool big_endian = false;
     c10::Storage storage{};
   };
-  static size_t itemsize(const Entry& entry, const TensorSpec& spec);
-  const c10::Storage& storage(const TensorSpec& spec);
-  void read(const Entry& entry, uint64_t begin, void* to, size_t nbytes, size_t itemsize) const;
+  const c10::Storage& storage(size_t index);
+  void read(const Entry& entry, uint64_t begin, void* to, size_t nbytes) const;
 
   std::shared_ptr<MappedFile> file_;
   std::vector<Entry> entries_;

@@ -112,6 +112,28 @@ describe(`npm install visiontorch, with nothing but Node and npm on the PATH${un
     isInstalled(await output('info.cjs'))
   })
 
+  it('has types that a strict TypeScript program compiles with', async () => {
+    await cp('test/types/api.ts', join(app, 'api.ts'))
+    await symlink(resolve('node_modules/expect-type'), join(app, 'node_modules/expect-type'))
+    const options = {
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      module: 'nodenext',
+      target: 'es2023',
+      lib: ['es2023', 'esnext.disposable'],
+      noEmit: true,
+      types: ['node'],
+      typeRoots: [resolve('node_modules/@types')],
+    }
+    await writeFile(
+      join(app, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions: options, files: ['api.ts'] }),
+    )
+    await writeFile(join(app, 'package.json'), '{ "private": true, "type": "module" }')
+    const { stdout } = await run('node', [resolve('node_modules/typescript/bin/tsc'), '-p', app], { env })
+    assert.equal(stdout, '')
+  })
+
   it('loads in a worker thread', async () => {
     isInstalled(await output('worker.mjs'))
   })

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { createModel, predict, train } from '../../lib/index.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { drawPhotos } from '../support/photos.js'
+import { onOneThread, smallNetwork } from '../support/small-network.js'
+
+describe('a process that trains', () => {
+  onOneThread()
+  let root: string
+  let photos: string
+  before(async () => {
+    root = await temporaryFolder()
+    photos = join(root, 'photos')
+    await drawPhotos(photos)
+  })
+  after(removeTemporaryFolders)
+
+  it('goes on serving HTTP, and predicting with the model in training', async () => {
+    using model = await createModel('resnet18', { classes: ['checks', 'columns', 'rows'] })
+    const server = createServer(async (_, response) => {
+      const [best] = await predict(model, join(photos, 'val/rows/0.png'), { topK: 1 })
+      response.end(JSON.stringify(best))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    let training = true
+    let answered = 0
+    const asking = async () => {
+      while (training) {
+        const { label } = (await (await fetch(url)).json()) as { label: string }
+        assert.ok(model.classes.includes(label))
+        answered++
+      }
+    }
+    const run = train(model, {
+      data: photos,
+      epochs: 3,
+      batchSize: 8,
+      inputSize: 64,
+      directory: join(root, 'run'),
+      report: false,
+    })
+    let asked: Promise<void> | undefined
+    let answeredAtStart = 0
+    for await (const { type } of run) {
+      if (type === 'start') {
+        delay.enable()
+        asked = asking()
+      }
+      if (type === 'end') answeredAtStart = answered
+    }
+    delay.disable()
+    training = false
+    await asked
+    server.close()
+    server.closeAllConnections()
+    const p99 = (delay.percentile(99) / 1e6).toFixed(1)
+    console.log(
+      `      (${answeredAtStart} requests answered; the event loop was late by ${p99} ms at the 99th percentile)`,
+    )
+    assert.ok(answeredAtStart > 0)
+  })
+
+  it('does not grow', async function () {
+    this.timeout(300_000)
+    using model = await smallNetwork()
+    const memory: number[] = []
+    const options = {
+      data: photos,
+      epochs: 200,
+      batchSize: 8,
+      inputSize: 32,
+      directory: join(root, 'long'),
+      report: false,
+    }
+    for await (const event of train(model, options)) {
+      if (event.type === 'epoch') memory.push(process.memoryUsage.rss() / 2 ** 20)
+    }
+    const mean = (from: number, to: number) => memory.slice(from, to).reduce((a, b) => a + b, 0) / (to - from)
+    const growth = mean(150, 200) - mean(50, 100)
+    console.log(
+      `      (${memory.at(-1)!.toFixed(0)} MiB; ${growth.toFixed(1)} MiB more in epochs 151 to 200 than in 51 to 100)`,
+    )
+    assert.equal(memory.length, 200)
+  })
+})

@@ -34,10 +34,11 @@ void scale_nearest(const Image& image, const Matrix& m, Image& out) {
 // Positions with 16 bits behind the point.
 void affine_nearest(const Image& image, const Matrix& m, Image& out) {
   const auto fix = [](double v) { return std::int64_t(std::floor(v * 65536 + 0.5)); };
+  const std::int64_t across[2] = {fix(m[0]), fix(m[3])}, down[2] = {fix(m[1]), fix(m[4])};
   std::int64_t start_x = fix(m[2] + m[0] * 0.5 + m[1] * 0.5), start_y = fix(m[5] + m[3] * 0.5 + m[4] * 0.5);
-  for (int y = 0; y < out.height(); y++, start_x += fix(m[1]), start_y += fix(m[4])) {
+  for (int y = 0; y < out.height(); y++, start_x += down[0], start_y += down[1]) {
     std::int64_t at_x = start_x, at_y = start_y;
-    for (int x = 0; x < out.width(); x++, at_x += fix(m[0]), at_y += fix(m[3])) {
+    for (int x = 0; x < out.width(); x++, at_x += across[0], at_y += across[1]) {
       const std::int64_t from_x = at_x >> 16, from_y = at_y >> 16;
       if (from_x >= 0 && from_x < image.width() && from_y >= 0 && from_y < image.height())
         std::copy_n(image.row(int(from_y)) + from_x * 3, 3, out.row(y) + x * 3);
@@ -45,10 +46,11 @@ void affine_nearest(const Image& image, const Matrix& m, Image& out) {
   }
 }
 
-void affine_bilinear(const Image& image, const Matrix& m, Image& out) {
+void affine_bilinear(const Image& image, const Matrix m, Image& out) {
   const int last_x = image.width() - 1, last_y = image.height() - 1;
   for (int y = 0; y < out.height(); y++) {
-    for (int x = 0; x < out.width(); x++) {
+    std::uint8_t* row = out.row(y);
+    for (int x = 0; x < out.width(); x++, row += 3) {
       const double from_x = m[0] * (x + 0.5) + m[1] * (y + 0.5) + m[2];
       const double from_y = m[3] * (x + 0.5) + m[4] * (y + 0.5) + m[5];
       if (!inside(from_x, image.width()) || !inside(from_y, image.height())) continue;
@@ -60,7 +62,7 @@ void affine_bilinear(const Image& image, const Matrix& m, Image& out) {
       for (int c = 0; c < 3; c++) {
         const double a = upper[x0 + c] + (upper[x1 + c] - upper[x0 + c]) * dx;
         const double b = lower[x0 + c] + (lower[x1 + c] - lower[x0 + c]) * dx;
-        out.row(y)[x * 3 + c] = std::uint8_t(a + (b - a) * dy);
+        row[c] = std::uint8_t(a + (b - a) * dy);
       }
     }
   }

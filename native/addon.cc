@@ -2,10 +2,12 @@
 
 #include "binding/environment.h"
 #include "binding/exports.h"
+#include "runtime/allocator.h"
 
 namespace visiontorch::binding {
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  install_cpu_allocator();
   env.SetInstanceData(new Environment(env));
   export_image(env, exports);
   export_runtime(env, exports);

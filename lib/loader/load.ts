@@ -8,6 +8,7 @@ import { checkLibrary } from './elf.js'
 import { explain } from './explain.js'
 import { type Installation, LIBTORCH_VERSION, libraries, sameAbi } from './installation.js'
 import { locateLibTorch } from './locate.js'
+import { withShortSpinning } from './openmp.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const require = createRequire(import.meta.url)
@@ -29,7 +30,7 @@ export function loadAddon(): unknown {
   const { found, attempts } = locateLibTorch(expected)
   if (found === null) throw explain(attempts, expected)
 
-  loadLibTorch(found)
+  withShortSpinning(() => loadLibTorch(found))
   let addon: Bound
   try {
     addon = require(path) as Bound

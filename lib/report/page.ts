@@ -1,7 +1,7 @@
 import { formatNumber, formatShare } from '../format.js'
 import type { ClassMetrics, Evaluation } from '../metrics.js'
 import type { EpochMetrics } from '../train/events.js'
-import type { Chart } from './charts.js'
+import type { Chart } from './chart.js'
 import type { ReportData, Thumbnail } from './report.js'
 import { script, style } from './style.js'
 

@@ -1,11 +1,12 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { VisionTorchError } from '../errors.js'
+import { cannotWrite, replaceFile } from '../files.js'
 import { loadSharp } from '../image/sharp.js'
 import type { Evaluation, PoorPrediction } from '../metrics.js'
 import type { EpochMetrics } from '../train/events.js'
-import { type Chart, cssPalette, drawConfusion, drawCurves, paperPalette } from './charts.js'
+import { type Chart, onPaper } from './chart.js'
+import { drawConfusion } from './confusion.js'
+import { drawCurves } from './curves.js'
 import { renderPage } from './page.js'
 
 /** What a report shows. */
@@ -36,20 +37,24 @@ export const WORST_IN_REPORT = 24
  */
 export async function writeReport(directory: string, data: ReportData): Promise<string[]> {
   const { history, best, evaluation } = data
-  const [curves, confusion, thumbnails, paperCurves, paperConfusion] = await Promise.all([
-    drawCurves(history, best, cssPalette),
-    evaluation && drawConfusion(evaluation, cssPalette),
+  const [curves, confusion, thumbnails] = await Promise.all([
+    drawCurves(history, best),
+    evaluation && drawConfusion(evaluation),
     Promise.all((evaluation?.worst ?? []).slice(0, WORST_IN_REPORT).map(thumbnail)),
-    drawCurves(history, best, paperPalette),
-    evaluation && drawConfusion(evaluation, paperPalette),
   ])
   const files: [string, string | Buffer][] = [
     ['report.html', renderPage(data, { curves, confusion, thumbnails })],
   ]
-  if (paperCurves.length > 0) files.push(['results.png', await png(sheet(paperCurves))])
-  if (paperConfusion) files.push(['confusion_matrix.png', await png(paperConfusion.svg)])
+  if (curves.length > 0) files.push(['results.png', await png(sheet(curves))])
+  if (confusion) files.push(['confusion_matrix.png', await png(onPaper(confusion))])
   await mkdir(directory, { recursive: true }).catch(error => Promise.reject(cannotWrite(directory, error)))
-  return Promise.all(files.map(([name, content]) => replace(join(directory, name), content)))
+  return Promise.all(
+    files.map(async ([name, content]) => {
+      const path = join(directory, name)
+      await replaceFile(path, content)
+      return path
+    }),
+  )
 }
 
 /** Charts two a row, as one SVG. */
@@ -57,8 +62,8 @@ function sheet(charts: readonly Chart[]): string {
   const width = Math.max(...charts.map(chart => chart.width))
   const height = Math.max(...charts.map(chart => chart.height))
   const placed = charts.map(
-    ({ svg }, index) =>
-      `<svg x="${(index % 2) * width}" y="${Math.floor(index / 2) * height}" ${svg.slice('<svg '.length)}`,
+    (chart, index) =>
+      `<svg x="${(index % 2) * width}" y="${Math.floor(index / 2) * height}" ${onPaper(chart).slice('<svg '.length)}`,
   )
   const rows = Math.ceil(charts.length / 2)
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${2 * width}" height="${rows * height}">${placed.join('')}</svg>`
@@ -87,26 +92,4 @@ async function thumbnail(prediction: PoorPrediction): Promise<Thumbnail> {
   } catch {
     return { ...prediction, picture: null } // moved or deleted since: the scores are still worth showing
   }
-}
-
-/** Writes beside the file and renames, so that a crash leaves the earlier file whole. */
-async function replace(path: string, content: string | Buffer): Promise<string> {
-  const temporary = `${path}.${randomUUID()}.tmp`
-  try {
-    await writeFile(temporary, content, { flush: true })
-    await rename(temporary, path)
-    return path
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw cannotWrite(path, error)
-  }
-}
-
-function cannotWrite(path: string, cause: unknown): VisionTorchError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new VisionTorchError(
-    'ERR_FILE_WRITE',
-    `the report cannot be written to ${path}: ${reason}. Check that the directory is writable and the disk not full.`,
-    { cause },
-  )
 }

@@ -1,15 +1,20 @@
+import { themes } from './chart.js'
+
 // The report's style sheet and its one script.
+
+const variables = (theme: Readonly<Record<string, string>>) =>
+  Object.entries(theme)
+    .map(([name, value]) => `--${name}: ${value};`)
+    .join(' ')
 
 export const style = `
 :root {
-  --page: #f6f7f9; --surface: #ffffff; --ink: #1b1f24; --muted: #59636e; --grid: #e4e7eb; --edge: #e1e4e9;
-  --series-1: #2f6bd8; --series-2: #d9600b; --series-3: #2b8a5c; --on-series: #ffffff;
+  --page: #f6f7f9; --surface: #ffffff; --edge: #e1e4e9; ${variables(themes.light)}
   --bar: #dbe6fb; --wrong: #b3261e; --right: #8a6100;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --page: #0f1216; --surface: #181c22; --ink: #e7ebf0; --muted: #9aa5b1; --grid: #2b313a; --edge: #272d36;
-    --series-1: #7aa7ff; --series-2: #ff9f5a; --series-3: #5fcf9a; --on-series: #0f1216;
+    --page: #0f1216; --surface: #181c22; --edge: #272d36; ${variables(themes.dark)}
     --bar: #2a3b5c; --wrong: #ff8a80; --right: #e8c15a;
   }
 }

@@ -60,5 +60,5 @@ print(`\nPictures that it never saw:\n${table(['picture', 'best', 'second'], row
 print(`
 Done in ${formatDuration((performance.now() - start) / 1000)}. The run's files are in ${directory}:
   report.html    curves, confusion matrix, the worst predictions: open it in a browser
-  best.pth       the network; visiontorch predict ${join(heldOut, files[0]!)} --checkpoint ${join(directory, 'best.pth')}
+  best.pth       the network: npx visiontorch predict ${join(heldOut, files[0]!)} --checkpoint ${join(directory, 'best.pth')}
   metrics.csv    the figures of every epoch`)

@@ -21,7 +21,7 @@ export interface TrainingDisplay {
 }
 
 /** Widths of the columns of the line an epoch. */
-const columns = [7, 8, 8, 11, 11, 9, 9, 9, 9]
+const columns = [7, 8, 8, 11, 11, 9, 11, 8, 9]
 
 /** On stderr, but for the result, which goes to stdout. Use with `using`, so that a failure leaves the terminal clean. */
 export function trainingDisplay(): TrainingDisplay {

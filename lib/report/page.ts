@@ -155,9 +155,9 @@ ${isRight ? '' : `<p>is <b>${escapeHtml(label)}</b> ${formatShare(labelScore)}</
 
 function configuration(config: ReportData['config']): string {
   const rows = flatten(config).map(
-    ([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,
+    ([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`,
   )
-  return `<div class="card scroll" tabindex="0" role="region" aria-label="Configuration"><table class="configuration"><tbody>${rows.join('\n')}</tbody></table></div>`
+  return `<dl class="card configuration">${rows.join('\n')}</dl>`
 }
 
 /** Nested objects as `outer.inner` rows; lists in one row, long ones cut. */

@@ -55,12 +55,14 @@ thead th { color: var(--muted); font-weight: 500; font-size: 13px; position: sti
   display: block; min-width: 92px; padding: 1px 8px; border-radius: 5px;
   background: linear-gradient(to right, var(--bar) calc(100% * var(--share)), transparent 0) var(--page);
 }
-.configuration :is(th, td) { text-align: left; white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
-.configuration th { color: var(--muted); font-weight: 500; width: 32%; min-width: 130px; }
+.configuration { columns: 480px; column-gap: 36px; }
+.configuration div { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 12px; padding: 5px 0; break-inside: avoid; border-bottom: 1px solid var(--grid); overflow-wrap: anywhere; }
+.configuration dt { color: var(--muted); }
+.configuration dd { margin: 0; }
 .worst { list-style: none; margin: 0; padding: 0; display: grid; gap: 14px; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); }
 .worst .card { padding: 10px; min-width: 0; font-size: 14px; line-height: 1.45; overflow-wrap: anywhere; }
 .picture { height: 150px; margin-bottom: 8px; display: grid; place-items: center; background: var(--page); border-radius: 8px; overflow: hidden; }
-.picture img { max-width: 100%; max-height: 150px; width: auto; height: auto; }
+.picture img { width: 100%; height: 150px; object-fit: contain; }
 .missing, .file { color: var(--muted); font-size: 12px; }
 .verdict { font-size: 12px; font-weight: 650; }
 .wrong { color: var(--wrong); }

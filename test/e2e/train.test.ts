@@ -9,6 +9,8 @@ import {
   type TrainOptions,
   train,
 } from '../../lib/index.js'
+import { resolveOptions } from '../../lib/train/options.js'
+import { learningRateAt } from '../../lib/train/schedule.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { onOneThread, smallNetwork } from '../support/small-network.js'
@@ -46,7 +48,13 @@ describe('train()', () => {
 
   it('learns, tells what it does, and leaves the best weights in the model and the files in the directory', async () => {
     using model = await smallNetwork()
-    const options = quick({ epochs: 20, optimizer: 'adam', learningRate: 0.01, report: true })
+    const options = quick({
+      epochs: 20,
+      optimizer: 'adam',
+      learningRate: 0.01,
+      report: true,
+      tensorboard: true,
+    })
     const seen = await events(model, options)
     const end = seen.at(-1)!
     assert.ok(end.type === 'end')
@@ -72,6 +80,7 @@ describe('train()', () => {
     ]) {
       assert.ok(files.includes(name), name)
     }
+    assert.ok(files.some(name => name.startsWith('events.out.tfevents')))
     assert.equal(await readFile(join(options.directory!, 'classes.txt'), 'utf8'), 'checks\ncolumns\nrows\n')
 
     using loaded = await loadModel(join(options.directory!, 'best.pth'))
@@ -151,6 +160,78 @@ describe('train()', () => {
     const files = (await readdir(options.directory!)).filter(name => name.startsWith('epoch-'))
     assert.deepEqual(files.sort(), ['epoch-0004.pth', 'epoch-0005.pth'])
   })
+
+  describe('with a frozen backbone', () => {
+    const frozen = (more: TrainOptions = {}) =>
+      quick({ epochs: 2, freezeEpochs: 2, learningRate: 0.05, augmentation: 'none', ...more })
+    // Never happens, but could: the same images, which must be looked at each epoch.
+    const almostNone = { scale: null, horizontalFlip: 1e-300 }
+
+    it('and images that do not vary, computes the features once, and comes to the same', async () => {
+      using once = await smallNetwork({ dropout: 0 })
+      using always = await smallNetwork({ dropout: 0 })
+      const notes = (seen: TrainingEvent[]) => seen.filter(({ type }) => type === 'note').length
+      assert.equal(notes(await events(once, frozen())), 1)
+      assert.equal(notes(await events(always, frozen({ augmentation: almostNone }))), 0)
+      await assertCloseWeights(once, always, 1e-4)
+    })
+
+    it('accumulates gradients to those of a larger batch', async () => {
+      using whole = await smallNetwork({ dropout: 0 })
+      using parts = await smallNetwork({ dropout: 0 })
+      const options = { augmentation: almostNone, classWeights: [1, 2, 5], labelSmoothing: 0.1 }
+      await train(whole, frozen({ ...options, batchSize: 10 }))
+      await train(parts, frozen({ ...options, batchSize: 5, gradientAccumulation: 2 }))
+      await assertCloseWeights(whole, parts, 1e-5)
+    })
+  })
+
+  it('averages the weights, evaluates the average and saves it as the best', async () => {
+    using model = await smallNetwork()
+    const options = quick({ ema: 0.5 })
+    const { best } = await train(model, options)
+    assert.equal((await evaluate(model, photos)).loss, best.validationLoss)
+    using last = await loadModel(join(options.directory!, 'last.pth'))
+    assert.notEqual((await evaluate(last, photos)).loss, best.validationLoss)
+  })
+
+  it('trains on the same pixels from memory and from disk', async () => {
+    const weights: Buffer[] = []
+    const before = process.env.XDG_CACHE_HOME
+    process.env.XDG_CACHE_HOME = join(root, 'cache')
+    try {
+      for (const cache of ['none', 'memory', 'disk', 'disk'] as const) {
+        using model = await smallNetwork()
+        await train(model, quick({ cache, epochs: 2, augmentation: 'standard' }))
+        weights.push(bytes((await model.stateDict()).get('features.0.0.weight')!.data))
+      }
+    } finally {
+      if (before === undefined) delete process.env.XDG_CACHE_HOME
+      else process.env.XDG_CACHE_HOME = before
+    }
+    for (const other of weights) assert.deepEqual(other, weights[0])
+    assert.equal((await readdir(join(root, 'cache/visiontorch/images'))).length, 36)
+  })
+
+  it("follows the seed platform's recipe with its preset", async () => {
+    using model = await smallNetwork()
+    const seen = await events(model, quick({ preset: 'seed', epochs: 4 }))
+    const rates = new Set(seen.flatMap(event => (event.type === 'step' ? [event.learningRate] : [])))
+    const options = resolveOptions({ data: photos, preset: 'seed', epochs: 4, batchSize: 8 })
+    assert.deepEqual(
+      [...rates],
+      [0, 1, 2, 3].map(epoch => learningRateAt(options, epoch, 0)),
+    )
+  })
+
+  it('mixes images, in bfloat16, with clipped gradients', async () => {
+    using model = await smallNetwork()
+    const augmentation = { mixup: 0.2, cutmix: 1 }
+    const seen = await events(model, quick({ augmentation, dtype: 'bfloat16', clipGradNorm: 1 }))
+    const step = seen.find(event => event.type === 'step')!
+    assert.ok(step.type === 'step' && step.gradNorm! > 0)
+    assert.equal(model.dtype, 'float32')
+  })
 })
 
 const bytes = (data: ArrayBufferView) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)
@@ -161,5 +242,16 @@ function assertSameWeights(
 ): void {
   for (const [name, tensor] of expected) {
     assert.equal(Buffer.compare(bytes(tensor.data), bytes(got.get(name)!.data)), 0, name)
+  }
+}
+
+async function assertCloseWeights(a: Model, b: Model, allowed: number): Promise<void> {
+  const other = await b.stateDict()
+  for (const [name, { data }] of await a.stateDict()) {
+    const expected = other.get(name)!.data
+    for (const [i, value] of Array.from(data, Number).entries()) {
+      const difference = Math.abs(value - Number(expected[i]))
+      assert.ok(difference <= allowed, `${name}[${i}] differs by ${difference}`)
+    }
   }
 }

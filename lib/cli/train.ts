@@ -9,7 +9,7 @@ import { VisionTorchError } from '../errors.js'
 import type { Model } from '../model.js'
 import { type Device, setThreads } from '../runtime.js'
 import type { TrainOptions } from '../train/options.js'
-import { type OptionRow, optionTable } from '../train/table.js'
+import { flagName, flagOf, type OptionRow, optionTable, shownDefault } from '../train/table.js'
 import { train } from '../train/train.js'
 import { interruptSignal } from './interrupt.js'
 import { downloadProgress } from './model.js'
@@ -44,30 +44,21 @@ export function trainCommand(): Command {
     .action(runTrain)
 }
 
-/** The flag of a row of the table: `warmupEpochs` is `--warmup-epochs <x>`. */
-export function trainOption(
-  name: string,
-  { kind, default: fallback, shown, help, alias }: OptionRow<unknown>,
-): Option {
-  const kebab = (text: string) => text.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
-  const flags = [...(alias === undefined ? [] : [alias]), kebab(name)].map(flag => `--${flag}`).join(', ')
-  const plain = fallback === null || fallback === false ? undefined : describe(fallback)
-  const text = shown ?? plain
-  if (fallback === true) return new Option(`--no-${kebab(name)}`, `do not: ${help}`)
+/** The flag of a row of the table of options. */
+export function trainOption(name: string, row: OptionRow<unknown>): Option {
+  const { kind, default: fallback, help } = row
+  const shown = shownDefault(row)
+  if (fallback === true) return new Option(flagOf(name, row), `do not: ${help}`)
   const option = new Option(
-    `${flags} ${kind.placeholder}`.trim(),
-    text === undefined ? help : `${help} (default: ${text})`,
+    flagOf(name, row),
+    ['none', 'off'].includes(shown) ? help : `${help} (default: ${shown})`,
   )
   if (kind.placeholder === '') return option
   return option.argParser(word => {
     const value = kind.parse(word)
-    kind.check(`--${kebab(name)}`, value)
+    kind.check(flagName(name), value)
     return value // not the checked one, which is complete: a preset has other defaults
   })
-}
-
-function describe(value: unknown): string {
-  return typeof value === 'object' && value !== null && 'name' in value ? String(value.name) : String(value)
 }
 
 async function runTrain(options: TrainCommandOptions): Promise<void> {

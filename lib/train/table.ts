@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { AUGMENTATIONS, type Augmentation, checkAugmentation } from '../image/augmentation.js'
-import { check, invalid } from '../is.js'
+import { check, invalid, is } from '../is.js'
 import * as kinds from './kinds.js'
 
 // The one table of training options: what train() checks, what `visiontorch train` takes (in kebab case), and what
@@ -207,3 +207,22 @@ export const optionTable = {
     alias: 'out',
   }),
 } satisfies Record<string, OptionRow<unknown>>
+
+/** `warmupEpochs` -> `--warmup-epochs`. */
+export const flagName = (name: string): string =>
+  `--${name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`
+
+/** The flag as the help shows it: `--lr, --learning-rate <x>`; one that is on by default is turned off. */
+export function flagOf(name: string, { kind, default: fallback, alias }: OptionRow<unknown>): string {
+  if (fallback === true) return flagName(name).replace('--', '--no-')
+  const names = alias === undefined ? flagName(name) : `--${alias}, ${flagName(name)}`
+  return `${names} ${kind.placeholder}`.trim()
+}
+
+/** The default in words. */
+export function shownDefault({ default: fallback, shown }: OptionRow<unknown>): string {
+  if (shown !== undefined) return shown
+  if (fallback === null) return 'none'
+  if (typeof fallback === 'boolean') return fallback ? 'on' : 'off'
+  return is.object(fallback) && 'name' in fallback ? String(fallback.name) : String(fallback)
+}

@@ -1,0 +1,35 @@
+// Writes the table of training options into the documents that hold its markers, from lib/train/table.ts.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { flagOf, optionTable, shownDefault } from '../lib/train/table.js'
+
+const root = join(import.meta.dirname, '..')
+const [begin, end] = ['<!-- training options: npm run options-table -->', '<!-- end of training options -->']
+
+/** A row an option: its name, its flag, its default, what it does. */
+export function optionsTable(): string {
+  const rows = Object.entries(optionTable).map(([name, row]) =>
+    [`\`${name}\``, `\`${flagOf(name, row)}\``, shownDefault(row), row.help].map(escapePipes).join(' | '),
+  )
+  return ['Option | Flag | Default | Meaning', '--- | --- | --- | ---', ...rows]
+    .map(line => `| ${line} |`)
+    .join('\n')
+}
+
+const escapePipes = (text: string): string => text.replaceAll('|', '\\|')
+
+/** The document with the table as it is now, or undefined where it has no place for it. */
+export function withOptionsTable(document: string): string | undefined {
+  const [from, to] = [document.indexOf(begin), document.indexOf(end)]
+  if (from === -1 || to === -1) return undefined
+  return `${document.slice(0, from + begin.length)}\n${optionsTable()}\n${document.slice(to)}`
+}
+
+export const documents = ['README.md', 'docs/training.md'].map(name => join(root, name)).filter(existsSync)
+
+if (process.argv[1] === import.meta.filename) {
+  for (const path of documents) {
+    const updated = withOptionsTable(readFileSync(path, 'utf8'))
+    if (updated !== undefined) writeFileSync(path, updated)
+  }
+}

@@ -60,7 +60,7 @@ export async function inspectCheckpoint(
 
 /**
  * Writes a `.pth` file that Python reads with `torch.load(path, weights_only=True)`. Maps become dicts, arrays lists,
- * integers ints, other numbers floats.
+ * integers ints, other numbers floats. Tensors with the same `data` are written once, and share it in Python too.
  *
  * The file is written beside itself, flushed and renamed: at any moment `path` is the old file or the new one, whole.
  *

@@ -5,7 +5,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <string>
+#include <tuple>
 
 #include "checkpoint/dtype.h"
 #include "runtime/error.h"
@@ -40,7 +42,7 @@ class FromJs {
       : map_(env.Global().Get("Map").As<Napi::Function>()),
         array_from_(env.Global().Get("Array").As<Napi::Object>().Get("from").As<Napi::Function>()) {}
 
-  Value read(Napi::Value value, const std::string& path, int depth) const {
+  Value read(Napi::Value value, const std::string& path, int depth) {
     if (depth > Value::kMaxDepth) {
       invalid(path, "Maps and arrays nested at most " + std::to_string(Value::kMaxDepth) +
                         " deep, and none that contains itself");
@@ -81,7 +83,7 @@ class FromJs {
         std::make_shared<const std::string>(reinterpret_cast<const char*>(words.data()), words.size() * 8)};
   }
 
-  Value object(Napi::Object object, const std::string& path, int depth) const {
+  Value object(Napi::Object object, const std::string& path, int depth) {
     if (object.IsArray()) {
       Value::List items;
       auto array = object.As<Napi::Array>();
@@ -110,7 +112,7 @@ class FromJs {
             "null, a boolean, number, bigint, string, array, Map or { dtype, shape, data }; write objects as Maps");
   }
 
-  static Value tensor(Napi::Object object, const std::string& path) {
+  Value tensor(Napi::Object object, const std::string& path) {
     Napi::Value name = object.Get("dtype"), shape = object.Get("shape"), data = object.Get("data");
     auto* dtype =
         name.IsString() ? checkpoint::find_dtype(std::string_view(name.As<Napi::String>().Utf8Value())) : nullptr;
@@ -136,15 +138,19 @@ class FromJs {
                                   " bytes; float16, bfloat16 and bool as Uint8Array)");
     }
     auto array = data.As<Napi::TypedArray>();
-    at::Tensor tensor = at::empty(sizes, dtype->type);
-    if (array.ByteLength() > 0) {
-      const auto* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+    if (array.ByteLength() == 0) return at::empty(sizes, dtype->type);
+    const auto* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+    at::Tensor& tensor = copies_[{bytes, array.ByteLength(), dtype}];
+    if (!tensor.defined()) {
+      tensor = at::empty(sizes, dtype->type);
       std::memcpy(tensor.data_ptr(), bytes, array.ByteLength());
     }
-    return tensor;
+    return tensor.view(sizes);
   }
 
   Napi::Function map_, array_from_;
+  // By memory: tensors that share it here share it in the file.
+  std::map<std::tuple<const char*, size_t, const checkpoint::DType*>, at::Tensor> copies_;
 };
 
 // Builds a JavaScript value. The depth of a Value is bounded where it is made.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type CheckpointValue, inspectCheckpoint, readCheckpoint, writeCheckpoint } from '../../lib/index.js'
@@ -28,6 +28,13 @@ describe('writing checkpoints', () => {
       tensors: [{ name: 'state_dict/conv1.weight', dtype: 'float32', shape: [3], bytes: 12 }],
       metadata: new Map([['epoch', 7]]),
     })
+  })
+
+  it('tensors with the same data are written once', async () => {
+    const tied = tensor(100_000)
+    await writeCheckpoint(path, [tied, { ...tied, shape: [1000, 100] }])
+    assert.ok(statSync(path).size < 1.5 * tied.data.byteLength)
+    assert.deepEqual(await readCheckpoint(path), [tied, { ...tied, shape: [1000, 100] }])
   })
 
   it('an existing file is replaced at once, and nothing else is left', async () => {

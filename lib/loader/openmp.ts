@@ -8,7 +8,7 @@
 export function withShortSpinning<T>(load: () => T): T {
   const { GOMP_SPINCOUNT, OMP_WAIT_POLICY } = process.env
   if (GOMP_SPINCOUNT !== undefined || OMP_WAIT_POLICY !== undefined) return load()
-  process.env.GOMP_SPINCOUNT = '10000'
+  process.env.GOMP_SPINCOUNT = '1000'
   try {
     return load()
   } finally {

@@ -74,43 +74,4 @@ void allocate(Nodes& nodes) {
   });
 }
 
-namespace {
-
-at::Tensor batch_norm(const BatchNorm2d& op, const at::Tensor& x, bool batch_stats) {
-  if (batch_stats) op.num_batches_tracked.add_(1);
-  return at::batch_norm(x, op.weight, op.bias, op.running_mean, op.running_var, batch_stats, BatchNorm2d::kMomentum,
-                        BatchNorm2d::kEps, at::globalContext().userEnabledCuDNN());
-}
-
-at::Tensor residual(const Residual& op, const at::Tensor& x, Mode mode) {
-  at::Tensor shortcut = op.shortcut.empty() ? x : forward(op.shortcut, x, mode);
-  at::Tensor sum = forward(op.body, x, mode).add_(shortcut);
-  return op.relu ? at::relu_(sum) : sum;
-}
-
-}  // namespace
-
-at::Tensor forward(const Nodes& nodes, at::Tensor x, Mode mode) {
-  for (const Node& node : nodes) {
-    x = std::visit(
-        Overload{
-            [&](const Conv2d& op) {
-              return at::conv2d(x, op.weight, op.bias, op.stride, op.padding, op.dilation, op.groups);
-            },
-            [&](const BatchNorm2d& op) { return batch_norm(op, x, mode.batch_stats); },
-            [&](const Linear& op) { return at::linear(x, op.weight, op.bias); },
-            // In place: the backward pass needs the output only, and what comes before does not need its own.
-            [&](const Activation& op) { return op.kind == Activation::ReLU ? at::relu_(x) : at::hardtanh_(x, 0, 6); },
-            [&](const MaxPool2d& op) { return at::max_pool2d(x, op.kernel_size, op.stride, op.padding); },
-            [&](const AdaptiveAvgPool2d& op) { return at::adaptive_avg_pool2d(x, {op.output_size, op.output_size}); },
-            [&](const Flatten&) { return at::flatten(x, 1); },
-            [&](const Dropout& op) { return at::dropout(x, op.p, mode.training); },
-            [&](const Sequential& op) { return forward(op.children, x, mode); },
-            [&](const Residual& op) { return residual(op, x, mode); },
-        },
-        node.op);
-  }
-  return x;
-}
-
 }  // namespace visiontorch::nn

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -111,7 +112,7 @@ struct Mode {
   bool training = false;     // dropout
   bool batch_stats = false;  // batch norm uses and updates statistics of the batch; false: its running statistics
 };
-at::Tensor forward(const Nodes& nodes, at::Tensor x, Mode mode);
+at::Tensor forward(std::span<const Node> nodes, at::Tensor x, Mode mode);
 
 struct LayerSummary {
   std::string name, type;

@@ -1,0 +1,289 @@
+#include "nn/batch_norm.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "runtime/error.h"
+
+namespace visiontorch::nn {
+
+namespace {
+
+// The inner loops run over channels, which are contiguous; the compiler vectorises them for each of these. `ivdep`: the
+// arrays are the same or do not overlap.
+#define VISIONTORCH_SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+
+constexpr int64_t kBlockRows = 512;  // rows (pixels) that are summed up before the sums are combined
+
+struct Shape {
+  int64_t rows, channels;  // n * h * w, c
+  int64_t blocks() const { return (rows + kBlockRows - 1) / kBlockRows; }
+};
+
+Shape shape_of(const at::Tensor& x) { return {x.numel() / x.size(1), x.size(1)}; }
+
+template <class Work>
+void for_each_block(const Shape& shape, const Work& work) {
+  at::parallel_for(0, shape.blocks(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; block++)
+      work(block, block * kBlockRows, std::min(shape.rows, (block + 1) * kBlockRows));
+  });
+}
+
+// The largest value that lets a gradient pass: ReLU6 stops it above 6.
+float upper_limit(std::optional<Activation::Kind> activation) {
+  return activation == Activation::ReLU6 ? 6.0f : std::numeric_limits<float>::infinity();
+}
+float lower_limit(std::optional<Activation::Kind> activation) {
+  return activation ? 0.0f : -std::numeric_limits<float>::infinity();
+}
+
+// Sums of (x - shift) and of its square by channel. A shift near the mean keeps the variance exact where the mean is
+// large against it.
+template <class T>
+VISIONTORCH_SIMD void sum_block(const T* x, const float* shift, int64_t rows, int64_t channels, float* sum,
+                                float* square) {
+#pragma GCC ivdep
+  for (int64_t c = 0; c < channels; c++) sum[c] = square[c] = 0;
+  for (int64_t row = 0; row < rows; row++, x += channels)
+#pragma GCC ivdep
+    for (int64_t c = 0; c < channels; c++) {
+      const float d = static_cast<float>(x[c]) - shift[c];
+      sum[c] += d;
+      square[c] += d * d;
+    }
+}
+
+template <class T>
+VISIONTORCH_SIMD void apply_block(const T* x, const T* residual, const float* scale, const float* offset, int64_t rows,
+                                  int64_t channels, float low, float high, T* y) {
+  for (int64_t row = 0; row < rows; row++, x += channels, y += channels) {
+    if (residual != nullptr) {
+#pragma GCC ivdep
+      for (int64_t c = 0; c < channels; c++) {
+        const float v = static_cast<float>(x[c]) * scale[c] + offset[c] + static_cast<float>(residual[c]);
+        y[c] = static_cast<T>(std::min(std::max(v, low), high));
+      }
+      residual += channels;
+    } else {
+#pragma GCC ivdep
+      for (int64_t c = 0; c < channels; c++) {
+        const float v = static_cast<float>(x[c]) * scale[c] + offset[c];
+        y[c] = static_cast<T>(std::min(std::max(v, low), high));
+      }
+    }
+  }
+}
+
+// g = the gradient where the activation let it pass; its sum, and that of g * (x - mean). Writes g for the second pass
+// (and for the residual, whose gradient it is).
+template <class T>
+VISIONTORCH_SIMD void gradient_sum_block(const T* gradient, const T* y, const T* x, const float* mean, int64_t rows,
+                                         int64_t channels, float low, float high, T* g, float* sum, float* dot) {
+#pragma GCC ivdep
+  for (int64_t c = 0; c < channels; c++) sum[c] = dot[c] = 0;
+  for (int64_t row = 0; row < rows; row++, gradient += channels, y += channels, x += channels, g += channels)
+#pragma GCC ivdep
+    for (int64_t c = 0; c < channels; c++) {
+      const float out = static_cast<float>(y[c]);
+      const float value = (out > low) & (out < high) ? static_cast<float>(gradient[c]) : 0.0f;
+      g[c] = static_cast<T>(value);
+      sum[c] += value;
+      dot[c] += value * (static_cast<float>(x[c]) - mean[c]);
+    }
+}
+
+// dx = a * g + b * (x - mean) + d, with a, b, d by channel; may be written over g.
+template <class T>
+VISIONTORCH_SIMD void gradient_apply_block(const T* g, const T* x, const float* mean, const float* a, const float* b,
+                                           const float* d, int64_t rows, int64_t channels, T* dx) {
+  for (int64_t row = 0; row < rows; row++, g += channels, x += channels, dx += channels)
+#pragma GCC ivdep
+    for (int64_t c = 0; c < channels; c++)
+      dx[c] = static_cast<T>(a[c] * static_cast<float>(g[c]) + b[c] * (static_cast<float>(x[c]) - mean[c]) + d[c]);
+}
+
+// Adds the blocks' sums, in their order, in double.
+void combine(const std::vector<float>& blocks, const Shape& shape, std::vector<double>& total) {
+  total.assign(static_cast<size_t>(shape.channels), 0.0);
+  for (int64_t block = 0; block < shape.blocks(); block++)
+    for (int64_t c = 0; c < shape.channels; c++)
+      total[static_cast<size_t>(c)] += blocks[static_cast<size_t>(block * shape.channels + c)];
+}
+
+struct Statistics {
+  at::Tensor mean, inverse_std;  // float32
+  std::vector<double> unbiased_variance;
+};
+
+template <class T>
+Statistics statistics_of(const T* x, const Shape& shape) {
+  const int64_t channels = shape.channels;
+  std::vector<float> shift(static_cast<size_t>(channels));
+  for (int64_t c = 0; c < channels; c++) shift[static_cast<size_t>(c)] = static_cast<float>(x[c]);
+  std::vector<float> sums(static_cast<size_t>(shape.blocks() * channels)), squares(sums.size());
+  for_each_block(shape, [&](int64_t block, int64_t begin, int64_t end) {
+    sum_block(x + begin * channels, shift.data(), end - begin, channels, sums.data() + block * channels,
+              squares.data() + block * channels);
+  });
+  std::vector<double> sum, square;
+  combine(sums, shape, sum);
+  combine(squares, shape, square);
+
+  Statistics result{at::empty({channels}, at::kFloat), at::empty({channels}, at::kFloat), {}};
+  auto* mean = result.mean.data_ptr<float>();
+  auto* inverse_std = result.inverse_std.data_ptr<float>();
+  const auto n = static_cast<double>(shape.rows);
+  for (int64_t c = 0; c < channels; c++) {
+    const auto i = static_cast<size_t>(c);
+    const double offset = sum[i] / n;
+    const double variance = std::max(0.0, square[i] / n - offset * offset);
+    mean[c] = static_cast<float>(shift[i] + offset);
+    inverse_std[c] = static_cast<float>(1 / std::sqrt(variance + BatchNorm2d::kEps));
+    result.unbiased_variance.push_back(variance * n / (n - 1));
+  }
+  return result;
+}
+
+// PyTorch: running = (1 - momentum) * running + momentum * batch, with the unbiased variance.
+void update_running(const BatchNorm2d& norm, const Statistics& statistics) {
+  auto* mean = norm.running_mean.data_ptr<float>();
+  auto* variance = norm.running_var.data_ptr<float>();
+  const auto* batch_mean = statistics.mean.const_data_ptr<float>();
+  constexpr double m = BatchNorm2d::kMomentum;
+  for (int64_t c = 0; c < norm.num_features; c++) {
+    mean[c] = static_cast<float>((1 - m) * mean[c] + m * batch_mean[c]);
+    variance[c] = static_cast<float>((1 - m) * variance[c] + m * statistics.unbiased_variance[static_cast<size_t>(c)]);
+  }
+  norm.num_batches_tracked.add_(1);
+}
+
+template <class T>
+void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
+               const Statistics& statistics, std::optional<Activation::Kind> activation, at::Tensor& y) {
+  const Shape shape = shape_of(x);
+  const int64_t channels = shape.channels;
+  const at::Tensor scale = weight * statistics.inverse_std;
+  const at::Tensor offset = bias - statistics.mean * scale;
+  const T* source = x.const_data_ptr<T>();
+  const T* added = residual.defined() ? residual.const_data_ptr<T>() : nullptr;
+  T* target = y.data_ptr<T>();
+  const float low = lower_limit(activation), high = upper_limit(activation);
+  for_each_block(shape, [&](int64_t, int64_t begin, int64_t end) {
+    const int64_t at = begin * channels;
+    apply_block(source + at, added == nullptr ? nullptr : added + at, scale.const_data_ptr<float>(),
+                offset.const_data_ptr<float>(), end - begin, channels, low, high, target + at);
+  });
+}
+
+struct Gradients {
+  at::Tensor x, residual, weight, bias;
+};
+
+// Ioffe & Szegedy 2015, arXiv:1502.03167, section 3: with xhat = (x - mean) * inverse_std and n values a channel,
+// dx = weight * inverse_std * (g - sum(g) / n - xhat * sum(g * xhat) / n).
+template <class T>
+Gradients differentiate(const at::Tensor& gradient, const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
+                        const at::Tensor& mean, const at::Tensor& inverse_std,
+                        std::optional<Activation::Kind> activation, bool has_residual) {
+  const Shape shape = shape_of(x);
+  const int64_t channels = shape.channels;
+  const float low = lower_limit(activation), high = upper_limit(activation);
+  at::Tensor g = at::empty_like(x);
+  std::vector<float> sums(static_cast<size_t>(shape.blocks() * channels)), dots(sums.size());
+  for_each_block(shape, [&](int64_t block, int64_t begin, int64_t end) {
+    const int64_t at = begin * channels;
+    gradient_sum_block(gradient.const_data_ptr<T>() + at, y.const_data_ptr<T>() + at, x.const_data_ptr<T>() + at,
+                       mean.const_data_ptr<float>(), end - begin, channels, low, high, g.data_ptr<T>() + at,
+                       sums.data() + block * channels, dots.data() + block * channels);
+  });
+  std::vector<double> sum, dot;
+  combine(sums, shape, sum);
+  combine(dots, shape, dot);
+
+  Gradients result;
+  result.weight = at::empty({channels}, at::kFloat);
+  result.bias = at::empty({channels}, at::kFloat);
+  std::vector<float> a(static_cast<size_t>(channels)), b(a.size()), d(a.size());
+  const auto n = static_cast<double>(shape.rows);
+  for (int64_t c = 0; c < channels; c++) {
+    const auto i = static_cast<size_t>(c);
+    const double inverse = inverse_std.const_data_ptr<float>()[c];
+    const double scale = weight.const_data_ptr<float>()[c] * inverse;
+    result.weight.data_ptr<float>()[c] = static_cast<float>(dot[i] * inverse);
+    result.bias.data_ptr<float>()[c] = static_cast<float>(sum[i]);
+    a[i] = static_cast<float>(scale);
+    b[i] = static_cast<float>(-scale * dot[i] * inverse * inverse / n);
+    d[i] = static_cast<float>(-scale * sum[i] / n);
+  }
+  // Without a residual nobody else wants g, so that dx is written over it.
+  result.x = has_residual ? at::empty_like(x) : g;
+  if (has_residual) result.residual = g;
+  for_each_block(shape, [&](int64_t, int64_t begin, int64_t end) {
+    const int64_t at = begin * channels;
+    gradient_apply_block(g.const_data_ptr<T>() + at, x.const_data_ptr<T>() + at, mean.const_data_ptr<float>(), a.data(),
+                         b.data(), d.data(), end - begin, channels, result.x.data_ptr<T>() + at);
+  });
+  return result;
+}
+
+class BatchNormActivation : public torch::autograd::Function<BatchNormActivation> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const std::optional<at::Tensor>& residual, const at::Tensor& weight, const at::Tensor& bias,
+                            const BatchNorm2d& norm, std::optional<Activation::Kind> activation) {
+    at::Tensor y = at::empty_like(x);
+    Statistics statistics;
+    auto run = [&]<class T>(T) {
+      statistics = statistics_of(x.const_data_ptr<T>(), shape_of(x));
+      normalize<T>(x, residual.value_or(at::Tensor()), weight, bias, statistics, activation, y);
+    };
+    x.scalar_type() == at::kFloat ? run(float()) : run(at::BFloat16());
+    update_running(norm, statistics);
+    context->save_for_backward({x, y, weight, statistics.mean, statistics.inverse_std});
+    context->saved_data["activation"] = activation ? static_cast<int64_t>(*activation) : -1;
+    context->saved_data["residual"] = residual.has_value();
+    return y;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &y = saved[1], &weight = saved[2], &mean = saved[3], &inverse_std = saved[4];
+    const at::Tensor gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    std::optional<Activation::Kind> activation;
+    if (const int64_t kind = context->saved_data["activation"].toInt(); kind >= 0)
+      activation = static_cast<Activation::Kind>(kind);
+    const bool has_residual = context->saved_data["residual"].toBool();
+    auto run = [&]<class T>(T) {
+      return differentiate<T>(gradient, y, x, weight, mean, inverse_std, activation, has_residual);
+    };
+    const Gradients result = x.scalar_type() == at::kFloat ? run(float()) : run(at::BFloat16());
+    return {result.x, result.residual, result.weight, result.bias, at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+bool fuses_batch_norm(const at::Tensor& x) {
+  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
+         x.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
+                                 std::optional<Activation::Kind> activation) {
+  if (shape_of(x).rows < 2)
+    throw Error("ERR_INVALID_ARGUMENT",
+                "batchSize: batch norm needs more than one value per channel in training, got one image of so small a "
+                "size that one pixel is left; use a larger batch or inputSize");
+  std::optional<at::Tensor> added;
+  if (residual.defined()) added = residual.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+  return BatchNormActivation::apply(x, added, norm.weight, norm.bias, norm, activation);
+}
+
+}  // namespace visiontorch::nn

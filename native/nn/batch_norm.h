@@ -1,0 +1,21 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include "nn/network.h"
+
+namespace visiontorch::nn {
+
+// activation(batch_norm(x) + residual) with the statistics of the batch, as one operation forward and one backward: on
+// the CPU these layers cost memory traffic, and PyTorch's separate operations read and write the activations about
+// twice as often. `residual` may be undefined. Updates the running statistics as PyTorch does. Arithmetic in float32,
+// sums over blocks of fixed size in a fixed order: the same result for any number of threads.
+at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
+                                 std::optional<Activation::Kind> activation);
+
+// Whether x is what the fused operation takes: on the CPU, float32 or bfloat16, channels-last.
+bool fuses_batch_norm(const at::Tensor& x);
+
+}  // namespace visiontorch::nn

@@ -23,8 +23,8 @@ export function resolveDevice(device: unknown, info: Pick<RuntimeInfo, 'cuda' | 
   if (!info.cuda) {
     throw new VisionTorchError(
       'ERR_DEVICE',
-      `device '${device}': LibTorch sees no CUDA device. Use 'cpu' or 'auto', or install a CUDA build of LibTorch ` +
-        'and an NVIDIA driver and point VISIONTORCH_LIBTORCH to it',
+      `device '${device}': LibTorch sees no CUDA device. Use 'cpu' or 'auto', or install NVIDIA's driver and a CUDA ` +
+        'build of LibTorch (npx visiontorch libtorch install cu130). npx visiontorch doctor tells what is there',
     )
   }
   const index = Number(match[2] ?? 0)

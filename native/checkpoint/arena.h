@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/bytes.h"
@@ -9,8 +11,8 @@
 namespace visiontorch::checkpoint {
 
 // All containers that were made while a file is read. A pickle can nest them without end and into themselves; here
-// they are emptied one by one, so that neither deep nesting nor a cycle is met when they die. release() is for values
-// whose depth was checked. It also counts: values are cheap to write in a pickle, and dear in memory.
+// they are emptied one by one, so that neither deep nesting nor a cycle is met when they die. Those whose depth was
+// checked are spared. It also counts: values are cheap to write in a pickle, and dear in memory.
 class Arena {
  public:
   Arena() = default;
@@ -18,6 +20,7 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
   ~Arena() {
     for (Value& container : containers_) {
+      if (spared_.contains(container.identity())) continue;
       if (container.is_list())
         container.as_list().clear();
       else
@@ -37,7 +40,8 @@ class Arena {
     if (values_ > kMaxValues) corrupt("the file holds more than " + std::to_string(kMaxValues) + " values");
   }
 
-  void release() { containers_.clear(); }
+  // These containers, by identity, outlive the arena: no cycle and no deep nesting is among them.
+  void spare(std::unordered_set<const void*> containers) { spared_ = std::move(containers); }
 
  private:
   static constexpr size_t kMaxValues = 2'000'000;
@@ -51,6 +55,7 @@ class Arena {
   }
 
   std::vector<Value> containers_;
+  std::unordered_set<const void*> spared_;
   size_t values_ = 0;
 };
 

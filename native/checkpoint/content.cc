@@ -26,6 +26,12 @@ class Checker {
     int height = 0;
   };
 
+  std::unordered_set<const void*> containers() const {
+    std::unordered_set<const void*> identities;
+    for (const auto& [identity, weight] : seen_) identities.insert(identity);
+    return identities;
+  }
+
   Weight check(Value& value, int depth) {
     if (value.is_list() || value.is_dict()) return check_container(value, depth);
     Weight weight;
@@ -38,7 +44,7 @@ class Checker {
 
  private:
   Weight check_container(Value& value, int depth) {
-    const void* identity = value.is_list() ? static_cast<const void*>(&value.as_list()) : &value.as_dict();
+    const void* identity = value.identity();
     auto [found, is_new] = seen_.try_emplace(identity, std::nullopt);
     if (!is_new && !found->second) corrupt("a list or dictionary contains itself");
     if (depth + (is_new ? 0 : found->second->height) >= Value::kMaxDepth)
@@ -156,7 +162,11 @@ std::pair<std::optional<Value>, bool> without_tensors(const Value& value) {
 
 }  // namespace
 
-void check_content(Value& root, uint64_t file_size) { Checker(file_size).check(root, 0); }
+std::unordered_set<const void*> check_content(Value& root, uint64_t file_size) {
+  Checker checker(file_size);
+  checker.check(root, 0);
+  return checker.containers();
+}
 
 std::vector<TensorInfo> list_tensors(const Value& root) {
   std::vector<TensorInfo> tensors;

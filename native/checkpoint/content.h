@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "checkpoint/storages.h"
@@ -18,7 +19,8 @@ struct TensorInfo {
 
 // Checks what was unpickled: no cycle, no nesting beyond Value::kMaxDepth, no key twice, and neither values nor tensor
 // data that grow far beyond the file when shared parts are written out. Classes as values become their names.
-void check_content(Value& root, uint64_t file_size);
+// Gives the identities of the lists and dictionaries that it found.
+std::unordered_set<const void*> check_content(Value& root, uint64_t file_size);
 
 // The tensors in the order of the file; and the values around them, in which a dictionary or list that held tensors
 // lacks them (a list is then a dictionary by index), and is left out when nothing else was in it.

@@ -55,8 +55,7 @@ void File::parse(bool verify) {
     case Container::Legacy: content_ = read_legacy(bytes, storages_, arena); break;
     case Container::Tar: content_ = read_tar(bytes, storages_, arena); break;
   }
-  check_content(content_, bytes.size());
-  arena.release();
+  arena.spare(check_content(content_, bytes.size()));
   tensors_ = list_tensors(content_);
   metadata_ = metadata_of(content_);
 }

@@ -57,6 +57,12 @@ Value::Kind Value::kind() const {
 bool Value::is_dict() const { return std::holds_alternative<Shared<Dict>>(data_); }
 bool Value::is_list() const { return std::holds_alternative<Shared<List>>(data_); }
 
+const void* Value::identity() const {
+  if (auto* list = std::get_if<Shared<List>>(&data_)) return list->items.get();
+  if (auto* dict = std::get_if<Shared<Dict>>(&data_)) return dict->items.get();
+  return nullptr;
+}
+
 bool Value::as_bool() const {
   if (auto* value = std::get_if<bool>(&data_)) return *value;
   mismatch("bool", kind());

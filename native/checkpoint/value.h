@@ -54,6 +54,8 @@ class Value {
   bool is_dict() const;  // Dict or OrderedDict
   bool is_list() const;  // List or Tuple
   bool is_tensor() const { return kind() == Kind::Tensor; }
+  // What tells one list or dictionary from another; nullptr for other values.
+  const void* identity() const;
 
   // Each throws ERR_CHECKPOINT_MISMATCH, naming what was expected, when the value is of another kind.
   bool as_bool() const;

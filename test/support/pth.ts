@@ -121,15 +121,16 @@ export const zipFile = (object: Part, more: ZipEntry[] = []): Buffer =>
     ...more,
   ])
 
-/** A legacy file with this object; `rest` is all that follows it. */
+/** A legacy file with this object; `rest` is all that follows it, `info` describes the system. */
 export const legacyFile = (
   object: Part,
   rest: Part = concat(pickle(op.list(op.str('0'))), i64(4), new Uint8Array(16)),
+  info: Part = '}',
 ): Buffer =>
   concat(
     pickle('\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19'),
     pickle(op.int(1001)),
-    pickle('}'),
+    pickle(info),
     pickle(object),
     rest,
   )

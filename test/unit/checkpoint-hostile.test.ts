@@ -121,6 +121,12 @@ describe('hostile checkpoints', () => {
       }
       await isCorrupt(zipFile('('.repeat(200_000)), /unfinished value/)
     })
+    it('nesting without end in what is dropped', async () => {
+      const deep = `${']'.repeat(200_000)}${'a'.repeat(199_999)}`
+      const object = tensor({ view: 'N' })
+      const bytes = legacyFile(object, undefined, op.dict(op.str('x'), deep))
+      assert.deepEqual(await reads(bytes), { dtype: 'float32', shape: [4], data: new Float32Array(4) })
+    })
     it('a list, or dictionary, in itself', async () => {
       await isCorrupt(
         zipFile(Buffer.concat([Buffer.from(']'), op.put(0), op.get(0), Buffer.from('a')])),

@@ -293,11 +293,12 @@ export class Training {
   }
 }
 
+/** Of equal accuracies the one with the lower loss is better: in small validation sets many epochs are equal. */
 function isBetter(
   metrics: EpochMetrics,
   best: EpochMetrics,
   monitor: ResolvedTrainOptions['monitor'],
 ): boolean {
-  if (monitor === 'loss') return metrics.validationLoss < best.validationLoss
-  return metrics[monitor] > best[monitor]
+  if (monitor !== 'loss' && metrics[monitor] !== best[monitor]) return metrics[monitor] > best[monitor]
+  return metrics.validationLoss < best.validationLoss
 }

@@ -29,7 +29,7 @@ describe('a process that trains', () => {
     await once(server, 'listening')
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
-    const delay = monitorEventLoopDelay({ resolution: 5 })
+    const delay = monitorEventLoopDelay({ resolution: 1 })
     let training = true
     let answered = 0
     const asking = async () => {

@@ -1,4 +1,4 @@
-import { mkdir, rm, stat } from 'node:fs/promises'
+import { access, copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
 import { cannotWrite, replaceFile } from '../files.js'
@@ -62,11 +62,23 @@ export class RunDirectory {
     }
   }
 
-  async hasLast(): Promise<boolean> {
-    return stat(this.last).then(
-      () => true,
-      () => false,
-    )
+  hasLast(): Promise<boolean> {
+    return exists(this.last)
+  }
+
+  /** Takes over the best.pth of another run's directory, if there is one. Whether there is one now. */
+  async adoptBest(from: string): Promise<boolean> {
+    if (await exists(this.best)) return true
+    const other = join(from, 'best.pth')
+    if (!(await exists(other))) return false
+    const beside = `${this.best}.tmp`
+    try {
+      await copyFile(other, beside)
+      await rename(beside, this.best)
+    } catch (error) {
+      throw cannotWrite(this.best, error)
+    }
+    return true
   }
 
   periodic(epoch: number): string {
@@ -94,3 +106,9 @@ export class RunDirectory {
     await replaceFile(join(this.path, 'metrics.jsonl'), lines.join(''))
   }
 }
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )

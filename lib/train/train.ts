@@ -97,6 +97,7 @@ async function start(
       checkReport(report, { path: resumeFrom!, architecture: model.architecture, strict: true })
       // Before the first update there is no state, and the average of the weights has not begun.
       if (state.epoch > 0 || state.step > 0) await trainer.loadState(checkpoint)
+      if (!(await directory.adoptBest(dirname(resumeFrom!)))) state.best = null
     }
     const config = runConfig(model, options, dataset, data)
     await directory.writeConfig(config)

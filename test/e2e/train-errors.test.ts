@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { rm, truncate, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { evaluate, loadModel, type Model, type TrainOptions, train } from '../../lib/index.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
@@ -95,6 +96,21 @@ describe('training that cannot work', () => {
   it('says that the directory cannot be written, before it trains', async () => {
     await writeFile(join(root, 'file'), '')
     await refused(options({ directory: join(root, 'file') }), 'ERR_FILE_WRITE', /cannot write .*file/)
+  })
+
+  it('says that the disk is full, before it trains', async function () {
+    const disk = join(root, 'disk')
+    await mkdir(disk)
+    // Only root may mount a small disk.
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'tmpfs', disk]).status !== 0) {
+      console.log('      (a small disk cannot be mounted here)')
+      this.skip()
+    }
+    try {
+      await refused(options({ directory: join(disk, 'run') }), 'ERR_FILE_WRITE', /last\.pth.*Free some space/)
+    } finally {
+      spawnSync('umount', [disk])
+    }
   })
 
   it('does not overwrite a run', async () => {

@@ -103,7 +103,8 @@ describe('train()', () => {
   it('leaves a frozen backbone and its batch norms alone', async () => {
     using model = await smallNetwork()
     const before = await model.stateDict()
-    await train(model, quick({ freezeEpochs: 1 }))
+    model.freeze()
+    await train(model, quick())
     const after = await model.stateDict()
     for (const [name, tensor] of before) {
       const same = Buffer.compare(bytes(tensor.data), bytes(after.get(name)!.data)) === 0
@@ -151,6 +152,17 @@ describe('train()', () => {
       history.map(({ epoch }) => epoch),
       [1, 2, 3],
     )
+  })
+
+  it('goes on in another directory, with the best of before', async () => {
+    using model = await smallNetwork()
+    const options = quick({ monitor: 'loss' })
+    const { best } = await train(model, options)
+    const elsewhere = quick({ epochs: 2, learningRate: 1, monitor: 'loss' })
+    const resumed = await train(model, { ...elsewhere, resume: join(options.directory!, 'last.pth') })
+    assert.deepEqual(resumed.best, best)
+    assert.equal((await evaluate(model, photos)).loss, best.validationLoss)
+    assert.ok((await readdir(elsewhere.directory!)).includes('best.pth'))
   })
 
   it('keeps checkpoints of some epochs', async () => {

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { VisionTorchError } from '../errors.js'
 import { annotateCommand } from './annotate.js'
+import { benchCommand } from './bench.js'
 import { doctorCommand } from './doctor.js'
 import { evaluateCommand } from './evaluate.js'
 import { inspectCommand } from './inspect.js'
@@ -25,6 +26,7 @@ const commands: readonly (() => Command)[] = [
   previewCommand,
   libtorchCommand,
   doctorCommand,
+  benchCommand,
 ]
 
 /** Runs the command line and sets `process.exitCode`: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */

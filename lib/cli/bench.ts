@@ -1,0 +1,157 @@
+import { cpus } from 'node:os'
+import { Command } from 'commander'
+import type { Architecture } from '../architectures.js'
+import { createModel } from '../create-model.js'
+import type { Model, ModelDType } from '../model.js'
+import { native } from '../native.js'
+import { type Device, runtimeInfo, setThreads } from '../runtime.js'
+import { interruptSignal } from './interrupt.js'
+import { dtypeOption, modelOption } from './model.js'
+import { deviceOption, integer, jsonOption, list, number, threadsOption } from './options.js'
+import { note, print, printJson, table } from './terminal.js'
+
+interface BenchOptions {
+  model: string
+  batchSize: number[]
+  trainBatchSize: number[]
+  inputSize: number
+  seconds: number
+  device: string
+  dtype: string
+  threads?: number
+  json?: boolean
+}
+
+/** The times of one measurement, in milliseconds a batch. */
+interface Timing {
+  task: 'inference' | 'training step'
+  batchSize: number
+  runs: number
+  median: number
+  min: number
+  max: number
+  imagesPerSecond: number
+}
+
+export const benchCommand = (): Command =>
+  new Command('bench')
+    .description("this machine's throughput, on random weights and images: no files, no decoding")
+    .addOption(modelOption().default('resnet50'))
+    .option('--batch-size <list>', 'batch sizes of inference, 0 for none', list(integer(0, 4096)), [1, 32])
+    .option(
+      '--train-batch-size <list>',
+      'batch sizes of training steps (SGD), 0 for none',
+      list(integer(0, 4096)),
+      [16],
+    )
+    .option('--input-size <n>', 'side of the images in pixels', integer(32, 4096), 224)
+    .option('--seconds <n>', 'how long each is measured, at least', number(0, 3600), 5)
+    .addOption(deviceOption())
+    .addOption(dtypeOption())
+    .addOption(threadsOption())
+    .addOption(jsonOption())
+    .action(runBench)
+
+async function runBench(options: BenchOptions): Promise<void> {
+  const signal = interruptSignal()
+  if (options.threads !== undefined) setThreads(options.threads)
+  const { libtorchVersion, threads, cpuCapability } = runtimeInfo()
+  using model = await createModel(options.model as Architecture, { device: options.device as Device })
+  model.preprocessing = { ...model.preprocessing, resize: options.inputSize, crop: options.inputSize }
+  const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads, cpuCapability, libtorchVersion }
+  const { device, architecture } = model
+  note(
+    `${architecture}, ${options.inputSize} pixels, ${options.dtype}, ${device}; ` +
+      `${machine.cpu}, ${threads} threads, ${cpuCapability}, LibTorch ${libtorchVersion}`,
+  )
+  const dtype = options.dtype as ModelDType
+  const timings: Timing[] = []
+  const measureAll = async (
+    task: Timing['task'],
+    sizes: number[],
+    prepare: (size: number) => Promise<() => Promise<unknown>>,
+  ) => {
+    for (const size of sizes.filter(size => size > 0)) {
+      note(`measuring: ${task}, batch size ${size}`)
+      timings.push({
+        task,
+        batchSize: size,
+        ...(await measure(await prepare(size), size, options.seconds, signal)),
+      })
+    }
+  }
+  // Training first: it needs float32 weights.
+  await measureAll('training step', options.trainBatchSize, size => trainingStep(model, size, dtype))
+  await model.to(device as Device, dtype)
+  await measureAll('inference', options.batchSize, size => inference(model, size))
+
+  if (options.json)
+    printJson({ model: architecture, inputSize: options.inputSize, dtype, device, ...machine, timings })
+  else print(render(timings))
+}
+
+async function inference(model: Model, batchSize: number) {
+  const batch = randomBatch(model, batchSize)
+  return () => model.network.forward(batch, batchSize, 'logits')
+}
+
+async function trainingStep(model: Model, batchSize: number, dtype: ModelDType) {
+  const batch = randomBatch(model, batchSize)
+  const labels = Int32Array.from({ length: batchSize }, (_, index) => index % model.numClasses)
+  const trainer = await native().createTrainer(model.network, {
+    optimizer: { name: 'sgd', momentum: 0.9, dampening: 0, nesterov: false, weightDecay: 1e-4 },
+    labelSmoothing: 0,
+    classWeights: null,
+    clipGradNorm: null,
+    ema: null,
+    dtype,
+  })
+  return () =>
+    trainer.step(batch, labels, { learningRate: 1e-4, seed: 0, scale: 1, update: true, mixed: null })
+}
+
+function randomBatch(model: Model, batchSize: number) {
+  const { crop } = model.preprocessing
+  const batch = model.createBatch(batchSize)
+  batch.setTensor(Float32Array.from({ length: batchSize * 3 * crop * crop }, () => 4 * Math.random() - 2))
+  return batch
+}
+
+/** Two runs to warm up, then at least three, and as many as fit into the time. */
+async function measure(run: () => Promise<unknown>, batchSize: number, seconds: number, signal: AbortSignal) {
+  await run()
+  await run()
+  const times: number[] = []
+  for (const start = performance.now(); times.length < 3 || performance.now() - start < 1000 * seconds; ) {
+    signal.throwIfAborted()
+    const before = performance.now()
+    await run()
+    times.push(performance.now() - before)
+  }
+  times.sort((a, b) => a - b)
+  const median = (times[(times.length - 1) >> 1]! + times[times.length >> 1]!) / 2
+  return {
+    runs: times.length,
+    median,
+    min: times[0]!,
+    max: times.at(-1)!,
+    imagesPerSecond: (1000 * batchSize) / median,
+  }
+}
+
+function render(timings: Timing[]): string {
+  const ms = (value: number) => value.toFixed(value < 100 ? 1 : 0)
+  return table(
+    ['', 'batch size', 'median ms', 'min ms', 'max ms', 'runs', 'images/s'],
+    timings.map(({ task, batchSize, runs, median, min, max, imagesPerSecond }) => [
+      task,
+      batchSize,
+      ms(median),
+      ms(min),
+      ms(max),
+      runs,
+      imagesPerSecond.toFixed(1),
+    ]),
+    'lrrrrrr',
+  )
+}

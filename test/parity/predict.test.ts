@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { createModel } from '../../lib/create-model.js'
+import { decode } from '../../lib/image/decode.js'
+import { evalTransform } from '../../lib/image/transform.js'
+import type { Model } from '../../lib/model.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { python, runReference } from '../support/python.js'
+import { hasShared, shared } from '../support/shared.js'
+
+const photographs = ['dog1.jpg', 'dog2.jpg', 'astronaut.jpg', 'grace_hopper_517x606.jpg']
+
+async function logitsOf(model: Model, paths: readonly string[]): Promise<Float32Array> {
+  const batch = model.createBatch(paths.length)
+  for (const [index, path] of paths.entries()) {
+    const pixels = await decode(path)
+    await batch.set(index, pixels, evalTransform(model.preprocessing, pixels))
+  }
+  return model.network.forward(batch, paths.length, 'logits')
+}
+
+describe(`predictions, against torchvision${python ? '' : ' (skipped: VISIONTORCH_TEST_PYTHON names no Python)'}`, function () {
+  this.timeout(600_000)
+  if (python === undefined) {
+    it.skip('needs Python')
+    return
+  }
+  const images = hasShared ? photographs.map(name => shared(`data/assets/${name}`)) : []
+
+  for (const architecture of ['resnet50', 'mobilenet_v2', 'vgg16'] as const) {
+    describe(architecture, () => {
+      let folder: string
+      let expected: Record<string, number[]>
+      before(async () => {
+        folder = await temporaryFolder()
+        expected = await runReference('classify.py', [folder, architecture, ...images])
+      })
+      after(removeTemporaryFolders)
+
+      for (const container of ['zip', 'legacy', 'tar']) {
+        it(`the logits from a ${container} file are within 1e-5 of the largest`, async () => {
+          using model = await createModel(architecture, { weights: join(folder, `${container}.pth`) })
+          const paths = Object.keys(expected)
+          const logits = await logitsOf(model, paths)
+          const { numClasses } = model
+          for (const [row, path] of paths.entries()) {
+            const largest = Math.max(...expected[path]!.map(Math.abs))
+            const differences = expected[path]!.map((value, i) =>
+              Math.abs(value - logits[row * numClasses + i]!),
+            )
+            assert.ok(
+              Math.max(...differences) <= 1e-5 * largest,
+              `${path}: ${Math.max(...differences)} of ${largest}`,
+            )
+          }
+        })
+      }
+
+      it('predict() gives the classes and probabilities of the softmax', async () => {
+        using model = await createModel(architecture, { weights: join(folder, 'zip.pth') })
+        const predictions = await model.predict(Object.keys(expected), { topK: 3 })
+        for (const [row, logits] of Object.values(expected).entries()) {
+          const sum = logits.reduce((total, value) => total + Math.exp(value), 0)
+          const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]!)
+          assert.deepEqual(
+            predictions[row]!.map(({ index }) => index),
+            order.slice(0, 3),
+          )
+          for (const { index, score } of predictions[row]!) {
+            assert.ok(Math.abs(score - Math.exp(logits[index]!) / sum) < 1e-5)
+          }
+        }
+      })
+    })
+  }
+})

@@ -164,7 +164,7 @@ export class Model implements Disposable {
 
   /** From now on training changes the classifier only (`freeze()`), or everything (`freeze(false)`). */
   freeze(frozen = true): void {
-    void this.network
+    void this.network // throws where it was disposed
     this.#frozen = check.boolean('frozen', frozen)
   }
 
@@ -253,6 +253,7 @@ export class Model implements Disposable {
 
   /** @internal What merges concurrent calls with the same `batchSize`. */
   batcher(output: 'logits' | 'features', batchSize: number): Batcher {
+    void this.network // throws where it was disposed
     const key = `${output} ${batchSize}`
     let batcher = this.#batchers.get(key)
     if (batcher === undefined) {

@@ -1,3 +1,4 @@
+import { isMainThread } from 'node:worker_threads'
 import { VisionTorchError } from './errors.js'
 import type { Operation, Rect } from './image/operation.js'
 import { loadAddon } from './loader/load.js'
@@ -195,6 +196,8 @@ export type NativeTransform = readonly Operation[]
 export interface Addon {
   runtimeInfo(): RuntimeInfo
   setThreads(threads: number): void
+  /** Waits for the task that computes, and computes nothing after it: for the end of the process. */
+  stop(): void
   setErrorClass(errorClass: typeof VisionTorchError): void
 
   openCheckpoint(path: string, options: { verify: boolean }): Promise<NativeCheckpoint>
@@ -241,6 +244,8 @@ export function native(): Addon {
   if (loaded === undefined) {
     const addon = loadAddon() as Addon
     addon.setErrorClass(VisionTorchError)
+    // process.exit() takes LibTorch apart without asking Node's clean-up hooks, which is no moment to compute.
+    if (isMainThread) process.once('exit', () => addon.stop())
     loaded = addon
   }
   return loaded

@@ -8,3 +8,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 await run(process.argv.slice(2))
+process.exit() // with process.exitCode; what is still open, such as a stdin that was waited for, must not hold it up

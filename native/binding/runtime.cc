@@ -34,6 +34,13 @@ Napi::Value set_threads(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value stop(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&] {
+    ComputeThread::stop();
+    return info.Env().Undefined();
+  });
+}
+
 Napi::Value set_error_class(const Napi::CallbackInfo& info) {
   Environment::of(info.Env()).error_class = Napi::Persistent(info[0].As<Napi::Function>());
   return info.Env().Undefined();
@@ -44,6 +51,7 @@ Napi::Value set_error_class(const Napi::CallbackInfo& info) {
 void export_runtime(Napi::Env env, Napi::Object exports) {
   exports["runtimeInfo"] = Napi::Function::New<runtime_info>(env, "runtimeInfo");
   exports["setThreads"] = Napi::Function::New<set_threads>(env, "setThreads");
+  exports["stop"] = Napi::Function::New<stop>(env, "stop");
   exports["setErrorClass"] = Napi::Function::New<set_error_class>(env, "setErrorClass");
 }
 

@@ -11,6 +11,7 @@ ComputeThread& ComputeThread::instance() {
 
 ComputeThread::ComputeThread() {
   std::thread([this] { run(); }).detach();
+  started_ = this;
 }
 
 void ComputeThread::post(std::function<void()> task) {
@@ -27,12 +28,25 @@ void ComputeThread::run() {
     std::function<void()> task;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return !tasks_.empty(); });
+      busy_ = false;
+      idle_.notify_all();
+      wake_.wait(lock, [this] { return !tasks_.empty() && !stopped_; });
       task = std::move(tasks_.front());
       tasks_.pop_front();
+      busy_ = true;
     }
     task();
   }
+}
+
+std::atomic<ComputeThread*> ComputeThread::started_ = nullptr;
+
+void ComputeThread::stop() {
+  ComputeThread* thread = started_;
+  if (thread == nullptr) return;
+  std::unique_lock lock(thread->mutex_);
+  thread->stopped_ = true;
+  thread->idle_.wait(lock, [thread] { return !thread->busy_; });
 }
 
 }  // namespace visiontorch

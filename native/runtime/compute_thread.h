@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -18,12 +19,18 @@ class ComputeThread {
   // Queues a task; never blocks. Tasks must not throw.
   void post(std::function<void()> task);
 
+  // Lets the task that runs come to its end, and starts no other: LibTorch must not compute while exit() takes it
+  // apart.
+  static void stop();
+
  private:
   ComputeThread();
   void run();
+  static std::atomic<ComputeThread*> started_;
 
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_, idle_;
+  bool busy_ = true, stopped_ = false;
   std::deque<std::function<void()>> tasks_;
 };
 

@@ -5,7 +5,7 @@ import { decode } from '../../lib/image/decode.js'
 import { evalTransform } from '../../lib/image/transform.js'
 import type { Model } from '../../lib/model.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
-import { python, runReference } from '../support/python.js'
+import { python, pythonSkip, runReference } from '../support/python.js'
 import { hasShared, shared } from '../support/shared.js'
 
 const photographs = ['dog1.jpg', 'dog2.jpg', 'astronaut.jpg', 'grace_hopper_517x606.jpg']
@@ -19,7 +19,7 @@ async function logitsOf(model: Model, paths: readonly string[]): Promise<Float32
   return model.network.forward(batch, paths.length, 'logits')
 }
 
-describe(`predictions, against torchvision${python ? '' : ' (skipped: VISIONTORCH_TEST_PYTHON names no Python)'}`, function () {
+describe(`predictions, against torchvision${pythonSkip}`, function () {
   this.timeout(600_000)
   if (python === undefined) {
     it.skip('needs Python')
@@ -33,7 +33,7 @@ describe(`predictions, against torchvision${python ? '' : ' (skipped: VISIONTORC
       let expected: Record<string, number[]>
       before(async () => {
         folder = await temporaryFolder()
-        expected = await runReference('classify.py', [folder, architecture, ...images])
+        expected = JSON.parse(runReference('classify.py', folder, architecture, ...images))
       })
       after(removeTemporaryFolders)
 

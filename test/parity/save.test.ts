@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createModel } from '../../lib/create-model.js'
 import type { Model } from '../../lib/model.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
-import { python, runReference } from '../support/python.js'
+import { python, pythonSkip, runReference } from '../support/python.js'
 
 interface Loaded {
   tensors: Record<string, string>
@@ -19,7 +19,7 @@ async function hashes(model: Model): Promise<Record<string, string>> {
   return tensors
 }
 
-describe(`saved models, in Python${python ? '' : ' (skipped: VISIONTORCH_TEST_PYTHON names no Python)'}`, function () {
+describe(`saved models, in Python${pythonSkip}`, function () {
   this.timeout(600_000)
   if (python === undefined) {
     it.skip('needs Python')
@@ -43,11 +43,12 @@ describe(`saved models, in Python${python ? '' : ' (skipped: VISIONTORCH_TEST_PY
         path: join(folder, `${format}.pth`),
       }))
       for (const { format, path } of files) await model.save(path, { format })
-      const [checkpoint, stateDict] = await runReference<[Loaded, Loaded]>('load_saved.py', [
-        JSON.stringify(
-          files.map(({ path }) => ({ path, architecture, kwargs: { ...kwargs, num_classes: 3 } })),
-        ),
-      ])
+      const wanted = files.map(({ path }) => ({ path, architecture, kwargs: { ...kwargs, num_classes: 3 } }))
+
+      const [checkpoint, stateDict] = JSON.parse(runReference('load_saved.py', JSON.stringify(wanted))) as [
+        Loaded,
+        Loaded,
+      ]
       const expected = await hashes(model)
       assert.deepEqual(checkpoint.tensors, expected)
       assert.deepEqual(stateDict.tensors, expected)

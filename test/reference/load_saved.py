@@ -6,13 +6,11 @@ JSON is a list of {"path", "architecture", "kwargs"}; a dict with a state_dict i
 import hashlib
 import json
 import sys
-import types
 
 import torch
 
-# Only the models are needed, and none of the compiled operators that this module describes.
-sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
-from torchvision.models import get_model  # noqa: E402
+import stubs  # noqa: F401  before torchvision
+from torchvision.models import get_model
 
 results = []
 for saved in json.loads(sys.argv[1]):

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "infer/max_pool.h"
 #include "infer/onednn.h"
 
 namespace visiontorch::infer {
@@ -101,9 +102,11 @@ class PlanBuilder {
     if (auto* pool = std::get_if<nn::AdaptiveAvgPool2d>(&node.op)) {
       if (sizes[2] == pool->output_size && sizes[3] == pool->output_size) return;  // the identity
       sizes[2] = sizes[3] = pool->output_size;
-    } else if (auto* max_pool = std::get_if<nn::MaxPool2d>(&node.op)) {
+    } else if (auto* pool_max = std::get_if<nn::MaxPool2d>(&node.op)) {
       for (int axis : {2, 3})
-        sizes[axis] = (sizes[axis] + 2 * max_pool->padding - max_pool->kernel_size) / max_pool->stride + 1;
+        sizes[axis] = (sizes[axis] + 2 * pool_max->padding - pool_max->kernel_size) / pool_max->stride + 1;
+      ops.push_back([pool_max = *pool_max](const at::Tensor& x) { return max_pool(x, pool_max); });
+      return;
     }
     ops.push_back([nodes = nn::Nodes{node}](const at::Tensor& x) { return nn::forward(nodes, x, {}); });
   }

@@ -9,14 +9,13 @@
 #include <vector>
 
 #include "runtime/error.h"
+#include "runtime/simd.h"
 
 namespace visiontorch::nn {
 
 namespace {
 
-// The inner loops run over channels, which are contiguous; the compiler vectorises them for each of these. `ivdep`: the
-// arrays are the same or do not overlap.
-#define VISIONTORCH_SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+// The inner loops run over channels, which are contiguous. `ivdep`: the arrays are the same or do not overlap.
 
 constexpr int64_t kBlockRows = 512;  // rows (pixels) that are summed up before the sums are combined
 
@@ -48,9 +47,20 @@ float lower_limit(std::optional<Activation::Kind> activation) {
 template <class T>
 VISIONTORCH_SIMD void sum_block(const T* x, const float* shift, int64_t rows, int64_t channels, float* sum,
                                 float* square) {
-#pragma GCC ivdep
   for (int64_t c = 0; c < channels; c++) sum[c] = square[c] = 0;
-  for (int64_t row = 0; row < rows; row++, x += channels)
+  int64_t row = 0;
+  // Four rows at a time: the sums, which are in memory, are read and written a quarter as often.
+  for (; row + 4 <= rows; row += 4, x += 4 * channels)
+#pragma GCC ivdep
+    for (int64_t c = 0; c < channels; c++) {
+      const float d0 = static_cast<float>(x[c]) - shift[c];
+      const float d1 = static_cast<float>(x[c + channels]) - shift[c];
+      const float d2 = static_cast<float>(x[c + 2 * channels]) - shift[c];
+      const float d3 = static_cast<float>(x[c + 3 * channels]) - shift[c];
+      sum[c] += (d0 + d1) + (d2 + d3);
+      square[c] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+    }
+  for (; row < rows; row++, x += channels)
 #pragma GCC ivdep
     for (int64_t c = 0; c < channels; c++) {
       const float d = static_cast<float>(x[c]) - shift[c];
@@ -85,16 +95,28 @@ VISIONTORCH_SIMD void apply_block(const T* x, const T* residual, const float* sc
 template <class T>
 VISIONTORCH_SIMD void gradient_sum_block(const T* gradient, const T* y, const T* x, const float* mean, int64_t rows,
                                          int64_t channels, float low, float high, T* g, float* sum, float* dot) {
-#pragma GCC ivdep
+  auto passed = [&](int64_t i) {
+    const float out = static_cast<float>(y[i]);
+    return (out > low) & (out < high) ? static_cast<float>(gradient[i]) : 0.0f;
+  };
   for (int64_t c = 0; c < channels; c++) sum[c] = dot[c] = 0;
-  for (int64_t row = 0; row < rows; row++, gradient += channels, y += channels, x += channels, g += channels)
+  int64_t row = 0;
+  for (; row + 2 <= rows; row += 2, gradient += 2 * channels, y += 2 * channels, x += 2 * channels, g += 2 * channels)
 #pragma GCC ivdep
     for (int64_t c = 0; c < channels; c++) {
-      const float out = static_cast<float>(y[c]);
-      const float value = (out > low) & (out < high) ? static_cast<float>(gradient[c]) : 0.0f;
-      g[c] = static_cast<T>(value);
-      sum[c] += value;
-      dot[c] += value * (static_cast<float>(x[c]) - mean[c]);
+      const float g0 = passed(c), g1 = passed(c + channels);
+      g[c] = static_cast<T>(g0);
+      g[c + channels] = static_cast<T>(g1);
+      sum[c] += g0 + g1;
+      dot[c] += g0 * (static_cast<float>(x[c]) - mean[c]) + g1 * (static_cast<float>(x[c + channels]) - mean[c]);
+    }
+  if (row < rows)
+#pragma GCC ivdep
+    for (int64_t c = 0; c < channels; c++) {
+      const float g0 = passed(c);
+      g[c] = static_cast<T>(g0);
+      sum[c] += g0;
+      dot[c] += g0 * (static_cast<float>(x[c]) - mean[c]);
     }
 }
 

@@ -1,0 +1,67 @@
+#include "infer/max_pool.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "runtime/simd.h"
+
+namespace visiontorch::infer {
+
+namespace {
+
+template <class T>
+VISIONTORCH_SIMD void keep_larger(const T* x, int64_t channels, T* y) {
+#pragma GCC ivdep
+  for (int64_t c = 0; c < channels; c++) y[c] = x[c] > y[c] ? x[c] : y[c];
+}
+
+struct Plane {
+  int64_t height, width, channels;
+};
+
+// One output row: for each pixel the largest value of its window, as far as that lies inside the image.
+template <class T>
+void pool_row(const T* image, const Plane& in, const nn::MaxPool2d& pool, int64_t out_row, int64_t out_width, T* y) {
+  const int64_t top = out_row * pool.stride - pool.padding;
+  const int64_t first_row = std::max<int64_t>(top, 0), last_row = std::min(top + pool.kernel_size, in.height);
+  for (int64_t column = 0; column < out_width; column++, y += in.channels) {
+    const int64_t left = column * pool.stride - pool.padding;
+    const int64_t first = std::max<int64_t>(left, 0), last = std::min(left + pool.kernel_size, in.width);
+    auto pixel = [&](int64_t row, int64_t x) { return image + (row * in.width + x) * in.channels; };
+    std::copy_n(pixel(first_row, first), in.channels, y);
+    for (int64_t row = first_row; row < last_row; row++)
+      for (int64_t x = first; x < last; x++) keep_larger(pixel(row, x), in.channels, y);
+  }
+}
+
+template <class T>
+void pool_images(const at::Tensor& x, const nn::MaxPool2d& pool, at::Tensor& y) {
+  const Plane in{x.size(2), x.size(3), x.size(1)};
+  const int64_t out_height = y.size(2), out_width = y.size(3);
+  const T* source = x.const_data_ptr<T>();
+  T* target = y.data_ptr<T>();
+  at::parallel_for(0, x.size(0) * out_height, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; row++)
+      pool_row(source + row / out_height * in.height * in.width * in.channels, in, pool, row % out_height, out_width,
+               target + row * out_width * in.channels);
+  });
+}
+
+}  // namespace
+
+at::Tensor max_pool(const at::Tensor& input, const nn::MaxPool2d& pool) {
+  const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
+  auto size = [&](int64_t in) { return (in + 2 * pool.padding - pool.kernel_size) / pool.stride + 1; };
+  at::Tensor y = at::empty({x.size(0), x.size(1), size(x.size(2)), size(x.size(3))},
+                           x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  if (x.scalar_type() == at::kBFloat16) {
+    pool_images<at::BFloat16>(x, pool, y);
+  } else {
+    pool_images<float>(x, pool, y);
+  }
+  return y;
+}
+
+}  // namespace visiontorch::infer

@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <mutex>
 #include <new>
+#include <set>
 
 namespace visiontorch {
 
@@ -18,17 +18,34 @@ namespace {
 
 constexpr size_t kAlignment = 64;            // a cache line, and what oneDNN's kernels like best
 constexpr size_t kLarge = size_t(64) << 10;  // below it the C library reuses well enough
-constexpr size_t kStep = size_t(64) << 10;   // sizes of large blocks are multiples
+constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t(2) << 20;
+constexpr size_t kChunk = size_t(64) << 20;  // asked of the system at least
 constexpr size_t kAlwaysKept = size_t(256) << 20;
+// Added to every large block, so that tensors do not all begin at the same place of a page: reading and writing several
+// of them side by side would then compete for the same lines of the cache.
+constexpr size_t kStagger = 13 * kAlignment;
 
-// Stands before every block's data.
-struct alignas(kAlignment) Header {
-  size_t mapped;  // bytes from the header on; 0: the C library's
+// Stands before every block's data. Blocks of a chunk form a list in the order of their addresses.
+struct alignas(kAlignment) Block {
+  size_t size;  // from the header on; 0: the block is the C library's
+  Block* previous = nullptr;
+  Block* next = nullptr;
+  bool free = false;
+
+  bool is_whole_chunk() const { return previous == nullptr && next == nullptr; }
+};
+
+struct BySize {
+  bool operator()(const Block* a, const Block* b) const { return a->size != b->size ? a->size < b->size : a < b; }
+  bool operator()(const Block* a, size_t size) const { return a->size < size; }
+  using is_transparent = void;
 };
 
 constexpr size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+// Takes large chunks from the system and cuts the smallest free block that is large enough; what is freed is joined
+// with its free neighbours and kept.
 class CachingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t size) override {
@@ -44,78 +61,107 @@ class CachingAllocator final : public c10::Allocator {
   }
 
  private:
-  static void* data_of(Header* header) { return header + 1; }
+  static void* data_of(Block* block) { return block + 1; }
   static void release(void* data) {
-    if (data != nullptr) instance().give_back(static_cast<Header*>(data) - 1);
+    if (data != nullptr) instance().give_back(static_cast<Block*>(data) - 1);
   }
 
   void* take(size_t size) {
     if (size > SIZE_MAX / 2) throw std::bad_alloc();
-    const size_t total = size + sizeof(Header);
+    const size_t total = size + sizeof(Block);
     if (total < kLarge) {
       void* memory = std::aligned_alloc(kAlignment, round_up(total, kAlignment));
       if (memory == nullptr) throw std::bad_alloc();
-      return data_of(new (memory) Header{0});
+      return data_of(new (memory) Block{0});
     }
-    const size_t wanted = round_up(total, kStep);
+    const size_t wanted = round_up(total, kPage) + kStagger;
     std::lock_guard lock(mutex_);
-    // The smallest free block that is large enough, unless it wastes more than a quarter.
     auto found = free_.lower_bound(wanted);
-    if (found != free_.end() && found->first <= wanted + wanted / 4) {
-      Header* header = found->second;
-      free_.erase(found);
-      free_bytes_ -= header->mapped;
-      used_bytes_ += header->mapped;
-      return data_of(header);
-    }
-    // Growing: blocks of sizes that are no longer asked for go back to the system.
-    shrink(std::max(kAlwaysKept, used_bytes_ / 4));
-    Header* header = map(wanted);
-    if (header == nullptr) {
-      shrink(0);
-      header = map(wanted);
-    }
-    if (header == nullptr) throw std::bad_alloc();
-    used_bytes_ += wanted;
-    return data_of(header);
+    Block* block = found != free_.end() ? unlist(*found) : add_chunk(wanted);
+    split(block, wanted);
+    block->free = false;
+    used_bytes_ += block->size;
+    return data_of(block);
   }
 
-  void give_back(Header* header) {
-    if (header->mapped == 0) return std::free(header);
+  void give_back(Block* block) {
+    if (block->size == 0) return std::free(block);
     std::lock_guard lock(mutex_);
-    used_bytes_ -= header->mapped;
-    free_bytes_ += header->mapped;
-    free_.emplace(header->mapped, header);
+    used_bytes_ -= block->size;
+    block->free = true;
+    if (block->next != nullptr && block->next->free) join(block, unlist(block->next));
+    if (block->previous != nullptr && block->previous->free) {
+      Block* before = unlist(block->previous);
+      join(before, block);
+      block = before;
+    }
+    list(block);
   }
 
-  // Returns free blocks to the system, the largest first, until at most `kept` bytes are left.
-  void shrink(size_t kept) {
-    while (free_bytes_ > kept) {
-      auto largest = std::prev(free_.end());
-      free_bytes_ -= largest->first;
-      munmap(largest->second, largest->first);
-      free_.erase(largest);
+  void list(Block* block) {
+    free_.insert(block);
+    free_bytes_ += block->size;
+  }
+  Block* unlist(Block* block) {
+    free_.erase(block);
+    free_bytes_ -= block->size;
+    return block;
+  }
+
+  // Leaves `wanted` bytes in the block and lists the rest, if it is worth it.
+  void split(Block* block, size_t wanted) {
+    if (block->size - wanted < kLarge) return;
+    auto* rest = new (reinterpret_cast<char*>(block) + wanted) Block{block->size - wanted, block, block->next, true};
+    if (rest->next != nullptr) rest->next->previous = rest;
+    block->next = rest;
+    block->size = wanted;
+    list(rest);
+  }
+
+  static void join(Block* block, Block* after) {
+    block->size += after->size;
+    block->next = after->next;
+    if (block->next != nullptr) block->next->previous = block;
+  }
+
+  Block* add_chunk(size_t wanted) {
+    // Growing: chunks that are wholly free, and too small, go back to the system.
+    return_chunks(std::max(kAlwaysKept, used_bytes_ / 4));
+    const size_t size = std::max(kChunk, round_up(wanted, kHugePage));
+    Block* block = map(size);
+    if (block == nullptr) {
+      return_chunks(0);
+      block = map(size);
+    }
+    if (block == nullptr) throw std::bad_alloc();
+    return block;
+  }
+
+  // Unmaps chunks without a used block, the largest first, until at most `kept` bytes are free.
+  void return_chunks(size_t kept) {
+    for (auto it = free_.end(); it != free_.begin() && free_bytes_ > kept;) {
+      Block* block = *--it;
+      if (!block->is_whole_chunk()) continue;
+      free_bytes_ -= block->size;
+      it = free_.erase(it);
+      munmap(block, block->size);
     }
   }
 
-  // New memory, in 2 MB pages where it is that large: they fault once instead of 512 times.
-  static Header* map(size_t size) {
-    const size_t slack = size >= kHugePage ? kHugePage : 0;
-    void* memory = mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  // New memory in 2 MB pages: they fault once instead of 512 times.
+  static Block* map(size_t size) {
+    void* memory = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return nullptr;
-    if (slack != 0) {
-      auto* start = static_cast<char*>(memory);
-      auto* aligned = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(start), kHugePage));
-      if (aligned != start) munmap(start, static_cast<size_t>(aligned - start));
-      if (aligned + size != start + size + slack) munmap(aligned + size, static_cast<size_t>(start + slack - aligned));
-      madvise(aligned, size, MADV_HUGEPAGE);
-      memory = aligned;
-    }
-    return new (memory) Header{size};
+    auto* start = static_cast<char*>(memory);
+    auto* aligned = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(start), kHugePage));
+    if (aligned != start) munmap(start, static_cast<size_t>(aligned - start));
+    if (aligned != start + kHugePage) munmap(aligned + size, static_cast<size_t>(start + kHugePage - aligned));
+    madvise(aligned, size, MADV_HUGEPAGE);
+    return new (aligned) Block{size};
   }
 
   std::mutex mutex_;
-  std::multimap<size_t, Header*> free_;  // by size
+  std::set<Block*, BySize> free_;
   size_t free_bytes_ = 0, used_bytes_ = 0;
 };
 

@@ -96,8 +96,8 @@ template <class T>
 VISIONTORCH_SIMD void gradient_sum_block(const T* gradient, const T* y, const T* x, const float* mean, int64_t rows,
                                          int64_t channels, float low, float high, T* g, float* sum, float* dot) {
   auto passed = [&](int64_t i) {
-    const float out = static_cast<float>(y[i]);
-    return (out > low) & (out < high) ? static_cast<float>(gradient[i]) : 0.0f;
+    const float out = static_cast<float>(y[i]), value = static_cast<float>(gradient[i]);
+    return (out > low) & (out < high) ? value : 0.0f;
   };
   for (int64_t c = 0; c < channels; c++) sum[c] = dot[c] = 0;
   int64_t row = 0;

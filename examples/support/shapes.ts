@@ -74,7 +74,7 @@ function draw(outline: string, random: () => number): string {
       ? `<line x1="${x}" y1="${y}" x2="${between(0, SIZE)}" y2="${between(0, SIZE)}" stroke="${color()}" stroke-width="${between(1, 2.5)}"/>`
       : `<ellipse cx="${x}" cy="${y}" rx="${between(2, 6)}" ry="${between(2, 6)}" fill="${color()}" opacity="0.8"/>`
   })
-  const radius = between(22, 34)
+  const radius = between(25, 34)
   const place = () => between(radius, SIZE - radius)
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${SIZE}" height="${SIZE}">
 <linearGradient id="ground" gradientTransform="rotate(${between(0, 90)})"><stop stop-color="${ground()}"/><stop offset="1" stop-color="${ground()}"/></linearGradient>
@@ -85,7 +85,7 @@ ${clutter.slice(3).join('')}</svg>`
 
 /** Grey specks of random strength over the whole picture. */
 function noise(random: () => number): Buffer {
-  const strength = 10 + 30 * random()
+  const strength = 10 + 20 * random()
   const pixels = Buffer.alloc(SIZE * SIZE * 4)
   for (let at = 0; at < pixels.length; at += 4) {
     const level = random()

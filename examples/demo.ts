@@ -18,7 +18,7 @@ const data = await ImageFolder.open(pictures)
 using model = await mobilenetV2({ classes: data.classes, widthMult: 0.5 })
 const run = train(model, {
   data,
-  epochs: 12,
+  epochs: 20,
   batchSize: 32,
   optimizer: 'adamw',
   learningRate: 0.003,

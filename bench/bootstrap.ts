@@ -1,17 +1,21 @@
-// Installs the peers into the user's cache, and has Python write the weights there that all of them load.
+// Installs the peers into the user's cache, and has Python write there what all of them load.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from '../lib/architectures.js'
 import { note } from '../lib/cli/terminal.js'
 import { cacheDirectory } from '../lib/loader/installation.js'
-import { Peer } from './peer.js'
+import { once } from './peer.js'
 
 const ORT = 'onnxruntime-node@1.30.0'
 const ONNX = ['onnx==1.22.0', 'ml_dtypes', 'protobuf']
 
 export const folder = join(cacheDirectory(), '../bench')
 export const onnxPackages = join(folder, 'onnx')
+export const noise = join(folder, 'noise.f32')
+export const photo = join(folder, 'photo.jpg')
+export const weightsOf = (file: string) => join(folder, `${file}.pth`)
+
 const root = join(import.meta.dirname, '..')
 let interpreter: string | undefined
 
@@ -29,29 +33,38 @@ export const bundled = (name: string) => join(root, 'build/bench', `${name}.mjs`
 
 export async function bootstrap(networks: readonly Architecture[], threads: number): Promise<void> {
   mkdirSync(folder, { recursive: true })
+  installOnnx()
+  await bundle()
+  for (const network of networks) {
+    const files = [noise, photo, weightsOf(network), join(folder, `${network}.onnx`)]
+    if (network === 'vgg16') files.push(weightsOf('vgg16.legacy'), weightsOf('vgg16.odd'))
+    if (files.every(existsSync)) continue
+    note(`writing ${weightsOf(network)}`)
+    await once('stock', { work: 'prepare', network, threads })
+  }
+}
+
+function installOnnx(): void {
   if (!existsSync(join(folder, 'ort/node_modules/onnxruntime-node'))) {
     note(`installing ${ORT} into ${folder}`)
     // Its install script would fetch a CUDA build.
     execFileSync('npm', ['install', '--prefix', join(folder, 'ort'), '--ignore-scripts', '--no-save', ORT])
   }
-  if (!existsSync(join(onnxPackages, 'onnx'))) {
-    note(`installing ${ONNX[0]} into ${folder}`)
-    execFileSync(python(), [
-      '-m',
-      'pip',
-      'install',
-      '--quiet',
-      '--no-deps',
-      '--target',
-      onnxPackages,
-      ...ONNX,
-    ])
-  }
+  if (existsSync(join(onnxPackages, 'onnx'))) return
+  note(`installing ${ONNX[0]} into ${folder}`)
+  const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', onnxPackages]
+  execFileSync(python(), [...install, ...ONNX])
+}
+
+async function bundle(): Promise<void> {
   execFileSync('npm', ['run', '--silent', 'build:ts'], { cwd: root, stdio: 'inherit' })
   const { build } = await import('esbuild')
+  const programs = (name: string) =>
+    readdirSync(join(import.meta.dirname, 'peers', name)).map(file => `bench/peers/${name}/${file}`)
   await build({
     absWorkingDir: root,
-    entryPoints: ['visiontorch', 'onnxruntime'].map(name => `bench/peers/${name}.ts`),
+    entryPoints: [...programs('visiontorch'), ...programs('onnxruntime')],
+    outbase: 'bench/peers',
     outdir: 'build/bench',
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -69,12 +82,4 @@ export async function bootstrap(networks: readonly Architecture[], threads: numb
       },
     ],
   })
-  for (const network of networks) {
-    const weights = join(folder, `${network}.pth`)
-    if (existsSync(weights) && existsSync(join(folder, `${network}.onnx`))) continue
-    note(`writing ${weights}`)
-    const peer = new Peer('stock', { work: 'prepare', network, batch: 0, dtype: 'float32', threads, weights })
-    await peer.answer()
-    await peer.end()
-  }
 }

@@ -1,17 +1,37 @@
 import type { Architecture } from '../lib/architectures.js'
 
+export type Work =
+  | 'prepare'
+  | 'inference'
+  | 'training'
+  | 'start'
+  | 'loading'
+  | 'concurrent'
+  | 'idle'
+  | 'epoch'
+  | 'decode'
+  | 'limit'
+
 /** What a peer is told to do, as JSON in its first argument. */
 export interface Job {
-  work: 'prepare' | 'inference' | 'training' | 'start' | 'loading'
+  /** Also the name of the peer's program. */
+  work: Work
   network: Architecture
   batch: number
+  /** Height and width of the images, in pixels. */
+  size: number
   dtype: 'float32' | 'bfloat16'
   threads: number
-  /** PyTorch's: stock, tuned, compile; with loading also mmap. */
+  /** One of a peer's ways: see peer.ts. */
   setup: string
-  /** The benchmark's cache, and what lies there: the weights, float32 images, a photograph. */
+  /** The benchmark's cache, and what lies there: weights, normal noise as float32, a photograph, many photographs. */
   folder: string
   weights: string
-  images: string
-  image: string
+  noise: string
+  photo: string
+  photos: string[]
+  /** A folder of photographs to train on: see photos.ts. */
+  data: string
+  /** What of the work is meant, where there are several. */
+  task: string
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { bundled, folder, onnxPackages, python } from './bootstrap.js'
+import { bundled, folder, noise, onnxPackages, photo, python, weightsOf } from './bootstrap.js'
 import type { Job } from './job.js'
 
 // One program with one setup, in a process of its own that lives for one cell of the table.
@@ -11,24 +12,35 @@ const reusingMalloc = {
   MALLOC_MMAP_MAX_: '0',
   MALLOC_TRIM_THRESHOLD_: `${2 ** 40}`,
 }
+const tuned = { program: 'python', env: reusingMalloc } as const
 
-export type PeerName = keyof typeof setups
+export type PeerName = keyof typeof peers
 
-const setups = {
-  visiontorch: { setup: '', env: {} },
-  stock: { setup: 'stock', env: {} },
-  tuned: { setup: 'tuned', env: reusingMalloc },
-  compile: { setup: 'compile', env: reusingMalloc },
-  mmap: { setup: 'mmap', env: {} },
-  onnxruntime: { setup: '', env: {} },
-}
+/** Every way of doing something: a program, and what distinguishes it. */
+const peers = {
+  visiontorch: { program: 'visiontorch', setup: '', env: {} },
+  /** Decoded images are kept in memory. */
+  cache: { program: 'visiontorch', setup: 'cache', env: {} },
+  /** Steps on one batch that is in memory: what training could be if images cost nothing. */
+  'in memory': { program: 'visiontorch', setup: 'memory', env: {} },
+  stock: { program: 'python', setup: 'stock', env: {} },
+  tuned: { ...tuned, setup: 'tuned' },
+  compile: { ...tuned, setup: 'compile' },
+  /** The number of processes of torchvision's DataLoader. */
+  '2 workers': { ...tuned, setup: '2' },
+  '0 workers': { ...tuned, setup: '0' },
+  mmap: { program: 'python', setup: 'mmap', env: {} },
+  onnxruntime: { program: 'onnxruntime', setup: '', env: {} },
+} as const
+
+/** What a peer must be told; the rest has defaults. */
+export type Task = Pick<Job, 'work' | 'network' | 'threads'> & Partial<Job>
 
 export interface Answer {
   times: number[]
   output: number[]
-  time: number
+  /** The largest resident size so far, in MiB. */
   peak: number
-  index: number
 }
 
 export class Peer {
@@ -38,21 +50,28 @@ export class Peer {
 
   constructor(
     readonly name: PeerName,
-    job: Omit<Job, 'setup' | 'folder' | 'images' | 'image'>,
+    task: Task,
   ) {
-    const { setup, env } = setups[name]
-    const whole: Job = {
-      ...job,
+    const { program, setup, env } = peers[name]
+    const job: Job = {
+      batch: 1,
+      size: 224,
+      dtype: 'float32',
+      weights: weightsOf(task.network),
+      photos: [],
+      data: '',
+      task: '',
+      ...task,
       setup,
       folder,
-      images: `${folder}/images.f32`,
-      image: `${folder}/photo.jpg`,
+      noise,
+      photo,
     }
     const command =
-      name === 'visiontorch' || name === 'onnxruntime'
-        ? [process.execPath, bundled(name)]
-        : [python(), `${import.meta.dirname}/peers/eager.py`]
-    this.#child = spawn(command[0]!, [command[1]!, JSON.stringify(whole)], {
+      program === 'python'
+        ? [python(), join(import.meta.dirname, 'peers/python', `${job.work}.py`)]
+        : [process.execPath, bundled(`${program}/${job.work}`)]
+    this.#child = spawn(command[0]!, [command[1]!, JSON.stringify(job)], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env, PYTHONPATH: onnxPackages },
     })
@@ -62,13 +81,13 @@ export class Peer {
     this.#lines = createInterface(this.#child.stdout!)[Symbol.asyncIterator]()
   }
 
-  async answer(): Promise<Answer> {
+  async answer<T = Answer>(): Promise<T> {
     const { value, done } = await this.#lines.next()
     if (done) throw new Error(`${this.name} ended without an answer: ${this.#errors}`)
-    return JSON.parse(value) as Answer
+    return JSON.parse(value) as T
   }
 
-  run(count: number): Promise<Answer> {
+  run<T = Answer>(count: number): Promise<T> {
     this.#child.stdin!.write(`${JSON.stringify({ count })}\n`)
     return this.answer()
   }
@@ -78,4 +97,12 @@ export class Peer {
     if (this.#child.exitCode === null && this.#child.signalCode === null)
       await new Promise(resolve => this.#child.once('exit', resolve))
   }
+}
+
+/** The one answer of a peer that lives for one measurement. */
+export async function once<T>(name: PeerName, task: Task): Promise<T> {
+  const peer = new Peer(name, task)
+  const answer = await peer.answer<T>()
+  await peer.end()
+  return answer
 }

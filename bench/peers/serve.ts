@@ -1,22 +1,43 @@
-// The Node peers' half of the protocol.
+// The Node peers' half of the protocol, of which peers/python/common.py is the other: a job as JSON in the first argument,
+// answers a line each on stdout, and where there are several, a request {count} a line on stdin for each.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import type { Job } from '../job.js'
+
+export const job = JSON.parse(process.argv[2]!) as Job
 
 export const answer = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`)
+
+/** The number in each {count} that comes. */
+export async function* requests(): AsyncGenerator<number, void> {
+  for await (const line of createInterface(process.stdin)) yield JSON.parse(line).count
+}
 
 /** The largest resident size of this process so far, in MiB. */
 export const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) / 1024
 
-/** Answers each `{count}` by the times of so many steps, in ms, and the last one's output. */
-export async function serve(step: () => Promise<ArrayLike<number>>): Promise<void> {
-  answer({})
-  for await (const line of createInterface(process.stdin)) {
+/** The first `count` images of the noise. */
+export function readNoise(count = job.batch): Float32Array {
+  const { buffer, byteOffset } = readFileSync(job.noise)
+  return new Float32Array(buffer, byteOffset, count * 3 * job.size * job.size)
+}
+
+/**
+ * Answers each request by the times of so many steps, in ms of the clock, and the last one's output. `facts` are told
+ * before.
+ */
+export async function serve(
+  step: () => Promise<ArrayLike<number>>,
+  { facts = {}, clock = () => performance.now() }: { facts?: object; clock?: () => number } = {},
+): Promise<void> {
+  answer(facts)
+  for await (const count of requests()) {
     const times: number[] = []
     let output: ArrayLike<number> = []
-    for (let i = 0; i < JSON.parse(line).count; i++) {
-      const begin = performance.now()
+    for (let i = 0; i < count; i++) {
+      const begin = clock()
       output = await step()
-      times.push(performance.now() - begin)
+      times.push(clock() - begin)
     }
     answer({ times, output: Array.from(output), peak: peak() })
   }

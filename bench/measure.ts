@@ -1,0 +1,96 @@
+// The two ways of measuring: peers that live side by side and take turns, and a process for every measurement.
+import type { Job } from './job.js'
+import { type Answer, Peer, type PeerName, type Task } from './peer.js'
+import { beginCell, type Cell, limitKey, limits, type Row, spread } from './result.js'
+
+/** The first answer of visiontorch's peers. */
+interface Facts {
+  multiplyAdds?: number
+}
+
+/**
+ * Peers do the same task in turns, each as often in a row as fits into 0.4 s. Outputs are compared with stock PyTorch's
+ * before anything is timed.
+ */
+export async function sideBySide(
+  work: string,
+  names: readonly PeerName[],
+  task: Task,
+  { rounds, tolerance = 0, images }: { rounds: number; tolerance?: number; images: number },
+): Promise<Cell> {
+  const { photos: _, ...job } = task
+  const end = beginCell(work, job)
+  const peers: Peer[] = []
+  const counts = new Map<Peer, number>()
+  const outputs = new Map<PeerName, number[]>()
+  const facts: Facts = {}
+  for (const name of names) {
+    const peer = new Peer(name, task)
+    peers.push(peer)
+    Object.assign(facts, await peer.answer<Facts>())
+    outputs.set(name, (await peer.run(1)).output)
+    const { times } = await peer.run(1)
+    counts.set(peer, Math.max(1, Math.min(20, Math.round(400 / times[0]!))))
+  }
+  const deviations = compare(outputs, tolerance)
+  const answers = new Map<Peer, Answer[]>(peers.map(peer => [peer, []]))
+  for (let round = 0; round < rounds; round++)
+    for (const peer of peers) answers.get(peer)!.push(await peer.run(counts.get(peer)!))
+  for (const peer of peers) await peer.end()
+  const rows: Record<string, Row> = {}
+  for (const [{ name }, all] of answers) {
+    const times = all.flatMap(answer => answer.times)
+    const { median } = spread(times)
+    const figures: Row['figures'] = { 'images/s': (1000 * images) / median }
+    if (facts.multiplyAdds !== undefined)
+      Object.assign(figures, rate(facts.multiplyAdds * images, median, task))
+    figures['peak MiB'] = spread(all.map(({ peak }) => peak)).median
+    const deviation = deviations.get(name)
+    if (deviation !== undefined) figures.deviation = deviation
+    rows[name] = { times, figures }
+  }
+  return end(rows)
+}
+
+/** A training step is three times the inference: the gradients of inputs and of weights cost as much each. */
+function rate(multiplyAdds: number, ms: number, { work, dtype = 'float32', threads }: Task): Row['figures'] {
+  const gflops = ((work === 'training' ? 6 : 2) * multiplyAdds) / ms / 1e6
+  const limit = limits[limitKey(dtype, threads)]
+  return { 'GFLOP/s': gflops, ...(limit && { '% of limit': (100 * gflops) / limit }) }
+}
+
+/** The largest difference from stock PyTorch's first output, as a share of its largest value. */
+function compare(outputs: ReadonlyMap<PeerName, number[]>, tolerance: number): Map<PeerName, number> {
+  const expected = outputs.get('stock')
+  if (expected === undefined || expected.length === 0) return new Map()
+  const largest = Math.max(...expected.map(Math.abs))
+  return new Map(
+    [...outputs].map(([name, output]) => {
+      if (output.length !== expected.length) throw new Error(`${name}: ${output.length} values`)
+      const deviation = Math.max(...output.map((value, i) => Math.abs(value - expected[i]!))) / largest
+      if (!(deviation <= tolerance)) throw new Error(`${name} differs from PyTorch by ${deviation}`)
+      return [name, deviation]
+    }),
+  )
+}
+
+/** Every measurement is a process of its own; each peer's answers. */
+export async function inTurns<T>(
+  names: readonly PeerName[],
+  rounds: number,
+  measure: (name: PeerName) => Promise<T>,
+): Promise<Map<PeerName, T[]>> {
+  const answers = new Map<PeerName, T[]>(names.map(name => [name, []]))
+  for (let round = 0; round < rounds; round++)
+    for (const name of names) answers.get(name)!.push(await measure(name))
+  return answers
+}
+
+/** Throws where the peers do not predict the same class. */
+export function checkClasses(answers: ReadonlyMap<PeerName, { index: number }[]>): void {
+  const classes = new Set([...answers.values()].flat().map(({ index }) => index))
+  if (classes.size > 1) throw new Error('the peers predict different classes')
+}
+
+/** What the tolerance of outputs is: for a check that all do the same, not for how well. */
+export const toleranceOf = (dtype: Job['dtype']) => (dtype === 'float32' ? 1e-3 : 0.1)

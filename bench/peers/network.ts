@@ -1,0 +1,33 @@
+// What visiontorch's programs share. They run on dist/, as users do.
+import { createModel, type Model, setThreads } from '../../lib/index.js'
+import { native } from '../../lib/native.js'
+import { job, readNoise } from './serve.js'
+
+setThreads(job.threads)
+
+export const load = () => createModel(job.network, { weights: job.weights })
+
+/** `job.batch` images of noise, `job.size` pixels high and wide. */
+export function noiseBatch(model: Model) {
+  const { size } = job
+  model.preprocessing = { ...model.preprocessing, resize: size, crop: size }
+  const batch = model.createBatch(job.batch)
+  batch.setTensor(readNoise())
+  return batch
+}
+
+/** Steps on the same images again and again. */
+export async function trainingStep(model: Model) {
+  const trainer = await native().createTrainer(model.network, {
+    optimizer: { name: 'sgd', momentum: 0.9, dampening: 0, nesterov: false, weightDecay: 0 },
+    labelSmoothing: 0,
+    classWeights: null,
+    clipGradNorm: null,
+    ema: null,
+    dtype: job.dtype,
+  })
+  const batch = noiseBatch(model)
+  const labels = Int32Array.from({ length: job.batch }, (_, i) => i % model.numClasses)
+  const options = { learningRate: 0.01, seed: 0, scale: 1, update: true, mixed: null }
+  return async () => [(await trainer.step(batch, labels, options)).loss]
+}

@@ -1,0 +1,22 @@
+import { checkClasses, inTurns } from '../measure.js'
+import { once, type PeerName } from '../peer.js'
+import { beginCell, type Row, show } from '../result.js'
+import type { Options } from './options.js'
+
+const names: PeerName[] = ['visiontorch', 'stock']
+
+/** From the start of a process to its first prediction, of a JPEG file. */
+export async function start({ rounds, threads }: Options): Promise<void> {
+  const end = beginCell('start to first prediction, resnet50')
+  const measure = async (name: PeerName) => {
+    const begin = performance.now()
+    const { index } = await once<{ index: number }>(name, { work: 'start', network: 'resnet50', threads })
+    return { time: performance.now() - begin, index }
+  }
+  await inTurns(names, 1, measure) // files into the page cache
+  const answers = await inTurns(names, rounds, measure)
+  checkClasses(answers)
+  const rows: Record<string, Row> = {}
+  for (const [name, all] of answers) rows[name] = { times: all.map(({ time }) => time), figures: {} }
+  show(end(rows))
+}

@@ -5,6 +5,7 @@ import type { Architecture } from '../lib/architectures.js'
 import { integer, list } from '../lib/cli/options.js'
 import { bootstrap } from './bootstrap.js'
 import { save } from './result.js'
+import { concurrent } from './works/concurrent.js'
 import { inference } from './works/inference.js'
 import { loading } from './works/loading.js'
 import type { Options } from './works/options.js'
@@ -16,6 +17,7 @@ const works = {
   training: { run: training, about: 'steps of SGD at batch 16 and 32 beside PyTorch' },
   start: { run: start, about: 'from the start of a process to its first prediction' },
   loading: { run: loading, about: 'the .pth file of VGG16: time and memory' },
+  concurrent: { run: concurrent, about: '64 calls at once beside one call of 64 images' },
 }
 type WorkName = keyof typeof works
 const names = Object.keys(works) as WorkName[]

@@ -6,6 +6,7 @@ import { integer, list } from '../lib/cli/options.js'
 import { bootstrap } from './bootstrap.js'
 import { save } from './result.js'
 import { concurrent } from './works/concurrent.js'
+import { idle } from './works/idle.js'
 import { inference } from './works/inference.js'
 import { loading } from './works/loading.js'
 import type { Options } from './works/options.js'
@@ -18,6 +19,7 @@ const works = {
   start: { run: start, about: 'from the start of a process to its first prediction' },
   loading: { run: loading, about: 'the .pth file of VGG16: time and memory' },
   concurrent: { run: concurrent, about: '64 calls at once beside one call of 64 images' },
+  idle: { run: idle, about: 'what a process without work costs' },
 }
 type WorkName = keyof typeof works
 const names = Object.keys(works) as WorkName[]

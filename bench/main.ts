@@ -6,6 +6,7 @@ import { integer, list } from '../lib/cli/options.js'
 import { bootstrap } from './bootstrap.js'
 import { save } from './result.js'
 import { concurrent } from './works/concurrent.js'
+import { epoch } from './works/epoch.js'
 import { idle } from './works/idle.js'
 import { inference } from './works/inference.js'
 import { loading } from './works/loading.js'
@@ -16,6 +17,7 @@ import { training } from './works/training.js'
 const works = {
   inference: { run: inference, about: 'batches of 1, 8 and 32 beside PyTorch and ONNX Runtime' },
   training: { run: training, about: 'steps of SGD at batch 16 and 32 beside PyTorch' },
+  epoch: { run: epoch, about: 'two epochs from JPEG files beside torchvision' },
   start: { run: start, about: 'from the start of a process to its first prediction' },
   loading: { run: loading, about: 'the .pth file of VGG16: time and memory' },
   concurrent: { run: concurrent, about: '64 calls at once beside one call of 64 images' },

@@ -1,0 +1,35 @@
+import { inTurns } from '../measure.js'
+import { type Answer, once, type PeerName } from '../peer.js'
+import { photoFolder } from '../photos.js'
+import { beginCell, type Row, show, spread } from '../result.js'
+import type { Options } from './options.js'
+
+const names: PeerName[] = ['visiontorch', 'cache', 'in memory', '2 workers', '0 workers']
+
+/**
+ * Two epochs from JPEG files with the default augmentation, beside torchvision's DataLoader in a tuned process with a
+ * fused optimizer. VGG16 only where it alone is asked for.
+ */
+export async function epoch({ network, batch, dtype, rounds, threads, images }: Options): Promise<void> {
+  const { data } = await photoFolder(500, 375, images)
+  for (const name of network.filter(name => name !== 'vgg16' || network.length === 1))
+    for (const type of dtype)
+      for (const size of batch ?? [32]) {
+        const task = { work: 'epoch', network: name, batch: size, dtype: type, data, threads } as const
+        const title = `${name}, batch ${size}, ${type}, ${images} JPEGs of 500 x 375`
+        const ends = ['first', 'second'].map(which => beginCell(`${which} epoch of ${title}`))
+        const answers = await inTurns(names, rounds, peer => once<Answer>(peer, task))
+        for (const [epoch, end] of ends.entries()) {
+          const rows: Record<string, Row> = {}
+          for (const [peer, all] of answers) {
+            const times = all.map(answer => answer.times[epoch]!)
+            const figures = {
+              'images/s': (1000 * images) / spread(times).median,
+              'peak MiB': spread(all.map(({ peak }) => peak)).median,
+            }
+            rows[peer] = { times, figures }
+          }
+          show(end(rows))
+        }
+      }
+}

@@ -6,6 +6,7 @@ import { integer, list } from '../lib/cli/options.js'
 import { bootstrap } from './bootstrap.js'
 import { save } from './result.js'
 import { concurrent } from './works/concurrent.js'
+import { decode } from './works/decode.js'
 import { epoch } from './works/epoch.js'
 import { idle } from './works/idle.js'
 import { inference } from './works/inference.js'
@@ -20,6 +21,7 @@ const works = {
   epoch: { run: epoch, about: 'two epochs from JPEG files beside torchvision' },
   start: { run: start, about: 'from the start of a process to its first prediction' },
   loading: { run: loading, about: 'the .pth file of VGG16: time and memory' },
+  decode: { run: decode, about: 'JPEG to input on one thread, beside Pillow and torchvision' },
   concurrent: { run: concurrent, about: '64 calls at once beside one call of 64 images' },
   idle: { run: idle, about: 'what a process without work costs' },
 }

@@ -10,12 +10,15 @@ import { decode } from './works/decode.js'
 import { epoch } from './works/epoch.js'
 import { idle } from './works/idle.js'
 import { inference } from './works/inference.js'
+import { limit } from './works/limit.js'
 import { loading } from './works/loading.js'
 import type { Options } from './works/options.js'
 import { start } from './works/start.js'
 import { training } from './works/training.js'
 
+/** In this order: what comes after `limit` is also shown as a share of it. */
 const works = {
+  limit: { run: limit, about: 'the best rate of arithmetic on this machine' },
   inference: { run: inference, about: 'batches of 1, 8 and 32 beside PyTorch and ONNX Runtime' },
   training: { run: training, about: 'steps of SGD at batch 16 and 32 beside PyTorch' },
   epoch: { run: epoch, about: 'two epochs from JPEG files beside torchvision' },

@@ -8,6 +8,7 @@ import { save } from './result.js'
 import { concurrent } from './works/concurrent.js'
 import { decode } from './works/decode.js'
 import { epoch } from './works/epoch.js'
+import { growth } from './works/growth.js'
 import { idle } from './works/idle.js'
 import { inference } from './works/inference.js'
 import { limit } from './works/limit.js'
@@ -27,6 +28,7 @@ const works = {
   decode: { run: decode, about: 'JPEG to input on one thread, beside Pillow and torchvision' },
   concurrent: { run: concurrent, about: '64 calls at once beside one call of 64 images' },
   idle: { run: idle, about: 'what a process without work costs' },
+  growth: { run: growth, about: 'inference by batch, threads and image size' },
 }
 type WorkName = keyof typeof works
 const names = Object.keys(works) as WorkName[]

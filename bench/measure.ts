@@ -1,7 +1,7 @@
 // The two ways of measuring: peers that live side by side and take turns, and a process for every measurement.
 import type { Job } from './job.js'
 import { type Answer, Peer, type PeerName, type Task } from './peer.js'
-import { beginCell, type Cell, limitKey, limits, type Row, spread } from './result.js'
+import { beginCell, type Cell, inWords, limits, type Row, spread } from './result.js'
 
 /** The first answer of visiontorch's peers. */
 interface Facts {
@@ -55,7 +55,7 @@ export async function sideBySide(
 /** A training step is three times the inference: the gradients of inputs and of weights cost as much each. */
 function rate(multiplyAdds: number, ms: number, { work, dtype = 'float32', threads }: Task): Row['figures'] {
   const gflops = ((work === 'training' ? 6 : 2) * multiplyAdds) / ms / 1e6
-  const limit = limits[limitKey(dtype, threads)]
+  const limit = limits[inWords(dtype, threads)]
   return { 'GFLOP/s': gflops, ...(limit && { '% of limit': (100 * gflops) / limit }) }
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
 import { type Chart, color, draw, onPaper, themes } from '../lib/report/chart.js'
 import type { Job } from './job.js'
-import { type Cell, resultsFolder } from './result.js'
+import { type Cell, inWords, resultsFolder } from './result.js'
 import { sizes, sizesBatch } from './works/growth.js'
 
 interface Point {
@@ -40,8 +40,13 @@ function newestGrowth(): Cell[] {
 
 function toPoint({ job, peers }: Cell): Point {
   const { network, batch, size, threads, dtype } = job as Job
-  const series = `${dtype}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`
-  return { network, batch, size, series, value: peers.visiontorch!.figures['images/s']! }
+  return {
+    network,
+    batch,
+    size,
+    series: inWords(dtype, threads),
+    value: peers.visiontorch!.figures['images/s']!,
+  }
 }
 
 function isSmall({ size }: Point): boolean {

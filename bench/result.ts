@@ -33,7 +33,8 @@ const cells: Cell[] = []
 
 /** The best rate seen on this machine in GFLOP/s, by dtype and threads: `limit` fills it. */
 export const limits: Record<string, number> = {}
-export const limitKey = (dtype: Job['dtype'], threads: number) => `${dtype}, ${threads} threads`
+export const inWords = (dtype: Job['dtype'], threads: number) =>
+  `${dtype}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`
 
 /** Notes the load at the beginning, and gives what adds the cell at the end. */
 export function beginCell(work: string, job?: Partial<Job>): (rows: Record<string, Row>) => Cell {

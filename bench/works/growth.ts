@@ -1,6 +1,6 @@
 import { print, table } from '../../lib/cli/terminal.js'
 import { sideBySide } from '../measure.js'
-import { type Cell, format } from '../result.js'
+import { type Cell, format, inWords } from '../result.js'
 import type { Options } from './options.js'
 
 export const batches = [1, 2, 4, 8, 16, 32, 64]
@@ -15,13 +15,13 @@ export async function growth({ network, dtype, rounds, threads }: Options): Prom
       for (const count of new Set([1, threads])) {
         const cells: Cell[] = []
         const measure = async (batch: number, size: number) => {
-          const title = `growth ${name}, batch ${batch}, ${size} pixels, ${count} threads, ${type}`
+          const title = `growth ${name}, batch ${batch}, ${size} pixels, ${inWords(type, count)}`
           const task = { work: 'inference', network: name, batch, size, dtype: type, threads: count } as const
           cells.push(await sideBySide(title, ['visiontorch'], task, { rounds, images: batch }))
         }
         for (const batch of batches) await measure(batch, 224)
         for (const size of sizes.filter(size => size !== 224)) await measure(sizesBatch, size)
-        print(`\ngrowth ${name}, ${type}, ${count} threads`)
+        print(`\ngrowth ${name}, ${inWords(type, count)}`)
         print(growthTable(cells))
       }
 }

@@ -1,5 +1,5 @@
 import { Peer } from '../peer.js'
-import { beginCell, limitKey, limits, type Row, show } from '../result.js'
+import { beginCell, inWords, limits, type Row, show } from '../result.js'
 import type { Options } from './options.js'
 
 type Answer = Record<string, { times: number[]; gflop: number }>
@@ -8,7 +8,7 @@ type Answer = Record<string, { times: number[]; gflop: number }>
 export async function limit({ dtype, rounds, threads }: Options): Promise<void> {
   for (const type of dtype)
     for (const count of new Set([1, threads])) {
-      const key = limitKey(type, count)
+      const key = inWords(type, count)
       const end = beginCell(`limit of arithmetic, ${key}`)
       const peer = new Peer('tuned', { work: 'limit', network: 'resnet50', dtype: type, threads: count })
       await peer.answer()

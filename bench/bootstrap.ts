@@ -8,6 +8,7 @@ import { cacheDirectory } from '../lib/loader/installation.js'
 import { once } from './peer.js'
 
 const ORT = 'onnxruntime-node@1.30.0'
+const TFJS = '4.22.0'
 const ONNX = ['onnx==1.22.0', 'ml_dtypes', 'protobuf']
 
 export const folder = join(cacheDirectory(), '../bench')
@@ -31,9 +32,13 @@ export function python(): string {
 /** A peer's program as one JavaScript file beside dist/, so that no compiler runs in what is measured. */
 export const bundled = (name: string) => join(root, 'build/bench', `${name}.mjs`)
 
-export async function bootstrap(networks: readonly Architecture[], threads: number): Promise<void> {
+export async function bootstrap(
+  networks: readonly Architecture[],
+  { threads, tfjs }: { threads: number; tfjs: boolean },
+): Promise<void> {
   mkdirSync(folder, { recursive: true })
   installOnnx()
+  if (tfjs) installTensorFlow()
   await bundle()
   for (const network of networks) {
     const files = [noise, photo, weightsOf(network), join(folder, `${network}.onnx`)]
@@ -56,6 +61,26 @@ function installOnnx(): void {
   execFileSync(python(), [...install, ...ONNX])
 }
 
+/** Whether a package of TensorFlow.js is installed: `node`, `core`, `backend-wasm`. */
+export const hasTensorFlow = (name: string) =>
+  existsSync(join(folder, 'tfjs/node_modules/@tensorflow', `tfjs-${name}`))
+
+function installTensorFlow(): void {
+  if (hasTensorFlow('node')) return
+  const install = (...names: string[]) => {
+    const packages = names.map(name => `@tensorflow/tfjs-${name}@${TFJS}`)
+    note(`installing ${packages.join(', ')} into ${folder}`)
+    const prefix = join(folder, 'tfjs')
+    execFileSync('npm', ['install', '--prefix', prefix, '--no-save', ...packages], { stdio: 'ignore' })
+  }
+  try {
+    install('node')
+  } catch {
+    note('tfjs-node: not measured: its library could not be downloaded')
+    if (!hasTensorFlow('backend-wasm')) install('core', 'backend-wasm')
+  }
+}
+
 async function bundle(): Promise<void> {
   execFileSync('npm', ['run', '--silent', 'build:ts'], { cwd: root, stdio: 'inherit' })
   const { build } = await import('esbuild')
@@ -63,7 +88,7 @@ async function bundle(): Promise<void> {
     readdirSync(join(import.meta.dirname, 'peers', name)).map(file => `bench/peers/${name}/${file}`)
   await build({
     absWorkingDir: root,
-    entryPoints: [...programs('visiontorch'), ...programs('onnxruntime')],
+    entryPoints: [...programs('visiontorch'), ...programs('onnxruntime'), ...programs('tfjs')],
     outbase: 'bench/peers',
     outdir: 'build/bench',
     outExtension: { '.js': '.mjs' },

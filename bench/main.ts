@@ -46,6 +46,11 @@ const program = new Command('bench')
   .option('--threads <n>', 'threads of every peer', integer(1, 256), availableParallelism())
   .option('--images <n>', 'images of an epoch', integer(1), 256)
   .option('--compile', 'also torch.compile with freezing (slow to start; needs g++)', false)
+  .option(
+    '--tfjs',
+    'also TensorFlow.js in float32: tfjs-node, or where it cannot be installed, WebAssembly (slow)',
+    false,
+  )
   .addHelpText(
     'after',
     `\nWorks:\n${names.map(name => `  ${name.padEnd(12)}${works[name].about}`).join('\n')}`,
@@ -59,7 +64,7 @@ const chosen = names.filter(name => program.args.length === 0 || program.args.in
 const needed = new Set<Architecture>(options.network)
 if (chosen.includes('loading')) needed.add('vgg16')
 if (chosen.includes('start')) needed.add('resnet50')
-await bootstrap([...needed], options.threads)
+await bootstrap([...needed], options)
 try {
   for (const name of chosen) await works[name].run(options)
 } finally {

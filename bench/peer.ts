@@ -30,6 +30,9 @@ const peers = {
   '2 workers': { ...tuned, setup: '2' },
   '0 workers': { ...tuned, setup: '0' },
   mmap: { program: 'python', setup: 'mmap', env: {} },
+  'tfjs-node': { program: 'tfjs', setup: 'node', env: {} },
+  /** On its WebAssembly backend, which has one thread in Node. */
+  'tfjs-wasm': { program: 'tfjs', setup: 'wasm', env: {} },
   onnxruntime: { program: 'onnxruntime', setup: '', env: {} },
 } as const
 

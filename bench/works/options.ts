@@ -9,4 +9,5 @@ export interface Options {
   threads: number
   images: number
   compile: boolean
+  tfjs: boolean
 }

@@ -8,13 +8,13 @@
 
 namespace visiontorch::infer::onednn {
 
+using nn::Fused;
+
 // The one place that knows LibTorch's oneDNN operators: fused, with weights packed once for an input shape. They have
 // no autograd. Schemas: aten/src/ATen/native/mkldnn/RegisterMkldnnOpContextClass.cpp.
 
 // Whether this CPU runs them in this type (bfloat16 needs AVX-512).
 bool available(at::ScalarType dtype);
-
-using Fused = std::optional<nn::Activation::Kind>;
 
 at::Tensor pack_convolution(const at::Tensor& weight, const nn::Conv2d& conv, at::IntArrayRef input_size);
 // activation(conv(x) + bias)

@@ -3,7 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <array>
+#include <optional>
+#include <utility>
 
+#include "infer/convolution.h"
 #include "infer/max_pool.h"
 #include "infer/onednn.h"
 
@@ -18,18 +21,10 @@ class PlanBuilder {
   // Appends the operations of these nodes and advances `sizes` through them.
   void build(const nn::Nodes& nodes, Sizes& sizes, Plan::Ops& ops) {
     for (size_t i = 0; i < nodes.size(); i++) {
-      if (auto* conv = std::get_if<nn::Conv2d>(&nodes[i].op)) {
-        const Convolution folded = fold(nodes, i, sizes);
-        onednn::Fused activation = take_activation(nodes, i);
-        ops.push_back([folded, activation, conv = *conv](const at::Tensor& x) {
-          return onednn::convolution(x, folded.weight, folded.bias, conv, activation);
-        });
+      if (std::holds_alternative<nn::Conv2d>(nodes[i].op)) {
+        ops.push_back([conv = build_convolution(nodes, i, sizes)](const at::Tensor& x) { return conv(x, {}); });
       } else if (auto* linear = std::get_if<nn::Linear>(&nodes[i].op)) {
-        at::Tensor weight = onednn::pack_linear(linear->weight.detach().to(dtype_), sizes[0]);
-        at::Tensor bias = linear->bias.detach().to(dtype_);
-        onednn::Fused activation = take_activation(nodes, i);
-        ops.push_back(
-            [weight, bias, activation](const at::Tensor& x) { return onednn::linear(x, weight, bias, activation); });
+        ops.push_back(build_linear(*linear, sizes[0], take_activation(nodes, i)));
       } else if (auto* sequential = std::get_if<nn::Sequential>(&nodes[i].op)) {
         build(sequential->children, sizes, ops);
       } else if (auto* residual = std::get_if<nn::Residual>(&nodes[i].op)) {
@@ -41,38 +36,58 @@ class PlanBuilder {
   }
 
  private:
-  struct Convolution {
-    at::Tensor weight;  // packed
-    std::optional<at::Tensor> bias;
-  };
+  // (x, residual or undefined) -> activation(conv(x) + residual). The result may be written into the residual.
+  using Convolve = std::function<at::Tensor(const at::Tensor&, at::Tensor)>;
 
-  // The convolution at nodes[i] with the batch norm that follows it, if one does; leaves `i` at the last node used.
-  // y = (conv(x) - mean) / sqrt(var + eps) * gamma + beta, computed in double: the fold must not cost accuracy.
-  Convolution fold(const nn::Nodes& nodes, size_t& i, Sizes& sizes) {
+  // The convolution at nodes[i] with the batch norm and the activation that follow it, if they do; leaves `i` at the
+  // last node used.
+  Convolve build_convolution(const nn::Nodes& nodes, size_t& i, Sizes& sizes, Fused activation = {}) {
     const auto& conv = std::get<nn::Conv2d>(nodes[i].op);
-    at::Tensor weight = conv.weight.detach();
-    at::Tensor bias = conv.has_bias ? conv.bias.detach() : at::Tensor();
-    if (i + 1 < nodes.size()) {
-      if (auto* norm = std::get_if<nn::BatchNorm2d>(&nodes[i + 1].op)) {
-        at::Tensor scale =
-            norm->weight.detach().to(at::kDouble) / (norm->running_var.to(at::kDouble) + nn::BatchNorm2d::kEps).sqrt();
-        at::Tensor mean = norm->running_mean.to(at::kDouble);
-        if (bias.defined()) mean = mean - bias.to(at::kDouble);
-        bias = norm->bias.detach().to(at::kDouble) - mean * scale;
-        weight = (weight.to(at::kDouble) * scale.view({-1, 1, 1, 1})).to(at::kFloat);
-        i++;
-      }
-    }
-    Convolution folded;
-    folded.weight = onednn::pack_convolution(weight.contiguous().to(dtype_), conv, sizes);
-    if (bias.defined()) folded.bias = bias.to(at::kFloat).to(dtype_);
+    const auto [weight, bias] = fold(nodes, i);
+    if (!activation) activation = take_activation(nodes, i);
+    const Sizes images = sizes;
     for (int axis : {2, 3})
       sizes[axis] = (sizes[axis] + 2 * conv.padding - conv.dilation * (conv.kernel_size - 1) - 1) / conv.stride + 1;
     sizes[1] = conv.out_channels;
-    return folded;
+    if (dtype_ == at::kFloat && Convolution::supports(conv))
+      return [op = Convolution(conv, weight, bias, images), activation](const at::Tensor& x, at::Tensor residual) {
+        return op(x, activation, std::move(residual));
+      };
+    at::Tensor packed = onednn::pack_convolution(weight.to(dtype_), conv, images);
+    std::optional<at::Tensor> cast;
+    if (bias.defined()) cast = bias.to(dtype_);
+    return [packed, bias = cast, conv, activation](const at::Tensor& x, const at::Tensor& residual) {
+      if (!residual.defined()) return onednn::convolution(x, packed, bias, conv, activation);
+      return onednn::convolution_add_(residual, x, packed, bias, conv, activation.has_value());
+    };
   }
 
-  static onednn::Fused take_activation(const nn::Nodes& nodes, size_t& i) {
+  Plan::Op build_linear(const nn::Linear& linear, int64_t batch_size, Fused activation) {
+    const at::Tensor weight = linear.weight.detach(), bias = linear.bias.detach();
+    if (dtype_ == at::kFloat && kernels::table())
+      return [op = Linear(weight, bias), activation](const at::Tensor& x) { return op(x, activation); };
+    return [weight = onednn::pack_linear(weight.to(dtype_), batch_size), bias = bias.to(dtype_),
+            activation](const at::Tensor& x) { return onednn::linear(x, weight, bias, activation); };
+  }
+
+  // The convolution's weight and bias (undefined where there is none) in float32, with the batch norm that follows it:
+  // y = (conv(x) - mean) / sqrt(var + eps) * gamma + beta, computed in double: the fold must not cost accuracy.
+  static std::pair<at::Tensor, at::Tensor> fold(const nn::Nodes& nodes, size_t& i) {
+    const auto& conv = std::get<nn::Conv2d>(nodes[i].op);
+    at::Tensor weight = conv.weight.detach();
+    at::Tensor bias = conv.has_bias ? conv.bias.detach() : at::Tensor();
+    auto* norm = i + 1 < nodes.size() ? std::get_if<nn::BatchNorm2d>(&nodes[i + 1].op) : nullptr;
+    if (norm == nullptr) return {weight.contiguous(), bias};
+    i++;
+    at::Tensor scale =
+        norm->weight.detach().to(at::kDouble) / (norm->running_var.to(at::kDouble) + nn::BatchNorm2d::kEps).sqrt();
+    at::Tensor mean = norm->running_mean.to(at::kDouble);
+    if (bias.defined()) mean = mean - bias.to(at::kDouble);
+    bias = norm->bias.detach().to(at::kDouble) - mean * scale;
+    return {(weight.to(at::kDouble) * scale.view({-1, 1, 1, 1})).to(at::kFloat).contiguous(), bias.to(at::kFloat)};
+  }
+
+  static Fused take_activation(const nn::Nodes& nodes, size_t& i) {
     if (i + 1 == nodes.size()) return std::nullopt;
     auto* activation = std::get_if<nn::Activation>(&nodes[i + 1].op);
     if (!activation) return std::nullopt;
@@ -88,12 +103,12 @@ class PlanBuilder {
     const nn::Nodes before(residual.body.begin(), residual.body.begin() + static_cast<int64_t>(last));
     Plan::Ops body, shortcut;
     build(before, sizes, body);
-    const nn::Conv2d conv = std::get<nn::Conv2d>(residual.body[last].op);
-    const Convolution folded = fold(residual.body, last, sizes);
+    const Convolve add = build_convolution(residual.body, last, sizes,
+                                           residual.relu ? std::optional(nn::Activation::ReLU) : std::nullopt);
     build(residual.shortcut, input, shortcut);
-    return [body, shortcut, conv, folded, relu = residual.relu](const at::Tensor& x) {
+    return [body, shortcut, add](const at::Tensor& x) {
       at::Tensor y = Plan::run(body, x);
-      return onednn::convolution_add_(Plan::run(shortcut, x), y, folded.weight, folded.bias, conv, relu);
+      return add(y, Plan::run(shortcut, x));
     };
   }
 

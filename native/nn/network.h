@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -36,6 +37,8 @@ struct Linear {
 struct Activation {
   enum Kind { ReLU, ReLU6 } kind;
 };
+// The activation that another operation applies to its result, if any.
+using Fused = std::optional<Activation::Kind>;
 
 struct MaxPool2d {
   int64_t kernel_size, stride, padding = 0;

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import stubs  # noqa: F401  before torchvision
+from settle import settle
 from torchvision.models import get_model
 from torchvision.transforms._presets import ImageClassification
 
@@ -32,31 +33,6 @@ def make_images(folder: pathlib.Path) -> list[str]:
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / name)
         paths.append(str(folder / name))
     return paths
-
-
-@torch.no_grad()
-def settle(model: torch.nn.Module, images: torch.Tensor) -> None:
-    """What training would leave: batch norm statistics that fit the activations, and a class that fits each image.
-
-    Logits of a random classifier are small differences of large sums, which magnify rounding errors: in float32
-    torchvision's own are then wrong by up to 8e-6 of the largest.
-    """
-    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = None  # average all batches
-        torch.nn.init.uniform_(norm.weight, 0.6, 1.4)
-        torch.nn.init.normal_(norm.bias, 0, 0.2)
-    if norms:
-        model.train()(images)
-    for norm in norms:
-        norm.running_mean += 0.1 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
-        norm.running_var *= 0.8 + 0.4 * torch.rand_like(norm.running_var)
-    classifier = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
-    features = []
-    hook = classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-    model.eval()(images)
-    hook.remove()
-    classifier.weight[: len(images)] += 0.2 * torch.nn.functional.normalize(features[0])
 
 
 def save_tar(state_dict: dict[str, torch.Tensor], path: pathlib.Path) -> None:

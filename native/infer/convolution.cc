@@ -1,0 +1,295 @@
+#include "infer/convolution.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+
+#include "runtime/parallel.h"
+
+namespace visiontorch::infer {
+
+using kernels::Epilogue;
+using kernels::Panels;
+using kernels::Product;
+
+namespace {
+
+// Winograd's weights are four times as large as the convolution's own: with fewer tiles, reading them costs more than
+// is saved.
+constexpr int64_t kLeastTiles = 16, kFewTiles = 60;
+
+const kernels::Table& table() { return *kernels::table(); }
+
+kernels::Activation kind(Fused activation) {
+  if (!activation) return kernels::Activation::None;
+  return *activation == nn::Activation::ReLU ? kernels::Activation::ReLU : kernels::Activation::ReLU6;
+}
+
+// [rows, columns] -> [panel][row][width]
+at::Tensor pack(const at::Tensor& matrix, const Panels& panels) {
+  return at::constant_pad_nd(matrix, {0, panels.padded_columns() - panels.columns})
+      .view({panels.rows, panels.count, panels.width})
+      .transpose(0, 1)
+      .contiguous();
+}
+
+at::Tensor pad(const at::Tensor& bias, const Panels& panels) {
+  const int64_t missing = panels.padded_columns() - panels.columns;
+  return bias.defined() ? at::constant_pad_nd(bias, {0, missing}).contiguous()
+                        : at::zeros({panels.padded_columns()}, at::kFloat);
+}
+
+// G g G^T for the interpolation points of kernels::Winograd, in double: [out, in, 3, 3] -> [36, in, out].
+at::Tensor winograd_weights(const at::Tensor& weight) {
+  constexpr double kPoints[] = {0, 0.75, -0.75, 1.5, -1.5};
+  at::Tensor g = at::zeros({6, 3}, at::kDouble);
+  auto rows = g.accessor<double, 2>();
+  for (int i = 0; i < 5; i++) {
+    double denominator = 1;
+    for (int j = 0; j < 5; j++)
+      if (j != i) denominator *= kPoints[i] - kPoints[j];
+    for (int power = 0; power < 3; power++) rows[i][power] = std::pow(kPoints[i], power) / denominator;
+  }
+  rows[5][2] = 1;
+  return at::einsum("ia,kcab,jb->ijck", {g, weight.to(at::kDouble), g})
+      .to(at::kFloat)
+      .reshape({36, weight.size(1), weight.size(0)});
+}
+
+// A copy with `padding` zeros around each image: [n, h + 2 padding, w + 2 padding, channels].
+at::Tensor pad(const at::Tensor& x, int64_t padding) {
+  const int64_t channels = x.size(1), height = x.size(2), row = x.size(3) * channels, margin = padding * channels;
+  const int64_t padded_row = row + 2 * margin, padded_height = height + 2 * padding;
+  at::Tensor y = at::empty({x.size(0), padded_height, x.size(3) + 2 * padding, channels}, x.options());
+  const float* in = x.const_data_ptr<float>();
+  float* out = y.mutable_data_ptr<float>();
+  at::parallel_for(0, x.size(0) * padded_height, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t source = i % padded_height - padding;
+      float* to = out + i * padded_row;
+      if (source < 0 || source >= height) {
+        std::fill_n(to, padded_row, 0.0F);
+        continue;
+      }
+      std::fill_n(to, margin, 0.0F);
+      std::copy_n(in + (i / padded_height * height + source) * row, row, to + margin);
+      std::fill_n(to + margin + row, margin, 0.0F);
+    }
+  });
+  return y;
+}
+
+// How a product is shared out: blocks of rows that stay in the second-level cache while the panels pass by, times
+// groups of panels; so that the threads are done at the same time.
+struct Partition {
+  int64_t blocks = 1, groups = 1;
+
+  // row_floats: what a row reads of the images.
+  Partition(int64_t rows, int64_t row_floats, const Panels& panels) {
+    constexpr int64_t kCache = 96 * 1024;  // floats
+    constexpr double kTask = 3e5;          // multiply-adds in the time that beginning a task takes
+    const int64_t threads = at::get_num_threads(), tile = table().tile_rows(panels);
+    const int64_t most = std::clamp(kCache / row_floats, tile, 80 * tile), least_blocks = (rows + most - 1) / most;
+    double best = 0;
+    for (int64_t b = least_blocks; b <= least_blocks + 8 * threads && (b == least_blocks || rows / b >= tile); b++)
+      for (int64_t g = 1; g <= panels.count; g++) {
+        if (panels.count % g != 0 || g > 8 * threads) continue;
+        const int64_t tiles = ((rows + b - 1) / b + tile - 1) / tile, rounds = (b * g + threads - 1) / threads;
+        const double task = static_cast<double>(tiles * tile * panels.count / g * panels.stride()) + kTask;
+        const double time = task * static_cast<double>(rounds);
+        if (best == 0 || time < best) {
+          best = time;
+          blocks = b;
+          groups = g;
+        }
+      }
+  }
+};
+
+}  // namespace
+
+bool Convolution::supports(const nn::Conv2d& conv) {
+  if (!kernels::table() || conv.dilation != 1) return false;
+  if (conv.groups == 1) return true;
+  return conv.groups == conv.in_channels && conv.groups == conv.out_channels && conv.kernel_size == 3 &&
+         conv.padding == 1 && conv.stride <= 2;
+}
+
+Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias,
+                         at::IntArrayRef images)
+    : kernel_size_(conv.kernel_size), stride_(conv.stride), padding_(conv.padding), out_channels_(conv.out_channels) {
+  const int64_t k = kernel_size_;
+  if (conv.groups > 1) {
+    algorithm_ = Algorithm::Depthwise;
+    weights_ = weight.reshape({out_channels_, k * k}).t().contiguous();
+    bias_ = bias.defined() ? bias.contiguous() : at::zeros({out_channels_}, at::kFloat);
+    return;
+  }
+  const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
+  if (k == 3 && stride_ == 1 && padding_ == 1 && conv.in_channels >= table().lanes && tiles >= kLeastTiles) {
+    algorithm_ = Algorithm::Winograd;
+    panels_ = table().layout(conv.in_channels, out_channels_);
+    std::vector<at::Tensor> points;
+    for (const at::Tensor& point : winograd_weights(weight).unbind()) points.push_back(pack(point, panels_));
+    weights_ = at::stack(points, 1).contiguous();  // [panel][point][in][width]
+  } else {
+    algorithm_ = Algorithm::Product;
+    merged_ = k > 1 && conv.in_channels < table().lanes;
+    panels_ = table().layout(k * k * conv.in_channels, out_channels_);
+    weights_ = pack(weight.permute({2, 3, 1, 0}).reshape({panels_.rows, out_channels_}), panels_);
+  }
+  bias_ = pad(bias, panels_);
+}
+
+at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at::Tensor residual) const {
+  const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
+  auto size = [&](int64_t in) { return (in + 2 * padding_ - kernel_size_) / stride_ + 1; };
+  at::Tensor y = residual.defined() ? residual.contiguous(at::MemoryFormat::ChannelsLast)
+                                    : at::empty({x.size(0), out_channels_, size(x.size(2)), size(x.size(3))},
+                                                x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  const Epilogue epilogue{kind(activation), residual.defined() ? y.const_data_ptr<float>() : nullptr};
+  switch (algorithm_) {
+    case Algorithm::Product: multiply(x, y, epilogue); break;
+    case Algorithm::Winograd: winograd(x, y, epilogue); break;
+    case Algorithm::Depthwise: depthwise(x, y, activation); break;
+  }
+  return y;
+}
+
+void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& epilogue) const {
+  const int64_t channels = x.size(1), height = x.size(2), width = x.size(3), k = kernel_size_;
+  const int64_t out_height = y.size(2), out_width = y.size(3), pixels = x.size(0) * out_height * out_width;
+  const int64_t taps = merged_ ? k : k * k, depth = merged_ ? k * channels : channels;
+  const at::Tensor padded = merged_ ? pad(x, padding_) : at::Tensor();
+  const float* images = merged_ ? padded.const_data_ptr<float>() : x.const_data_ptr<float>();
+  const std::vector<float> zeros(padding_ > 0 && !merged_ ? channels : 0);
+  // The pixel of one tap of one output pixel's window, or zeros outside the image.
+  const int64_t padded_width = width + 2 * padding_, padded_height = height + 2 * padding_;
+  auto pointer = [&](int64_t image, int64_t row, int64_t column) {
+    const bool inside = row >= 0 && row < height && column >= 0 && column < width;
+    return inside ? images + ((image * height + row) * width + column) * channels : zeros.data();
+  };
+  const Partition partition(pixels, channels * stride_ * stride_, panels_);
+  float* out = y.mutable_data_ptr<float>();
+  parallel_tasks(partition.blocks * partition.groups, [&](int64_t task, int) {
+    const int64_t block = task / partition.groups, group = task % partition.groups;
+    const int64_t begin = pixels * block / partition.blocks, count = pixels * (block + 1) / partition.blocks - begin;
+    std::vector<const float*> rows(taps * count);
+    int64_t image = begin / (out_height * out_width), row = begin / out_width % out_height, column = begin % out_width;
+    for (int64_t m = 0; m < count; m++) {
+      const int64_t y0 = row * stride_, x0 = column * stride_;
+      const float** tap = rows.data() + m;
+      if (merged_) {
+        for (int64_t y = 0; y < k; y++, tap += count)
+          *tap = images + ((image * padded_height + y0 + y) * padded_width + x0) * channels;
+      } else {
+        for (int64_t y = 0; y < k; y++)
+          for (int64_t x = 0; x < k; x++, tap += count) *tap = pointer(image, y0 + y - padding_, x0 + x - padding_);
+      }
+      if (++column == out_width) {
+        column = 0;
+        if (++row == out_height) {
+          row = 0;
+          image++;
+        }
+      }
+    }
+    table().multiply(Product{
+        .rows = rows.data(),
+        .count = count,
+        .taps = taps,
+        .depth = depth,
+        .panels = panels_,
+        .weights = weights_.const_data_ptr<float>(),
+        .bias = bias_.const_data_ptr<float>(),
+        .first = panels_.count * group / partition.groups,
+        .last = panels_.count * (group + 1) / partition.groups,
+        .out = out + begin * out_channels_,
+        .stride = out_channels_,
+        .epilogue = {epilogue.activation, epilogue.residual ? epilogue.residual + begin * out_channels_ : nullptr},
+    });
+  });
+}
+
+void Convolution::winograd(const at::Tensor& x, at::Tensor& y, const Epilogue& epilogue) const {
+  const kernels::Winograd work{
+      .height = x.size(2),
+      .width = x.size(3),
+      .in_channels = x.size(1),
+      .out_channels = out_channels_,
+      .panels = panels_,
+      .weights = weights_.const_data_ptr<float>(),
+      .bias = bias_.const_data_ptr<float>(),
+      .images = x.const_data_ptr<float>(),
+      .out = y.mutable_data_ptr<float>(),
+      .epilogue = epilogue,
+  };
+  const int64_t tiles = x.size(0) * work.tiles(), threads = at::get_num_threads();
+  // Few tiles are not shared out, but their channels: then each thread reads a part of the weights only.
+  const bool few = tiles < kFewTiles && panels_.count >= threads;
+  const int64_t groups = few ? threads : 1, least = (tiles + kernels::kWinogradTiles - 1) / kernels::kWinogradTiles;
+  const int64_t blocks = few ? least : (least + threads - 1) / threads * threads;
+  at::Tensor scratch = at::empty({threads, kernels::winograd_scratch(work)}, x.options());
+  parallel_tasks(blocks * groups, [&](int64_t task, int thread) {
+    const int64_t block = task / groups, group = task % groups;
+    table().winograd(work,
+                     {tiles * block / blocks, tiles * (block + 1) / blocks, panels_.count * group / groups,
+                      panels_.count * (group + 1) / groups},
+                     scratch.mutable_data_ptr<float>() + thread * scratch.size(1));
+  });
+}
+
+void Convolution::depthwise(const at::Tensor& x, at::Tensor& y, Fused activation) const {
+  const int64_t channels = x.size(1), height = x.size(2), width = x.size(3), out_height = y.size(2);
+  const at::Tensor padded = pad(x, 1);
+  const float* images = padded.const_data_ptr<float>();
+  float* out = y.mutable_data_ptr<float>();
+  const int64_t row = (width + 2) * channels;
+  parallel_tasks(x.size(0) * out_height, [&](int64_t task, int) {
+    const float* first = images + (task / out_height * (height + 2) + task % out_height * stride_) * row;
+    const float* rows[] = {first, first + row, first + 2 * row};
+    table().depthwise({
+        .rows = rows,
+        .out_width = y.size(3),
+        .channels = channels,
+        .stride = stride_,
+        .weights = weights_.const_data_ptr<float>(),
+        .bias = bias_.const_data_ptr<float>(),
+        .out = out + task * y.size(3) * channels,
+        .activation = kind(activation),
+    });
+  });
+}
+
+Linear::Linear(const at::Tensor& weight, const at::Tensor& bias)
+    : panels_(table().layout(weight.size(1), weight.size(0))),
+      weights_(pack(weight.t(), panels_)),
+      bias_(pad(bias, panels_)) {}
+
+at::Tensor Linear::operator()(const at::Tensor& input, Fused activation) const {
+  const at::Tensor x = input.contiguous();
+  const int64_t count = x.size(0), depth = x.size(1);
+  at::Tensor y = at::empty({count, panels_.columns}, x.options());
+  std::vector<const float*> rows(count);
+  for (int64_t m = 0; m < count; m++) rows[m] = x.const_data_ptr<float>() + m * depth;
+  parallel_tasks(panels_.count, [&](int64_t panel, int) {
+    table().multiply(Product{
+        .rows = rows.data(),
+        .count = count,
+        .taps = 1,
+        .depth = depth,
+        .panels = panels_,
+        .weights = weights_.const_data_ptr<float>(),
+        .bias = bias_.const_data_ptr<float>(),
+        .first = panel,
+        .last = panel + 1,
+        .out = y.mutable_data_ptr<float>(),
+        .stride = panels_.columns,
+        .epilogue = {kind(activation), nullptr},
+    });
+  });
+  return y;
+}
+
+}  // namespace visiontorch::infer

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "nn/network.h"
+
+namespace visiontorch::infer {
+
+using nn::Fused;
+
+// A float32 convolution with this project's own kernels, its weights packed: by Winograd's filtering where that is
+// faster, else as matrix product over shifted pixels, or depthwise.
+class Convolution {
+ public:
+  // Whether there is a kernel for this convolution on this processor.
+  static bool supports(const nn::Conv2d& conv);
+
+  // weight [out, in / groups, k, k] and bias [out] (or undefined) in float32; `images` are the sizes [n, in, h, w] that
+  // it is prepared for: other ones work too.
+  Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef images);
+
+  // x: float32 [n, in, h, w], channels-last -> activation(conv(x) + bias + residual), channels-last. A residual is
+  // overwritten by the result.
+  at::Tensor operator()(const at::Tensor& x, Fused activation, at::Tensor residual = {}) const;
+
+ private:
+  void multiply(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue& epilogue) const;
+  void winograd(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue& epilogue) const;
+  void depthwise(const at::Tensor& x, at::Tensor& y, Fused activation) const;
+
+  enum class Algorithm { Product, Winograd, Depthwise } algorithm_;
+  int64_t kernel_size_, stride_, padding_, out_channels_;
+  // With few channels, a row of the window is one run of memory once the image has its padding: [kernel_size] taps.
+  bool merged_ = false;
+  kernels::Panels panels_{};
+  at::Tensor weights_, bias_;
+};
+
+// A matrix product with packed weights: activation(x [n, in] * weight^T + bias).
+class Linear {
+ public:
+  Linear(const at::Tensor& weight, const at::Tensor& bias);
+  at::Tensor operator()(const at::Tensor& x, Fused activation) const;
+
+ private:
+  kernels::Panels panels_;
+  at::Tensor weights_, bias_;
+};
+
+}  // namespace visiontorch::infer

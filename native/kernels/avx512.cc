@@ -1,0 +1,9 @@
+#include <immintrin.h>
+
+#include "kernels/kernels.inc"
+
+namespace visiontorch::kernels {
+
+const Table kAvx512 = {kLanes, layout, tile_rows, multiply, winograd, depthwise};
+
+}  // namespace visiontorch::kernels

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+
+namespace visiontorch::kernels {
+
+// This project's own float32 kernels for convolutions and matrix products, on plain memory. Images lie channels-last:
+// [n, height, width, channels]. Each function does a part of the work on the calling thread; who calls decides on the
+// threads. The same source is compiled for AVX-512 and for AVX2: see table().
+
+enum class Activation : std::uint8_t { None, ReLU, ReLU6 };
+
+// What is done to a result before it is stored: activation(result + bias + residual).
+struct Epilogue {
+  Activation activation = Activation::None;
+  const float* residual = nullptr;  // laid out like the output
+};
+
+// A matrix [rows, columns] of weights cut into panels of a few vectors' width: [count][rows][width], which the product
+// reads in one stream. Columns that the last panel has too many hold zeros.
+struct Panels {
+  std::int64_t rows, columns, width, count;
+  std::int64_t stride() const { return rows * width; }  // from panel to panel
+  std::int64_t padded_columns() const { return count * width; }
+};
+
+// out[m, :] = epilogue(sum over taps of rows[tap][m][0 .. depth) x weights), for m in [0, count) and the panels
+// [first, last). rows: [taps][count] pointers; out: stride floats from row to row.
+struct Product {
+  const float* const* rows;
+  std::int64_t count, taps, depth;
+  Panels panels;  // of [taps * depth, out channels]
+  const float* weights;
+  const float* bias;  // [padded_columns], or null
+  std::int64_t first, last;
+  float* out;
+  std::int64_t stride;
+  Epilogue epilogue;
+};
+
+// A convolution of 3 x 3, stride 1, padding 1, by Winograd's minimal filtering F(4 x 4, 3 x 3): Lavin and Gray, "Fast
+// Algorithms for Convolutional Neural Networks", arXiv:1509.09308. Interpolation at 0, +-3/4, +-3/2 and infinity: exact
+// in binary, and half the rounding error of the usual 0, +-1, +-2 (Barabasz et al., arXiv:1803.10986, on such choices).
+struct Winograd {
+  static constexpr std::int64_t kOut = 4, kIn = 6, kPoints = kIn * kIn;
+  std::int64_t height, width, in_channels, out_channels;
+  Panels panels;         // of one point's matrix [in_channels, out_channels]
+  const float* weights;  // panel after panel, in each all points
+  const float* bias;     // [out_channels], padded to the panels' width
+  const float* images;
+  float* out;
+  Epilogue epilogue;
+  std::int64_t tiles_x() const { return (width + kOut - 1) / kOut; }
+  std::int64_t tiles() const { return tiles_x() * ((height + kOut - 1) / kOut); }  // of one image
+};
+
+// What one call computes: these of all images' tiles, at most kWinogradTiles, and these panels of channels.
+struct WinogradPart {
+  std::int64_t first_tile, last_tile, first_panel, last_panel;
+};
+constexpr std::int64_t kWinogradTiles = 60;
+// Rows in the scratch memory are so many floats longer than their contents: at a distance of a power of two they would
+// share few sets of the cache.
+constexpr std::int64_t kPad = 16;
+std::int64_t winograd_scratch(const Winograd&);  // in floats
+
+struct Depthwise {
+  const float* const* rows;  // [3] input rows, each from one pixel left of the first window
+  std::int64_t out_width, channels, stride;
+  const float* weights;  // [9][channels]
+  const float* bias;     // [channels]
+  float* out;            // [out_width][channels]
+  Activation activation;
+};
+
+// One instruction set's kernels.
+struct Table {
+  std::int64_t lanes;
+  Panels (*layout)(std::int64_t rows, std::int64_t columns);
+  std::int64_t (*tile_rows)(const Panels&);  // rows that the product takes at a time
+  void (*multiply)(const Product&);
+  void (*winograd)(const Winograd&, const WinogradPart&, float* scratch);
+  void (*depthwise)(const Depthwise&);
+};
+
+// The best kernels for this processor; null where it has neither AVX-512 nor AVX2 with FMA. The environment variable
+// VISIONTORCH_KERNELS, read once, chooses lesser ones: "avx2", or "onednn" for null.
+const Table* table();
+
+extern const Table kAvx2, kAvx512;
+
+}  // namespace visiontorch::kernels

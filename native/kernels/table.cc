@@ -1,0 +1,29 @@
+#include <cstdlib>
+#include <string_view>
+
+#include "kernels/kernels.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+const Table* choose() {
+  const char* variable = std::getenv("VISIONTORCH_KERNELS");
+  const std::string_view wanted = variable ? variable : "";
+  if (wanted == "onednn") return nullptr;
+  if (wanted != "avx2" && __builtin_cpu_supports("x86-64-v4")) return &kAvx512;
+  return __builtin_cpu_supports("x86-64-v3") ? &kAvx2 : nullptr;
+}
+
+}  // namespace
+
+std::int64_t winograd_scratch(const Winograd& w) {
+  return Winograd::kPoints * ((kWinogradTiles * (w.in_channels + w.panels.width + kPad)) + 2 * kPad);
+}
+
+const Table* table() {
+  static const Table* chosen = choose();
+  return chosen;
+}
+
+}  // namespace visiontorch::kernels

@@ -1,0 +1,23 @@
+// A process of its own, as the kernels are chosen once: prints the logits of each case of test/reference/kernels.py.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Architecture } from '../../lib/architectures.js'
+import { createModel } from '../../lib/create-model.js'
+import { native } from '../../lib/native.js'
+
+const folder = process.argv[2]!
+const cases = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8')) as {
+  architecture: Architecture
+  shape: [number, number, number]
+  images: string
+  weights: string
+}[]
+const all: number[][] = []
+for (const { architecture, shape, images, weights } of cases) {
+  using model = await createModel(architecture, { weights: join(folder, weights), numClasses: 10 })
+  const batch = new (native().ImageBatch)(...shape, [0, 0, 0], [1, 1, 1])
+  const { buffer, byteOffset, length } = readFileSync(join(folder, images))
+  batch.setTensor(new Float32Array(buffer, byteOffset, length / 4))
+  all.push(Array.from(await model.network.forward(batch, shape[0], 'logits')))
+}
+process.stdout.write(JSON.stringify(all))

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "infer/packing.h"
 #include "runtime/parallel.h"
 
 namespace visiontorch::infer {
@@ -18,27 +19,6 @@ namespace {
 // Winograd's weights are four times as large as the convolution's own: with fewer tiles, reading them costs more than
 // is saved.
 constexpr int64_t kLeastTiles = 16, kFewTiles = 60;
-
-const kernels::Table& table() { return *kernels::table(); }
-
-kernels::Activation kind(Fused activation) {
-  if (!activation) return kernels::Activation::None;
-  return *activation == nn::Activation::ReLU ? kernels::Activation::ReLU : kernels::Activation::ReLU6;
-}
-
-// [rows, columns] -> [panel][row][width]
-at::Tensor pack(const at::Tensor& matrix, const Panels& panels) {
-  return at::constant_pad_nd(matrix, {0, panels.padded_columns() - panels.columns})
-      .view({panels.rows, panels.count, panels.width})
-      .transpose(0, 1)
-      .contiguous();
-}
-
-at::Tensor pad(const at::Tensor& bias, const Panels& panels) {
-  const int64_t missing = panels.padded_columns() - panels.columns;
-  return bias.defined() ? at::constant_pad_nd(bias, {0, missing}).contiguous()
-                        : at::zeros({panels.padded_columns()}, at::kFloat);
-}
 
 // G g G^T for the interpolation points of kernels::Winograd, in double: [out, in, 3, 3] -> [36, in, out].
 at::Tensor winograd_weights(const at::Tensor& weight) {
@@ -139,7 +119,7 @@ Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const
     panels_ = table().layout(k * k * conv.in_channels, out_channels_);
     weights_ = pack(weight.permute({2, 3, 1, 0}).reshape({panels_.rows, out_channels_}), panels_);
   }
-  bias_ = pad(bias, panels_);
+  bias_ = pad_bias(bias, panels_);
 }
 
 at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at::Tensor residual) const {
@@ -255,6 +235,7 @@ void Convolution::depthwise(const at::Tensor& x, at::Tensor& y, Fused activation
         .channels = channels,
         .stride = stride_,
         .weights = weights_.const_data_ptr<float>(),
+        .weight_stride = channels,
         .bias = bias_.const_data_ptr<float>(),
         .out = out + task * y.size(3) * channels,
         .activation = kind(activation),
@@ -265,7 +246,7 @@ void Convolution::depthwise(const at::Tensor& x, at::Tensor& y, Fused activation
 Linear::Linear(const at::Tensor& weight, const at::Tensor& bias)
     : panels_(table().layout(weight.size(1), weight.size(0))),
       weights_(pack(weight.t(), panels_)),
-      bias_(pad(bias, panels_)) {}
+      bias_(pad_bias(bias, panels_)) {}
 
 at::Tensor Linear::operator()(const at::Tensor& input, Fused activation) const {
   const at::Tensor x = input.contiguous();

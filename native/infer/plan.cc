@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "infer/convolution.h"
+#include "infer/inverted_residual.h"
 #include "infer/max_pool.h"
 #include "infer/onednn.h"
 
@@ -26,9 +27,15 @@ class PlanBuilder {
       } else if (auto* linear = std::get_if<nn::Linear>(&nodes[i].op)) {
         ops.push_back(build_linear(*linear, sizes[0], take_activation(nodes, i)));
       } else if (auto* sequential = std::get_if<nn::Sequential>(&nodes[i].op)) {
-        build(sequential->children, sizes, ops);
+        if (std::optional<Plan::Op> block = build_inverted_residual(sequential->children, false, sizes)) {
+          ops.push_back(*block);
+        } else {
+          build(sequential->children, sizes, ops);
+        }
       } else if (auto* residual = std::get_if<nn::Residual>(&nodes[i].op)) {
-        ops.push_back(build_residual(*residual, sizes));
+        std::optional<Plan::Op> block;
+        if (!residual->relu && residual->shortcut.empty()) block = build_inverted_residual(residual->body, true, sizes);
+        ops.push_back(block ? *block : build_residual(*residual, sizes));
       } else {
         build_plain(nodes[i], sizes, ops);
       }
@@ -46,9 +53,7 @@ class PlanBuilder {
     const auto [weight, bias] = fold(nodes, i);
     if (!activation) activation = take_activation(nodes, i);
     const Sizes images = sizes;
-    for (int axis : {2, 3})
-      sizes[axis] = (sizes[axis] + 2 * conv.padding - conv.dilation * (conv.kernel_size - 1) - 1) / conv.stride + 1;
-    sizes[1] = conv.out_channels;
+    advance(conv, sizes);
     if (dtype_ == at::kFloat && Convolution::supports(conv))
       return [op = Convolution(conv, weight, bias, images), activation](const at::Tensor& x, at::Tensor residual) {
         return op(x, activation, std::move(residual));
@@ -110,6 +115,48 @@ class PlanBuilder {
       at::Tensor y = Plan::run(body, x);
       return add(y, Plan::run(shortcut, x));
     };
+  }
+
+  // MobileNetV2's block, if these nodes are one: [1 x 1, activation,] depthwise 3 x 3, activation, 1 x 1.
+  std::optional<Plan::Op> build_inverted_residual(const nn::Nodes& body, bool residual, Sizes& sizes) {
+    struct Layer {
+      nn::Conv2d conv;
+      at::Tensor weight, bias;
+      Fused activation;
+    };
+    if (dtype_ != at::kFloat || !kernels::table()) return std::nullopt;
+    nn::Nodes flat;
+    for (const nn::Node& node : body) {
+      auto* sequential = std::get_if<nn::Sequential>(&node.op);
+      if (sequential) flat.insert(flat.end(), sequential->children.begin(), sequential->children.end());
+      if (!sequential) flat.push_back(node);
+    }
+    std::vector<Layer> layers;
+    for (size_t i = 0; i < flat.size(); i++) {
+      auto* conv = std::get_if<nn::Conv2d>(&flat[i].op);
+      if (!conv) return std::nullopt;
+      auto [weight, bias] = fold(flat, i);
+      layers.push_back({*conv, weight, bias, take_activation(flat, i)});
+    }
+    if (layers.size() != 2 && layers.size() != 3) return std::nullopt;
+    const Layer &project = layers.back(), &depthwise = layers[layers.size() - 2];
+    const bool expands = layers.size() == 3;
+    auto is_pointwise = [](const Layer& layer) { return layer.conv.kernel_size == 1 && layer.conv.groups == 1; };
+    if (depthwise.conv.groups == 1 || !Convolution::supports(depthwise.conv) || !is_pointwise(project) ||
+        project.activation || (expands && !(is_pointwise(layers[0]) && layers[0].activation == depthwise.activation)))
+      return std::nullopt;
+    for (const Layer& layer : layers) advance(layer.conv, sizes);
+    const Layer none{};
+    const Layer& expand = expands ? layers[0] : none;
+    return [block = InvertedResidual({expand.weight, expand.bias, depthwise.weight, depthwise.bias, project.weight,
+                                      project.bias, depthwise.conv.stride, residual, kind(depthwise.activation)})](
+               const at::Tensor& x) { return block(x); };
+  }
+
+  static void advance(const nn::Conv2d& conv, Sizes& sizes) {
+    for (int axis : {2, 3})
+      sizes[axis] = (sizes[axis] + 2 * conv.padding - conv.dilation * (conv.kernel_size - 1) - 1) / conv.stride + 1;
+    sizes[1] = conv.out_channels;
   }
 
   static void build_plain(const nn::Node& node, Sizes& sizes, Plan::Ops& ops) {

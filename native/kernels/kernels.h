@@ -36,6 +36,8 @@ struct Product {
   float* out;
   std::int64_t stride;
   Epilogue epilogue;
+  // Where not null, out[m, :] lies at out + offsets[m] instead; then without residual.
+  const std::int64_t* offsets = nullptr;
 };
 
 // A convolution of 3 x 3, stride 1, padding 1, by Winograd's minimal filtering F(4 x 4, 3 x 3): Lavin and Gray, "Fast
@@ -67,8 +69,9 @@ std::int64_t winograd_scratch(const Winograd&);  // in floats
 struct Depthwise {
   const float* const* rows;  // [3] input rows, each from one pixel left of the first window
   std::int64_t out_width, channels, stride;
-  const float* weights;  // [9][channels]
-  const float* bias;     // [channels]
+  const float* weights;  // [9][weight_stride], of which the first `channels` are used
+  std::int64_t weight_stride;
+  const float* bias;  // [channels]
   float* out;            // [out_width][channels]
   Activation activation;
 };

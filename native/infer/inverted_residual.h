@@ -1,0 +1,38 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "infer/packing.h"
+
+namespace visiontorch::infer {
+
+// MobileNetV2's block as one operation, with this project's own float32 kernels: expansion 1 x 1, depthwise 3 x 3,
+// projection 1 x 1, and the sum with the block's input. A strip of rows goes through all three while it lies in the
+// cache: the expanded channels, six times as many, never reach the memory.
+class InvertedResidual {
+ public:
+  struct Layers {
+    at::Tensor expand, expand_bias;        // [hidden, in, 1, 1], [hidden]; undefined where hidden == in
+    at::Tensor depthwise, depthwise_bias;  // [hidden, 1, 3, 3], [hidden]
+    at::Tensor project, project_bias;      // [out, hidden, 1, 1], [out]
+    int64_t stride;
+    bool residual;
+    kernels::Activation activation;  // of the first two
+  };
+  explicit InvertedResidual(const Layers& layers);
+
+  // float32 [n, in, h, w], channels-last -> [n, out, h', w'], channels-last.
+  at::Tensor operator()(const at::Tensor& x) const;
+
+ private:
+  struct Part;
+  void compute(const at::Tensor& x, const Part& part, float* scratch) const;
+
+  bool expands_, residual_;
+  int64_t in_channels_, hidden_, out_channels_, stride_;
+  kernels::Activation activation_;
+  Packed expand_, project_;
+  at::Tensor depthwise_, depthwise_bias_;  // [9][hidden], [hidden]
+};
+
+}  // namespace visiontorch::infer

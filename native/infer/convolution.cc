@@ -109,14 +109,14 @@ Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
   if (k == 3 && stride_ == 1 && padding_ == 1 && conv.in_channels >= table().lanes && tiles >= kLeastTiles) {
     algorithm_ = Algorithm::Winograd;
-    panels_ = table().layout(conv.in_channels, out_channels_);
+    panels_ = table().layout(conv.in_channels, out_channels_, 1);
     std::vector<at::Tensor> points;
     for (const at::Tensor& point : winograd_weights(weight).unbind()) points.push_back(pack(point, panels_));
     weights_ = at::stack(points, 1).contiguous();  // [panel][point][in][width]
   } else {
     algorithm_ = Algorithm::Product;
     merged_ = k > 1 && conv.in_channels < table().lanes;
-    panels_ = table().layout(k * k * conv.in_channels, out_channels_);
+    panels_ = table().layout(k * k * conv.in_channels, out_channels_, 1);
     weights_ = pack(weight.permute({2, 3, 1, 0}).reshape({panels_.rows, out_channels_}), panels_);
   }
   bias_ = pad_bias(bias, panels_);
@@ -144,36 +144,33 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& e
   const at::Tensor padded = merged_ ? pad(x, padding_) : at::Tensor();
   const float* images = merged_ ? padded.const_data_ptr<float>() : x.const_data_ptr<float>();
   const std::vector<float> zeros(padding_ > 0 && !merged_ ? channels : 0);
-  // The pixel of one tap of one output pixel's window, or zeros outside the image.
-  const int64_t padded_width = width + 2 * padding_, padded_height = height + 2 * padding_;
-  auto pointer = [&](int64_t image, int64_t row, int64_t column) {
-    const bool inside = row >= 0 && row < height && column >= 0 && column < width;
-    return inside ? images + ((image * height + row) * width + column) * channels : zeros.data();
-  };
+  const int64_t margin = merged_ ? padding_ : 0;  // around each image in memory
+  const int64_t rows_in_memory = height + 2 * margin, row_size = (width + 2 * margin) * channels;
   const Partition partition(pixels, channels * stride_ * stride_, panels_);
   float* out = y.mutable_data_ptr<float>();
   parallel_tasks(partition.blocks * partition.groups, [&](int64_t task, int) {
     const int64_t block = task / partition.groups, group = task % partition.groups;
     const int64_t begin = pixels * block / partition.blocks, count = pixels * (block + 1) / partition.blocks - begin;
     std::vector<const float*> rows(taps * count);
-    int64_t image = begin / (out_height * out_width), row = begin / out_width % out_height, column = begin % out_width;
-    for (int64_t m = 0; m < count; m++) {
-      const int64_t y0 = row * stride_, x0 = column * stride_;
-      const float** tap = rows.data() + m;
-      if (merged_) {
-        for (int64_t y = 0; y < k; y++, tap += count)
-          *tap = images + ((image * padded_height + y0 + y) * padded_width + x0) * channels;
-      } else {
-        for (int64_t y = 0; y < k; y++)
-          for (int64_t x = 0; x < k; x++, tap += count) *tap = pointer(image, y0 + y - padding_, x0 + x - padding_);
-      }
-      if (++column == out_width) {
-        column = 0;
-        if (++row == out_height) {
-          row = 0;
-          image++;
+    // The block's pixels in the runs that lie in one output row; for each tap the pixel of the window, or zeros.
+    for (int64_t m = 0; m < count;) {
+      const int64_t column = (begin + m) % out_width, row = (begin + m) / out_width % out_height;
+      const int64_t image = (begin + m) / out_width / out_height, run = std::min(out_width - column, count - m);
+      for (int64_t tap = 0; tap < taps; tap++) {
+        const int64_t y = row * stride_ - padding_ + (merged_ ? tap : tap / k) + margin;
+        const int64_t x0 = column * stride_ - padding_ + (merged_ ? 0 : tap % k) + margin;
+        const float** pointers = rows.data() + tap * count + m;
+        if (y < 0 || y >= rows_in_memory) {
+          std::fill_n(pointers, run, zeros.data());
+          continue;
         }
+        const float* first = images + (image * rows_in_memory + y) * row_size + x0 * channels;
+        for (int64_t i = 0; i < run; i++) pointers[i] = first + i * stride_ * channels;
+        if (merged_) continue;
+        for (int64_t i = 0; i < run && x0 + i * stride_ < 0; i++) pointers[i] = zeros.data();
+        for (int64_t i = run - 1; i >= 0 && x0 + i * stride_ >= width; i--) pointers[i] = zeros.data();
       }
+      m += run;
     }
     table().multiply(Product{
         .rows = rows.data(),
@@ -231,6 +228,7 @@ void Convolution::depthwise(const at::Tensor& x, at::Tensor& y, Fused activation
     const float* rows[] = {first, first + row, first + 2 * row};
     table().depthwise({
         .rows = rows,
+        .out_rows = 1,
         .out_width = y.size(3),
         .channels = channels,
         .stride = stride_,
@@ -244,7 +242,7 @@ void Convolution::depthwise(const at::Tensor& x, at::Tensor& y, Fused activation
 }
 
 Linear::Linear(const at::Tensor& weight, const at::Tensor& bias)
-    : panels_(table().layout(weight.size(1), weight.size(0))),
+    : panels_(table().layout(weight.size(1), weight.size(0), 1)),
       weights_(pack(weight.t(), panels_)),
       bias_(pad_bias(bias, panels_)) {}
 

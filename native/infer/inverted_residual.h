@@ -26,7 +26,10 @@ class InvertedResidual {
 
  private:
   struct Part;
+  int64_t ring_rows(int64_t step) const { return (step - 1) * stride_ + 3; }
   void compute(const at::Tensor& x, const Part& part, float* scratch) const;
+  template <class Slot>
+  void expand(const at::Tensor& x, const Part& part, int64_t begin, int64_t end, const Slot& slot) const;
 
   bool expands_, residual_;
   int64_t in_channels_, hidden_, out_channels_, stride_;

@@ -35,9 +35,9 @@ inline at::Tensor pad_bias(const at::Tensor& bias, const kernels::Panels& panels
   return at::constant_pad_nd(bias, {0, panels.padded_columns() - panels.columns}).contiguous();
 }
 
-// matrix: [rows, columns]; bias: [columns] or undefined.
-inline Packed pack(const at::Tensor& matrix, const at::Tensor& bias) {
-  const kernels::Panels panels = table().layout(matrix.size(0), matrix.size(1));
+// matrix: [rows, columns]; bias: [columns] or undefined. The panels are to be shared by `parts` threads.
+inline Packed pack(const at::Tensor& matrix, const at::Tensor& bias, int64_t parts = 1) {
+  const kernels::Panels panels = table().layout(matrix.size(0), matrix.size(1), parts);
   return {panels, pack(matrix, panels), pad_bias(bias, panels)};
 }
 

@@ -66,20 +66,23 @@ constexpr std::int64_t kWinogradTiles = 60;
 constexpr std::int64_t kPad = 16;
 std::int64_t winograd_scratch(const Winograd&);  // in floats
 
+// A depthwise convolution of 3 x 3 over some rows: channel after channel, so that what neighbouring rows share is still
+// in the first-level cache.
 struct Depthwise {
-  const float* const* rows;  // [3] input rows, each from one pixel left of the first window
-  std::int64_t out_width, channels, stride;
+  const float* const* rows;  // [(out_rows - 1) * stride + 3], each from one pixel left of the first window
+  std::int64_t out_rows, out_width, channels, stride;
   const float* weights;  // [9][weight_stride], of which the first `channels` are used
   std::int64_t weight_stride;
   const float* bias;  // [channels]
-  float* out;            // [out_width][channels]
+  float* out;         // [out_rows][out_width][channels]
   Activation activation;
 };
 
 // One instruction set's kernels.
 struct Table {
   std::int64_t lanes;
-  Panels (*layout)(std::int64_t rows, std::int64_t columns);
+  // The widest panels that share the columns evenly, and of which `parts` divides the number where that is possible.
+  Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);
   std::int64_t (*tile_rows)(const Panels&);  // rows that the product takes at a time
   void (*multiply)(const Product&);
   void (*winograd)(const Winograd&, const WinogradPart&, float* scratch);

@@ -39,13 +39,11 @@ at::Tensor InvertedResidual::operator()(const at::Tensor& input) const {
   at::Tensor y = at::empty({images, out_channels_, out_height, out_width},
                            x.options().memory_format(at::MemoryFormat::ChannelsLast));
 
-  // A strip of rows for each thread where there are few images. Of one small image, the threads share the hidden
-  // channels instead: strips would be low, and each computes a row above and one below itself.
-  int64_t strips = 1, groups = 1;
-  if (images < 2 * threads) {
-    const bool share = images == 1 && expands_ && out_height < 8 * threads && expand_.panels.count >= threads;
-    (share ? groups : strips) = share ? threads : std::min(threads, out_height);
-  }
+  // The threads share each image, which so stays in the cache: the rows of a large one; of a small one the hidden
+  // channels, as strips would be low, and each computes a row above and one below itself.
+  const bool shares_channels = expands_ && out_height < 8 * threads && expand_.panels.count >= threads;
+  const int64_t groups = shares_channels ? threads : 1;
+  const int64_t strips = shares_channels ? 1 : std::min(threads, out_height);
   // The strip advances by as many rows as the cache holds.
   const int64_t in_row = (width + 2) * hidden_, out_row = out_width * hidden_;
   const int64_t step = std::clamp<int64_t>((kCache - 2 * in_row) / (stride_ * in_row + out_row), 1, out_height);

@@ -1,6 +1,7 @@
 #include "infer/plan.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <array>
 #include <optional>
@@ -176,11 +177,19 @@ class PlanBuilder {
   at::ScalarType dtype_;
 };
 
-Plan::Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype) : dtype_(dtype) {
+Plan::Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype)
+    : dtype_(dtype), chunk_(chunk(images[2], images[3])) {
   nn::summarize(network, std::min(images[2], images[3]));  // refuses images that are too small
-  Sizes sizes = {images[0], images[1], images[2], images[3]};
+  Sizes sizes = {std::min(images[0], chunk_), images[1], images[2], images[3]};
   PlanBuilder builder(dtype);
   builder.build(network.backbone, sizes, backbone_);
+}
+
+// Four images of 224 x 224, or one for each thread: their activations stay in the last-level cache from layer to layer,
+// and there is still enough to do for all threads at once.
+int64_t Plan::chunk(int64_t height, int64_t width) {
+  constexpr int64_t kImages = 4, kPixels = 224 * 224;
+  return std::max<int64_t>(1, std::max<int64_t>(kImages, at::get_num_threads()) * kPixels / (height * width));
 }
 
 at::Tensor Plan::run(const Ops& ops, at::Tensor x) {
@@ -189,7 +198,12 @@ at::Tensor Plan::run(const Ops& ops, at::Tensor x) {
 }
 
 at::Tensor Plan::features(const at::Tensor& images) const {
-  return run(backbone_, images.to(dtype_).contiguous(at::MemoryFormat::ChannelsLast));
+  const at::Tensor x = images.to(dtype_).contiguous(at::MemoryFormat::ChannelsLast);
+  const int64_t count = x.size(0), chunks = (count + chunk_ - 1) / chunk_;
+  std::vector<at::Tensor> results;
+  for (int64_t i = 0; i < chunks; i++)
+    results.push_back(run(backbone_, x.slice(0, count * i / chunks, count * (i + 1) / chunks)));
+  return chunks == 1 ? results[0] : at::cat(results);
 }
 
 at::Tensor Plan::logits(const nn::Network& network, const at::Tensor& features) {

@@ -30,8 +30,10 @@ class Plan {
   using Op = std::function<at::Tensor(at::Tensor)>;
   using Ops = std::vector<Op>;
   static at::Tensor run(const Ops& ops, at::Tensor x);
+  static int64_t chunk(int64_t height, int64_t width);
 
   at::ScalarType dtype_;
+  int64_t chunk_;  // images that go through the backbone at a time
   Ops backbone_, classifier_;
 };
 

@@ -20,23 +20,6 @@ namespace {
 // is saved.
 constexpr int64_t kLeastTiles = 16, kFewTiles = 60;
 
-// G g G^T for the interpolation points of kernels::Winograd, in double: [out, in, 3, 3] -> [36, in, out].
-at::Tensor winograd_weights(const at::Tensor& weight) {
-  constexpr double kPoints[] = {0, 0.75, -0.75, 1.5, -1.5};
-  at::Tensor g = at::zeros({6, 3}, at::kDouble);
-  auto rows = g.accessor<double, 2>();
-  for (int i = 0; i < 5; i++) {
-    double denominator = 1;
-    for (int j = 0; j < 5; j++)
-      if (j != i) denominator *= kPoints[i] - kPoints[j];
-    for (int power = 0; power < 3; power++) rows[i][power] = std::pow(kPoints[i], power) / denominator;
-  }
-  rows[5][2] = 1;
-  return at::einsum("ia,kcab,jb->ijck", {g, weight.to(at::kDouble), g})
-      .to(at::kFloat)
-      .reshape({36, weight.size(1), weight.size(0)});
-}
-
 // A copy with `padding` zeros around each image: [n, h + 2 padding, w + 2 padding, channels].
 at::Tensor pad(const at::Tensor& x, int64_t padding) {
   const int64_t channels = x.size(1), height = x.size(2), row = x.size(3) * channels, margin = padding * channels;
@@ -102,24 +85,19 @@ Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const
   const int64_t k = kernel_size_;
   if (conv.groups > 1) {
     algorithm_ = Algorithm::Depthwise;
-    weights_ = weight.reshape({out_channels_, k * k}).t().contiguous();
-    bias_ = bias.defined() ? bias.contiguous() : at::zeros({out_channels_}, at::kFloat);
+    packed_.weights = weight.reshape({out_channels_, k * k}).t().contiguous();
+    packed_.bias = bias.defined() ? bias.contiguous() : at::zeros({out_channels_}, at::kFloat);
     return;
   }
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
   if (k == 3 && stride_ == 1 && padding_ == 1 && conv.in_channels >= table().lanes && tiles >= kLeastTiles) {
     algorithm_ = Algorithm::Winograd;
-    panels_ = table().layout(conv.in_channels, out_channels_, 1);
-    std::vector<at::Tensor> points;
-    for (const at::Tensor& point : winograd_weights(weight).unbind()) points.push_back(pack(point, panels_));
-    weights_ = at::stack(points, 1).contiguous();  // [panel][point][in][width]
+    packed_ = pack_winograd(weight, bias);
   } else {
     algorithm_ = Algorithm::Product;
     merged_ = k > 1 && conv.in_channels < table().lanes;
-    panels_ = table().layout(k * k * conv.in_channels, out_channels_, 1);
-    weights_ = pack(weight.permute({2, 3, 1, 0}).reshape({panels_.rows, out_channels_}), panels_);
+    packed_ = pack(weight.permute({2, 3, 1, 0}).reshape({k * k * conv.in_channels, out_channels_}), bias);
   }
-  bias_ = pad_bias(bias, panels_);
 }
 
 at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at::Tensor residual) const {
@@ -146,7 +124,7 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& e
   const std::vector<float> zeros(padding_ > 0 && !merged_ ? channels : 0);
   const int64_t margin = merged_ ? padding_ : 0;  // around each image in memory
   const int64_t rows_in_memory = height + 2 * margin, row_size = (width + 2 * margin) * channels;
-  const Partition partition(pixels, channels * stride_ * stride_, panels_);
+  const Partition partition(pixels, channels * stride_ * stride_, packed_.panels);
   float* out = y.mutable_data_ptr<float>();
   parallel_tasks(partition.blocks * partition.groups, [&](int64_t task, int) {
     const int64_t block = task / partition.groups, group = task % partition.groups;
@@ -177,11 +155,11 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& e
         .count = count,
         .taps = taps,
         .depth = depth,
-        .panels = panels_,
-        .weights = weights_.const_data_ptr<float>(),
-        .bias = bias_.const_data_ptr<float>(),
-        .first = panels_.count * group / partition.groups,
-        .last = panels_.count * (group + 1) / partition.groups,
+        .panels = packed_.panels,
+        .weights = packed_.weights.const_data_ptr<float>(),
+        .bias = packed_.bias.const_data_ptr<float>(),
+        .first = packed_.panels.count * group / partition.groups,
+        .last = packed_.panels.count * (group + 1) / partition.groups,
         .out = out + begin * out_channels_,
         .stride = out_channels_,
         .epilogue = {epilogue.activation, epilogue.residual ? epilogue.residual + begin * out_channels_ : nullptr},
@@ -195,24 +173,24 @@ void Convolution::winograd(const at::Tensor& x, at::Tensor& y, const Epilogue& e
       .width = x.size(3),
       .in_channels = x.size(1),
       .out_channels = out_channels_,
-      .panels = panels_,
-      .weights = weights_.const_data_ptr<float>(),
-      .bias = bias_.const_data_ptr<float>(),
+      .panels = packed_.panels,
+      .weights = packed_.weights.const_data_ptr<float>(),
+      .bias = packed_.bias.const_data_ptr<float>(),
       .images = x.const_data_ptr<float>(),
       .out = y.mutable_data_ptr<float>(),
       .epilogue = epilogue,
   };
   const int64_t tiles = x.size(0) * work.tiles(), threads = at::get_num_threads();
   // Few tiles are not shared out, but their channels: then each thread reads a part of the weights only.
-  const bool few = tiles < kFewTiles && panels_.count >= threads;
+  const bool few = tiles < kFewTiles && packed_.panels.count >= threads;
   const int64_t groups = few ? threads : 1, least = (tiles + kernels::kWinogradTiles - 1) / kernels::kWinogradTiles;
   const int64_t blocks = few ? least : (least + threads - 1) / threads * threads;
   at::Tensor scratch = at::empty({threads, kernels::winograd_scratch(work)}, x.options());
   parallel_tasks(blocks * groups, [&](int64_t task, int thread) {
     const int64_t block = task / groups, group = task % groups;
     table().winograd(work,
-                     {tiles * block / blocks, tiles * (block + 1) / blocks, panels_.count * group / groups,
-                      panels_.count * (group + 1) / groups},
+                     {tiles * block / blocks, tiles * (block + 1) / blocks, packed_.panels.count * group / groups,
+                      packed_.panels.count * (group + 1) / groups},
                      scratch.mutable_data_ptr<float>() + thread * scratch.size(1));
   });
 }
@@ -232,39 +210,36 @@ void Convolution::depthwise(const at::Tensor& x, at::Tensor& y, Fused activation
         .out_width = y.size(3),
         .channels = channels,
         .stride = stride_,
-        .weights = weights_.const_data_ptr<float>(),
+        .weights = packed_.weights.const_data_ptr<float>(),
         .weight_stride = channels,
-        .bias = bias_.const_data_ptr<float>(),
+        .bias = packed_.bias.const_data_ptr<float>(),
         .out = out + task * y.size(3) * channels,
         .activation = kind(activation),
     });
   });
 }
 
-Linear::Linear(const at::Tensor& weight, const at::Tensor& bias)
-    : panels_(table().layout(weight.size(1), weight.size(0), 1)),
-      weights_(pack(weight.t(), panels_)),
-      bias_(pad_bias(bias, panels_)) {}
+Linear::Linear(const at::Tensor& weight, const at::Tensor& bias) : packed_(pack(weight.t(), bias)) {}
 
 at::Tensor Linear::operator()(const at::Tensor& input, Fused activation) const {
   const at::Tensor x = input.contiguous();
   const int64_t count = x.size(0), depth = x.size(1);
-  at::Tensor y = at::empty({count, panels_.columns}, x.options());
+  at::Tensor y = at::empty({count, packed_.panels.columns}, x.options());
   std::vector<const float*> rows(count);
   for (int64_t m = 0; m < count; m++) rows[m] = x.const_data_ptr<float>() + m * depth;
-  parallel_tasks(panels_.count, [&](int64_t panel, int) {
+  parallel_tasks(packed_.panels.count, [&](int64_t panel, int) {
     table().multiply(Product{
         .rows = rows.data(),
         .count = count,
         .taps = 1,
         .depth = depth,
-        .panels = panels_,
-        .weights = weights_.const_data_ptr<float>(),
-        .bias = bias_.const_data_ptr<float>(),
+        .panels = packed_.panels,
+        .weights = packed_.weights.const_data_ptr<float>(),
+        .bias = packed_.bias.const_data_ptr<float>(),
         .first = panel,
         .last = panel + 1,
         .out = y.mutable_data_ptr<float>(),
-        .stride = panels_.columns,
+        .stride = packed_.panels.columns,
         .epilogue = {kind(activation), nullptr},
     });
   });

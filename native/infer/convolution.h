@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "infer/packing.h"
 #include "kernels/kernels.h"
 #include "nn/network.h"
 
@@ -36,8 +37,7 @@ class Convolution {
   int64_t kernel_size_, stride_, padding_, out_channels_;
   // With few channels, a row of the window is one run of memory once the image has its padding: [kernel_size] taps.
   bool merged_ = false;
-  kernels::Panels panels_{};
-  at::Tensor weights_, bias_;
+  Packed packed_;  // depthwise: weights [9][channels]
 };
 
 // A matrix product with packed weights: activation(x [n, in] * weight^T + bias).
@@ -47,8 +47,7 @@ class Linear {
   at::Tensor operator()(const at::Tensor& x, Fused activation) const;
 
  private:
-  kernels::Panels panels_;
-  at::Tensor weights_, bias_;
+  Packed packed_;
 };
 
 }  // namespace visiontorch::infer

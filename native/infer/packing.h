@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "kernels/kernels.h"
 #include "nn/network.h"
@@ -19,26 +19,13 @@ inline kernels::Activation kind(nn::Fused activation) {
 // A matrix of weights cut into panels, and its bias (or zeros).
 struct Packed {
   kernels::Panels panels{};
-  at::Tensor weights, bias;  // [panel][row][width], [panels.padded_columns()]
+  at::Tensor weights, bias;  // [panel][row][width], [padded_columns]
 };
 
-// [rows, columns] -> [panel][row][width]
-inline at::Tensor pack(const at::Tensor& matrix, const kernels::Panels& panels) {
-  return at::constant_pad_nd(matrix, {0, panels.padded_columns() - panels.columns})
-      .view({panels.rows, panels.count, panels.width})
-      .transpose(0, 1)
-      .contiguous();
-}
+// matrix: [rows, columns], any strides; bias: [columns] or undefined. The panels are to be shared by `parts` threads.
+Packed pack(const at::Tensor& matrix, const at::Tensor& bias, int64_t parts = 1);
 
-inline at::Tensor pad_bias(const at::Tensor& bias, const kernels::Panels& panels) {
-  if (!bias.defined()) return at::zeros({panels.padded_columns()}, at::kFloat);
-  return at::constant_pad_nd(bias, {0, panels.padded_columns() - panels.columns}).contiguous();
-}
-
-// matrix: [rows, columns]; bias: [columns] or undefined. The panels are to be shared by `parts` threads.
-inline Packed pack(const at::Tensor& matrix, const at::Tensor& bias, int64_t parts = 1) {
-  const kernels::Panels panels = table().layout(matrix.size(0), matrix.size(1), parts);
-  return {panels, pack(matrix, panels), pad_bias(bias, panels)};
-}
+// A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width].
+Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias);
 
 }  // namespace visiontorch::infer

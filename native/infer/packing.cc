@@ -1,0 +1,106 @@
+#include "infer/packing.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "runtime/simd.h"
+
+namespace visiontorch::infer {
+
+using kernels::Panels;
+using kernels::Winograd;
+
+namespace {
+
+at::Tensor pad_bias(const at::Tensor& bias, const Panels& panels) {
+  at::Tensor padded = at::zeros({panels.padded_columns()}, at::kFloat);
+  if (bias.defined()) padded.narrow(0, 0, panels.columns).copy_(bias);
+  return padded;
+}
+
+using Filter = std::array<std::array<double, 3>, Winograd::kIn>;
+
+// G of the interpolation points that kernels::Winograd names: powers of a point, divided by the product of its
+// distances to the others.
+Filter filter_transform() {
+  constexpr std::array<double, 5> kPoints = {0, 0.75, -0.75, 1.5, -1.5};
+  Filter g{};
+  for (size_t i = 0; i < kPoints.size(); i++) {
+    double denominator = 1;
+    for (size_t j = 0; j < kPoints.size(); j++)
+      if (j != i) denominator *= kPoints[i] - kPoints[j];
+    for (double power = 1; double& value : g[i]) {
+      value = power / denominator;
+      power *= kPoints[i];
+    }
+  }
+  g.back() = {0, 0, 1};
+  return g;
+}
+
+// u = G w G^T in double, of `width` filters at once. w: [9][width]; u: [36] rows of width floats, at a distance.
+VISIONTORCH_SIMD void transform_filters(const Filter& g, const double* w, int64_t width, float* u, int64_t distance) {
+  constexpr int64_t n = Winograd::kIn;
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < n; j++) {
+      double factors[9];
+      for (int64_t a = 0; a < 3; a++)
+        for (int64_t b = 0; b < 3; b++) factors[a * 3 + b] = g[i][a] * g[j][b];
+      float* row = u + (i * n + j) * distance;
+      for (int64_t c = 0; c < width; c++) {
+        double sum = 0;
+        for (int64_t k = 0; k < 9; k++) sum += factors[k] * w[k * width + c];
+        row[c] = static_cast<float>(sum);
+      }
+    }
+}
+
+}  // namespace
+
+Packed pack(const at::Tensor& matrix, const at::Tensor& bias, int64_t parts) {
+  constexpr int64_t kBlock = 16;  // rows: what is read and what is written both stay in the first-level cache
+  const Panels panels = table().layout(matrix.size(0), matrix.size(1), parts);
+  at::Tensor packed = at::empty({panels.count, panels.rows, panels.width}, at::kFloat);
+  const float* from = matrix.const_data_ptr<float>();
+  float* to = packed.mutable_data_ptr<float>();
+  const int64_t row_stride = matrix.stride(0), column_stride = matrix.stride(1);
+  at::parallel_for(0, panels.count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; panel++) {
+      const int64_t first = panel * panels.width, filled = std::min(panels.width, panels.columns - first);
+      float* out = to + panel * panels.stride();
+      for (int64_t block = 0; block < panels.rows; block += kBlock)
+        for (int64_t c = 0; c < panels.width; c++)
+          for (int64_t r = block; r < std::min(block + kBlock, panels.rows); r++)
+            out[r * panels.width + c] = c < filled ? from[r * row_stride + (first + c) * column_stride] : 0;
+    }
+  });
+  return {panels, packed, pad_bias(bias, panels)};
+}
+
+Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias) {
+  static const Filter g = filter_transform();
+  const int64_t in_channels = weight.size(1);
+  const Panels panels = table().layout(in_channels, weight.size(0), 1);
+  at::Tensor packed = at::empty({panels.count, Winograd::kPoints, in_channels, panels.width}, at::kFloat);
+  const at::Tensor source = weight.contiguous();
+  const float* from = source.const_data_ptr<float>();
+  float* to = packed.mutable_data_ptr<float>();
+  at::parallel_for(0, panels.count * in_channels, 16, [&](int64_t begin, int64_t end) {
+    std::vector<double> filters(9 * panels.width);
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t panel = i / in_channels, channel = i % in_channels, first = panel * panels.width;
+      for (int64_t c = 0; c < std::min(panels.width, panels.columns - first); c++)
+        for (int64_t k = 0; k < 9; k++)
+          filters[k * panels.width + c] = from[((first + c) * in_channels + channel) * 9 + k];
+      transform_filters(g, filters.data(), panels.width,
+                        to + panel * Winograd::kPoints * panels.stride() + channel * panels.width, panels.stride());
+    }
+  });
+  return {panels, packed, pad_bias(bias, panels)};
+}
+
+}  // namespace visiontorch::infer

@@ -7,13 +7,14 @@
 #include <optional>
 #include <utility>
 
-#include "infer/convolution.h"
-#include "infer/inverted_residual.h"
-#include "infer/max_pool.h"
 #include "infer/onednn.h"
+#include "ops/convolution.h"
+#include "ops/inverted_residual.h"
+#include "ops/max_pool.h"
 
 namespace visiontorch::infer {
 
+using nn::Fused;
 using Sizes = std::array<int64_t, 4>;  // n, channels, height, width
 
 class PlanBuilder {
@@ -55,8 +56,8 @@ class PlanBuilder {
     if (!activation) activation = take_activation(nodes, i);
     const Sizes images = sizes;
     advance(conv, sizes);
-    if (dtype_ == at::kFloat && Convolution::supports(conv))
-      return [op = Convolution(conv, weight, bias, images), activation](const at::Tensor& x, at::Tensor residual) {
+    if (dtype_ == at::kFloat && ops::Convolution::supports(conv))
+      return [op = ops::Convolution(conv, weight, bias, images), activation](const at::Tensor& x, at::Tensor residual) {
         return op(x, activation, std::move(residual));
       };
     at::Tensor packed = onednn::pack_convolution(weight.to(dtype_), conv, images);
@@ -71,7 +72,7 @@ class PlanBuilder {
   Plan::Op build_linear(const nn::Linear& linear, int64_t batch_size, Fused activation) {
     const at::Tensor weight = linear.weight.detach(), bias = linear.bias.detach();
     if (dtype_ == at::kFloat && kernels::table())
-      return [op = Linear(weight, bias), activation](const at::Tensor& x) { return op(x, activation); };
+      return [op = ops::Linear(weight, bias), activation](const at::Tensor& x) { return op(x, activation); };
     return [weight = onednn::pack_linear(weight.to(dtype_), batch_size), bias = bias.to(dtype_),
             activation](const at::Tensor& x) { return onednn::linear(x, weight, bias, activation); };
   }
@@ -143,15 +144,15 @@ class PlanBuilder {
     const Layer &project = layers.back(), &depthwise = layers[layers.size() - 2];
     const bool expands = layers.size() == 3;
     auto is_pointwise = [](const Layer& layer) { return layer.conv.kernel_size == 1 && layer.conv.groups == 1; };
-    if (depthwise.conv.groups == 1 || !Convolution::supports(depthwise.conv) || !is_pointwise(project) ||
+    if (depthwise.conv.groups == 1 || !ops::Convolution::supports(depthwise.conv) || !is_pointwise(project) ||
         project.activation || (expands && !(is_pointwise(layers[0]) && layers[0].activation == depthwise.activation)))
       return std::nullopt;
     for (const Layer& layer : layers) advance(layer.conv, sizes);
     const Layer none{};
     const Layer& expand = expands ? layers[0] : none;
-    return [block = InvertedResidual({expand.weight, expand.bias, depthwise.weight, depthwise.bias, project.weight,
-                                      project.bias, depthwise.conv.stride, residual, kind(depthwise.activation)})](
-               const at::Tensor& x) { return block(x); };
+    return [block = ops::InvertedResidual({expand.weight, expand.bias, depthwise.weight, depthwise.bias, project.weight,
+                                           project.bias, depthwise.conv.stride, residual,
+                                           ops::kind(depthwise.activation)})](const at::Tensor& x) { return block(x); };
   }
 
   static void advance(const nn::Conv2d& conv, Sizes& sizes) {
@@ -168,7 +169,7 @@ class PlanBuilder {
     } else if (auto* pool_max = std::get_if<nn::MaxPool2d>(&node.op)) {
       for (int axis : {2, 3})
         sizes[axis] = (sizes[axis] + 2 * pool_max->padding - pool_max->kernel_size) / pool_max->stride + 1;
-      ops.push_back([pool_max = *pool_max](const at::Tensor& x) { return max_pool(x, pool_max); });
+      ops.push_back([pool_max = *pool_max](const at::Tensor& x) { return ops::max_pool(x, pool_max); });
       return;
     }
     ops.push_back([nodes = nn::Nodes{node}](const at::Tensor& x) { return nn::forward(nodes, x, {}); });

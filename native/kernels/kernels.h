@@ -56,6 +56,27 @@ struct Winograd {
   std::int64_t tiles() const { return tiles_x() * ((height + kOut - 1) / kOut); }  // of one image
 };
 
+// For the gradient of a Winograd convolution's weights: dU = sum over tiles of V^T dM, for each point. Tiles [first,
+// last) of all images' tiles are transformed one by one.
+struct WinogradTiles {
+  std::int64_t height, width, channels;
+  const float* images;
+  std::int64_t first, last;
+  // Inputs (V): [point][tile][channels]. Output gradients (dM): [point][panel of a few vectors][tile][panel's width].
+  float* transformed;
+  std::int64_t tile_count, panel;  // of `transformed`: tiles between points; the panels' width
+};
+
+// out[row, column] += sum over t of a[t, row] * b[t, column], for `panel` columns.
+struct Accumulation {
+  const float* a;
+  std::int64_t a_stride, rows;
+  const float* b;  // [count][panel]
+  std::int64_t panel, count;
+  float* out;
+  std::int64_t out_stride;
+};
+
 // What one call computes: these of all images' tiles, at most kWinogradTiles, and these panels of channels.
 struct WinogradPart {
   std::int64_t first_tile, last_tile, first_panel, last_panel;
@@ -87,6 +108,9 @@ struct Table {
   void (*multiply)(const Product&);
   void (*winograd)(const Winograd&, const WinogradPart&, float* scratch);
   void (*depthwise)(const Depthwise&);
+  void (*winograd_inputs)(const WinogradTiles&);
+  void (*winograd_gradients)(const WinogradTiles&);
+  void (*accumulate)(const Accumulation&);
 };
 
 // The best kernels for this processor; null where it has neither AVX-512 nor AVX2 with FMA. The environment variable

@@ -1,7 +1,8 @@
 #include <ATen/ATen.h>
 
-#include "nn/batch_norm.h"
 #include "nn/network.h"
+#include "ops/batch_norm.h"
+#include "ops/trained_convolution.h"
 
 namespace visiontorch::nn {
 
@@ -24,8 +25,8 @@ at::Tensor residual(const Residual& op, const at::Tensor& x, Mode mode) {
   const auto& norm = std::get<BatchNorm2d>(body.back().op);
   at::Tensor y = forward(body.first(body.size() - 1), x, mode);
   const Activation relu{Activation::ReLU};
-  if (mode.batch_stats && fuses_batch_norm(y))
-    return batch_norm_activation(norm, y, shortcut, op.relu ? std::optional(relu.kind) : std::nullopt);
+  if (mode.batch_stats && ops::fuses_batch_norm(y))
+    return ops::batch_norm_activation(norm, y, shortcut, op.relu ? std::optional(relu.kind) : std::nullopt);
   at::Tensor sum = batch_norm(norm, y, mode).add_(shortcut);
   return op.relu ? activate(relu, sum) : sum;
 }
@@ -37,13 +38,14 @@ at::Tensor forward(std::span<const Node> nodes, at::Tensor x, Mode mode) {
     x = std::visit(
         Overload{
             [&](const Conv2d& op) {
+              if (ops::trains_convolution(op, x)) return ops::trained_convolution(op, x);
               return at::conv2d(x, op.weight, op.bias, op.stride, op.padding, op.dilation, op.groups);
             },
             [&](const BatchNorm2d& op) {
-              if (!mode.batch_stats || !fuses_batch_norm(x)) return batch_norm(op, x, mode);
+              if (!mode.batch_stats || !ops::fuses_batch_norm(x)) return batch_norm(op, x, mode);
               auto* next = i + 1 < nodes.size() ? std::get_if<Activation>(&nodes[i + 1].op) : nullptr;
               if (next != nullptr) i++;
-              return batch_norm_activation(op, x, {}, next != nullptr ? std::optional(next->kind) : std::nullopt);
+              return ops::batch_norm_activation(op, x, {}, next != nullptr ? std::optional(next->kind) : std::nullopt);
             },
             [&](const Linear& op) { return at::linear(x, op.weight, op.bias); },
             [&](const Activation& op) { return activate(op, x); },

@@ -1,4 +1,4 @@
-#include "infer/packing.h"
+#include "ops/packing.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -9,7 +9,7 @@
 
 #include "runtime/simd.h"
 
-namespace visiontorch::infer {
+namespace visiontorch::ops {
 
 using kernels::Panels;
 using kernels::Winograd;
@@ -21,6 +21,8 @@ at::Tensor pad_bias(const at::Tensor& bias, const Panels& panels) {
   if (bias.defined()) padded.narrow(0, 0, panels.columns).copy_(bias);
   return padded;
 }
+
+constexpr int64_t kMaxWidth = 64;  // filters that are transformed at once
 
 using Filter = std::array<std::array<double, 3>, Winograd::kIn>;
 
@@ -45,17 +47,30 @@ Filter filter_transform() {
 // u = G w G^T in double, of `width` filters at once. w: [9][width]; u: [36] rows of width floats, at a distance.
 VISIONTORCH_SIMD void transform_filters(const Filter& g, const double* w, int64_t width, float* u, int64_t distance) {
   constexpr int64_t n = Winograd::kIn;
+  double rows[3][kMaxWidth];
+  for (int64_t i = 0; i < n; i++) {
+    for (int64_t b = 0; b < 3; b++)
+      for (int64_t c = 0; c < width; c++)
+        rows[b][c] = g[i][0] * w[b * width + c] + g[i][1] * w[(3 + b) * width + c] + g[i][2] * w[(6 + b) * width + c];
+    for (int64_t j = 0; j < n; j++)
+      for (int64_t c = 0; c < width; c++)
+        u[(i * n + j) * distance + c] =
+            static_cast<float>(rows[0][c] * g[j][0] + rows[1][c] * g[j][1] + rows[2][c] * g[j][2]);
+  }
+}
+
+// w = G^T u G in double, of `width` filters at once. u: [36] rows at a distance; w: [9][width].
+VISIONTORCH_SIMD void transform_gradients(const Filter& g, const float* u, int64_t distance, int64_t width, double* w) {
+  constexpr int64_t n = Winograd::kIn;
+  std::fill_n(w, 9 * width, 0.0);
+  double row[kMaxWidth];
   for (int64_t i = 0; i < n; i++)
-    for (int64_t j = 0; j < n; j++) {
-      double factors[9];
+    for (int64_t b = 0; b < 3; b++) {
+      std::fill_n(row, width, 0.0);
+      for (int64_t j = 0; j < n; j++)
+        for (int64_t c = 0; c < width; c++) row[c] += u[(i * n + j) * distance + c] * g[j][b];
       for (int64_t a = 0; a < 3; a++)
-        for (int64_t b = 0; b < 3; b++) factors[a * 3 + b] = g[i][a] * g[j][b];
-      float* row = u + (i * n + j) * distance;
-      for (int64_t c = 0; c < width; c++) {
-        double sum = 0;
-        for (int64_t k = 0; k < 9; k++) sum += factors[k] * w[k * width + c];
-        row[c] = static_cast<float>(sum);
-      }
+        for (int64_t c = 0; c < width; c++) w[(a * 3 + b) * width + c] += g[i][a] * row[c];
     }
 }
 
@@ -103,4 +118,25 @@ Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias) {
   return {panels, packed, pad_bias(bias, panels)};
 }
 
-}  // namespace visiontorch::infer
+at::Tensor unpack_winograd(const at::Tensor& points) {
+  static const Filter g = filter_transform();
+  const int64_t in_channels = points.size(1), out_channels = points.size(2);
+  const int64_t groups = (out_channels + kMaxWidth - 1) / kMaxWidth;
+  at::Tensor weight = at::empty({out_channels, in_channels, 3, 3}, at::kFloat);
+  const float* from = points.const_data_ptr<float>();
+  float* to = weight.mutable_data_ptr<float>();
+  at::parallel_for(0, groups * in_channels, 16, [&](int64_t begin, int64_t end) {
+    std::array<double, 9 * kMaxWidth> filters;
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t channel = i % in_channels, first = i / in_channels * kMaxWidth;
+      const int64_t width = std::min(kMaxWidth, out_channels - first);
+      transform_gradients(g, from + channel * out_channels + first, in_channels * out_channels, width, filters.data());
+      for (int64_t c = 0; c < width; c++)
+        for (int64_t k = 0; k < 9; k++)
+          to[((first + c) * in_channels + channel) * 9 + k] = static_cast<float>(filters[k * width + c]);
+    }
+  });
+  return weight;
+}
+
+}  // namespace visiontorch::ops

@@ -1,4 +1,4 @@
-#include "infer/max_pool.h"
+#include "ops/max_pool.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -9,7 +9,7 @@
 
 #include "runtime/simd.h"
 
-namespace visiontorch::infer {
+namespace visiontorch::ops {
 
 namespace {
 
@@ -72,4 +72,4 @@ at::Tensor max_pool(const at::Tensor& input, const nn::MaxPool2d& pool) {
   return y;
 }
 
-}  // namespace visiontorch::infer
+}  // namespace visiontorch::ops

@@ -1,4 +1,4 @@
-#include "nn/batch_norm.h"
+#include "ops/batch_norm.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -11,7 +11,7 @@
 #include "runtime/error.h"
 #include "runtime/simd.h"
 
-namespace visiontorch::nn {
+namespace visiontorch::ops {
 
 namespace {
 
@@ -35,12 +35,10 @@ void for_each_block(const Shape& shape, const Work& work) {
 }
 
 // The largest value that lets a gradient pass: ReLU6 stops it above 6.
-float upper_limit(std::optional<Activation::Kind> activation) {
+float upper_limit(nn::Fused activation) {
   return activation == Activation::ReLU6 ? 6.0f : std::numeric_limits<float>::infinity();
 }
-float lower_limit(std::optional<Activation::Kind> activation) {
-  return activation ? 0.0f : -std::numeric_limits<float>::infinity();
-}
+float lower_limit(nn::Fused activation) { return activation ? 0.0f : -std::numeric_limits<float>::infinity(); }
 
 // Sums of (x - shift) and of its square by channel. A shift near the mean keeps the variance exact where the mean is
 // large against it.
@@ -187,7 +185,7 @@ void update_running(const BatchNorm2d& norm, const Statistics& statistics) {
 
 template <class T>
 void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
-               const Statistics& statistics, std::optional<Activation::Kind> activation, at::Tensor& y) {
+               const Statistics& statistics, nn::Fused activation, at::Tensor& y) {
   const Shape shape = shape_of(x);
   const int64_t channels = shape.channels;
   const at::Tensor scale = weight * statistics.inverse_std;
@@ -211,8 +209,8 @@ struct Gradients {
 // dx = weight * inverse_std * (g - sum(g) / n - xhat * sum(g * xhat) / n).
 template <class T>
 Gradients differentiate(const at::Tensor& gradient, const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
-                        const at::Tensor& mean, const at::Tensor& inverse_std,
-                        std::optional<Activation::Kind> activation, bool has_residual) {
+                        const at::Tensor& mean, const at::Tensor& inverse_std, nn::Fused activation,
+                        bool has_residual) {
   const Shape shape = shape_of(x);
   const int64_t channels = shape.channels;
   const float low = lower_limit(activation), high = upper_limit(activation);
@@ -258,7 +256,7 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const std::optional<at::Tensor>& residual, const at::Tensor& weight, const at::Tensor& bias,
-                            const BatchNorm2d& norm, std::optional<Activation::Kind> activation) {
+                            const BatchNorm2d& norm, nn::Fused activation) {
     at::Tensor y = at::empty_like(x);
     Statistics statistics;
     auto run = [&]<class T>(T) {
@@ -278,7 +276,7 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &y = saved[1], &weight = saved[2], &mean = saved[3], &inverse_std = saved[4];
     const at::Tensor gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
-    std::optional<Activation::Kind> activation;
+    nn::Fused activation;
     if (const int64_t kind = context->saved_data["activation"].toInt(); kind >= 0)
       activation = static_cast<Activation::Kind>(kind);
     const bool has_residual = context->saved_data["residual"].toBool();
@@ -298,7 +296,7 @@ bool fuses_batch_norm(const at::Tensor& x) {
 }
 
 at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
-                                 std::optional<Activation::Kind> activation) {
+                                 nn::Fused activation) {
   if (shape_of(x).rows < 2)
     throw Error("ERR_INVALID_ARGUMENT",
                 "batchSize: batch norm needs more than one value per channel in training, got one image of so small a "
@@ -308,4 +306,4 @@ at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, c
   return BatchNormActivation::apply(x, added, norm.weight, norm.bias, norm, activation);
 }
 
-}  // namespace visiontorch::nn
+}  // namespace visiontorch::ops

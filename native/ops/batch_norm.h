@@ -6,16 +6,19 @@
 
 #include "nn/network.h"
 
-namespace visiontorch::nn {
+namespace visiontorch::ops {
+
+using nn::Activation;
+using nn::BatchNorm2d;
 
 // activation(batch_norm(x) + residual) with the statistics of the batch, as one operation forward and one backward: on
 // the CPU these layers cost memory traffic, and PyTorch's separate operations read and write the activations about
 // twice as often. `residual` may be undefined. Updates the running statistics as PyTorch does. Arithmetic in float32,
 // sums over blocks of fixed size in a fixed order: the same result for any number of threads.
 at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
-                                 std::optional<Activation::Kind> activation);
+                                 nn::Fused activation);
 
 // Whether x is what the fused operation takes: on the CPU, float32 or bfloat16, channels-last.
 bool fuses_batch_norm(const at::Tensor& x);
 
-}  // namespace visiontorch::nn
+}  // namespace visiontorch::ops

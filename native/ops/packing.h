@@ -5,7 +5,7 @@
 #include "kernels/kernels.h"
 #include "nn/network.h"
 
-namespace visiontorch::infer {
+namespace visiontorch::ops {
 
 // What the operations with this project's own kernels share.
 
@@ -28,4 +28,7 @@ Packed pack(const at::Tensor& matrix, const at::Tensor& bias, int64_t parts = 1)
 // A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width].
 Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias);
 
-}  // namespace visiontorch::infer
+// The transposed of that transformation, for gradients: [point][in][out] -> [out, in, 3, 3].
+at::Tensor unpack_winograd(const at::Tensor& points);
+
+}  // namespace visiontorch::ops

@@ -1,14 +1,14 @@
-#include "infer/convolution.h"
+#include "ops/convolution.h"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <array>
 
-#include "infer/packing.h"
+#include "ops/packing.h"
 #include "runtime/parallel.h"
 
-namespace visiontorch::infer {
+namespace visiontorch::ops {
 
 using kernels::Epilogue;
 using kernels::Panels;
@@ -90,7 +90,7 @@ Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const
     return;
   }
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
-  if (k == 3 && stride_ == 1 && padding_ == 1 && conv.in_channels >= table().lanes && tiles >= kLeastTiles) {
+  if (supports_winograd(conv) && tiles >= kLeastTiles) {
     algorithm_ = Algorithm::Winograd;
     packed_ = pack_winograd(weight, bias);
   } else {
@@ -98,6 +98,21 @@ Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const
     merged_ = k > 1 && conv.in_channels < table().lanes;
     packed_ = pack(weight.permute({2, 3, 1, 0}).reshape({k * k * conv.in_channels, out_channels_}), bias);
   }
+}
+
+bool Convolution::supports_winograd(const nn::Conv2d& conv) {
+  return supports(conv) && conv.groups == 1 && conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 &&
+         conv.in_channels >= table().lanes;
+}
+
+Convolution Convolution::winograd(const at::Tensor& weight, const at::Tensor& bias) {
+  Convolution result;
+  result.algorithm_ = Algorithm::Winograd;
+  result.kernel_size_ = 3;
+  result.stride_ = result.padding_ = 1;
+  result.out_channels_ = weight.size(0);
+  result.packed_ = pack_winograd(weight, bias);
+  return result;
 }
 
 at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at::Tensor residual) const {
@@ -109,7 +124,7 @@ at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at
   const Epilogue epilogue{kind(activation), residual.defined() ? y.const_data_ptr<float>() : nullptr};
   switch (algorithm_) {
     case Algorithm::Product: multiply(x, y, epilogue); break;
-    case Algorithm::Winograd: winograd(x, y, epilogue); break;
+    case Algorithm::Winograd: filter(x, y, epilogue); break;
     case Algorithm::Depthwise: depthwise(x, y, activation); break;
   }
   return y;
@@ -167,7 +182,7 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& e
   });
 }
 
-void Convolution::winograd(const at::Tensor& x, at::Tensor& y, const Epilogue& epilogue) const {
+void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue& epilogue) const {
   const kernels::Winograd work{
       .height = x.size(2),
       .width = x.size(3),
@@ -246,4 +261,4 @@ at::Tensor Linear::operator()(const at::Tensor& input, Fused activation) const {
   return y;
 }
 
-}  // namespace visiontorch::infer
+}  // namespace visiontorch::ops

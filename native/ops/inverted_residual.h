@@ -2,9 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "infer/packing.h"
+#include "ops/packing.h"
 
-namespace visiontorch::infer {
+namespace visiontorch::ops {
 
 // MobileNetV2's block as one operation, with this project's own float32 kernels: expansion 1 x 1, depthwise 3 x 3,
 // projection 1 x 1, and the sum with the block's input. A strip of rows goes through all three while it lies in the
@@ -38,4 +38,4 @@ class InvertedResidual {
   at::Tensor depthwise_, depthwise_bias_;  // [9][hidden], [hidden]
 };
 
-}  // namespace visiontorch::infer
+}  // namespace visiontorch::ops

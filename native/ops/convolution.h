@@ -5,11 +5,11 @@
 #include <optional>
 #include <vector>
 
-#include "infer/packing.h"
 #include "kernels/kernels.h"
 #include "nn/network.h"
+#include "ops/packing.h"
 
-namespace visiontorch::infer {
+namespace visiontorch::ops {
 
 using nn::Fused;
 
@@ -24,13 +24,18 @@ class Convolution {
   // it is prepared for: other ones work too.
   Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef images);
 
+  // Winograd's, with padding 1, of a weight [out, in, 3, 3].
+  static Convolution winograd(const at::Tensor& weight, const at::Tensor& bias);
+  static bool supports_winograd(const nn::Conv2d& conv);
+
   // x: float32 [n, in, h, w], channels-last -> activation(conv(x) + bias + residual), channels-last. A residual is
   // overwritten by the result.
   at::Tensor operator()(const at::Tensor& x, Fused activation, at::Tensor residual = {}) const;
 
  private:
+  Convolution() = default;
   void multiply(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue& epilogue) const;
-  void winograd(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue& epilogue) const;
+  void filter(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue& epilogue) const;
   void depthwise(const at::Tensor& x, at::Tensor& y, Fused activation) const;
 
   enum class Algorithm { Product, Winograd, Depthwise } algorithm_;
@@ -50,4 +55,4 @@ class Linear {
   Packed packed_;
 };
 
-}  // namespace visiontorch::infer
+}  // namespace visiontorch::ops

@@ -1,4 +1,4 @@
-#include "infer/inverted_residual.h"
+#include "ops/inverted_residual.h"
 
 #include <ATen/ATen.h>
 
@@ -7,7 +7,7 @@
 
 #include "runtime/parallel.h"
 
-namespace visiontorch::infer {
+namespace visiontorch::ops {
 
 // Output rows [first_row, last_row) of one image, as far as they come from the hidden channels [first, last).
 struct InvertedResidual::Part {
@@ -161,4 +161,4 @@ void InvertedResidual::expand(const at::Tensor& x, const Part& part, int64_t beg
   });
 }
 
-}  // namespace visiontorch::infer
+}  // namespace visiontorch::ops

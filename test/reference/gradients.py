@@ -1,0 +1,45 @@
+"""gradients.py FOLDER: the gradients of one training step, in float64, for the trained convolutions.
+
+Writes each network's weights as NAME.pth, its images as NAME.images.f32 and its gradients, one parameter after the
+other, as NAME.gradients.f32; prints [{architecture, shape, loss, parameters: [[name, number of values]]}]. The labels
+are 0, 1, 2, ...
+"""
+
+import json
+import pathlib
+import sys
+
+import torch
+
+import stubs  # noqa: F401  before torchvision
+from settle import settle
+from torchvision.models import get_model
+
+folder = pathlib.Path(sys.argv[1])
+SHAPE = (8, 64, 64)
+cases = []
+for architecture in ("resnet18", "vgg11"):
+    torch.manual_seed(0)
+    model = get_model(architecture, num_classes=10)
+    settle(model, torch.randn(8, 3, 128, 128))
+    torch.save(model.state_dict(), folder / f"{architecture}.pth")
+    images = torch.randn(SHAPE[0], 3, *SHAPE[1:])
+    images.numpy().tofile(folder / f"{architecture}.images.f32")
+    model.double().train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0
+    loss = torch.nn.functional.cross_entropy(model(images.double()), torch.arange(SHAPE[0]))
+    loss.backward()
+    parameters = dict(model.named_parameters())
+    gradients = torch.cat([parameter.grad.flatten() for parameter in parameters.values()])
+    gradients.float().numpy().tofile(folder / f"{architecture}.gradients.f32")
+    cases.append(
+        {
+            "architecture": architecture,
+            "shape": SHAPE,
+            "loss": loss.item(),
+            "parameters": [[name, parameter.numel()] for name, parameter in parameters.items()],
+        }
+    )
+print(json.dumps(cases))

@@ -144,8 +144,8 @@ class PlanBuilder {
     const Layer &project = layers.back(), &depthwise = layers[layers.size() - 2];
     const bool expands = layers.size() == 3;
     auto is_pointwise = [](const Layer& layer) { return layer.conv.kernel_size == 1 && layer.conv.groups == 1; };
-    if (depthwise.conv.groups == 1 || !ops::Convolution::supports(depthwise.conv) || !is_pointwise(project) ||
-        project.activation || (expands && !(is_pointwise(layers[0]) && layers[0].activation == depthwise.activation)))
+    if (!ops::InvertedResidual::supports(depthwise.conv) || !is_pointwise(project) || project.activation ||
+        (expands && !(is_pointwise(layers[0]) && layers[0].activation == depthwise.activation)))
       return std::nullopt;
     for (const Layer& layer : layers) advance(layer.conv, sizes);
     const Layer none{};

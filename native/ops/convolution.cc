@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
+#include <vector>
 
 #include "ops/packing.h"
 #include "runtime/parallel.h"
@@ -20,29 +20,6 @@ namespace {
 // is saved.
 constexpr int64_t kLeastTiles = 16, kFewTiles = 60;
 
-// A copy with `padding` zeros around each image: [n, h + 2 padding, w + 2 padding, channels].
-at::Tensor pad(const at::Tensor& x, int64_t padding) {
-  const int64_t channels = x.size(1), height = x.size(2), row = x.size(3) * channels, margin = padding * channels;
-  const int64_t padded_row = row + 2 * margin, padded_height = height + 2 * padding;
-  at::Tensor y = at::empty({x.size(0), padded_height, x.size(3) + 2 * padding, channels}, x.options());
-  const float* in = x.const_data_ptr<float>();
-  float* out = y.mutable_data_ptr<float>();
-  at::parallel_for(0, x.size(0) * padded_height, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      const int64_t source = i % padded_height - padding;
-      float* to = out + i * padded_row;
-      if (source < 0 || source >= height) {
-        std::fill_n(to, padded_row, 0.0F);
-        continue;
-      }
-      std::fill_n(to, margin, 0.0F);
-      std::copy_n(in + (i / padded_height * height + source) * row, row, to + margin);
-      std::fill_n(to + margin + row, margin, 0.0F);
-    }
-  });
-  return y;
-}
-
 // How a product is shared out: blocks of rows that stay in the second-level cache while the panels pass by, times
 // groups of panels; so that the threads are done at the same time.
 struct Partition {
@@ -55,9 +32,9 @@ struct Partition {
     const int64_t threads = at::get_num_threads(), tile = table().tile_rows(panels);
     const int64_t most = std::clamp(kCache / row_floats, tile, 80 * tile), least_blocks = (rows + most - 1) / most;
     double best = 0;
-    for (int64_t b = least_blocks; b <= least_blocks + 8 * threads && (b == least_blocks || rows / b >= tile); b++)
-      for (int64_t g = 1; g <= panels.count; g++) {
-        if (panels.count % g != 0 || g > 8 * threads) continue;
+    for (int64_t g = 1; g <= std::min(panels.count, 8 * threads); g++) {
+      if (panels.count % g != 0) continue;
+      for (int64_t b = least_blocks; b <= least_blocks + 8 * threads && (b == least_blocks || rows / b >= tile); b++) {
         const int64_t tiles = ((rows + b - 1) / b + tile - 1) / tile, rounds = (b * g + threads - 1) / threads;
         const double task = static_cast<double>(tiles * tile * panels.count / g * panels.stride()) + kTask;
         const double time = task * static_cast<double>(rounds);
@@ -67,28 +44,20 @@ struct Partition {
           groups = g;
         }
       }
+    }
   }
 };
 
 }  // namespace
 
 bool Convolution::supports(const nn::Conv2d& conv) {
-  if (!kernels::table() || conv.dilation != 1) return false;
-  if (conv.groups == 1) return true;
-  return conv.groups == conv.in_channels && conv.groups == conv.out_channels && conv.kernel_size == 3 &&
-         conv.padding == 1 && conv.stride <= 2;
+  return kernels::table() && conv.groups == 1 && conv.dilation == 1;
 }
 
 Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias,
                          at::IntArrayRef images)
     : kernel_size_(conv.kernel_size), stride_(conv.stride), padding_(conv.padding), out_channels_(conv.out_channels) {
   const int64_t k = kernel_size_;
-  if (conv.groups > 1) {
-    algorithm_ = Algorithm::Depthwise;
-    packed_.weights = weight.reshape({out_channels_, k * k}).t().contiguous();
-    packed_.bias = bias.defined() ? bias.contiguous() : at::zeros({out_channels_}, at::kFloat);
-    return;
-  }
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
   if (supports_winograd(conv) && tiles >= kLeastTiles) {
     algorithm_ = Algorithm::Winograd;
@@ -101,7 +70,7 @@ Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const
 }
 
 bool Convolution::supports_winograd(const nn::Conv2d& conv) {
-  return supports(conv) && conv.groups == 1 && conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 &&
+  return supports(conv) && conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 &&
          conv.in_channels >= table().lanes;
 }
 
@@ -125,7 +94,6 @@ at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at
   switch (algorithm_) {
     case Algorithm::Product: multiply(x, y, epilogue); break;
     case Algorithm::Winograd: filter(x, y, epilogue); break;
-    case Algorithm::Depthwise: depthwise(x, y, activation); break;
   }
   return y;
 }
@@ -133,35 +101,46 @@ at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at
 void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& epilogue) const {
   const int64_t channels = x.size(1), height = x.size(2), width = x.size(3), k = kernel_size_;
   const int64_t out_height = y.size(2), out_width = y.size(3), pixels = x.size(0) * out_height * out_width;
-  const int64_t taps = merged_ ? k : k * k, depth = merged_ ? k * channels : channels;
-  const at::Tensor padded = merged_ ? pad(x, padding_) : at::Tensor();
-  const float* images = merged_ ? padded.const_data_ptr<float>() : x.const_data_ptr<float>();
-  const std::vector<float> zeros(padding_ > 0 && !merged_ ? channels : 0);
-  const int64_t margin = merged_ ? padding_ : 0;  // around each image in memory
-  const int64_t rows_in_memory = height + 2 * margin, row_size = (width + 2 * margin) * channels;
+  const int64_t taps = merged_ ? k : k * k, depth = merged_ ? k * channels : channels, window = merged_ ? k : 1;
+  const float* images = x.const_data_ptr<float>();
+  const std::vector<float> zeros(padding_ > 0 ? depth : 0);
   const Partition partition(pixels, channels * stride_ * stride_, packed_.panels);
   float* out = y.mutable_data_ptr<float>();
   parallel_tasks(partition.blocks * partition.groups, [&](int64_t task, int) {
     const int64_t block = task / partition.groups, group = task % partition.groups;
     const int64_t begin = pixels * block / partition.blocks, count = pixels * (block + 1) / partition.blocks - begin;
     std::vector<const float*> rows(taps * count);
-    // The block's pixels in the runs that lie in one output row; for each tap the pixel of the window, or zeros.
+    // Copies of windows that lie partly outside. Never more than is reserved: they must stay where they are.
+    std::vector<float> edges;
+    edges.reserve((count / out_width + 2) * 2 * ((padding_ + stride_ - 1) / stride_) * taps * depth);
+    // The block's pixels in the runs that lie in one output row; for each tap its `window` pixels, or zeros.
     for (int64_t m = 0; m < count;) {
       const int64_t column = (begin + m) % out_width, row = (begin + m) / out_width % out_height;
       const int64_t image = (begin + m) / out_width / out_height, run = std::min(out_width - column, count - m);
       for (int64_t tap = 0; tap < taps; tap++) {
-        const int64_t y = row * stride_ - padding_ + (merged_ ? tap : tap / k) + margin;
-        const int64_t x0 = column * stride_ - padding_ + (merged_ ? 0 : tap % k) + margin;
+        const int64_t y = row * stride_ - padding_ + tap * window / k;
+        const int64_t x0 = column * stride_ - padding_ + tap * window % k;
         const float** pointers = rows.data() + tap * count + m;
-        if (y < 0 || y >= rows_in_memory) {
+        if (y < 0 || y >= height) {
           std::fill_n(pointers, run, zeros.data());
           continue;
         }
-        const float* first = images + (image * rows_in_memory + y) * row_size + x0 * channels;
-        for (int64_t i = 0; i < run; i++) pointers[i] = first + i * stride_ * channels;
-        if (merged_) continue;
-        for (int64_t i = 0; i < run && x0 + i * stride_ < 0; i++) pointers[i] = zeros.data();
-        for (int64_t i = run - 1; i >= 0 && x0 + i * stride_ >= width; i--) pointers[i] = zeros.data();
+        const float* in_row = images + (image * height + y) * width * channels;
+        for (int64_t i = 0; i < run; i++) pointers[i] = in_row + (x0 + i * stride_) * channels;
+        auto outside = [&](int64_t i) { return x0 + i * stride_ < 0 || x0 + i * stride_ + window > width; };
+        auto replace = [&](int64_t i) {
+          const int64_t left = x0 + i * stride_, first = std::max<int64_t>(left, 0);
+          const int64_t last = std::min(left + window, width);
+          pointers[i] = zeros.data();
+          if (first >= last) return;
+          pointers[i] = edges.data() + edges.size();
+          edges.insert(edges.end(), (first - left) * channels, 0.0F);
+          edges.insert(edges.end(), in_row + first * channels, in_row + last * channels);
+          edges.insert(edges.end(), (left + window - last) * channels, 0.0F);
+        };
+        int64_t i = 0;
+        for (; i < run && outside(i); i++) replace(i);
+        for (int64_t last = run - 1; last >= i && outside(last); last--) replace(last);
       }
       m += run;
     }
@@ -207,30 +186,6 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue& epi
                      {tiles * block / blocks, tiles * (block + 1) / blocks, packed_.panels.count * group / groups,
                       packed_.panels.count * (group + 1) / groups},
                      scratch.mutable_data_ptr<float>() + thread * scratch.size(1));
-  });
-}
-
-void Convolution::depthwise(const at::Tensor& x, at::Tensor& y, Fused activation) const {
-  const int64_t channels = x.size(1), height = x.size(2), width = x.size(3), out_height = y.size(2);
-  const at::Tensor padded = pad(x, 1);
-  const float* images = padded.const_data_ptr<float>();
-  float* out = y.mutable_data_ptr<float>();
-  const int64_t row = (width + 2) * channels;
-  parallel_tasks(x.size(0) * out_height, [&](int64_t task, int) {
-    const float* first = images + (task / out_height * (height + 2) + task % out_height * stride_) * row;
-    const float* rows[] = {first, first + row, first + 2 * row};
-    table().depthwise({
-        .rows = rows,
-        .out_rows = 1,
-        .out_width = y.size(3),
-        .channels = channels,
-        .stride = stride_,
-        .weights = packed_.weights.const_data_ptr<float>(),
-        .weight_stride = channels,
-        .bias = packed_.bias.const_data_ptr<float>(),
-        .out = out + task * y.size(3) * channels,
-        .activation = kind(activation),
-    });
   });
 }
 

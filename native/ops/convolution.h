@@ -14,7 +14,7 @@ namespace visiontorch::ops {
 using nn::Fused;
 
 // A float32 convolution with this project's own kernels, its weights packed: by Winograd's filtering where that is
-// faster, else as matrix product over shifted pixels, or depthwise.
+// faster, else as matrix product over shifted pixels.
 class Convolution {
  public:
   // Whether there is a kernel for this convolution on this processor.
@@ -36,13 +36,12 @@ class Convolution {
   Convolution() = default;
   void multiply(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue& epilogue) const;
   void filter(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue& epilogue) const;
-  void depthwise(const at::Tensor& x, at::Tensor& y, Fused activation) const;
 
-  enum class Algorithm { Product, Winograd, Depthwise } algorithm_;
+  enum class Algorithm { Product, Winograd } algorithm_;
   int64_t kernel_size_, stride_, padding_, out_channels_;
-  // With few channels, a row of the window is one run of memory once the image has its padding: [kernel_size] taps.
+  // With few channels, a row of the window is taken as one run of memory: [kernel_size] taps instead of its square.
   bool merged_ = false;
-  Packed packed_;  // depthwise: weights [9][channels]
+  Packed packed_;
 };
 
 // A matrix product with packed weights: activation(x [n, in] * weight^T + bias).

@@ -17,6 +17,11 @@ struct InvertedResidual::Part {
   float* out;  // of this image
 };
 
+bool InvertedResidual::supports(const nn::Conv2d& conv) {
+  return kernels::table() && conv.groups == conv.in_channels && conv.groups == conv.out_channels &&
+         conv.kernel_size == 3 && conv.padding == 1 && conv.dilation == 1 && conv.stride <= 2;
+}
+
 InvertedResidual::InvertedResidual(const Layers& layers)
     : expands_(layers.expand.defined()),
       residual_(layers.residual),

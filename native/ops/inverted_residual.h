@@ -19,6 +19,8 @@ class InvertedResidual {
     bool residual;
     kernels::Activation activation;  // of the first two
   };
+  // Whether there is a kernel for this as the block's depthwise convolution.
+  static bool supports(const nn::Conv2d& depthwise);
   explicit InvertedResidual(const Layers& layers);
 
   // float32 [n, in, h, w], channels-last -> [n, out, h', w'], channels-last.

@@ -56,14 +56,14 @@ class PlanBuilder {
     if (!activation) activation = take_activation(nodes, i);
     const Sizes images = sizes;
     advance(conv, sizes);
-    if (dtype_ == at::kFloat && ops::Convolution::supports(conv))
-      return [op = ops::Convolution(conv, weight, bias, images), activation](const at::Tensor& x, at::Tensor residual) {
-        return op(x, activation, std::move(residual));
-      };
+    if (ops::Convolution::supports(conv, dtype_))
+      return [op = ops::Convolution(conv, weight, bias, images, dtype_), activation](
+                 const at::Tensor& x, at::Tensor residual) { return op(x, activation, std::move(residual)); };
     at::Tensor packed = onednn::pack_convolution(weight.to(dtype_), conv, images);
     std::optional<at::Tensor> cast;
     if (bias.defined()) cast = bias.to(dtype_);
-    return [packed, bias = cast, conv, activation](const at::Tensor& x, const at::Tensor& residual) {
+    return [packed, bias = cast, conv, activation](const at::Tensor& input, const at::Tensor& residual) {
+      const at::Tensor x = input.to(packed.scalar_type());
       if (!residual.defined()) return onednn::convolution(x, packed, bias, conv, activation);
       return onednn::convolution_add_(residual, x, packed, bias, conv, activation.has_value());
     };
@@ -126,7 +126,6 @@ class PlanBuilder {
       at::Tensor weight, bias;
       Fused activation;
     };
-    if (dtype_ != at::kFloat || !kernels::table()) return std::nullopt;
     nn::Nodes flat;
     for (const nn::Node& node : body) {
       auto* sequential = std::get_if<nn::Sequential>(&node.op);
@@ -144,15 +143,16 @@ class PlanBuilder {
     const Layer &project = layers.back(), &depthwise = layers[layers.size() - 2];
     const bool expands = layers.size() == 3;
     auto is_pointwise = [](const Layer& layer) { return layer.conv.kernel_size == 1 && layer.conv.groups == 1; };
-    if (!ops::InvertedResidual::supports(depthwise.conv) || !is_pointwise(project) || project.activation ||
+    if (!ops::InvertedResidual::supports(depthwise.conv, dtype_) || !is_pointwise(project) || project.activation ||
         (expands && !(is_pointwise(layers[0]) && layers[0].activation == depthwise.activation)))
       return std::nullopt;
     for (const Layer& layer : layers) advance(layer.conv, sizes);
     const Layer none{};
     const Layer& expand = expands ? layers[0] : none;
-    return [block = ops::InvertedResidual({expand.weight, expand.bias, depthwise.weight, depthwise.bias, project.weight,
-                                           project.bias, depthwise.conv.stride, residual,
-                                           ops::kind(depthwise.activation)})](const at::Tensor& x) { return block(x); };
+    const ops::InvertedResidual block({expand.weight, expand.bias, depthwise.weight, depthwise.bias, project.weight,
+                                       project.bias, depthwise.conv.stride, residual, ops::kind(depthwise.activation)},
+                                      dtype_);
+    return [block](const at::Tensor& x) { return block(x); };
   }
 
   static void advance(const nn::Conv2d& conv, Sizes& sizes) {
@@ -199,7 +199,7 @@ at::Tensor Plan::run(const Ops& ops, at::Tensor x) {
 }
 
 at::Tensor Plan::features(const at::Tensor& images) const {
-  const at::Tensor x = images.to(dtype_).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor x = images.contiguous(at::MemoryFormat::ChannelsLast);
   const int64_t count = x.size(0), chunks = (count + chunk_ - 1) / chunk_;
   std::vector<at::Tensor> results;
   for (int64_t i = 0; i < chunks; i++)

@@ -4,20 +4,28 @@
 
 namespace visiontorch::kernels {
 
-// This project's own float32 kernels for convolutions and matrix products, on plain memory. Images lie channels-last:
-// [n, height, width, channels]. Each function does a part of the work on the calling thread; who calls decides on the
-// threads. The same source is compiled for AVX-512 and for AVX2: see table().
+// This project's own kernels for convolutions and matrix products, on plain memory, in float32 and, where the processor
+// multiplies bfloat16, in that. Images lie channels-last: [n, height, width, channels]. Each function does a part of
+// the work on the calling thread; who calls decides on the threads. The same source is compiled for several instruction
+// sets: see table().
+
+// The upper half of a float32.
+struct BFloat16 {
+  std::uint16_t bits;
+};
 
 enum class Activation : std::uint8_t { None, ReLU, ReLU6 };
 
 // What is done to a result before it is stored: activation(result + bias + residual).
+template <class T>
 struct Epilogue {
   Activation activation = Activation::None;
-  const float* residual = nullptr;  // laid out like the output
+  const T* residual = nullptr;  // laid out like the output
 };
 
 // A matrix [rows, columns] of weights cut into panels of a few vectors' width: [count][rows][width], which the product
-// reads in one stream. Columns that the last panel has too many hold zeros.
+// reads in one stream. Columns that the last panel has too many hold zeros. In bfloat16, rows lie in pairs:
+// [count][rows / 2][width][2].
 struct Panels {
   std::int64_t rows, columns, width, count;
   std::int64_t stride() const { return rows * width; }  // from panel to panel
@@ -25,35 +33,40 @@ struct Panels {
 };
 
 // out[m, :] = epilogue(sum over taps of rows[tap][m][0 .. depth) x weights), for m in [0, count) and the panels
-// [first, last). rows: [taps][count] pointers; out: stride floats from row to row.
+// [first, last). rows: [taps][count] pointers; out: stride values from row to row. Sums are float32 in any case. In
+// bfloat16 the depth is even.
+template <class In, class Out>
 struct Product {
-  const float* const* rows;
+  const In* const* rows;
   std::int64_t count, taps, depth;
   Panels panels;  // of [taps * depth, out channels]
-  const float* weights;
+  const In* weights;
   const float* bias;  // [padded_columns], or null
   std::int64_t first, last;
-  float* out;
+  Out* out;
   std::int64_t stride;
-  Epilogue epilogue;
+  Epilogue<Out> epilogue;
   // Where not null, out[m, :] lies at out + offsets[m] instead; then without residual.
   const std::int64_t* offsets = nullptr;
 };
 
-// A convolution of 3 x 3, stride 1, padding 1, by Winograd's minimal filtering F(4 x 4, 3 x 3): Lavin and Gray, "Fast
-// Algorithms for Convolutional Neural Networks", arXiv:1509.09308. Interpolation at 0, +-3/4, +-3/2 and infinity: exact
-// in binary, and half the rounding error of the usual 0, +-1, +-2 (Barabasz et al., arXiv:1803.10986, on such choices).
+// Winograd's minimal filtering F(4 x 4, 3 x 3): Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
+// arXiv:1509.09308. Interpolation at 0, +-3/4, +-3/2 and infinity: exact in binary, and half the rounding error of the
+// usual 0, +-1, +-2 (Barabasz et al., arXiv:1803.10986, on such choices).
 struct Winograd {
   static constexpr std::int64_t kOut = 4, kIn = 6, kPoints = kIn * kIn;
+};
+
+// A convolution of 3 x 3, stride 1, padding 1. Weights and sums are float32 in any case.
+template <class T>
+struct WinogradConvolution {
   std::int64_t height, width, in_channels, out_channels;
   Panels panels;         // of one point's matrix [in_channels, out_channels]
   const float* weights;  // panel after panel, in each all points
   const float* bias;     // [out_channels], padded to the panels' width
-  const float* images;
-  float* out;
-  Epilogue epilogue;
-  std::int64_t tiles_x() const { return (width + kOut - 1) / kOut; }
-  std::int64_t tiles() const { return tiles_x() * ((height + kOut - 1) / kOut); }  // of one image
+  const T* images;
+  T* out;
+  Epilogue<T> epilogue;
 };
 
 // For the gradient of a Winograd convolution's weights: dU = sum over tiles of V^T dM, for each point. Tiles [first,
@@ -85,18 +98,29 @@ constexpr std::int64_t kWinogradTiles = 60;
 // Rows in the scratch memory are so many floats longer than their contents: at a distance of a power of two they would
 // share few sets of the cache.
 constexpr std::int64_t kPad = 16;
-std::int64_t winograd_scratch(const Winograd&);  // in floats
+std::int64_t winograd_scratch(std::int64_t in_channels, const Panels& panels);  // in floats
 
 // A depthwise convolution of 3 x 3 over some rows: channel after channel, so that what neighbouring rows share is still
 // in the first-level cache.
+template <class T>
 struct Depthwise {
-  const float* const* rows;  // [(out_rows - 1) * stride + 3], each from one pixel left of the first window
+  const T* const* rows;  // [(out_rows - 1) * stride + 3], each from one pixel left of the first window
   std::int64_t out_rows, out_width, channels, stride;
   const float* weights;  // [9][weight_stride], of which the first `channels` are used
   std::int64_t weight_stride;
   const float* bias;  // [channels]
-  float* out;         // [out_rows][out_width][channels]
+  T* out;             // [out_rows][out_width][channels]
   Activation activation;
+};
+
+// out[i, c] = sum over parts[group][i][c] + bias[c] + residual[i, c].
+template <class T>
+struct Combination {
+  const float* parts;
+  std::int64_t groups, rows, channels;
+  const float* bias;
+  const T* residual;  // or null
+  T* out;
 };
 
 // One instruction set's kernels.
@@ -105,18 +129,26 @@ struct Table {
   // The widest panels that share the columns evenly, and of which `parts` divides the number where that is possible.
   Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);
   std::int64_t (*tile_rows)(const Panels&);  // rows that the product takes at a time
-  void (*multiply)(const Product&);
-  void (*winograd)(const Winograd&, const WinogradPart&, float* scratch);
-  void (*depthwise)(const Depthwise&);
+  void (*multiply)(const Product<float, float>&);
+  void (*winograd)(const WinogradConvolution<float>&, const WinogradPart&, float* scratch);
+  void (*depthwise)(const Depthwise<float>&);
+  void (*combine)(const Combination<float>&);
   void (*winograd_inputs)(const WinogradTiles&);
   void (*winograd_gradients)(const WinogradTiles&);
   void (*accumulate)(const Accumulation&);
+  // Null where the processor does not multiply bfloat16.
+  void (*multiply_bfloat16)(const Product<BFloat16, BFloat16>&) = nullptr;
+  void (*multiply_to_float)(const Product<BFloat16, float>&) = nullptr;
+  void (*multiply_to_bfloat16)(const Product<float, BFloat16>&) = nullptr;
+  void (*winograd_bfloat16)(const WinogradConvolution<BFloat16>&, const WinogradPart&, float* scratch) = nullptr;
+  void (*depthwise_bfloat16)(const Depthwise<BFloat16>&) = nullptr;
+  void (*combine_bfloat16)(const Combination<BFloat16>&) = nullptr;
 };
 
 // The best kernels for this processor; null where it has neither AVX-512 nor AVX2 with FMA. The environment variable
-// VISIONTORCH_KERNELS, read once, chooses lesser ones: "avx2", or "onednn" for null.
+// VISIONTORCH_KERNELS, read once, chooses lesser ones: "avx512" (without bfloat16), "avx2", or "onednn" for null.
 const Table* table();
 
-extern const Table kAvx2, kAvx512;
+extern const Table kAvx2, kAvx512, kAvx512Bf16;
 
 }  // namespace visiontorch::kernels

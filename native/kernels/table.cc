@@ -11,14 +11,15 @@ const Table* choose() {
   const char* variable = std::getenv("VISIONTORCH_KERNELS");
   const std::string_view wanted = variable ? variable : "";
   if (wanted == "onednn") return nullptr;
-  if (wanted != "avx2" && __builtin_cpu_supports("x86-64-v4")) return &kAvx512;
+  if (wanted != "avx2" && __builtin_cpu_supports("x86-64-v4"))
+    return wanted != "avx512" && __builtin_cpu_supports("avx512bf16") ? &kAvx512Bf16 : &kAvx512;
   return __builtin_cpu_supports("x86-64-v3") ? &kAvx2 : nullptr;
 }
 
 }  // namespace
 
-std::int64_t winograd_scratch(const Winograd& w) {
-  return Winograd::kPoints * ((kWinogradTiles * (w.in_channels + w.panels.width + kPad)) + 2 * kPad);
+std::int64_t winograd_scratch(std::int64_t in_channels, const Panels& panels) {
+  return Winograd::kPoints * (kWinogradTiles * (in_channels + panels.width + kPad) + 2 * kPad);
 }
 
 const Table* table() {

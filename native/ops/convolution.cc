@@ -16,9 +16,10 @@ using kernels::Product;
 
 namespace {
 
-// Winograd's weights are four times as large as the convolution's own: with fewer tiles, reading them costs more than
-// is saved.
-constexpr int64_t kLeastTiles = 16, kFewTiles = 60;
+// Winograd's weights are four times as large as the convolution's own, and eight times in bfloat16: with fewer tiles,
+// reading them costs more than is saved.
+int64_t least_tiles(at::ScalarType type) { return type == at::kFloat ? 16 : 60; }
+constexpr int64_t kFewTiles = 60;
 
 // How a product is shared out: blocks of rows that stay in the second-level cache while the panels pass by, times
 // groups of panels; so that the threads are done at the same time.
@@ -50,27 +51,33 @@ struct Partition {
 
 }  // namespace
 
-bool Convolution::supports(const nn::Conv2d& conv) {
-  return kernels::table() && conv.groups == 1 && conv.dilation == 1;
+bool Convolution::supports(const nn::Conv2d& conv, at::ScalarType type) {
+  return has_kernels(type) && conv.groups == 1 && conv.dilation == 1 &&
+         (type == at::kFloat || conv.in_channels < table().lanes || conv.in_channels % 2 == 0);
 }
 
 Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias,
-                         at::IntArrayRef images)
-    : kernel_size_(conv.kernel_size), stride_(conv.stride), padding_(conv.padding), out_channels_(conv.out_channels) {
+                         at::IntArrayRef images, at::ScalarType type)
+    : type_(type),
+      kernel_size_(conv.kernel_size),
+      stride_(conv.stride),
+      padding_(conv.padding),
+      out_channels_(conv.out_channels) {
   const int64_t k = kernel_size_;
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
-  if (supports_winograd(conv) && tiles >= kLeastTiles) {
+  if (supports_winograd(conv) && tiles >= least_tiles(type)) {
     algorithm_ = Algorithm::Winograd;
     packed_ = pack_winograd(weight, bias);
   } else {
     algorithm_ = Algorithm::Product;
-    merged_ = k > 1 && conv.in_channels < table().lanes;
-    packed_ = pack(weight.permute({2, 3, 1, 0}).reshape({k * k * conv.in_channels, out_channels_}), bias);
+    merged_ = conv.in_channels < table().lanes;
+    packed_ = pack(weight.permute({2, 3, 1, 0}).reshape({k * k * conv.in_channels, out_channels_}), bias,
+                   merged_ ? at::kFloat : type);
   }
 }
 
 bool Convolution::supports_winograd(const nn::Conv2d& conv) {
-  return supports(conv) && conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 &&
+  return supports(conv, at::kFloat) && conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 &&
          conv.in_channels >= table().lanes;
 }
 
@@ -85,33 +92,34 @@ Convolution Convolution::winograd(const at::Tensor& weight, const at::Tensor& bi
 }
 
 at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at::Tensor residual) const {
-  const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor x = input.to(merged_ ? at::kFloat : type_).contiguous(at::MemoryFormat::ChannelsLast);
   auto size = [&](int64_t in) { return (in + 2 * padding_ - kernel_size_) / stride_ + 1; };
   at::Tensor y = residual.defined() ? residual.contiguous(at::MemoryFormat::ChannelsLast)
                                     : at::empty({x.size(0), out_channels_, size(x.size(2)), size(x.size(3))},
-                                                x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  const Epilogue epilogue{kind(activation), residual.defined() ? y.const_data_ptr<float>() : nullptr};
-  switch (algorithm_) {
-    case Algorithm::Product: multiply(x, y, epilogue); break;
-    case Algorithm::Winograd: filter(x, y, epilogue); break;
-  }
+                                                x.options().dtype(type_).memory_format(at::MemoryFormat::ChannelsLast));
+  with_type(type_, [&]<class T>(T) {
+    const Epilogue<T> epilogue{kind(activation), residual.defined() ? data<T>(y) : nullptr};
+    if (algorithm_ == Algorithm::Winograd) return filter(x, y, epilogue);
+    merged_ ? multiply<float, T>(x, y, epilogue) : multiply<T, T>(x, y, epilogue);
+  });
   return y;
 }
 
-void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& epilogue) const {
+template <class In, class Out>
+void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue<Out>& epilogue) const {
   const int64_t channels = x.size(1), height = x.size(2), width = x.size(3), k = kernel_size_;
   const int64_t out_height = y.size(2), out_width = y.size(3), pixels = x.size(0) * out_height * out_width;
   const int64_t taps = merged_ ? k : k * k, depth = merged_ ? k * channels : channels, window = merged_ ? k : 1;
-  const float* images = x.const_data_ptr<float>();
-  const std::vector<float> zeros(padding_ > 0 ? depth : 0);
+  const In* images = data<In>(x);
+  const std::vector<In> zeros(padding_ > 0 ? depth : 0);
   const Partition partition(pixels, channels * stride_ * stride_, packed_.panels);
-  float* out = y.mutable_data_ptr<float>();
+  Out* out = mutable_data<Out>(y);
   parallel_tasks(partition.blocks * partition.groups, [&](int64_t task, int) {
     const int64_t block = task / partition.groups, group = task % partition.groups;
     const int64_t begin = pixels * block / partition.blocks, count = pixels * (block + 1) / partition.blocks - begin;
-    std::vector<const float*> rows(taps * count);
+    std::vector<const In*> rows(taps * count);
     // Copies of windows that lie partly outside. Never more than is reserved: they must stay where they are.
-    std::vector<float> edges;
+    std::vector<In> edges;
     edges.reserve((count / out_width + 2) * 2 * ((padding_ + stride_ - 1) / stride_) * taps * depth);
     // The block's pixels in the runs that lie in one output row; for each tap its `window` pixels, or zeros.
     for (int64_t m = 0; m < count;) {
@@ -120,12 +128,12 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& e
       for (int64_t tap = 0; tap < taps; tap++) {
         const int64_t y = row * stride_ - padding_ + tap * window / k;
         const int64_t x0 = column * stride_ - padding_ + tap * window % k;
-        const float** pointers = rows.data() + tap * count + m;
+        const In** pointers = rows.data() + tap * count + m;
         if (y < 0 || y >= height) {
           std::fill_n(pointers, run, zeros.data());
           continue;
         }
-        const float* in_row = images + (image * height + y) * width * channels;
+        const In* in_row = images + (image * height + y) * width * channels;
         for (int64_t i = 0; i < run; i++) pointers[i] = in_row + (x0 + i * stride_) * channels;
         auto outside = [&](int64_t i) { return x0 + i * stride_ < 0 || x0 + i * stride_ + window > width; };
         auto replace = [&](int64_t i) {
@@ -134,9 +142,9 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& e
           pointers[i] = zeros.data();
           if (first >= last) return;
           pointers[i] = edges.data() + edges.size();
-          edges.insert(edges.end(), (first - left) * channels, 0.0F);
+          edges.insert(edges.end(), (first - left) * channels, In());
           edges.insert(edges.end(), in_row + first * channels, in_row + last * channels);
-          edges.insert(edges.end(), (left + window - last) * channels, 0.0F);
+          edges.insert(edges.end(), (left + window - last) * channels, In());
         };
         int64_t i = 0;
         for (; i < run && outside(i); i++) replace(i);
@@ -144,13 +152,13 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& e
       }
       m += run;
     }
-    table().multiply(Product{
+    ops::multiply(Product<In, Out>{
         .rows = rows.data(),
         .count = count,
         .taps = taps,
         .depth = depth,
         .panels = packed_.panels,
-        .weights = packed_.weights.const_data_ptr<float>(),
+        .weights = data<In>(packed_.weights),
         .bias = packed_.bias.const_data_ptr<float>(),
         .first = packed_.panels.count * group / partition.groups,
         .last = packed_.panels.count * (group + 1) / partition.groups,
@@ -161,8 +169,9 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue& e
   });
 }
 
-void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue& epilogue) const {
-  const kernels::Winograd work{
+template <class T>
+void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& epilogue) const {
+  const kernels::WinogradConvolution<T> work{
       .height = x.size(2),
       .width = x.size(3),
       .in_channels = x.size(1),
@@ -170,26 +179,31 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue& epi
       .panels = packed_.panels,
       .weights = packed_.weights.const_data_ptr<float>(),
       .bias = packed_.bias.const_data_ptr<float>(),
-      .images = x.const_data_ptr<float>(),
-      .out = y.mutable_data_ptr<float>(),
+      .images = data<T>(x),
+      .out = mutable_data<T>(y),
       .epilogue = epilogue,
   };
-  const int64_t tiles = x.size(0) * work.tiles(), threads = at::get_num_threads();
+  const int64_t tiles = x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4), threads = at::get_num_threads();
   // Few tiles are not shared out, but their channels: then each thread reads a part of the weights only.
   const bool few = tiles < kFewTiles && packed_.panels.count >= threads;
   const int64_t groups = few ? threads : 1, least = (tiles + kernels::kWinogradTiles - 1) / kernels::kWinogradTiles;
   const int64_t blocks = few ? least : (least + threads - 1) / threads * threads;
-  at::Tensor scratch = at::empty({threads, kernels::winograd_scratch(work)}, x.options());
+  at::Tensor scratch = at::empty({threads, kernels::winograd_scratch(work.in_channels, packed_.panels)}, at::kFloat);
   parallel_tasks(blocks * groups, [&](int64_t task, int thread) {
     const int64_t block = task / groups, group = task % groups;
-    table().winograd(work,
-                     {tiles * block / blocks, tiles * (block + 1) / blocks, packed_.panels.count * group / groups,
-                      packed_.panels.count * (group + 1) / groups},
-                     scratch.mutable_data_ptr<float>() + thread * scratch.size(1));
+    const kernels::WinogradPart part{tiles * block / blocks, tiles * (block + 1) / blocks,
+                                     packed_.panels.count * group / groups,
+                                     packed_.panels.count * (group + 1) / groups};
+    float* memory = scratch.mutable_data_ptr<float>() + thread * scratch.size(1);
+    if constexpr (std::is_same_v<T, float>) {
+      table().winograd(work, part, memory);
+    } else {
+      table().winograd_bfloat16(work, part, memory);
+    }
   });
 }
 
-Linear::Linear(const at::Tensor& weight, const at::Tensor& bias) : packed_(pack(weight.t(), bias)) {}
+Linear::Linear(const at::Tensor& weight, const at::Tensor& bias) : packed_(pack(weight.t(), bias, at::kFloat)) {}
 
 at::Tensor Linear::operator()(const at::Tensor& input, Fused activation) const {
   const at::Tensor x = input.contiguous();
@@ -198,7 +212,7 @@ at::Tensor Linear::operator()(const at::Tensor& input, Fused activation) const {
   std::vector<const float*> rows(count);
   for (int64_t m = 0; m < count; m++) rows[m] = x.const_data_ptr<float>() + m * depth;
   parallel_tasks(packed_.panels.count, [&](int64_t panel, int) {
-    table().multiply(Product{
+    table().multiply({
         .rows = rows.data(),
         .count = count,
         .taps = 1,

@@ -13,38 +13,43 @@ namespace visiontorch::ops {
 
 using nn::Fused;
 
-// A float32 convolution with this project's own kernels, its weights packed: by Winograd's filtering where that is
-// faster, else as matrix product over shifted pixels.
+// A convolution with this project's own kernels, its weights packed: by Winograd's filtering where that is faster, else
+// as matrix product over shifted pixels.
 class Convolution {
  public:
   // Whether there is a kernel for this convolution on this processor.
-  static bool supports(const nn::Conv2d& conv);
+  static bool supports(const nn::Conv2d& conv, at::ScalarType type);
 
-  // weight [out, in / groups, k, k] and bias [out] (or undefined) in float32; `images` are the sizes [n, in, h, w] that
-  // it is prepared for: other ones work too.
-  Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef images);
+  // weight [out, in, k, k] and bias [out] (or undefined) in float32; `images` are the sizes [n, in, h, w] that it is
+  // prepared for: other ones work too. type: float32 or bfloat16.
+  Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef images,
+              at::ScalarType type);
 
   // Winograd's, with padding 1, of a weight [out, in, 3, 3].
   static Convolution winograd(const at::Tensor& weight, const at::Tensor& bias);
   static bool supports_winograd(const nn::Conv2d& conv);
 
-  // x: float32 [n, in, h, w], channels-last -> activation(conv(x) + bias + residual), channels-last. A residual is
+  // x: [n, in, h, w], channels-last -> activation(conv(x) + bias + residual) in this type, channels-last. A residual is
   // overwritten by the result.
   at::Tensor operator()(const at::Tensor& x, Fused activation, at::Tensor residual = {}) const;
 
  private:
   Convolution() = default;
-  void multiply(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue& epilogue) const;
-  void filter(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue& epilogue) const;
+  template <class In, class Out>
+  void multiply(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue<Out>& epilogue) const;
+  template <class T>
+  void filter(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue<T>& epilogue) const;
 
+  at::ScalarType type_ = at::kFloat;
   enum class Algorithm { Product, Winograd } algorithm_;
   int64_t kernel_size_, stride_, padding_, out_channels_;
   // With few channels, a row of the window is taken as one run of memory: [kernel_size] taps instead of its square.
+  // Such a convolution, a network's first, takes float32.
   bool merged_ = false;
   Packed packed_;
 };
 
-// A matrix product with packed weights: activation(x [n, in] * weight^T + bias).
+// A float32 matrix product with packed weights: activation(x [n, in] * weight^T + bias).
 class Linear {
  public:
   Linear(const at::Tensor& weight, const at::Tensor& bias);

@@ -6,12 +6,12 @@
 
 namespace visiontorch::ops {
 
-// MobileNetV2's block as one operation, with this project's own float32 kernels: expansion 1 x 1, depthwise 3 x 3,
+// MobileNetV2's block as one operation, with this project's own kernels: expansion 1 x 1, depthwise 3 x 3,
 // projection 1 x 1, and the sum with the block's input. A strip of rows goes through all three while it lies in the
 // cache: the expanded channels, six times as many, never reach the memory.
 class InvertedResidual {
  public:
-  struct Layers {
+  struct Layers {                          // weights and biases in float32
     at::Tensor expand, expand_bias;        // [hidden, in, 1, 1], [hidden]; undefined where hidden == in
     at::Tensor depthwise, depthwise_bias;  // [hidden, 1, 3, 3], [hidden]
     at::Tensor project, project_bias;      // [out, hidden, 1, 1], [out]
@@ -20,19 +20,25 @@ class InvertedResidual {
     kernels::Activation activation;  // of the first two
   };
   // Whether there is a kernel for this as the block's depthwise convolution.
-  static bool supports(const nn::Conv2d& depthwise);
-  explicit InvertedResidual(const Layers& layers);
+  static bool supports(const nn::Conv2d& depthwise, at::ScalarType type);
+  // type: float32 or bfloat16.
+  InvertedResidual(const Layers& layers, at::ScalarType type);
 
-  // float32 [n, in, h, w], channels-last -> [n, out, h', w'], channels-last.
+  // [n, in, h, w], channels-last -> [n, out, h', w'] in this type, channels-last.
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:
+  template <class T>
   struct Part;
   int64_t ring_rows(int64_t step) const { return (step - 1) * stride_ + 3; }
-  void compute(const at::Tensor& x, const Part& part, float* scratch) const;
-  template <class Slot>
-  void expand(const at::Tensor& x, const Part& part, int64_t begin, int64_t end, const Slot& slot) const;
+  template <class T>
+  void run(const at::Tensor& x, at::Tensor& y) const;
+  template <class T, class Out>
+  void compute(const at::Tensor& x, const Part<T>& part, Out* out) const;
+  template <class T, class Slot>
+  void expand(const at::Tensor& x, const Part<T>& part, int64_t begin, int64_t end, const Slot& slot) const;
 
+  at::ScalarType type_;
   bool expands_, residual_;
   int64_t in_channels_, hidden_, out_channels_, stride_;
   kernels::Activation activation_;

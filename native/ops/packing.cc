@@ -76,22 +76,27 @@ VISIONTORCH_SIMD void transform_gradients(const Filter& g, const float* u, int64
 
 }  // namespace
 
-Packed pack(const at::Tensor& matrix, const at::Tensor& bias, int64_t parts) {
+Packed pack(const at::Tensor& matrix, const at::Tensor& bias, at::ScalarType type, int64_t parts) {
   constexpr int64_t kBlock = 16;  // rows: what is read and what is written both stay in the first-level cache
   const Panels panels = table().layout(matrix.size(0), matrix.size(1), parts);
-  at::Tensor packed = at::empty({panels.count, panels.rows, panels.width}, at::kFloat);
-  const float* from = matrix.const_data_ptr<float>();
-  float* to = packed.mutable_data_ptr<float>();
-  const int64_t row_stride = matrix.stride(0), column_stride = matrix.stride(1);
-  at::parallel_for(0, panels.count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; panel++) {
-      const int64_t first = panel * panels.width, filled = std::min(panels.width, panels.columns - first);
-      float* out = to + panel * panels.stride();
-      for (int64_t block = 0; block < panels.rows; block += kBlock)
-        for (int64_t c = 0; c < panels.width; c++)
-          for (int64_t r = block; r < std::min(block + kBlock, panels.rows); r++)
-            out[r * panels.width + c] = c < filled ? from[r * row_stride + (first + c) * column_stride] : 0;
-    }
+  const at::Tensor source = matrix.to(type);
+  at::Tensor packed = at::empty({panels.count, panels.rows, panels.width}, type);
+  const int64_t row_stride = source.stride(0), column_stride = source.stride(1);
+  with_type(type, [&]<class T>(T) {
+    constexpr int64_t pair = std::is_same_v<T, float> ? 1 : 2;
+    const T* from = data<T>(source);
+    T* to = mutable_data<T>(packed);
+    at::parallel_for(0, panels.count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t panel = begin; panel < end; panel++) {
+        const int64_t first = panel * panels.width, filled = std::min(panels.width, panels.columns - first);
+        T* out = to + panel * panels.stride();
+        for (int64_t block = 0; block < panels.rows; block += kBlock)
+          for (int64_t c = 0; c < panels.width; c++)
+            for (int64_t r = block; r < std::min(block + kBlock, panels.rows); r++)
+              out[r / pair * panels.width * pair + c * pair + r % pair] =
+                  c < filled ? from[r * row_stride + (first + c) * column_stride] : T();
+      }
+    });
   });
   return {panels, packed, pad_bias(bias, panels)};
 }

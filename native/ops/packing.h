@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <type_traits>
+
 #include "kernels/kernels.h"
 #include "nn/network.h"
 
@@ -16,14 +18,44 @@ inline kernels::Activation kind(nn::Fused activation) {
   return *activation == nn::Activation::ReLU ? kernels::Activation::ReLU : kernels::Activation::ReLU6;
 }
 
-// A matrix of weights cut into panels, and its bias (or zeros).
+// A tensor's memory as the kernels' type: at::kFloat as float, at::kBFloat16 as kernels::BFloat16.
+template <class T>
+const T* data(const at::Tensor& tensor) {
+  return static_cast<const T*>(tensor.const_data_ptr());
+}
+template <class T>
+T* mutable_data(at::Tensor& tensor) {
+  return static_cast<T*>(tensor.mutable_data_ptr());
+}
+
+// Calls work(T()) for the kernels' type of this one.
+template <class Work>
+void with_type(at::ScalarType type, const Work& work) {
+  type == at::kFloat ? work(float()) : work(kernels::BFloat16());
+}
+
+inline bool has_kernels(at::ScalarType type) {
+  return kernels::table() && (type == at::kFloat || (type == at::kBFloat16 && table().multiply_bfloat16));
+}
+
+template <class In, class Out>
+void multiply(const kernels::Product<In, Out>& product) {
+  constexpr bool from_float = std::is_same_v<In, float>, to_float = std::is_same_v<Out, float>;
+  if constexpr (from_float && to_float) table().multiply(product);
+  if constexpr (from_float && !to_float) table().multiply_to_bfloat16(product);
+  if constexpr (!from_float && to_float) table().multiply_to_float(product);
+  if constexpr (!from_float && !to_float) table().multiply_bfloat16(product);
+}
+
+// A matrix of weights cut into panels (see kernels::Panels), and its bias in float32 (or zeros).
 struct Packed {
   kernels::Panels panels{};
   at::Tensor weights, bias;  // [panel][row][width], [padded_columns]
 };
 
-// matrix: [rows, columns], any strides; bias: [columns] or undefined. The panels are to be shared by `parts` threads.
-Packed pack(const at::Tensor& matrix, const at::Tensor& bias, int64_t parts = 1);
+// matrix: [rows, columns] in float32, any strides; bias: [columns] or undefined. The panels are to be shared by `parts`
+// threads.
+Packed pack(const at::Tensor& matrix, const at::Tensor& bias, at::ScalarType type, int64_t parts = 1);
 
 // A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width].
 Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias);

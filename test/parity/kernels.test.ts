@@ -9,6 +9,7 @@ interface Case {
   architecture: string
   shape: [number, number, number]
   logits: number[]
+  bfloat16: number
 }
 
 describe(`the inference kernels, against PyTorch in float64${pythonSkip}`, function () {
@@ -27,20 +28,34 @@ describe(`the inference kernels, against PyTorch in float64${pythonSkip}`, funct
   })
   after(removeTemporaryFolders)
 
-  // On a processor without AVX-512, "avx512" runs what it has.
-  for (const kernels of ['avx512', 'avx2', 'onednn']) {
-    it(`${kernels}: logits of images of any size are within 1e-5 of the largest`, () => {
-      const child = ['--import', 'tsx', 'test/support/logits-child.ts', folder]
-      const env = { ...process.env, VISIONTORCH_KERNELS: kernels }
-      const all = JSON.parse(
-        execFileSync(process.execPath, child, { env, encoding: 'utf8', maxBuffer: 1 << 28 }),
-      ) as number[][]
-      for (const [i, { architecture, shape, logits }] of cases.entries()) {
-        assert.equal(all[i]!.length, logits.length)
-        const largest = Math.max(...logits.map(Math.abs))
-        const difference = Math.max(...logits.map((value, k) => Math.abs(value - all[i]![k]!))) / largest
-        assert.ok(difference <= 1e-5, `${architecture}, ${shape.join(' x ')}: ${difference}`)
-      }
+  /** Of each case: how far the logits are from PyTorch's, as a share of the largest. */
+  function deviations(kernels: string, dtype: 'float32' | 'bfloat16'): number[] {
+    const child = ['--import', 'tsx', 'test/support/logits-child.ts', folder, dtype]
+    const env = { ...process.env, VISIONTORCH_KERNELS: kernels }
+    const printed = execFileSync(process.execPath, child, { env, encoding: 'utf8', maxBuffer: 1 << 28 })
+    const all = JSON.parse(printed) as number[][]
+    return cases.map(({ logits }, i) => {
+      assert.equal(all[i]!.length, logits.length)
+      const largest = Math.max(...logits.map(Math.abs))
+      return Math.max(...logits.map((value, k) => Math.abs(value - all[i]![k]!))) / largest
     })
   }
+  const title = ({ architecture, shape }: Case) => `${architecture}, ${shape.join(' x ')}`
+
+  // On a processor without AVX-512, "avx512" runs what it has.
+  for (const kernels of ['avx512', 'avx2', 'onednn'])
+    it(`${kernels}: logits of images of any size are within 1e-5 of the largest`, () => {
+      for (const [i, deviation] of deviations(kernels, 'float32').entries())
+        assert.ok(deviation <= 1e-5, `${title(cases[i]!)}: ${deviation}`)
+    })
+
+  // "" are the best: they hold kernels for bfloat16 where the processor multiplies it.
+  for (const kernels of ['', 'onednn'])
+    it(`${kernels || 'the default'}, in bfloat16: logits deviate no more than twice as much as PyTorch's`, () => {
+      for (const [i, deviation] of deviations(kernels, 'bfloat16').entries())
+        assert.ok(
+          deviation <= 2 * cases[i]!.bfloat16,
+          `${title(cases[i]!)}: ${deviation}, PyTorch ${cases[i]!.bfloat16}`,
+        )
+    })
 })

@@ -1,4 +1,5 @@
 // A process of its own, as the kernels are chosen once: prints the logits of each case of test/reference/kernels.py.
+// Arguments: the folder, and the type.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from '../../lib/architectures.js'
@@ -6,6 +7,7 @@ import { createModel } from '../../lib/create-model.js'
 import { native } from '../../lib/native.js'
 
 const folder = process.argv[2]!
+const dtype = process.argv[3] as 'float32' | 'bfloat16'
 const cases = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8')) as {
   architecture: Architecture
   shape: [number, number, number]
@@ -15,6 +17,7 @@ const cases = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8')) as {
 const all: number[][] = []
 for (const { architecture, shape, images, weights } of cases) {
   using model = await createModel(architecture, { weights: join(folder, weights), numClasses: 10 })
+  await model.to('cpu', dtype)
   const batch = new (native().ImageBatch)(...shape, [0, 0, 0], [1, 1, 1])
   const { buffer, byteOffset, length } = readFileSync(join(folder, images))
   batch.setTensor(new Float32Array(buffer, byteOffset, length / 4))

@@ -49,6 +49,11 @@ export interface RuntimeInfo {
   threads: number
   /** The instruction set that LibTorch uses: "AVX512", "AVX2" or "DEFAULT". */
   cpuCapability: string
+  /**
+   * The kernels that compute convolutions on the CPU: visiontorch's own for "AVX512_BF16", "AVX512" or "AVX2", or
+   * LibTorch's, "oneDNN". The environment variable `VISIONTORCH_KERNELS` chooses lesser ones: `avx512`, `avx2`, `onednn`.
+   */
+  kernels: string
   cuda: boolean
   cudaDevices: number
 }

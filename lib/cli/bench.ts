@@ -55,14 +55,14 @@ export const benchCommand = (): Command =>
 async function runBench(options: BenchOptions): Promise<void> {
   const signal = interruptSignal()
   if (options.threads !== undefined) setThreads(options.threads)
-  const { libtorchVersion, threads, cpuCapability } = runtimeInfo()
+  const { libtorchVersion, threads, kernels } = runtimeInfo()
   using model = await createModel(options.model as Architecture, { device: options.device as Device })
   model.preprocessing = { ...model.preprocessing, resize: options.inputSize, crop: options.inputSize }
-  const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads, cpuCapability, libtorchVersion }
+  const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads, kernels, libtorchVersion }
   const { device, architecture } = model
   note(
     `${architecture}, ${options.inputSize} pixels, ${options.dtype}, ${device}; ` +
-      `${machine.cpu}, ${threads} threads, ${cpuCapability}, LibTorch ${libtorchVersion}`,
+      `${machine.cpu}, ${threads} threads, ${kernels}, LibTorch ${libtorchVersion}`,
   )
   const dtype = options.dtype as ModelDType
   const timings: Timing[] = []

@@ -18,7 +18,7 @@ export function printMachineReport(report: MachineReport): void {
   if (runtime !== null) {
     lines.push(
       ['LibTorch', `${runtime.libtorchVersion}, ${runtime.libtorchPath}`],
-      ['CPU', `${runtime.threads} threads, kernels for ${runtime.cpuCapability}`],
+      ['CPU', `${runtime.threads} threads, kernels for ${runtime.kernels}`],
       [
         'CUDA',
         runtime.cuda

@@ -168,7 +168,7 @@ function runConfig(
   dataset: Dataset,
   data: TrainingData,
 ): Record<string, unknown> {
-  const { libtorchVersion, threads, cpuCapability } = native().runtimeInfo()
+  const { libtorchVersion, threads, kernels } = native().runtimeInfo()
   return {
     architecture: model.architecture,
     classes: model.classes,
@@ -178,7 +178,7 @@ function runConfig(
     options,
     versions: { libtorch: libtorchVersion, node: process.versions.node },
     threads,
-    cpuCapability,
+    kernels,
   }
 }
 

@@ -4,7 +4,8 @@
 
 namespace visiontorch::kernels {
 
-const Table kAvx512Bf16 = {kLanes,
+const Table kAvx512Bf16 = {"AVX512_BF16",
+                           kLanes,
                            layout,
                            tile_rows,
                            multiply<float, float>,

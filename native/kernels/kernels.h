@@ -125,6 +125,7 @@ struct Combination {
 
 // One instruction set's kernels.
 struct Table {
+  const char* name;
   std::int64_t lanes;
   // The widest panels that share the columns evenly, and of which `parts` divides the number where that is possible.
   Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);

@@ -7,4 +7,8 @@ describe('the addon', () => {
     assert.match(info.libtorchVersion, /^2\.\d+\.\d+$/)
     assert.ok(info.threads >= 1)
   })
+
+  it('says which kernels it computes with', () => {
+    assert.match(native().runtimeInfo().kernels, /^(AVX512_BF16|AVX512|AVX2|oneDNN)$/)
+  })
 })

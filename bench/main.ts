@@ -1,7 +1,7 @@
 // Peers side by side: npm run bench -- --help
 import { availableParallelism } from 'node:os'
-import { Command, Option } from 'commander'
-import type { Architecture } from '../lib/architectures.js'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { type Architecture, listArchitectures } from '../lib/architectures.js'
 import { integer, list } from '../lib/cli/options.js'
 import { bootstrap } from './bootstrap.js'
 import { save } from './result.js'
@@ -35,11 +35,15 @@ const names = Object.keys(works) as WorkName[]
 
 const program = new Command('bench')
   .argument('[work...]', 'what to measure (default: all)')
-  .option('--network <names>', 'networks', list(String), ['resnet50', 'mobilenet_v2', 'vgg16'])
+  .option('--network <names>', 'networks', list(oneOf(listArchitectures())), [
+    'resnet50',
+    'mobilenet_v2',
+    'vgg16',
+  ])
   .option('--batch <sizes>', 'images a batch, in inference, training and epoch', list(integer(1, 64)))
   .addOption(
     new Option('--dtype <names>', 'float32, bfloat16')
-      .argParser(list(String))
+      .argParser(list(oneOf(['float32', 'bfloat16'])))
       .default(['float32', 'bfloat16']),
   )
   .option('--rounds <n>', 'rounds, in each of which every peer takes its turn', integer(1, 100), 5)
@@ -69,4 +73,11 @@ try {
   for (const name of chosen) await works[name].run(options)
 } finally {
   save(options)
+}
+
+function oneOf(choices: readonly string[]): (text: string) => string {
+  return text => {
+    if (choices.includes(text)) return text
+    throw new InvalidArgumentError(`Expected one of ${choices.join(', ')}.`)
+  }
 }

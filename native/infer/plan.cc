@@ -10,6 +10,7 @@
 #include "infer/onednn.h"
 #include "ops/convolution.h"
 #include "ops/inverted_residual.h"
+#include "ops/linear.h"
 #include "ops/max_pool.h"
 
 namespace visiontorch::infer {
@@ -71,8 +72,8 @@ class PlanBuilder {
 
   Plan::Op build_linear(const nn::Linear& linear, int64_t batch_size, Fused activation) {
     const at::Tensor weight = linear.weight.detach(), bias = linear.bias.detach();
-    if (dtype_ == at::kFloat && kernels::table())
-      return [op = ops::Linear(weight, bias), activation](const at::Tensor& x) { return op(x, activation); };
+    if (ops::Linear::supports(dtype_))
+      return [op = ops::Linear(weight, bias, dtype_), activation](const at::Tensor& x) { return op(x, activation); };
     return [weight = onednn::pack_linear(weight.to(dtype_), batch_size), bias = bias.to(dtype_),
             activation](const at::Tensor& x) { return onednn::linear(x, weight, bias, activation); };
   }

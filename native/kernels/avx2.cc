@@ -4,8 +4,6 @@
 
 namespace visiontorch::kernels {
 
-const Table kAvx2 = {"AVX2",          kLanes,           layout,         tile_rows,       multiply<float, float>,
-                     winograd<float>, depthwise<float>, combine<float>, winograd_inputs, winograd_gradients,
-                     accumulate};
+const Table kAvx2 = with_float32("AVX2");
 
 }  // namespace visiontorch::kernels

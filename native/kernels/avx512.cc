@@ -4,8 +4,6 @@
 
 namespace visiontorch::kernels {
 
-const Table kAvx512 = {"AVX512",        kLanes,           layout,         tile_rows,       multiply<float, float>,
-                       winograd<float>, depthwise<float>, combine<float>, winograd_inputs, winograd_gradients,
-                       accumulate};
+const Table kAvx512 = with_float32("AVX512");
 
 }  // namespace visiontorch::kernels

@@ -4,22 +4,6 @@
 
 namespace visiontorch::kernels {
 
-const Table kAvx512Bf16 = {"AVX512_BF16",
-                           kLanes,
-                           layout,
-                           tile_rows,
-                           multiply<float, float>,
-                           winograd<float>,
-                           depthwise<float>,
-                           combine<float>,
-                           winograd_inputs,
-                           winograd_gradients,
-                           accumulate,
-                           multiply<BFloat16, BFloat16>,
-                           multiply<BFloat16, float>,
-                           multiply<float, BFloat16>,
-                           winograd<BFloat16>,
-                           depthwise<BFloat16>,
-                           combine<BFloat16>};
+const Table kAvx512Bf16 = with_bfloat16("AVX512_BF16");
 
 }  // namespace visiontorch::kernels

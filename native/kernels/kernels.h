@@ -50,6 +50,19 @@ struct Product {
   const std::int64_t* offsets = nullptr;
 };
 
+// out[m, o] = activation(sum over k of x[m, k] * weights[o, k] + bias[o]), for m in [0, count) and the outputs
+// [first, last): a linear layer with its weights as they are stored. Sums are float32 in any case.
+template <class T>
+struct Linear {
+  const T* x;  // [count, inputs]
+  std::int64_t count, inputs, outputs;
+  const T* weights;   // [outputs, inputs]
+  const float* bias;  // [outputs]
+  std::int64_t first, last;
+  float* out;  // [count, outputs]
+  Activation activation;
+};
+
 // Winograd's minimal filtering F(4 x 4, 3 x 3): Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
 // arXiv:1509.09308. Interpolation at 0, +-3/4, +-3/2 and infinity: exact in binary, and half the rounding error of the
 // usual 0, +-1, +-2 (Barabasz et al., arXiv:1803.10986, on such choices).
@@ -131,6 +144,7 @@ struct Table {
   Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);
   std::int64_t (*tile_rows)(const Panels&);  // rows that the product takes at a time
   void (*multiply)(const Product<float, float>&);
+  void (*linear)(const Linear<float>&);
   void (*winograd)(const WinogradConvolution<float>&, const WinogradPart&, float* scratch);
   void (*depthwise)(const Depthwise<float>&);
   void (*combine)(const Combination<float>&);
@@ -141,6 +155,7 @@ struct Table {
   void (*multiply_bfloat16)(const Product<BFloat16, BFloat16>&) = nullptr;
   void (*multiply_to_float)(const Product<BFloat16, float>&) = nullptr;
   void (*multiply_to_bfloat16)(const Product<float, BFloat16>&) = nullptr;
+  void (*linear_bfloat16)(const Linear<BFloat16>&) = nullptr;
   void (*winograd_bfloat16)(const WinogradConvolution<BFloat16>&, const WinogradPart&, float* scratch) = nullptr;
   void (*depthwise_bfloat16)(const Depthwise<BFloat16>&) = nullptr;
   void (*combine_bfloat16)(const Combination<BFloat16>&) = nullptr;

@@ -203,31 +203,4 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& 
   });
 }
 
-Linear::Linear(const at::Tensor& weight, const at::Tensor& bias) : packed_(pack(weight.t(), bias, at::kFloat)) {}
-
-at::Tensor Linear::operator()(const at::Tensor& input, Fused activation) const {
-  const at::Tensor x = input.contiguous();
-  const int64_t count = x.size(0), depth = x.size(1);
-  at::Tensor y = at::empty({count, packed_.panels.columns}, x.options());
-  std::vector<const float*> rows(count);
-  for (int64_t m = 0; m < count; m++) rows[m] = x.const_data_ptr<float>() + m * depth;
-  parallel_tasks(packed_.panels.count, [&](int64_t panel, int) {
-    table().multiply({
-        .rows = rows.data(),
-        .count = count,
-        .taps = 1,
-        .depth = depth,
-        .panels = packed_.panels,
-        .weights = packed_.weights.const_data_ptr<float>(),
-        .bias = packed_.bias.const_data_ptr<float>(),
-        .first = panel,
-        .last = panel + 1,
-        .out = y.mutable_data_ptr<float>(),
-        .stride = packed_.panels.columns,
-        .epilogue = {kind(activation), nullptr},
-    });
-  });
-  return y;
-}
-
 }  // namespace visiontorch::ops

@@ -49,14 +49,4 @@ class Convolution {
   Packed packed_;
 };
 
-// A float32 matrix product with packed weights: activation(x [n, in] * weight^T + bias).
-class Linear {
- public:
-  Linear(const at::Tensor& weight, const at::Tensor& bias);
-  at::Tensor operator()(const at::Tensor& x, Fused activation) const;
-
- private:
-  Packed packed_;
-};
-
 }  // namespace visiontorch::ops

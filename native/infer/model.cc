@@ -3,8 +3,12 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <optional>
+
 #include "infer/onednn.h"
+#include "ops/packing.h"
 #include "runtime/autocast.h"
+#include "runtime/team.h"
 
 namespace visiontorch::infer {
 
@@ -34,6 +38,8 @@ at::Tensor Model::infer(const at::Tensor& images, Output output) {
   at::NoGradGuard no_grad;
   if (device.is_cpu() && onednn::available(dtype)) {
     Plan& plan = plan_for(images.sizes());
+    std::optional<Team::Scope> team;
+    if (ops::has_kernels(dtype)) team.emplace();
     at::Tensor features = plan.features(images);
     return output == Output::Features ? features.to(at::kFloat) : plan.logits(network, features);
   }

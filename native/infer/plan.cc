@@ -11,7 +11,7 @@
 #include "ops/convolution.h"
 #include "ops/inverted_residual.h"
 #include "ops/linear.h"
-#include "ops/max_pool.h"
+#include "ops/pooling.h"
 
 namespace visiontorch::infer {
 
@@ -167,6 +167,10 @@ class PlanBuilder {
     if (auto* pool = std::get_if<nn::AdaptiveAvgPool2d>(&node.op)) {
       if (sizes[2] == pool->output_size && sizes[3] == pool->output_size) return;  // the identity
       sizes[2] = sizes[3] = pool->output_size;
+      if (pool->output_size == 1) {
+        ops.push_back(ops::average_pool);
+        return;
+      }
     } else if (auto* pool_max = std::get_if<nn::MaxPool2d>(&node.op)) {
       for (int axis : {2, 3})
         sizes[axis] = (sizes[axis] + 2 * pool_max->padding - pool_max->kernel_size) / pool_max->stride + 1;

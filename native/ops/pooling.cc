@@ -1,12 +1,13 @@
-#include "ops/max_pool.h"
+#include "ops/pooling.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <vector>
 
+#include "runtime/parallel.h"
 #include "runtime/simd.h"
 
 namespace visiontorch::ops {
@@ -50,14 +51,43 @@ void pool_images(const at::Tensor& x, const nn::MaxPool2d& pool, at::Tensor& y) 
   const int64_t out_height = y.size(2), out_width = y.size(3);
   const auto* source = static_cast<const T*>(x.const_data_ptr());
   auto* target = static_cast<T*>(y.mutable_data_ptr());
-  at::parallel_for(0, x.size(0) * out_height, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; row++)
-      pool_row(source + row / out_height * in.height * in.width * in.channels, in, pool, row % out_height, out_width,
-               target + row * out_width * in.channels);
+  parallel_tasks(x.size(0) * out_height, [&](int64_t row, int) {
+    pool_row(source + row / out_height * in.height * in.width * in.channels, in, pool, row % out_height, out_width,
+             target + row * out_width * in.channels);
+  });
+}
+
+template <class T>
+VISIONTORCH_SIMD void add_pixel(const T* x, int64_t channels, float* sum) {
+#pragma GCC ivdep
+  for (int64_t c = 0; c < channels; c++) sum[c] += static_cast<float>(x[c]);
+}
+
+template <class T>
+void average_images(const at::Tensor& x, at::Tensor& y) {
+  const int64_t channels = x.size(1), pixels = x.size(2) * x.size(3);
+  const T* source = x.const_data_ptr<T>();
+  T* target = y.mutable_data_ptr<T>();
+  parallel_tasks(x.size(0), [&](int64_t image, int) {
+    std::vector<float> sum(channels);
+    for (int64_t i = 0; i < pixels; i++) add_pixel(source + (image * pixels + i) * channels, channels, sum.data());
+    for (int64_t c = 0; c < channels; c++)
+      target[image * channels + c] = static_cast<T>(sum[c] / static_cast<float>(pixels));
   });
 }
 
 }  // namespace
+
+at::Tensor average_pool(const at::Tensor& input) {
+  const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor y = at::empty({x.size(0), x.size(1), 1, 1}, x.options());
+  if (x.scalar_type() == at::kBFloat16) {
+    average_images<at::BFloat16>(x, y);
+  } else {
+    average_images<float>(x, y);
+  }
+  return y;
+}
 
 at::Tensor max_pool(const at::Tensor& input, const nn::MaxPool2d& pool) {
   const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);

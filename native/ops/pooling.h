@@ -1,0 +1,17 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "nn/network.h"
+
+namespace visiontorch::ops {
+
+// Pooling of channels-last tensors, float32 or bfloat16, for inference.
+
+// LibTorch's own also finds and writes the place of every maximum, which only a backward pass needs.
+at::Tensor max_pool(const at::Tensor& x, const nn::MaxPool2d& pool);
+
+// The mean of each image's pixels: [n, channels, h, w] -> [n, channels, 1, 1].
+at::Tensor average_pool(const at::Tensor& x);
+
+}  // namespace visiontorch::ops

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <functional>
+
+namespace visiontorch {
+
+// Helpers of the thread that computes. Unlike a team of OpenMP's, it never waits for a helper that has not begun: tasks
+// are taken by whoever is awake, so that a helper which the system wakes late, or on the same core, costs its help
+// only. Between two loops helpers stay awake for a moment, giving way to whatever else wants the core; then they sleep.
+// Used by one thread at a time.
+class Team {
+ public:
+  static Team& instance();
+
+  // Calls task(i, thread) for each i in [0, count) on this thread (thread 0) and threads - 1 helpers. Ends when all are
+  // done; rethrows the first exception.
+  void run(std::int64_t count, int threads, const std::function<void(std::int64_t, int)>& task);
+
+  // Whether this thread's loops go to the team. Not while OpenMP's own workers compute in between: both would keep
+  // awake on the same cores.
+  static bool leads() { return leads_; }
+
+  class Scope {
+   public:
+    Scope() { leads_ = true; }
+    ~Scope() { leads_ = false; }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+  };
+
+ private:
+  struct Loop;
+  void help(int thread);
+
+  static thread_local bool leads_;
+  int helpers_ = 0;
+  std::atomic<std::uint32_t> loops_ = 0;  // begun so far
+  std::atomic<Loop*> loop_ = nullptr;     // what there is to help with
+  std::atomic<int> helping_ = 0;          // helpers that may be using *loop_
+};
+
+}  // namespace visiontorch

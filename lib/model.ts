@@ -17,7 +17,10 @@ import {
 import { type FeatureOptions, features, type Prediction, type PredictOptions, predict } from './predict.js'
 import { type Device, resolveDevice } from './runtime.js'
 
-/** What a number is computed with: weights in bfloat16 halve the memory, and are faster where the CPU or GPU has it. */
+/**
+ * What inference computes with. bfloat16 is faster where the CPU or GPU multiplies it; on a CPU that does not
+ * (`runtimeInfo().bfloat16`), float32 is used instead.
+ */
 export type ModelDType = 'float32' | 'bfloat16'
 
 /** The network layer by layer, for one image. */

@@ -54,6 +54,11 @@ export interface RuntimeInfo {
    * LibTorch's, "oneDNN". The environment variable `VISIONTORCH_KERNELS` chooses lesser ones: `avx512`, `avx2`, `onednn`.
    */
   kernels: string
+  /**
+   * Whether the processor multiplies bfloat16 (AVX512-BF16). Where it does not, `dtype: 'bfloat16'` means float32 on the
+   * CPU: there that is more than ten times as fast.
+   */
+  bfloat16: boolean
   cuda: boolean
   cudaDevices: number
 }

@@ -18,7 +18,10 @@ export function printMachineReport(report: MachineReport): void {
   if (runtime !== null) {
     lines.push(
       ['LibTorch', `${runtime.libtorchVersion}, ${runtime.libtorchPath}`],
-      ['CPU', `${runtime.threads} threads, kernels for ${runtime.kernels}`],
+      [
+        'CPU',
+        `${runtime.threads} threads, kernels for ${runtime.kernels}${runtime.bfloat16 ? '' : ', no bfloat16'}`,
+      ],
       [
         'CUDA',
         runtime.cuda

@@ -55,7 +55,10 @@ export interface TrainOptions {
   resize?: 'crop' | 'pad' | 'squish' | null
   /** The side of the square that the network sees, in pixels, 32 to 4096. Default: the model's. */
   inputSize?: number | null
-  /** `'bfloat16'`: forward and backward pass, with float32 master weights. Default `'float32'`. */
+  /**
+   * `'bfloat16'`: forward and backward pass, with float32 master weights; on a CPU that does not multiply it
+   * (`runtimeInfo().bfloat16`), float32 all through. Default `'float32'`.
+   */
   dtype?: 'float32' | 'bfloat16'
   /** Largest norm of all gradients together. Default null: not clipped. */
   clipGradNorm?: number | null

@@ -158,7 +158,7 @@ export const optionTable = {
   dtype: row(
     kinds.choice('float32', 'bfloat16'),
     'float32',
-    'bfloat16: forward and backward pass, with float32 master weights',
+    'bfloat16: forward and backward pass, with float32 master weights; on a CPU without it, float32',
   ),
   clipGradNorm: row(kinds.optional(kinds.positive), null, 'largest norm of all gradients together'),
   ema: row(

@@ -4,6 +4,7 @@
 #include "binding/exports.h"
 #include "binding/promise.h"
 #include "kernels/kernels.h"
+#include "runtime/autocast.h"
 #include "runtime/compute_thread.h"
 #include "runtime/libtorch.h"
 
@@ -20,6 +21,7 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
     result["threads"] = Napi::Number::New(env, at::get_num_threads());
     result["cpuCapability"] = Napi::String::New(env, at::get_cpu_capability());
     result["kernels"] = Napi::String::New(env, kernels::table() ? kernels::table()->name : "oneDNN");
+    result["bfloat16"] = Napi::Boolean::New(env, compute_type(at::kCPU, at::kBFloat16) == at::kBFloat16);
     result["cuda"] = Napi::Boolean::New(env, at::hasCUDA());
     result["cudaDevices"] = Napi::Number::New(env, static_cast<double>(at::getNumGPUs()));
     return result.As<Napi::Value>();

@@ -20,7 +20,7 @@ constexpr size_t kMaxPlans = 2;
 
 }  // namespace
 
-Plan& Model::plan_for(at::IntArrayRef sizes) {
+Plan& Model::plan_for(at::IntArrayRef sizes, at::ScalarType type) {
   // The packing depends on the batch only in whether there is one: the last, smaller batch of a data set shares a plan.
   const bool single = sizes[0] == 1;
   for (auto it = plans_.begin(); it != plans_.end(); ++it) {
@@ -30,20 +30,21 @@ Plan& Model::plan_for(at::IntArrayRef sizes) {
     }
   }
   while (plans_.size() >= kMaxPlans) plans_.pop_back();
-  plans_.push_front({sizes[2], sizes[3], single, Plan(network, sizes, dtype)});
+  plans_.push_front({sizes[2], sizes[3], single, Plan(network, sizes, type)});
   return plans_.front().plan;
 }
 
 at::Tensor Model::infer(const at::Tensor& images, Output output) {
   at::NoGradGuard no_grad;
-  if (device.is_cpu() && onednn::available(dtype)) {
-    Plan& plan = plan_for(images.sizes());
+  const at::ScalarType type = compute_type(device.type(), dtype);
+  if (device.is_cpu() && onednn::available(type)) {
+    Plan& plan = plan_for(images.sizes(), type);
     std::optional<Team::Scope> team;
-    if (ops::has_kernels(dtype)) team.emplace();
+    if (ops::has_kernels(type)) team.emplace();
     at::Tensor features = plan.features(images);
     return output == Output::Features ? features.to(at::kFloat) : plan.logits(network, features);
   }
-  AutocastGuard autocast(device.type(), dtype);
+  AutocastGuard autocast(device.type(), type);
   at::Tensor x = nn::forward(network.backbone, images.to(device), {});
   if (output == Output::Logits) x = nn::forward(network.classifier, x, {});
   return x.to(at::kCPU, at::kFloat);

@@ -19,7 +19,7 @@ class Model {
   nn::Network network;
   const nn::Options options;
   at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;  // of inference; the parameters stay float32
+  at::ScalarType dtype = at::kFloat;  // of inference, where compute_type() has it; the parameters stay float32
 
   enum class Output { Logits, Features };
   // Eval mode. images: float32 [n, 3, h, w], channels-last, on the CPU -> float32 [n, ...] on the CPU.
@@ -32,7 +32,7 @@ class Model {
   void move_to(at::Device to);
 
  private:
-  Plan& plan_for(at::IntArrayRef sizes);
+  Plan& plan_for(at::IntArrayRef sizes, at::ScalarType type);
 
   struct CachedPlan {
     int64_t height, width;

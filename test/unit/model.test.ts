@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
 import { listArchitectures } from '../../lib/architectures.js'
 import { createModel, loadModel } from '../../lib/create-model.js'
 import type { Model } from '../../lib/model.js'
 import { native } from '../../lib/native.js'
 import * as networks from '../../lib/networks.js'
+import { runtimeInfo } from '../../lib/runtime.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { tinyModel, tinyOptions } from '../support/tiny-model.js'
 
@@ -246,12 +248,13 @@ describe('Model', () => {
     assert.deepEqual(summary.layers.at(-1)!.outputShape, [1000])
   })
 
-  it('computes in bfloat16 on request', async () => {
+  it('computes in bfloat16 on request, where the processor multiplies it, else in float32', async () => {
     using model = await tinyModel({ dtype: 'bfloat16' })
     assert.equal(model.dtype, 'bfloat16')
     const half = await model.predict(gray)
     await model.to('cpu', 'float32')
     const full = await model.predict(gray)
+    assert.equal(isDeepStrictEqual(half, full), !runtimeInfo().bfloat16)
     for (const { index, score } of half) {
       assert.ok(Math.abs(score - full.find(other => other.index === index)!.score) < 0.05)
     }

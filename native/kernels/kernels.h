@@ -82,26 +82,27 @@ struct WinogradConvolution {
   Epilogue<T> epilogue;
 };
 
-// For the gradient of a Winograd convolution's weights: dU = sum over tiles of V^T dM, for each point. Tiles [first,
-// last) of all images' tiles are transformed one by one.
+// For the gradient of a Winograd convolution's weights: dU = sum over tiles of V^T dM, for each point. The inputs (to
+// V) or the outputs' gradients (to dM) of the tiles [first, last) of all images' tiles.
 struct WinogradTiles {
   std::int64_t height, width, channels;
   const float* images;
   std::int64_t first, last;
-  // Inputs (V): [point][tile][channels]. Output gradients (dM): [point][panel of a few vectors][tile][panel's width].
-  float* transformed;
-  std::int64_t tile_count, panel;  // of `transformed`: tiles between points; the panels' width
+  float* transformed;       // [point][tile][channels]
+  std::int64_t tile_count;  // of `transformed`
 };
 
-// out[row, column] += sum over t of a[t, row] * b[t, column], for `panel` columns.
+// out[row, tap * tap_stride + column] += sum over t in [0, count) of a[t][row] * b[tap][t][column].
 struct Accumulation {
-  const float* a;
-  std::int64_t a_stride, rows;
-  const float* b;  // [count][panel]
-  std::int64_t panel, count;
+  const float* const* a = nullptr;  // [count] pointers
+  const float* const* b = nullptr;  // [taps][count] pointers
+  std::int64_t count = 0;           // at most kAccumulated
+  std::int64_t taps = 1, rows, columns;
   float* out;
-  std::int64_t out_stride;
+  std::int64_t stride, tap_stride = 0;  // stride: from row to row
 };
+constexpr std::int64_t kAccumulated = 128;
+std::int64_t accumulation_scratch(const Accumulation&);  // in floats, for any count
 
 // What one call computes: these of all images' tiles, at most kWinogradTiles, and these panels of channels.
 struct WinogradPart {
@@ -150,7 +151,7 @@ struct Table {
   void (*combine)(const Combination<float>&);
   void (*winograd_inputs)(const WinogradTiles&);
   void (*winograd_gradients)(const WinogradTiles&);
-  void (*accumulate)(const Accumulation&);
+  void (*accumulate)(const Accumulation&, float* scratch);
   // Null where the processor does not multiply bfloat16.
   void (*multiply_bfloat16)(const Product<BFloat16, BFloat16>&) = nullptr;
   void (*multiply_to_float)(const Product<BFloat16, float>&) = nullptr;

@@ -6,12 +6,12 @@
 
 namespace visiontorch::ops {
 
-// Whether trained_convolution() takes this: float32 on the CPU, 3 x 3, stride 1, padding 1, and enough pixels that it
-// is faster than PyTorch's.
+// Whether trained_convolution() takes this: on the CPU, float32, and of a kind in which it is faster than PyTorch's.
 bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
-// A convolution by Winograd's minimal filtering, forward and backward: see kernels::Winograd. The same result for any
-// number of threads.
+// A convolution whose gradients are computed with this project's own kernels: by Winograd's minimal filtering, forward
+// and backward (see kernels::Winograd), where it is of 3 x 3 and stride 1 and there are enough pixels; else only the
+// weight's gradient, the rest by oneDNN. The same result for any number of threads.
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 }  // namespace visiontorch::ops

@@ -1,0 +1,114 @@
+#include "ops/weight_gradient.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "ops/packing.h"
+#include "runtime/parallel.h"
+
+namespace visiontorch::ops {
+
+using kernels::kAccumulated;
+using kernels::Winograd;
+
+namespace {
+
+// sum.out += sum over t in [begin, end) of a(t)^T b(tap, t), for each tap, where these give pointers to rows.
+template <class A, class B>
+void accumulate(kernels::Accumulation sum, int64_t begin, int64_t end, const A& a, const B& b,
+                std::vector<float>& scratch) {
+  scratch.resize(kernels::accumulation_scratch(sum));
+  std::vector<const float*> a_rows(kAccumulated), b_rows(sum.taps * kAccumulated);
+  sum.a = a_rows.data();
+  sum.b = b_rows.data();
+  for (int64_t first = begin; first < end; first += kAccumulated) {
+    sum.count = std::min(kAccumulated, end - first);
+    for (int64_t t = 0; t < sum.count; t++) a_rows[t] = a(first + t);
+    for (int64_t tap = 0; tap < sum.taps; tap++)
+      for (int64_t t = 0; t < sum.count; t++) b_rows[tap * sum.count + t] = b(tap, first + t);
+    table().accumulate(sum, scratch.data());
+  }
+}
+
+}  // namespace
+
+at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv) {
+  constexpr int64_t kTasks = 8, kPixels = 1024, kColumns = 64;  // tasks of at least so many
+  const int64_t in = x.size(1), height = x.size(2), width = x.size(3), k = conv.kernel_size, taps = k * k;
+  const int64_t out = gradient.size(1), out_height = gradient.size(2), out_width = gradient.size(3);
+  const int64_t pixels = gradient.size(0) * out_height * out_width;
+  // Parts of the sum read each value once only. Where there are few pixels, the columns are shared out too.
+  const int64_t parts = std::clamp<int64_t>(pixels / kPixels, 1, kTasks);
+  int64_t groups = 1;
+  while (parts * groups < kTasks && in % (2 * groups * kColumns) == 0) groups *= 2;
+  at::Tensor sums = at::zeros({parts, out, k, k, in}, x.options());
+  const std::vector<float> zeros(in);
+  const float *images = x.const_data_ptr<float>(), *gradients = gradient.const_data_ptr<float>();
+  float* target = sums.mutable_data_ptr<float>();
+  std::vector<std::vector<float>> scratch(at::get_num_threads());
+  parallel_tasks(parts * groups, [&](int64_t task, int thread) {
+    const int64_t part = task / groups, group = task % groups, first = in * group / groups;
+    accumulate(
+        {.taps = taps,
+         .rows = out,
+         .columns = in * (group + 1) / groups - first,
+         .out = target + part * out * taps * in + first,
+         .stride = taps * in,
+         .tap_stride = in},
+        pixels * part / parts, pixels * (part + 1) / parts, [&](int64_t pixel) { return gradients + pixel * out; },
+        [&](int64_t tap, int64_t pixel) {
+          const int64_t column = pixel % out_width * conv.stride + tap % k - conv.padding;
+          const int64_t row = pixel / out_width % out_height * conv.stride + tap / k - conv.padding;
+          const int64_t image = pixel / out_width / out_height;
+          const bool inside = column >= 0 && column < width && row >= 0 && row < height;
+          return inside ? images + ((image * height + row) * width + column) * in + first : zeros.data();
+        },
+        scratch[thread]);
+  });
+  return (parts == 1 ? sums[0] : sums.sum(0)).permute({0, 3, 1, 2});
+}
+
+// With V = B^T d B of each tile's inputs and dM = A dy A^T of its outputs' gradients, dU = sum of V^T dM and
+// dweight = G^T dU G.
+at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradient) {
+  constexpr int64_t kCache = 4 * 1024 * 1024;  // floats: V and dM of so many tiles at a time
+  constexpr int64_t points = Winograd::kPoints;
+  const int64_t in = x.size(1), out = gradient.size(1), height = x.size(2), width = x.size(3);
+  const int64_t tiles = ((height + 3) / 4) * ((width + 3) / 4);  // of an image
+  const int64_t images = std::clamp<int64_t>(kCache / (points * tiles * (in + out)), 1, x.size(0));
+  const int64_t most = images * tiles;
+  at::Tensor v = at::empty({points * most * in}, x.options()), m = at::empty({points * most * out}, x.options());
+  at::Tensor sums = at::zeros({points, in, out}, x.options());
+  std::vector<std::vector<float>> scratch(at::get_num_threads());
+  for (int64_t image = 0; image < x.size(0); image += images) {
+    const int64_t count = std::min(images, x.size(0) - image) * tiles, parts = (count + 7) / 8;
+    auto transform = [&](const at::Tensor& from, at::Tensor& to, int64_t part) {
+      const int64_t channels = from.size(1);
+      return kernels::WinogradTiles{height,
+                                    width,
+                                    channels,
+                                    from.const_data_ptr<float>() + image * height * width * channels,
+                                    count * part / parts,
+                                    count * (part + 1) / parts,
+                                    to.mutable_data_ptr<float>(),
+                                    count};
+    };
+    parallel_tasks(parts, [&](int64_t part, int) {
+      table().winograd_inputs(transform(x, v, part));
+      table().winograd_gradients(transform(gradient, m, part));
+    });
+    parallel_tasks(points, [&](int64_t point, int thread) {
+      const float* inputs = v.const_data_ptr<float>() + point * count * in;
+      const float* gradients = m.const_data_ptr<float>() + point * count * out;
+      accumulate(
+          {.rows = in, .columns = out, .out = sums.mutable_data_ptr<float>() + point * in * out, .stride = out}, 0,
+          count, [&](int64_t t) { return inputs + t * in; }, [&](int64_t, int64_t t) { return gradients + t * out; },
+          scratch[thread]);
+    });
+  }
+  return unpack_winograd(sums);
+}
+
+}  // namespace visiontorch::ops

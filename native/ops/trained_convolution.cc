@@ -4,6 +4,8 @@
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "ops/convolution.h"
 #include "ops/packing.h"
 #include "ops/weight_gradient.h"
@@ -71,7 +73,8 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
 
 bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   if (!x.is_cpu() || x.scalar_type() != at::kFloat || at::autocast::is_autocast_enabled(at::kCPU)) return false;
-  return Convolution::supports(conv, at::kFloat) && conv.in_channels >= table().lanes;
+  constexpr int64_t kLeastChannels = 64;  // with fewer, copying the rows costs more than is saved
+  return Convolution::supports(conv, at::kFloat) && std::min(conv.in_channels, conv.out_channels) >= kLeastChannels;
 }
 
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x) {

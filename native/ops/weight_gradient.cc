@@ -43,6 +43,7 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
   const int64_t parts = std::clamp<int64_t>(pixels / kPixels, 1, kTasks);
   int64_t groups = 1;
   while (parts * groups < kTasks && in % (2 * groups * kColumns) == 0) groups *= 2;
+  const bool pointwise = k == 1 && conv.stride == 1 && conv.padding == 0;  // its pixels are the image's
   at::Tensor sums = at::zeros({parts, out, k, k, in}, x.options());
   const std::vector<float> zeros(in);
   const float *images = x.const_data_ptr<float>(), *gradients = gradient.const_data_ptr<float>();
@@ -59,6 +60,7 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
          .tap_stride = in},
         pixels * part / parts, pixels * (part + 1) / parts, [&](int64_t pixel) { return gradients + pixel * out; },
         [&](int64_t tap, int64_t pixel) {
+          if (pointwise) return images + pixel * in + first;
           const int64_t column = pixel % out_width * conv.stride + tap % k - conv.padding;
           const int64_t row = pixel / out_width % out_height * conv.stride + tap / k - conv.padding;
           const int64_t image = pixel / out_width / out_height;

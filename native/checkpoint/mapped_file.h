@@ -27,6 +27,8 @@ class MappedFile : public std::enable_shared_from_this<MappedFile> {
   void read(uint64_t offset, void* to, uint64_t count) const;
 
  private:
+  void read_part(uint64_t offset, char* to, uint64_t count) const;
+
   std::string path_;
   int descriptor_;
   uint64_t size_;

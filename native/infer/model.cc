@@ -14,7 +14,7 @@ namespace visiontorch::infer {
 
 namespace {
 
-// Each plan holds a packed copy of the weights (VGG16: 730 MB), so few are kept: one for single images and one for
+// Each plan holds a packed copy of the weights (VGG16: 240 MB), so few are kept: one for single images and one for
 // batches of one size, or two sizes of either.
 constexpr size_t kMaxPlans = 2;
 

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <chrono>
+#include <exception>
 #include <thread>
 
 namespace visiontorch {

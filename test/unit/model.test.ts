@@ -7,7 +7,7 @@ import { createModel, loadModel } from '../../lib/create-model.js'
 import type { Model } from '../../lib/model.js'
 import { native } from '../../lib/native.js'
 import * as networks from '../../lib/networks.js'
-import { runtimeInfo } from '../../lib/runtime.js'
+import { runtimeInfo, setThreads } from '../../lib/runtime.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { tinyModel, tinyOptions } from '../support/tiny-model.js'
 
@@ -258,6 +258,20 @@ describe('Model', () => {
     for (const { index, score } of half) {
       assert.ok(Math.abs(score - full.find(other => other.index === index)!.score) < 0.05)
     }
+  })
+
+  it('predicts the same with any number of threads', async () => {
+    const { threads } = runtimeInfo()
+    using model = await tinyModel()
+    const scores: number[][] = []
+    for (const count of [1, 2, 7]) {
+      setThreads(count)
+      const predictions = await Promise.all(Array.from({ length: 9 }, () => model.predict(gray)))
+      for (const each of predictions) scores.push(each.map(({ score }) => score))
+    }
+    setThreads(threads)
+    for (const each of scores)
+      for (const [i, score] of each.entries()) assert.ok(Math.abs(score - scores[0]![i]!) < 1e-5)
   })
 
   it('says how it is meant to be frozen', async () => {

@@ -26,12 +26,12 @@ at::Tensor transposed(const at::Tensor& weight) { return weight.transpose(0, 1).
 
 class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> {
  public:
-  // conv: the convolution without its tensors, which autograd keeps.
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, const nn::Conv2d& conv) {
     context->save_for_backward({x, weight});
-    context->saved_data["conv"] = std::vector<int64_t>{conv.in_channels, conv.out_channels, conv.kernel_size,
-                                                       conv.stride,      conv.padding,      conv.has_bias};
+    context->saved_data["stride"] = conv.stride;
+    context->saved_data["padding"] = conv.padding;
+    context->saved_data["bias"] = bias.has_value();
     if (by_winograd(conv, x)) return Convolution::winograd(weight, bias.value_or(at::Tensor()))(x, {});
     return at::conv2d(x, weight, bias, conv.stride, conv.padding);
   }
@@ -40,13 +40,11 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1];
-    const std::vector<int64_t> conv_data = context->saved_data["conv"].toIntVector();
-    const nn::Conv2d conv{.in_channels = conv_data[0],
-                          .out_channels = conv_data[1],
-                          .kernel_size = conv_data[2],
-                          .stride = conv_data[3],
-                          .padding = conv_data[4],
-                          .has_bias = conv_data[5] != 0};
+    const nn::Conv2d conv{.in_channels = weight.size(1),
+                          .out_channels = weight.size(0),
+                          .kernel_size = weight.size(2),
+                          .stride = context->saved_data["stride"].toInt(),
+                          .padding = context->saved_data["padding"].toInt()};
     const at::Tensor gradient = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
     const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;
@@ -55,7 +53,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
                     : input_gradient(gradient, x, weight, conv);
     if (context->needs_input_grad(1))
       dweight = winograd ? winograd_weight_gradient(x, gradient) : weight_gradient(x, gradient, conv);
-    if (conv.has_bias) dbias = gradient.sum(at::IntArrayRef({0, 2, 3}));
+    if (context->saved_data["bias"].toBool()) dbias = gradient.sum(at::IntArrayRef({0, 2, 3}));
     return {dx, dweight, dbias, at::Tensor()};
   }
 

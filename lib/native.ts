@@ -243,6 +243,11 @@ export interface Addon {
     pixels: Pixels,
     transform: NativeTransform,
   ): Promise<{ data: Uint8Array; width: number; height: number }>
+  /**
+   * A JPEG, by its path or bytes, to the RGB that Pillow gives. Null for any other file, and for one that is damaged,
+   * cannot be read, has other than gray or three channels, or more pixels than `mostPixels`.
+   */
+  decodeJpeg(file: string | Uint8Array, mostPixels: number): Promise<Pixels | null>
   /** The bytes of a CMYK image, 4 a pixel, to RGB as Pillow converts them. */
   cmykToRgb(data: Uint8Array): Promise<Uint8Array>
 }

@@ -56,6 +56,14 @@ async function stageVisiontorch(): Promise<string> {
   cpSync('build/Release/libtorch-version.txt', join(prebuilds, 'libtorch-version.txt'))
   // prebuildify moves the addon out of build/: link it again.
   execFileSync('npm', ['run', '--silent', 'build:native'])
+  const dynamic = execFileSync('readelf', ['--dynamic', 'build/Release/visiontorch.node'], {
+    encoding: 'utf8',
+  })
+  if (/NEEDED.*libjpeg/.test(dynamic))
+    fail(
+      'The addon needs a libjpeg of its user, who may have none.',
+      'Build it where libjpeg.a is, as on Debian and Ubuntu.',
+    )
 
   const { scripts, devDependencies, gypfile, binary, ...published } = manifest
   write(stage, { ...published, optionalDependencies: { [RUNTIME_PACKAGE]: LIBTORCH_VERSION } })

@@ -1,4 +1,4 @@
-// What building the addon needs of the machine: CMake and a compiler of C++20.
+// What building the addon needs of the machine: CMake, a compiler of C++20, and libjpeg-turbo.
 import { spawnSync } from 'node:child_process'
 import { fail } from './fail.js'
 
@@ -23,12 +23,19 @@ export function checkToolchain(): void {
   const compilers = process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++']
   const compiler = compilers.find(name => spawnSync(name, ['--version']).status === 0)
   const program = '#include <concepts>\nstatic_assert(std::same_as<int, int> && __cplusplus >= 202002L);\n'
-  const args = ['-std=c++20', '-x', 'c++', '-fsyntax-only', '-']
-  const compiled =
-    compiler === undefined ? null : spawnSync(compiler, args, { input: program, encoding: 'utf8' })
+  const compile = (input: string) =>
+    compiler === undefined
+      ? null
+      : spawnSync(compiler, ['-std=c++20', '-x', 'c++', '-fsyntax-only', '-'], { input, encoding: 'utf8' })
+  const compiled = compile(program)
   if (compiled?.status !== 0)
     fail(
       `A compiler of C++20 is needed to build the addon; ${compiler ? `${compiler} is none:\n${compiled?.stderr}` : `found no ${compilers.join(', ')}.`}`,
       'Install one: apt-get install g++ (12 or newer), or name it in CXX.',
+    )
+  if (compile('#include <cstdio>\n#include <jpeglib.h>\nint turbo = JCS_EXTENSIONS;\n')?.status !== 0)
+    fail(
+      'libjpeg-turbo is needed to build the addon; its jpeglib.h was not found.',
+      'Install it: apt-get install libjpeg62-turbo-dev (Debian), libjpeg-turbo8-dev (Ubuntu), or dnf install libjpeg-turbo-devel (Fedora).',
     )
 }

@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises'
 import type { Sharp, SharpOptions } from 'sharp'
 import { VisionTorchError } from '../errors.js'
 import { check } from '../is.js'
-import { native, type Pixels } from '../native.js'
+import { type Addon, native, type Pixels } from '../native.js'
 import { gifTransparentColor, isCmyk } from './header.js'
-import { type ImageInput, openInput } from './input.js'
+import { type ImageInput, openInput, type Source } from './input.js'
 import { loadSharp } from './sharp.js'
 
 export interface DecodeOptions {
@@ -31,7 +31,7 @@ const SHARP_OPTIONS = {
 /**
  * Decodes an image to RGB rows, byte for byte as Pillow's `Image.open(file).convert('RGB')` does: the first frame,
  * alpha dropped, colour profile ignored, not turned. Of 16 bits the high 8 are kept, also in gray images, which Pillow
- * clips at 255.
+ * clips at 255. JPEG is decoded by the addon, all else by sharp.
  *
  * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or `ERR_IMAGE_DECODE` for what is not an image, is
  * damaged, or has more than {@link MAX_PIXELS} pixels.
@@ -42,6 +42,11 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   signal?.throwIfAborted()
   const source = await openInput(input, signal)
   if (source.kind === 'pixels') return source.pixels
+  if (!autoOrient && fastDecode === undefined) {
+    const pixels = await decodeJpeg(source)
+    signal?.throwIfAborted()
+    if (pixels !== null) return pixels
+  }
   const sharp = await loadSharp()
   const bytes =
     source.kind === 'path' ? await read(source.path) : source.kind === 'bytes' ? source.bytes : undefined
@@ -60,6 +65,25 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   } catch (error) {
     if (error instanceof VisionTorchError || signal?.aborted) throw error
     throw failure(source.name, explain(error), error)
+  }
+}
+
+/** A sound JPEG, in less than half of sharp's time; null for all else, of which sharp also tells what is wrong. */
+async function decodeJpeg(source: Source): Promise<Pixels | null> {
+  jpegDecoder ??= findJpegDecoder()
+  if (source.kind === 'path') return jpegDecoder(source.path, MAX_PIXELS)
+  return source.kind === 'bytes' ? jpegDecoder(source.bytes, MAX_PIXELS) : null
+}
+
+type JpegDecoder = Addon['decodeJpeg']
+let jpegDecoder: JpegDecoder | undefined
+
+/** The addon's, or none where there is no LibTorch: `visiontorch doctor` looks at images all the same. */
+function findJpegDecoder(): JpegDecoder {
+  try {
+    return native().decodeJpeg
+  } catch {
+    return async () => null
   }
 }
 

@@ -10,6 +10,7 @@
 #include "binding/exports.h"
 #include "binding/promise.h"
 #include "image/color.h"
+#include "image/jpeg.h"
 #include "image/transform.h"
 #include "runtime/error.h"
 
@@ -35,6 +36,12 @@ double to_number(const char* name, Napi::Value value) {
   // The bound keeps every conversion to int defined.
   if (!(std::abs(number) < 1e9)) invalid("'" + std::string(name) + "': expected a number below 1e9");
   return number;
+}
+
+Napi::Uint8Array to_uint8_array(const char* name, Napi::Value value) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    invalid(std::string(name) + ": expected a Uint8Array");
+  return value.As<Napi::Uint8Array>();
 }
 
 template <std::size_t N>
@@ -145,10 +152,7 @@ constexpr std::int64_t kLargestSide = 1 << 18;
 Pixels parse_pixels(Napi::Value value) {
   if (!value.IsObject()) invalid("pixels: expected { data, width, height, channels }");
   auto object = value.As<Napi::Object>();
-  Napi::Value data = object.Get("data");
-  if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-    invalid("pixels.data: expected a Uint8Array");
-  auto bytes = data.As<Napi::Uint8Array>();
+  const auto bytes = to_uint8_array("pixels.data", object.Get("data"));
   const std::int64_t width = object.Get("width").ToNumber().Int64Value();
   const std::int64_t height = object.Get("height").ToNumber().Int64Value();
   const std::int64_t channels = object.Get("channels").ToNumber().Int64Value();
@@ -265,9 +269,7 @@ Napi::Uint8Array to_bytes(Napi::Env env, const std::uint8_t* data, std::size_t s
 
 Napi::Value cmyk_to_rgb(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-      invalid("data: expected a Uint8Array");
-    auto data = info[0].As<Napi::Uint8Array>();
+    const auto data = to_uint8_array("data", info[0]);
     auto work = [cmyk = data.Data(), pixels = data.ElementLength() / 4] {
       std::vector<std::uint8_t> rgb(pixels * 3);
       image::cmyk_to_rgb(cmyk, pixels, rgb.data());
@@ -277,6 +279,41 @@ Napi::Value cmyk_to_rgb(const Napi::CallbackInfo& info) {
       return to_bytes(env, rgb.data(), rgb.size());
     };
     return run_async(info.Env(), On::Pool, std::move(work), convert, keep_alive({data}));
+  });
+}
+
+// { data, width, height, channels } of which `data` is the image's own memory, freed with it.
+Napi::Value to_pixels(Napi::Env env, Image image) {
+  auto* owned = new Image(std::move(image));
+  auto result = Napi::Object::New(env);
+  result["data"] = Napi::Buffer<std::uint8_t>::New(
+      env, owned->data(), owned->size(), [](Napi::BasicEnv, std::uint8_t*, Image* owner) { delete owner; }, owned);
+  result["width"] = Napi::Number::New(env, owned->width());
+  result["height"] = Napi::Number::New(env, owned->height());
+  result["channels"] = Napi::Number::New(env, 3);
+  return result;
+}
+
+Napi::Value decode_jpeg(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const auto most_pixels = std::int64_t(to_number("mostPixels", info[1]));
+    const auto convert = [](Napi::Env env, std::optional<Image> image) {
+      return image ? to_pixels(env, std::move(*image)) : env.Null();
+    };
+    if (info[0].IsString())
+      return run_async(
+          info.Env(), On::Pool,
+          [path = info[0].As<Napi::String>().Utf8Value(), most_pixels] {
+            return image::decode_jpeg_file(path, most_pixels);
+          },
+          convert);
+    const auto file = to_uint8_array("file", info[0]);
+    return run_async(
+        info.Env(), On::Pool,
+        [data = file.Data(), size = file.ElementLength(), most_pixels] {
+          return image::decode_jpeg({data, size}, most_pixels);
+        },
+        convert, keep_alive({file}));
   });
 }
 
@@ -308,6 +345,7 @@ std::shared_ptr<image::ImageBatch> unwrap_batch(Napi::Value value) {
 void export_image(Napi::Env env, Napi::Object exports) {
   exports["ImageBatch"] = BatchWrap::define(env);
   exports["transformPixels"] = Napi::Function::New<transform_pixels>(env, "transformPixels");
+  exports["decodeJpeg"] = Napi::Function::New<decode_jpeg>(env, "decodeJpeg");
   exports["cmykToRgb"] = Napi::Function::New<cmyk_to_rgb>(env, "cmykToRgb");
 }
 

@@ -24,7 +24,7 @@ void blend_constant(Image& image, int degenerate, float factor) {
 // left as it is.
 Image smooth(const Image& image) {
   constexpr float one = 1.0f / 13, five = 5.0f / 13;
-  Image result = image;
+  Image result = copy(image.view());
   const int values = (image.width() - 1) * 3;
   for (int y = 1; y < image.height() - 1; y++) {
     const std::uint8_t *above = image.row(y - 1), *here = image.row(y), *below = image.row(y + 1);

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <c10/core/CPUAllocator.h>
+
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <cstring>
 
 namespace visiontorch::image {
 
@@ -26,25 +28,34 @@ struct View {
   View region(Rect r) const { return {row(r.top) + std::size_t(r.left) * 3, r.width, r.height, stride}; }
 };
 
-// RGB rows of 8 bits, without gaps.
+// RGB rows of 8 bits, without gaps. Its memory is LibTorch's, of which an image that was freed leaves pages that need
+// not be asked of the system again.
 class Image {
  public:
   Image() = default;
-  Image(int width, int height) : width_(width), height_(height), data_(std::size_t(width) * height * 3) {}
+  // With pixels of no defined value.
+  Image(int width, int height)
+      : width_(width), height_(height), data_(c10::GetCPUAllocator()->allocate(std::size_t(width) * height * 3)) {}
 
   int width() const { return width_; }
   int height() const { return height_; }
   std::size_t stride() const { return std::size_t(width_) * 3; }
-  std::uint8_t* data() { return data_.data(); }
-  const std::uint8_t* data() const { return data_.data(); }
-  std::size_t size() const { return data_.size(); }
-  std::uint8_t* row(int y) { return data_.data() + y * stride(); }
-  const std::uint8_t* row(int y) const { return data_.data() + y * stride(); }
-  View view() const { return {data_.data(), width_, height_, stride()}; }
+  std::uint8_t* data() { return static_cast<std::uint8_t*>(data_.get()); }
+  const std::uint8_t* data() const { return static_cast<const std::uint8_t*>(data_.get()); }
+  std::size_t size() const { return stride() * height_; }
+  std::uint8_t* row(int y) { return data() + y * stride(); }
+  const std::uint8_t* row(int y) const { return data() + y * stride(); }
+  View view() const { return {data(), width_, height_, stride()}; }
 
  private:
   int width_ = 0, height_ = 0;
-  std::vector<std::uint8_t> data_;
+  c10::DataPtr data_;
 };
+
+inline Image copy(View source) {
+  Image result(source.width, source.height);
+  for (int y = 0; y < source.height; y++) std::memcpy(result.row(y), source.row(y), result.stride());
+  return result;
+}
 
 }  // namespace visiontorch::image

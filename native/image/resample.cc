@@ -32,12 +32,6 @@ Image resize_nearest(View source, int width, int height, Rect crop) {
   return result;
 }
 
-Image copy(View source) {
-  Image result(source.width, source.height);
-  for (int y = 0; y < source.height; y++) std::memcpy(result.row(y), source.row(y), result.stride());
-  return result;
-}
-
 }  // namespace
 
 Image resize(View source, int width, int height, Rect crop, Filter filter) {

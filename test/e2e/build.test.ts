@@ -50,6 +50,14 @@ describe('building the addon, where something is missing', () => {
     assert.match(await build({ ...cmake, 'g++': old }), /g\+\+ is none:\nunrecognized option/)
   })
 
+  it('asks for libjpeg-turbo', async () => {
+    const without = 'while read -r line; do case "$line" in *jpeglib.h*) exit 1;; esac; done'
+    assert.match(
+      await build({ ...cmake, 'g++': without }),
+      /libjpeg-turbo is needed [\s\S]*apt-get install libjpeg62-turbo-dev/,
+    )
+  })
+
   it('says where LibTorch was looked for, and how to name one', async () => {
     const text = await build({ ...cmake, 'g++': 'exit 0' })
     assert.match(text, /could not be had from anywhere:/)

@@ -173,11 +173,12 @@ describe('the data set check', () => {
   })
 
   describe('from the command line', () => {
-    const run = (...args: string[]) =>
+    const runWith = (env: NodeJS.ProcessEnv, ...args: string[]) =>
       spawnSync(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', 'doctor', ...args], {
         encoding: 'utf8',
-        env: { ...process.env, NO_COLOR: '1' },
+        env: { ...process.env, NO_COLOR: '1', ...env },
       })
+    const run = (...args: string[]) => runWith({}, ...args)
 
     it('prints a table, and ends with 0 where training can use the data', async () => {
       const root = await temporaryFolder()
@@ -188,6 +189,14 @@ describe('the data set check', () => {
         stdout,
         'class  train  val\ncat        2    2\ndog        2    2\nall        4    4\n\nTraining can use this data set.\n',
       )
+    })
+
+    it('needs no LibTorch', async () => {
+      const root = await temporaryFolder()
+      await plant(root, ['train', 'val'], ['cat', 'dog'], 2)
+      const { status, stdout, stderr } = runWith({ VISIONTORCH_LIBTORCH: '/nonexistent' }, '--data', root)
+      assert.equal(status, 0, stdout + stderr)
+      assert.match(stdout, /Training can use this data set\./)
     })
 
     it('ends with 1 where it cannot, with each file and a remedy, and prints JSON alike', async () => {

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { MAX_PIXELS } from '../../lib/image/decode.js'
+import { native } from '../../lib/native.js'
+import { pythonSkip, runReference } from '../support/python.js'
+
+describe(`the JPEG decoder, against Pillow${pythonSkip}`, () => {
+  it('gives the same bytes, for every kind of JPEG that Pillow writes', async function () {
+    if (pythonSkip) this.skip()
+    this.timeout(60_000)
+    const folder = mkdtempSync(join(tmpdir(), 'visiontorch-'))
+    try {
+      const digests = JSON.parse(runReference('jpegs.py', folder)) as Record<string, string>
+      assert.equal(Object.keys(digests).length, 200)
+      for (const [name, digest] of Object.entries(digests)) {
+        const pixels = await native().decodeJpeg(join(folder, name), MAX_PIXELS)
+        assert.ok(pixels, `${name} is not decoded`)
+        assert.equal(createHash('sha256').update(pixels.data).digest('hex'), digest, name)
+      }
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+})

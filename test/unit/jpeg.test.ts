@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { decode, MAX_PIXELS } from '../../lib/image/decode.js'
+import { native } from '../../lib/native.js'
+
+const width = 75
+const height = 43
+const noise = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * i * 31 + (i >> 5)) % 256)
+const picture = () => sharp(noise, { raw: { width, height, channels: 3 } })
+const decodeJpeg = (file: string | Uint8Array) => native().decodeJpeg(file, MAX_PIXELS)
+
+describe('the JPEG decoder', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'visiontorch-'))
+  const path = join(directory, 'ä b.jpg')
+  let jpeg: Buffer
+  before(async () => {
+    jpeg = await picture().jpeg().toBuffer()
+    writeFileSync(path, jpeg)
+  })
+  after(() => rmSync(directory, { recursive: true }))
+
+  it('gives RGB rows, of a path as of its bytes', async () => {
+    const fromBytes = await decodeJpeg(jpeg)
+    assert.ok(fromBytes)
+    assert.deepEqual([fromBytes.width, fromBytes.height, fromBytes.channels], [width, height, 3])
+    assert.equal(fromBytes.data.length, width * height * 3)
+    assert.deepEqual(await decodeJpeg(path), fromBytes)
+    assert.deepEqual(await decode(path), fromBytes)
+  })
+
+  it('reads a part of a larger buffer', async () => {
+    const larger = Buffer.concat([Buffer.alloc(13, 0xff), jpeg, Buffer.alloc(9)])
+    assert.deepEqual(await decodeJpeg(larger.subarray(13, 13 + jpeg.length)), await decodeJpeg(jpeg))
+  })
+
+  it('keeps pixels as long as somebody has them, and no longer', async () => {
+    const expected = Buffer.from((await decodeJpeg(jpeg))!.data)
+    const kept = await Promise.all(Array.from({ length: 50 }, () => decodeJpeg(jpeg)))
+    for (let i = 0; i < 500; i++) await decodeJpeg(jpeg)
+    for (const pixels of kept) assert.ok(expected.equals(pixels!.data))
+  })
+
+  it('leaves to sharp what is no JPEG of gray or three channels', async () => {
+    const cmyk = await picture().toColourspace('cmyk').jpeg().toBuffer()
+    for (const other of [await picture().png().toBuffer(), cmyk, Buffer.from('text'), Buffer.alloc(0)])
+      assert.equal(await decodeJpeg(other), null)
+    assert.equal((await decode(cmyk)).width, width)
+  })
+
+  it('leaves to sharp what cannot be read', async () => {
+    for (const path of [join(directory, 'none.jpg'), directory, '/dev/null', ''])
+      assert.equal(await decodeJpeg(path), null)
+  })
+
+  it('leaves to sharp an image of more pixels than allowed', async () => {
+    assert.ok(await native().decodeJpeg(jpeg, width * height))
+    assert.equal(await native().decodeJpeg(jpeg, width * height - 1), null)
+  })
+
+  it('leaves to sharp a file that ends early, at whatever byte', async () => {
+    for (const progressive of [false, true]) {
+      const whole = await picture().jpeg({ progressive }).toBuffer()
+      for (let length = 0; length < whole.length; length += 7)
+        assert.equal(await decodeJpeg(whole.subarray(0, length)), null, `${length} bytes`)
+      assert.equal(await decodeJpeg(whole.subarray(0, whole.length - 1)), null)
+    }
+  })
+
+  it('survives damage at whatever byte', async () => {
+    for (const progressive of [false, true]) {
+      const whole = await picture().jpeg({ progressive }).toBuffer()
+      for (let at = 2; at < whole.length; at += 3) {
+        const damaged = Buffer.from(whole)
+        damaged[at]! ^= 1 << (at % 8)
+        const pixels = await native().decodeJpeg(damaged, 1e6)
+        if (pixels) assert.equal(pixels.data.length, pixels.width * pixels.height * 3)
+      }
+    }
+  })
+
+  it('does not go through thousands of scans', async () => {
+    const progressive = await picture().jpeg({ progressive: true }).toBuffer()
+    const scan = progressive.lastIndexOf(Buffer.from([0xff, 0xda]))
+    const last = progressive.subarray(scan, progressive.length - 2)
+    const bomb = Buffer.concat([
+      progressive.subarray(0, scan),
+      ...Array(5000).fill(last),
+      progressive.subarray(-2),
+    ])
+    assert.equal(await decodeJpeg(bomb), null)
+  })
+})

@@ -75,7 +75,8 @@ template <class T>
 struct WinogradConvolution {
   std::int64_t height, width, in_channels, out_channels;
   Panels panels;         // of one point's matrix [in_channels, out_channels]
-  const float* weights;  // panel after panel, in each all points
+  const float* weights;  // transformed: panel after panel, in each all points; or null, and instead
+  const float* filters;  // [out_channels][in_channels][3][3], both multiples of `lanes`: transformed on the way
   const float* bias;     // [out_channels], padded to the panels' width
   const T* images;
   T* out;
@@ -112,6 +113,7 @@ constexpr std::int64_t kWinogradTiles = 60;
 // Rows in the scratch memory are so many floats longer than their contents: at a distance of a power of two they would
 // share few sets of the cache.
 constexpr std::int64_t kPad = 16;
+constexpr std::int64_t kMaxFilterChannels = 128;  // whose filters are transformed at a time
 std::int64_t winograd_scratch(std::int64_t in_channels, const Panels& panels);  // in floats
 
 // A depthwise convolution of 3 x 3 over some rows: channel after channel, so that what neighbouring rows share is still

@@ -19,7 +19,8 @@ const Table* choose() {
 }  // namespace
 
 std::int64_t winograd_scratch(std::int64_t in_channels, const Panels& panels) {
-  return Winograd::kPoints * (kWinogradTiles * (in_channels + panels.width + kPad) + 2 * kPad);
+  return Winograd::kPoints *
+         (kWinogradTiles * (in_channels + panels.width + kPad) + kMaxFilterChannels * panels.width + 3 * kPad);
 }
 
 // With what the tiles and panels of any instruction set hold too much.

@@ -21,6 +21,14 @@ namespace {
 int64_t least_tiles(at::ScalarType type) { return type == at::kFloat ? 16 : 60; }
 constexpr int64_t kFewTiles = 60;
 
+// Large weights are transformed each time where there are few tiles: in VGG16 that costs 7% of the time of an image,
+// and saves a third of the weights' memory and of the time to the first prediction.
+bool transforms_on_the_way(const nn::Conv2d& conv, int64_t tiles) {
+  constexpr int64_t kLarge = 256 * 512, kMostTiles = 64;  // pairs of channels
+  const bool even = conv.in_channels % table().lanes == 0 && conv.out_channels % table().lanes == 0;
+  return even && conv.in_channels * conv.out_channels >= kLarge && tiles <= kMostTiles;
+}
+
 // How a product is shared out: blocks of rows that stay in the second-level cache while the panels pass by, times
 // groups of panels; so that the threads are done at the same time.
 struct Partition {
@@ -67,7 +75,8 @@ Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
   if (supports_winograd(conv) && tiles >= least_tiles(type)) {
     algorithm_ = Algorithm::Winograd;
-    packed_ = pack_winograd(weight, bias);
+    on_the_way_ = transforms_on_the_way(conv, tiles);
+    packed_ = on_the_way_ ? plain_winograd(weight, bias) : pack_winograd(weight, bias);
   } else {
     algorithm_ = Algorithm::Product;
     merged_ = conv.in_channels < table().lanes;
@@ -177,7 +186,8 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& 
       .in_channels = x.size(1),
       .out_channels = out_channels_,
       .panels = packed_.panels,
-      .weights = packed_.weights.const_data_ptr<float>(),
+      .weights = on_the_way_ ? nullptr : packed_.weights.const_data_ptr<float>(),
+      .filters = on_the_way_ ? packed_.weights.const_data_ptr<float>() : nullptr,
       .bias = packed_.bias.const_data_ptr<float>(),
       .images = data<T>(x),
       .out = mutable_data<T>(y),

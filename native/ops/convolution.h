@@ -46,6 +46,7 @@ class Convolution {
   // With few channels, a row of the window is taken as one run of memory: [kernel_size] taps instead of its square.
   // Such a convolution, a network's first, takes float32.
   bool merged_ = false;
+  bool on_the_way_ = false;  // Winograd: packed_ holds the weight as it is
   Packed packed_;
 };
 

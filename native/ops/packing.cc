@@ -123,6 +123,11 @@ Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias) {
   return {panels, packed, pad_bias(bias, panels)};
 }
 
+Packed plain_winograd(const at::Tensor& weight, const at::Tensor& bias) {
+  const Panels panels = table().layout(weight.size(1), weight.size(0), 1);
+  return {panels, weight.contiguous(), pad_bias(bias, panels)};
+}
+
 at::Tensor unpack_winograd(const at::Tensor& points) {
   static const Filter g = filter_transform();
   const int64_t in_channels = points.size(1), out_channels = points.size(2);

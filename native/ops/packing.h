@@ -60,6 +60,9 @@ Packed pack(const at::Tensor& matrix, const at::Tensor& bias, at::ScalarType typ
 // A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width].
 Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias);
 
+// The same with the weight as it is, to be transformed on the way: [out, in, 3, 3].
+Packed plain_winograd(const at::Tensor& weight, const at::Tensor& bias);
+
 // The transposed of that transformation, for gradients: [point][in][out] -> [out, in, 3, 3].
 at::Tensor unpack_winograd(const at::Tensor& points);
 

@@ -92,7 +92,23 @@ class PlanBuilder {
     at::Tensor mean = norm->running_mean.to(at::kDouble);
     if (bias.defined()) mean = mean - bias.to(at::kDouble);
     bias = norm->bias.detach().to(at::kDouble) - mean * scale;
-    return {(weight.to(at::kDouble) * scale.view({-1, 1, 1, 1})).to(at::kFloat).contiguous(), bias.to(at::kFloat)};
+    return {scale_outputs(weight, scale), bias.to(at::kFloat)};
+  }
+
+  // Each output's weights times its factor, [out] in double. As tensors in double, all weights would take three times
+  // the memory on the way, and most of the time in which a plan is built.
+  static at::Tensor scale_outputs(const at::Tensor& weight, const at::Tensor& factors) {
+    const at::Tensor source = weight.contiguous(), by = factors.contiguous();
+    at::Tensor scaled = at::empty(source.sizes(), at::kFloat);
+    const int64_t count = source.numel() / source.size(0);
+    const float* from = source.const_data_ptr<float>();
+    const double* factor = by.const_data_ptr<double>();
+    float* to = scaled.mutable_data_ptr<float>();
+    at::parallel_for(0, source.size(0), at::internal::GRAIN_SIZE / count + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t out = begin; out < end; out++)
+        for (int64_t i = out * count; i < (out + 1) * count; i++) to[i] = static_cast<float>(from[i] * factor[out]);
+    });
+    return scaled;
   }
 
   static Fused take_activation(const nn::Nodes& nodes, size_t& i) {

@@ -18,6 +18,9 @@ namespace visiontorch::image {
 
 namespace {
 
+// Node reads no larger file either. One of holes alone would else fill the memory.
+constexpr off_t kMostBytes = off_t(1) << 31;
+
 // More scans than any encoder writes; a small file of thousands would take minutes.
 constexpr int kMostScans = 100;
 
@@ -105,7 +108,8 @@ class Descriptor {
 std::optional<Image> decode_jpeg_file(const std::string& path, std::int64_t most_pixels) {
   const Descriptor file(path);
   struct stat status;
-  if (file.get() < 0 || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  if (file.get() < 0 || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size > kMostBytes)
+    return std::nullopt;
   std::uint8_t start[3];
   if (read_bytes(file.get(), start) < sizeof start || !is_jpeg(start)) return std::nullopt;
   if (lseek(file.get(), 0, SEEK_SET) != 0) return std::nullopt;

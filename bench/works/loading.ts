@@ -22,7 +22,7 @@ interface Answer {
 const files: [container: string, file: string, peers: PeerName[]][] = [
   ['zip', 'vgg16', ['visiontorch', 'stock', 'mmap']],
   ['legacy, aligned', 'vgg16.legacy', ['visiontorch', 'stock']],
-  // As torchvision's own vgg16-397923af.pth: its tensors can be used nowhere but from a copy.
+  // As torchvision's own vgg16-397923af.pth.
   ['legacy, at odd addresses', 'vgg16.odd', ['visiontorch', 'stock']],
 ]
 

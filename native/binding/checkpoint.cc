@@ -85,7 +85,7 @@ class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
     Napi::Env env = info.Env();
     return guard(env, [&] {
       return run_async(
-          env, On::Pool, [file = file()] { return file->copy(); },
+          env, On::Pool, [file = file()] { return file->root(checkpoint::TensorMode::Copy); },
           [](Napi::Env env, checkpoint::Value value) { return to_js(env, value, TensorMemory::HandOver); });
     });
   }

@@ -148,7 +148,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
       return run_async(
           info.Env(), On::Compute,
           [trainer = trainer, file] {
-            trainer->load_state(file->root());
+            trainer->load_state(file->root(checkpoint::TensorMode::View));
             return std::monostate();
           },
           to_undefined);

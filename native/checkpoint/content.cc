@@ -187,12 +187,16 @@ Value metadata_of(const Value& root) {
 }
 
 Value with_tensors(const Value& value, Storages& storages, TensorMode mode) {
-  bool is_view = mode == TensorMode::View;
-  if (auto* spec = value.as_opaque<TensorSpec>()) return is_view ? storages.view(*spec) : storages.copy(*spec);
-  if (auto* storage = value.as_opaque<StorageRef>()) {
-    auto spec = Storages::bytes(*storage);
-    return Value::Bytes{is_view ? storages.view(*spec) : storages.copy(*spec)};
-  }
+  auto read = [&](const TensorSpec& spec) {
+    switch (mode) {
+      case TensorMode::View: return storages.view(spec);
+      case TensorMode::InPlace: return storages.in_place(spec);
+      case TensorMode::Copy: break;
+    }
+    return storages.copy(spec);
+  };
+  if (auto* spec = value.as_opaque<TensorSpec>()) return read(*spec);
+  if (auto* storage = value.as_opaque<StorageRef>()) return Value::Bytes{read(*Storages::bytes(*storage))};
   if (value.is_list()) {
     Value::List items;
     for (const Value& item : value.as_list()) items.push_back(with_tensors(item, storages, mode));

@@ -60,16 +60,9 @@ void File::parse(bool verify) {
   metadata_ = metadata_of(content_);
 }
 
-const Value& File::root() {
+Value File::root(TensorMode mode) {
   std::lock_guard lock(mutex_);
-  if (!is_read_) root_ = with_tensors(content_, storages_, TensorMode::View);
-  is_read_ = true;
-  return root_;
-}
-
-Value File::copy() {
-  std::lock_guard lock(mutex_);
-  return with_tensors(content_, storages_, TensorMode::Copy);
+  return with_tensors(content_, storages_, mode);
 }
 
 }  // namespace visiontorch::checkpoint

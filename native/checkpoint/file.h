@@ -12,8 +12,8 @@ namespace visiontorch::checkpoint {
 
 enum class Container { Zip, Legacy, Tar };
 
-// A .pth file, opened and checked. Its structure is read at once; its tensors when root() is first asked for, as views
-// of the mapped file where they are aligned there, which in zip files they are. They stay valid without the File.
+// A .pth file, opened and checked. Its structure is read at once; its tensors when they are asked for, as views of the
+// mapped file where they are aligned there, which in zip files they are. They stay valid without the File.
 class File {
  public:
   // `verify` checks the checksums of all zip records, and not only of the small ones.
@@ -24,9 +24,7 @@ class File {
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const Value& metadata() const { return metadata_; }
   // Everything, with tensors.
-  const Value& root();
-  // Everything, with tensors that are contiguous and in memory of their own.
-  Value copy();
+  Value root(TensorMode mode);
 
  private:
   explicit File(std::shared_ptr<MappedFile> mapping) : mapping_(mapping), storages_(std::move(mapping)) {}
@@ -36,11 +34,9 @@ class File {
   Storages storages_;
   Container container_ = Container::Zip;
   Value content_;  // with what stands for tensors
-  Value root_;
   std::vector<TensorInfo> tensors_;
   Value metadata_;
   std::mutex mutex_;  // over storages_
-  bool is_read_ = false;
 };
 
 }  // namespace visiontorch::checkpoint

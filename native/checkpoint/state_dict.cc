@@ -76,12 +76,10 @@ LoadReport load_state_dict(nn::Network& network, const Value& root) {
       report.mismatched.push_back({entry.name, target.sizes().vec(), source.sizes().vec()});
       continue;
     }
-    const bool adopt = source.scalar_type() == target.scalar_type() && source.is_contiguous() && target.is_cpu() &&
-                       !target.requires_grad();
-    if (adopt) {
-      target = source.detach();
+    if ((target.is_cpu() || target.is_meta()) && !target.requires_grad()) {
+      target = source.detach().to(target.scalar_type()).contiguous();
     } else {
-      target.detach().copy_(source);
+      target.detach().copy_(nn::aligned(source));
     }
     report.loaded.push_back(entry.name);
   }

@@ -133,12 +133,23 @@ const c10::Storage& Storages::storage(size_t index) {
   return entry.storage;
 }
 
-at::Tensor Storages::view(const TensorSpec& spec) {
-  auto tensor = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage(spec.storage)),
-                                                         c10::DispatchKeySet(c10::DispatchKey::CPU),
+at::Tensor Storages::tensor_in(c10::Storage storage, const TensorSpec& spec) {
+  auto tensor = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
                                                          c10::scalarTypeToTypeMeta(spec.dtype));
   tensor.unsafeGetTensorImpl()->set_sizes_and_strides(spec.sizes, spec.strides, spec.offset);
   return tensor;
+}
+
+at::Tensor Storages::view(const TensorSpec& spec) { return tensor_in(storage(spec.storage), spec); }
+
+at::Tensor Storages::in_place(const TensorSpec& spec) {
+  const Entry& entry = entries_[spec.storage];
+  const bool is_matrix =
+      spec.dtype == at::kFloat && spec.sizes.size() == 2 && spec.strides[1] == 1 && spec.strides[0] == spec.sizes[1];
+  if (!is_matrix || !entry.offset || entry.big_endian || entry.storage) return view(spec);
+  c10::Storage storage(c10::Storage::use_byte_size_t(), static_cast<size_t>(entry.nbytes), file_->share(*entry.offset),
+                       nullptr, false);
+  return tensor_in(std::move(storage), spec);
 }
 
 at::Tensor Storages::copy(const TensorSpec& spec) {

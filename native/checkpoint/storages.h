@@ -57,6 +57,9 @@ class Storages {
 
   // The tensor in its storage, which all its views share.
   at::Tensor view(const TensorSpec& spec);
+  // The same, but a contiguous matrix of float32 stays where it lies in the file, also at an address that is no
+  // multiple of 4: see nn::aligned().
+  at::Tensor in_place(const TensorSpec& spec);
   // The tensor in memory of its own, contiguous; it is read from the file without a detour.
   at::Tensor copy(const TensorSpec& spec);
 
@@ -71,6 +74,7 @@ class Storages {
     c10::Storage storage{};
   };
   const c10::Storage& storage(size_t index);
+  static at::Tensor tensor_in(c10::Storage storage, const TensorSpec& spec);
   void read(const Entry& entry, uint64_t begin, void* to, size_t nbytes) const;
 
   std::shared_ptr<MappedFile> file_;

@@ -44,6 +44,7 @@ at::Tensor Model::infer(const at::Tensor& images, Output output) {
     at::Tensor features = plan.features(images);
     return output == Output::Features ? features.to(at::kFloat) : plan.logits(network, features);
   }
+  for (nn::Entry& entry : network.entries()) *entry.tensor = nn::aligned(*entry.tensor);
   AutocastGuard autocast(device.type(), type);
   at::Tensor x = nn::forward(network.backbone, images.to(device), {});
   if (output == Output::Logits) x = nn::forward(network.classifier, x, {});
@@ -55,7 +56,10 @@ void Model::classifier_changed() {
 }
 
 void Model::move_to(at::Device to) {
-  for (nn::Entry& entry : network.entries()) *entry.tensor = entry.tensor->detach().to(to);
+  for (nn::Entry& entry : network.entries()) {
+    const at::Tensor tensor = entry.tensor->detach();
+    *entry.tensor = to.is_cpu() ? tensor.to(to) : nn::aligned(tensor).to(to);
+  }
   device = to;
   changed();
 }

@@ -74,7 +74,7 @@ class PlanBuilder {
     const at::Tensor weight = linear.weight.detach(), bias = linear.bias.detach();
     if (ops::Linear::supports(dtype_))
       return [op = ops::Linear(weight, bias, dtype_), activation](const at::Tensor& x) { return op(x, activation); };
-    return [weight = onednn::pack_linear(weight.to(dtype_), batch_size), bias = bias.to(dtype_),
+    return [weight = onednn::pack_linear(nn::aligned(weight).to(dtype_), batch_size), bias = bias.to(dtype_),
             activation](const at::Tensor& x) { return onednn::linear(x, weight, bias, activation); };
   }
 

@@ -17,10 +17,10 @@ void draw_default(at::Tensor& weight, at::Tensor& bias, at::Generator& generator
   const double fan_in = static_cast<double>(weight.numel() / weight.size(0));
   const double gain = std::sqrt(2.0 / (1 + a * a));
   const double bound = std::sqrt(3.0) * (gain / std::sqrt(fan_in));
-  weight.uniform_(-bound, bound, generator);
+  weight = at::empty(weight.sizes(), at::kFloat).uniform_(-bound, bound, generator);
   if (bias.defined()) {
     const double bias_bound = 1 / std::sqrt(fan_in);
-    bias.uniform_(-bias_bound, bias_bound, generator);
+    bias = at::empty(bias.sizes(), at::kFloat).uniform_(-bias_bound, bias_bound, generator);
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cstring>
+
 namespace visiontorch::nn {
 
 std::string join_name(const std::string& prefix, const std::string& name) {
@@ -51,16 +53,25 @@ std::vector<Entry> Network::entries() {
 
 Network Network::clone() const {
   Network copy = *this;
-  for (Entry& entry : copy.entries()) *entry.tensor = entry.tensor->detach().clone();
+  for (Entry& entry : copy.entries()) *entry.tensor = aligned(*entry.tensor).detach().clone();
   return copy;
 }
 
-void allocate(Nodes& nodes) {
-  for_each_leaf(nodes, "", [](const std::string&, Node& node) {
+at::Tensor aligned(const at::Tensor& tensor) {
+  const auto address = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
+  if (address % tensor.element_size() == 0) return tensor;
+  at::Tensor copy = at::empty(tensor.sizes(), tensor.options());
+  std::memcpy(copy.mutable_data_ptr(), tensor.const_data_ptr(), tensor.nbytes());
+  return copy;
+}
+
+void outline(Nodes& nodes) {
+  const auto meta = at::TensorOptions(at::kFloat).device(at::kMeta);
+  for_each_leaf(nodes, "", [&](const std::string&, Node& node) {
     if (auto* conv = std::get_if<Conv2d>(&node.op)) {
       const int64_t k = conv->kernel_size;
-      conv->weight = at::empty({conv->out_channels, conv->in_channels / conv->groups, k, k}, at::kFloat);
-      if (conv->has_bias) conv->bias = at::empty({conv->out_channels}, at::kFloat);
+      conv->weight = at::empty({conv->out_channels, conv->in_channels / conv->groups, k, k}, meta);
+      if (conv->has_bias) conv->bias = at::empty({conv->out_channels}, meta);
     } else if (auto* norm = std::get_if<BatchNorm2d>(&node.op)) {
       norm->weight = at::ones({norm->num_features}, at::kFloat);
       norm->bias = at::zeros({norm->num_features}, at::kFloat);
@@ -68,8 +79,8 @@ void allocate(Nodes& nodes) {
       norm->running_var = at::ones({norm->num_features}, at::kFloat);
       norm->num_batches_tracked = at::zeros({}, at::kLong);
     } else if (auto* linear = std::get_if<Linear>(&node.op)) {
-      linear->weight = at::empty({linear->out_features, linear->in_features}, at::kFloat);
-      linear->bias = at::empty({linear->out_features}, at::kFloat);
+      linear->weight = at::empty({linear->out_features, linear->in_features}, meta);
+      linear->bias = at::empty({linear->out_features}, meta);
     }
   });
 }

@@ -108,8 +108,14 @@ struct Network {
   Network clone() const;
 };
 
-// Allocates all tensors on the CPU without initialising the parameters; buffers get their initial values.
-void allocate(Nodes& nodes);
+// The tensor, or a copy of it where its address is no multiple of its elements' size. A linear layer's weight may be so
+// after loading, which spares a copy of nine tenths of VGG16: legacy files have no padding, and torchvision's
+// vgg16-397923af.pth has its data at odd addresses. Only ops::Linear reads it there.
+at::Tensor aligned(const at::Tensor& tensor);
+
+// Makes all tensors: batch norms' with their initial values, layers' weights and biases without memory (PyTorch's meta
+// device), to be initialised or loaded.
+void outline(Nodes& nodes);
 
 struct Mode {
   bool training = false;     // dropout

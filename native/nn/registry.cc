@@ -32,14 +32,14 @@ std::vector<std::string> architectures() {
 
 Network create(const std::string& architecture, int64_t num_classes, const Options& options) {
   Network network = describe(architecture, num_classes, options);
-  allocate(network.backbone);
-  allocate(network.classifier);
+  outline(network.backbone);
+  outline(network.classifier);
   return network;
 }
 
 void replace_classifier(Network& network, int64_t num_classes, const Options& options) {
   Nodes classifier = describe(network.architecture, num_classes, options).classifier;
-  allocate(classifier);
+  outline(classifier);
   network.classifier = std::move(classifier);
   network.num_classes = num_classes;
 }

@@ -25,10 +25,11 @@ std::vector<std::string> architectures();
 // The network without tensors. Throws ERR_INVALID_ARGUMENT for an unknown name or options that do not fit.
 Network describe(const std::string& architecture, int64_t num_classes, const Options& options);
 
-// The network with allocated, uninitialised parameters; throws as describe().
+// The network with parameters to be initialised or loaded (see outline()); throws as describe().
 Network create(const std::string& architecture, int64_t num_classes, const Options& options);
 
-// Puts a new, uninitialised head for `num_classes` on the network: VGG's three layers, else the last one.
+// Puts a new head, to be initialised or loaded, for `num_classes` on the network: VGG's three layers, else the last
+// one.
 void replace_classifier(Network& network, int64_t num_classes, const Options& options);
 
 // The families. `create` finds them by name.

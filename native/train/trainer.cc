@@ -20,8 +20,8 @@ std::vector<at::Tensor> own_parameters(nn::Network& network) {
   std::vector<at::Tensor> parameters;
   for (nn::Entry& entry : network.entries()) {
     const bool convolution = entry.tensor->dim() == 4;
-    *entry.tensor =
-        entry.tensor->detach().clone(convolution ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+    *entry.tensor = nn::aligned(entry.tensor->detach())
+                        .clone(convolution ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
     if (!entry.is_parameter) continue;
     entry.tensor->requires_grad_(true);
     parameters.push_back(*entry.tensor);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createModel } from '../../lib/create-model.js'
 import { decode } from '../../lib/image/decode.js'
@@ -8,6 +9,12 @@ import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { python, pythonSkip, runReference } from '../support/python.js'
 import { hasShared, shared } from '../support/shared.js'
 
+const containers = {
+  zip: 'zip file',
+  legacy: 'legacy file',
+  odd: 'legacy file at odd addresses',
+  tar: 'tar file',
+}
 const photographs = ['dog1.jpg', 'dog2.jpg', 'astronaut.jpg', 'grace_hopper_517x606.jpg']
 
 async function logitsOf(model: Model, paths: readonly string[]): Promise<Float32Array> {
@@ -37,8 +44,8 @@ describe(`predictions, against torchvision${pythonSkip}`, function () {
       })
       after(removeTemporaryFolders)
 
-      for (const container of ['zip', 'legacy', 'tar']) {
-        it(`the logits from a ${container} file are within 1e-5 of the largest`, async () => {
+      for (const [container, title] of Object.entries(containers)) {
+        it(`the logits from a ${title} are within 1e-5 of the largest`, async () => {
           using model = await createModel(architecture, { weights: join(folder, `${container}.pth`) })
           const paths = Object.keys(expected)
           const logits = await logitsOf(model, paths)
@@ -55,6 +62,17 @@ describe(`predictions, against torchvision${pythonSkip}`, function () {
           }
         })
       }
+
+      it('weights at odd addresses are saved as they are', async () => {
+        const saved: Buffer[] = []
+        for (const container of ['zip', 'odd']) {
+          using model = await createModel(architecture, { weights: join(folder, `${container}.pth`) })
+          const path = join(folder, 'saved.pth')
+          await model.save(path, { format: 'state_dict' })
+          saved.push(await readFile(path))
+        }
+        assert.ok(saved[0]!.equals(saved[1]!))
+      })
 
       it('predict() gives the classes and probabilities of the softmax', async () => {
         using model = await createModel(architecture, { weights: join(folder, 'zip.pth') })

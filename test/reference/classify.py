@@ -1,7 +1,7 @@
 """classify.py FOLDER ARCHITECTURE [IMAGE ...]: what torchvision says of images, and the weights that it said it with.
 
 Writes random weights of a network (seeded, with batch norm statistics as after some training) to FOLDER as zip.pth,
-legacy.pth and tar.pth, makes two images there, and prints {"image path": [logits]} for those and for each IMAGE.
+legacy.pth, odd.pth (legacy, with data at odd addresses) and tar.pth, makes two images there, and prints {"image path": [logits]} for those and for each IMAGE.
 """
 
 import io
@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import stubs  # noqa: F401  before torchvision
+from odd import save_at_odd_addresses
 from settle import settle
 from torchvision.models import get_model
 from torchvision.transforms._presets import ImageClassification
@@ -76,6 +77,7 @@ settle(model, images)
 state_dict = model.state_dict()
 torch.save(state_dict, folder / "zip.pth")
 torch.save(state_dict, folder / "legacy.pth", _use_new_zipfile_serialization=False)
+save_at_odd_addresses(state_dict, folder / "odd.pth")
 save_tar(state_dict, folder / "tar.pth")
 with torch.no_grad():
     logits = model.eval()(images)

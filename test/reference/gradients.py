@@ -1,6 +1,6 @@
 """gradients.py FOLDER: the gradients of one training step, in float64, for the trained convolutions.
 
-Writes each network's weights as NAME.pth, its images as NAME.images.f32 and its gradients, one parameter after the
+Writes each network's weights as NAME.pth, at odd addresses, its images as NAME.images.f32 and its gradients, one parameter after the
 other, as NAME.gradients.f32; prints [{architecture, setting, shape, loss, parameters: [[name, number of values]]}]. The labels
 are 0, 1, 2, ...
 """
@@ -12,6 +12,7 @@ import sys
 import torch
 
 import stubs  # noqa: F401  before torchvision
+from odd import save_at_odd_addresses
 from settle import settle
 from torchvision.models import get_model
 
@@ -28,7 +29,7 @@ for architecture, options, shape in (
     torch.manual_seed(0)
     model = get_model(architecture, num_classes=10, **options)
     settle(model, torch.randn(8, 3, 128, 128))
-    torch.save(model.state_dict(), folder / f"{architecture}.pth")
+    save_at_odd_addresses(model.state_dict(), folder / f"{architecture}.pth")
     images = torch.randn(shape[0], 3, *shape[1:])
     images.numpy().tofile(folder / f"{architecture}.images.f32")
     model.double().train()

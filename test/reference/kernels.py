@@ -3,7 +3,7 @@
 Computed in float64, with PyTorch's own deviation in bfloat16: on such small images, random networks magnify rounding errors, and those of PyTorch's own float32
 are up to 7e-6 of the largest logit.
 
-Writes each network's weights as NAME.pth and its images as NAME-NxHxW.f32, and prints [{architecture, shape, images,
+Writes each network's weights as NAME.pth, those of VGG at odd addresses, and its images as NAME-NxHxW.f32, and prints [{architecture, shape, images,
 weights, logits, bfloat16}].
 """
 
@@ -14,6 +14,7 @@ import sys
 import torch
 
 import stubs  # noqa: F401  before torchvision
+from odd import save_at_odd_addresses
 from settle import settle
 from torchvision.models import get_model
 
@@ -24,7 +25,8 @@ for architecture in ("resnet18", "resnet50", "mobilenet_v2", "vgg11_bn"):
     torch.manual_seed(0)
     model = get_model(architecture, num_classes=10)
     settle(model, torch.randn(8, 3, 128, 128))
-    torch.save(model.state_dict(), folder / f"{architecture}.pth")
+    save = save_at_odd_addresses if architecture == "vgg11_bn" else torch.save
+    save(model.state_dict(), folder / f"{architecture}.pth")
     for shape in shapes:
         images = torch.randn(shape[0], 3, *shape[1:])
         name = f"{architecture}-{'x'.join(map(str, shape))}.f32"

@@ -3,16 +3,45 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <atomic>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "runtime/parallel.h"
 
 namespace visiontorch::ops {
 
-// Output rows [first_row, last_row) of one image, as far as they come from the hidden channels [first, last).
+namespace {
+
+// Rows that two threads share, one of which takes them from above and the other from below: whichever is faster takes
+// more of them, and no row is between two strips but where they meet.
+class Rows {
+ public:
+  void reset(int64_t first, int64_t last) { ends_ = first << 32 | last; }
+
+  // The next rows [first, last), at most `count`; none when there are no more.
+  std::pair<int64_t, int64_t> take(int64_t count, bool from_below) {
+    for (int64_t ends = ends_;;) {
+      const int64_t first = ends >> 32, last = ends & 0xFFFFFFFF, taken = std::min(count, last - first);
+      const int64_t left = from_below ? first << 32 | (last - taken) : (first + taken) << 32 | last;
+      if (!ends_.compare_exchange_weak(ends, left)) continue;
+      return from_below ? std::pair(last - taken, last) : std::pair(first, first + taken);
+    }
+  }
+
+ private:
+  std::atomic<int64_t> ends_;
+};
+
+}  // namespace
+
+// Output rows of one image, as far as they come from the hidden channels [first, last).
 template <class T>
 struct InvertedResidual::Part {
-  int64_t image, first_row, last_row, step, out_width;
+  Rows* rows;
+  bool from_below;
+  int64_t image, step, out_width;
   int64_t first_panel, last_panel;  // of the expansion
   int64_t first, last;
   bool whole;  // all hidden channels: bias and residual are added here
@@ -50,27 +79,35 @@ at::Tensor InvertedResidual::operator()(const at::Tensor& input) const {
 template <class T>
 void InvertedResidual::run(const at::Tensor& x, at::Tensor& y) const {
   constexpr int64_t kCache = 512 * 1024 / sizeof(T);
+  constexpr int64_t kTurns = 12;  // in which a strip is taken, at least: one thread may be much slower than another
   const int64_t images = x.size(0), width = x.size(3), out_height = y.size(2), out_width = y.size(3);
   const int64_t threads = at::get_num_threads(), panels = expand_.panels.count, panel = expand_.panels.width;
 
   // The threads share each image, which so stays in the cache: the rows of a large one; of a small one the hidden
-  // channels, as strips would be low, and each computes a row above and one below itself.
+  // channels, as strips would be low, and a row above and one below are computed twice where they meet.
   const bool shares_channels = expands_ && out_height < 8 * threads && panels >= threads && threads > 1;
   const int64_t groups = shares_channels ? threads : 1;
-  const int64_t strips = shares_channels ? 1 : std::min(threads, out_height);
-  // The strip advances by as many rows as the cache holds.
+  const int64_t strips = shares_channels ? 1 : std::min((threads + 1) / 2, out_height);
+  const int64_t ends = shares_channels || threads == 1 ? 1 : 2;  // at which threads begin a strip
+  // A thread takes as many rows at a time as the cache holds, or fewer.
   const int64_t in_row = (width + 2) * hidden_, out_row = out_width * hidden_;
-  const int64_t step = std::clamp<int64_t>((kCache - 2 * in_row) / (stride_ * in_row + out_row), 1, out_height);
+  const int64_t most = ends == 1 ? out_height : std::max<int64_t>(1, out_height / (strips * kTurns));
+  const int64_t step = std::clamp<int64_t>((kCache - 2 * in_row) / (stride_ * in_row + out_row), 1, most);
   const int64_t scratch_size = ring_rows(step) * in_row + step * out_row;
   at::Tensor scratch = at::empty({threads, scratch_size}, x.options());
   const int64_t size = y.numel(), image_size = size / images;
   at::Tensor partial = at::empty({groups > 1 ? groups * size : 0}, at::kFloat);
   T* out = mutable_data<T>(y);
-  parallel_tasks(images * strips * groups, [&](int64_t task, int thread) {
-    const int64_t group = task % groups, strip = task / groups % strips, image = task / groups / strips;
-    Part<T> part{image,
-                 out_height * strip / strips,
-                 out_height * (strip + 1) / strips,
+  std::vector<Rows> rows(images * strips * groups);
+  for (size_t i = 0; i < rows.size(); i++) {
+    const int64_t strip = static_cast<int64_t>(i) / groups % strips;
+    rows[i].reset(out_height * strip / strips, out_height * (strip + 1) / strips);
+  }
+  parallel_tasks(images * strips * groups * ends, [&](int64_t task, int thread) {
+    const int64_t index = task / ends, group = index % groups, image = index / groups / strips;
+    Part<T> part{&rows[index],
+                 task % ends == 1,
+                 image,
                  step,
                  out_width,
                  0,
@@ -110,11 +147,18 @@ void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* ou
   const T* image = data<T>(x) + part.image * x.size(2) * width * in_channels_;
   T* filtered = part.scratch + size * row;
   auto slot = [&](int64_t in_row) { return part.scratch + (in_row + 1) % size * row; };
-  int64_t next = part.first_row * stride_ - 1;
-  for (int64_t y = part.first_row; y < part.last_row; y += part.step) {
-    const int64_t rows = std::min(part.step, part.last_row - y), end = (y + rows - 1) * stride_ + 2;
-    expand(x, part, next, end, slot);
-    next = end;
+  std::optional<int64_t> expanded;  // the row up to which, or from below: from which on, rows are in the ring
+  for (;;) {
+    const auto [y, last] = part.rows->take(part.step, part.from_below);
+    if (y == last) return;
+    const int64_t rows = last - y, begin = y * stride_ - 1, end = (last - 1) * stride_ + 2;
+    if (part.from_below) {
+      expand(x, part, begin, expanded.value_or(end), slot);
+      expanded = begin;
+    } else {
+      expand(x, part, expanded.value_or(begin), end, slot);
+      expanded = end;
+    }
     std::vector<const T*> windows(ring_rows(rows));
     for (size_t i = 0; i < windows.size(); i++) windows[i] = slot(y * stride_ - 1 + static_cast<int64_t>(i));
     const kernels::Depthwise<T> depthwise{
@@ -134,7 +178,7 @@ void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* ou
     } else {
       table().depthwise_bfloat16(depthwise);
     }
-    const int64_t count = rows * part.out_width, begin = y * part.out_width * out_channels_;
+    const int64_t count = rows * part.out_width, offset = y * part.out_width * out_channels_;
     std::vector<const T*> pixels(count);
     for (int64_t m = 0; m < count; m++) pixels[m] = filtered + m * channels;
     kernels::Product<T, Out> project{
@@ -147,12 +191,12 @@ void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* ou
         .bias = part.whole ? project_.bias.const_data_ptr<float>() : nullptr,
         .first = 0,
         .last = project_.panels.count,
-        .out = out + begin,
+        .out = out + offset,
         .stride = out_channels_,
         .epilogue = {},
     };
     if constexpr (std::is_same_v<T, Out>)
-      if (part.whole && residual_) project.epilogue.residual = image + begin;
+      if (part.whole && residual_) project.epilogue.residual = image + offset;
     multiply(project);
   }
 }

@@ -105,7 +105,7 @@ export function save(options: { rounds: number; threads: number }): void {
     commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
   }
   mkdirSync(resultsFolder, { recursive: true })
-  const path = join(resultsFolder, `${date.slice(0, 16).replace(':', '')}.json`)
+  const path = join(resultsFolder, `${date.slice(0, 19).replaceAll(':', '')}.json`)
   writeFileSync(path, `${JSON.stringify({ date, machine, rounds, limits, cells }, null, 1)}\n`)
   note(`wrote ${path}`)
 }

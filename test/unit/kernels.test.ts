@@ -11,7 +11,7 @@ const sets = ['avx2', 'avx512', 'avx512_bf16']
 const needed: Record<string, string> = { avx2: 'avx2', avx512: 'avx512vl', avx512_bf16: 'avx512_bf16' }
 const flags = new Set(/^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' '))
 
-describe('each kernel, beside plain loops in double precision', function () {
+describe('the kernels, beside plain loops in double precision', function () {
   this.timeout(300_000)
   let program: string
   before(async () => {

@@ -1,4 +1,5 @@
 // The two ways of measuring: peers that live side by side and take turns, and a process for every measurement.
+import { setTimeout } from 'node:timers/promises'
 import type { Job } from './job.js'
 import { type Answer, Peer, type PeerName, type Task } from './peer.js'
 import { beginCell, type Cell, inWords, limits, type Row, spread } from './result.js'
@@ -7,6 +8,12 @@ import { beginCell, type Cell, inWords, limits, type Row, spread } from './resul
 interface Facts {
   multiplyAdds?: number
 }
+
+/**
+ * Before each turn, in ms: what a peer's threads do when its work is done must not be counted as the next one's time.
+ * ONNX Runtime's spin for 40 ms, PyTorch's for 4 to 7.
+ */
+const pause = 200
 
 /**
  * Peers do the same task in turns, each as often in a row as fits into 0.4 s. Outputs are compared with stock PyTorch's
@@ -35,7 +42,10 @@ export async function sideBySide(
   const deviations = compare(outputs, tolerance)
   const answers = new Map<Peer, Answer[]>(peers.map(peer => [peer, []]))
   for (let round = 0; round < rounds; round++)
-    for (const peer of peers) answers.get(peer)!.push(await peer.run(counts.get(peer)!))
+    for (const peer of peers) {
+      await setTimeout(pause)
+      answers.get(peer)!.push(await peer.run(counts.get(peer)!))
+    }
   for (const peer of peers) await peer.end()
   const rows: Record<string, Row> = {}
   for (const [{ name }, all] of answers) {

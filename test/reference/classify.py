@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import stubs  # noqa: F401  before torchvision
-from odd import save_at_odd_addresses
+from legacy import save_at_odd_addresses
 from settle import settle
 from torchvision.models import get_model
 from torchvision.transforms._presets import ImageClassification

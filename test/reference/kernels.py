@@ -14,7 +14,7 @@ import sys
 import torch
 
 import stubs  # noqa: F401  before torchvision
-from odd import save_at_odd_addresses
+from legacy import save_at_odd_addresses
 from settle import settle
 from torchvision.models import get_model
 

@@ -1,21 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { hasKernels, kernelSets } from '../support/processor.js'
 
 const root = join(import.meta.dirname, '../..')
-const sets = ['avx2', 'avx512', 'avx512_bf16']
-
-/** What Linux calls the instructions that a set needs beyond those of the set before it. */
-const needed: Record<string, string> = { avx2: 'avx2', avx512: 'avx512vl', avx512_bf16: 'avx512_bf16' }
-const flags = new Set(/^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' '))
 
 describe('the kernels, beside plain loops in double precision', function () {
   this.timeout(300_000)
   let program: string
   before(async () => {
-    const objects = sets.map(set => `build/CMakeFiles/visiontorch.dir/native/kernels/${set}.cc.o`)
+    const objects = kernelSets.map(set => `build/CMakeFiles/visiontorch.dir/native/kernels/${set}.cc.o`)
     const sources = ['test/native/kernels.cc', 'native/kernels/table.cc']
     program = join(await temporaryFolder(), 'kernels')
     const options = ['-std=c++20', '-O2', '-Wall', '-Werror', '-Wno-sign-compare', '-Inative', '-o', program]
@@ -23,8 +18,8 @@ describe('the kernels, beside plain loops in double precision', function () {
   })
   after(removeTemporaryFolders)
 
-  for (const set of sets) {
-    if (!flags.has(needed[set]!)) {
+  for (const set of kernelSets) {
+    if (!hasKernels(set)) {
       it.skip(`${set}: this processor does not have it`)
       continue
     }

@@ -1,8 +1,12 @@
 """Weights, the ONNX graph, noise and a photograph's stand-in, once."""
 
 import pathlib
+import sys
 
 from common import answer, job, network, torch
+
+sys.path.append(str(pathlib.Path(__file__).parents[3] / "test/reference"))
+from legacy import save_legacy  # noqa: E402
 
 folder = pathlib.Path(job["folder"])
 name = job["network"]
@@ -11,22 +15,8 @@ model = network().eval()
 state = model.state_dict()
 torch.save(state, folder / f"{name}.pth")
 if name == "vgg16":
-    # Data follows the pickles without padding, so that their length decides whether tensors are aligned: a longer
-    # (unused) name among the state's metadata moves them.
-    wanted = {"legacy": 0, "odd": 1}
-    metadata = state._metadata
-    length = 0
-    while wanted:
-        state._metadata = {**metadata, "": {**metadata[""], "x" * length: 0}}
-        path = folder / f"{name}.saved"
-        torch.save(state, path, _use_new_zipfile_serialization=False)
-        for kind, remainder in wanted.items():
-            if path.stat().st_size % 4 == remainder:  # the file ends with float32 data
-                path.rename(folder / f"{name}.{kind}.pth")
-                del wanted[kind]
-                break
-        length += 1
-    path.unlink(missing_ok=True)
+    save_legacy(state, folder / f"{name}.legacy.pth", 0)
+    save_legacy(state, folder / f"{name}.odd.pth", 1)
 torch.onnx.export(
     model,
     (torch.zeros(2, 3, 224, 224),),

@@ -55,6 +55,11 @@ class CachingAllocator final : public c10::Allocator {
   c10::DeleterFnPtr raw_deleter() const override { return &CachingAllocator::release; }
   void copy_data(void* target, const void* source, size_t count) const override { std::memcpy(target, source, count); }
 
+  void return_idle() {
+    std::lock_guard lock(mutex_);
+    return_chunks(kAlwaysKept);
+  }
+
   static CachingAllocator& instance() {
     static auto* allocator = new CachingAllocator();  // never destroyed: tensors may outlive static objects
     return *allocator;
@@ -168,5 +173,7 @@ class CachingAllocator final : public c10::Allocator {
 }  // namespace
 
 void install_cpu_allocator() { c10::SetCPUAllocator(&CachingAllocator::instance(), /*priority=*/100); }
+
+void return_idle_memory() { CachingAllocator::instance().return_idle(); }
 
 }  // namespace visiontorch

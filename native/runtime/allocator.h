@@ -7,4 +7,8 @@ namespace visiontorch {
 // them back costs more than the step computes.
 void install_cpu_allocator();
 
+// Gives back to the system what no tensor uses, but for 256 MiB that the next computation will want: to be called when
+// nothing has been computed for a while.
+void return_idle_memory();
+
 }  // namespace visiontorch

@@ -1,8 +1,18 @@
 #include "runtime/compute_thread.h"
 
+#include <chrono>
+
+#include "runtime/allocator.h"
 #include "runtime/settings.h"
 
 namespace visiontorch {
+
+namespace {
+
+// Without a task for so long, the thread gives memory back: the activations of a training are gigabytes.
+constexpr std::chrono::seconds kIdle(5);
+
+}  // namespace
 
 ComputeThread& ComputeThread::instance() {
   static auto* thread = new ComputeThread();  // leaked on purpose: see the class comment
@@ -30,7 +40,13 @@ void ComputeThread::run() {
       std::unique_lock lock(mutex_);
       busy_ = false;
       idle_.notify_all();
-      wake_.wait(lock, [this] { return !tasks_.empty() && !stopped_; });
+      const auto has_task = [this] { return !tasks_.empty() && !stopped_; };
+      if (!wake_.wait_for(lock, kIdle, has_task)) {
+        lock.unlock();
+        return_idle_memory();
+        lock.lock();
+        wake_.wait(lock, has_task);
+      }
       task = std::move(tasks_.front());
       tasks_.pop_front();
       busy_ = true;

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+
+// A step of training, whose activations take most of a gigabyte, and then nothing: the resident sizes in MiB after the
+// step and at the end, which comes when a third is given back, or after a minute.
+const program = `
+  import { setTimeout } from 'node:timers/promises'
+  import { createModel } from './lib/create-model.js'
+  import { native } from './lib/native.js'
+  const model = await createModel('mobilenet_v2', { numClasses: 2 })
+  const batch = model.createBatch(12)
+  batch.setTensor(new Float32Array(12 * 3 * 224 * 224))
+  const trainer = await native().createTrainer(model.network, {
+    optimizer: { name: 'sgd', momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 },
+    labelSmoothing: 0, classWeights: null, clipGradNorm: null, ema: null, dtype: 'float32',
+  })
+  const step = { learningRate: 1e-3, seed: 0, scale: 1, update: true, mixed: null }
+  await trainer.step(batch, new Int32Array(12), step)
+  const rss = () => process.memoryUsage.rss() / 2 ** 20
+  const after = rss()
+  let end = after
+  for (let i = 0; i < 120 && end > after * 2 / 3; i++) {
+    await setTimeout(500)
+    end = rss()
+  }
+  console.log(JSON.stringify([after, end, await trainer.step(batch, new Int32Array(12), step)]))
+`
+
+describe('the memory of a process', function () {
+  this.timeout(180_000)
+  it('is given back when nothing is computed any more', function () {
+    const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
+    const [after, end, step] = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }))
+    console.log(`      (${after.toFixed(0)} MiB after a step, ${end.toFixed(0)} later)`)
+    assert.ok(end <= (after * 2) / 3)
+    assert.ok(Number.isFinite(step.loss)) // and it goes on computing
+  })
+})

@@ -10,7 +10,7 @@ namespace visiontorch {
 namespace {
 
 // Without a task for so long, the thread gives memory back: the activations of a training are gigabytes.
-constexpr std::chrono::seconds kIdle(5);
+constexpr std::chrono::seconds kIdle(60);
 
 }  // namespace
 

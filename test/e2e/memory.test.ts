@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 
 // A step of training, whose activations take most of a gigabyte, and then nothing: the resident sizes in MiB after the
-// step and at the end, which comes when a third is given back, or after a minute.
+// step and at the end, which comes when a third is given back, or after two minutes.
 const program = `
   import { setTimeout } from 'node:timers/promises'
   import { createModel } from './lib/create-model.js'
@@ -19,7 +19,7 @@ const program = `
   const rss = () => process.memoryUsage.rss() / 2 ** 20
   const after = rss()
   let end = after
-  for (let i = 0; i < 120 && end > after * 2 / 3; i++) {
+  for (let i = 0; i < 240 && end > after * 2 / 3; i++) {
     await setTimeout(500)
     end = rss()
   }

@@ -28,7 +28,7 @@ const program = `
 
 describe('the memory of a process', function () {
   this.timeout(180_000)
-  it('is given back when nothing is computed any more', function () {
+  it('is given back when nothing is computed any more', () => {
     const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
     const [after, end, step] = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }))
     console.log(`      (${after.toFixed(0)} MiB after a step, ${end.toFixed(0)} later)`)

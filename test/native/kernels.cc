@@ -270,7 +270,7 @@ void test_accumulate(const Table& table) {
   for (int64_t count : {1, 3, 16, 127, 128})
     for (int64_t taps : {1, 9})
       for (int64_t rows : {1, 8, 16, 37, 64})
-        for (int64_t columns : {8, 16, 33, 64, 128}) {
+        for (int64_t columns : {8, 16, 24, 33, 64, 128}) {
           const auto a = noise(count * rows), b = noise(taps * count * columns);
           std::vector<const float*> a_rows, b_rows;
           for (int64_t t = 0; t < count; t++) a_rows.push_back(a.data() + t * rows);
@@ -306,7 +306,7 @@ template <class T>
 void test_winograd(const Table& table, const char* name) {
   for (int64_t height : {4, 5, 14})
     for (int64_t in : {16, 48, 144})
-      for (int64_t out : {16, 64, 80}) {
+      for (int64_t out : {16, 24, 64, 80}) {
         const int64_t images = 2, width = height + 3, tiles = images * ((height + 3) / 4) * ((width + 3) / 4);
         const Panels panels = table.layout(in, out, 1);
         const auto x = random_values<T>(images * height * width * in);

@@ -108,6 +108,7 @@ std::int64_t accumulation_scratch(const Accumulation&);  // in floats, for any c
 // What one call computes: these of all images' tiles, at most kWinogradTiles, and these panels of channels.
 struct WinogradPart {
   std::int64_t first_tile, last_tile, first_panel, last_panel;
+  bool gathered = false;  // whether the scratch memory holds these tiles' inputs already, from a call before
 };
 constexpr std::int64_t kWinogradTiles = 60;
 // Rows in the scratch memory are so many floats longer than their contents: at a distance of a power of two they would

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "ops/packing.h"
@@ -30,7 +31,8 @@ bool transforms_on_the_way(const nn::Conv2d& conv, int64_t tiles) {
 }
 
 // How a product is shared out: blocks of rows that stay in the second-level cache while the panels pass by, times
-// groups of panels; so that the threads are done at the same time.
+// groups of panels; so that the threads are done at the same time, also where one of them is slower than the others, as
+// a virtual processor is whose core computes for somebody else too.
 struct Partition {
   int64_t blocks = 1, groups = 1;
 
@@ -38,6 +40,7 @@ struct Partition {
   Partition(int64_t rows, int64_t row_floats, const Panels& panels) {
     constexpr int64_t kCache = 96 * 1024;  // floats
     constexpr double kTask = 3e5;          // multiply-adds in the time that beginning a task takes
+    constexpr double kWait = 0.3;          // of a task's time, for which the others may wait in the end
     const int64_t threads = at::get_num_threads(), tile = table().tile_rows(panels);
     const int64_t most = std::clamp(kCache / row_floats, tile, 80 * tile), least_blocks = (rows + most - 1) / most;
     double best = 0;
@@ -46,7 +49,7 @@ struct Partition {
       for (int64_t b = least_blocks; b <= least_blocks + 8 * threads && (b == least_blocks || rows / b >= tile); b++) {
         const int64_t tiles = ((rows + b - 1) / b + tile - 1) / tile, rounds = (b * g + threads - 1) / threads;
         const double task = static_cast<double>(tiles * tile * panels.count / g * panels.stride()) + kTask;
-        const double time = task * static_cast<double>(rounds);
+        const double time = task * (static_cast<double>(rounds) + kWait);
         if (best == 0 || time < best) {
           best = time;
           blocks = b;
@@ -194,16 +197,16 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& 
       .epilogue = epilogue,
   };
   const int64_t tiles = x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4), threads = at::get_num_threads();
-  // Few tiles are not shared out, but their channels: then each thread reads a part of the weights only.
+  // Few tiles are not shared out, but the panels: each thread transforms all inputs once.
   const bool few = tiles < kFewTiles && packed_.panels.count >= threads;
-  const int64_t groups = few ? threads : 1, least = (tiles + kernels::kWinogradTiles - 1) / kernels::kWinogradTiles;
-  const int64_t blocks = few ? least : (least + threads - 1) / threads * threads;
+  const int64_t least = (tiles + kernels::kWinogradTiles - 1) / kernels::kWinogradTiles;
+  const int64_t tasks = few ? packed_.panels.count : (least + threads - 1) / threads * threads;
   at::Tensor scratch = at::empty({threads, kernels::winograd_scratch(work.in_channels, packed_.panels)}, at::kFloat);
-  parallel_tasks(blocks * groups, [&](int64_t task, int thread) {
-    const int64_t block = task / groups, group = task % groups;
-    const kernels::WinogradPart part{tiles * block / blocks, tiles * (block + 1) / blocks,
-                                     packed_.panels.count * group / groups,
-                                     packed_.panels.count * (group + 1) / groups};
+  std::vector<uint8_t> gathered(threads);
+  parallel_tasks(tasks, [&](int64_t task, int thread) {
+    const kernels::WinogradPart part =
+        few ? kernels::WinogradPart{0, tiles, task, task + 1, std::exchange(gathered[thread], 1) == 1}
+            : kernels::WinogradPart{tiles * task / tasks, tiles * (task + 1) / tasks, 0, packed_.panels.count};
     float* memory = scratch.mutable_data_ptr<float>() + thread * scratch.size(1);
     if constexpr (std::is_same_v<T, float>) {
       table().winograd(work, part, memory);

@@ -329,8 +329,9 @@ void test_winograd(const Table& table, const char* name) {
         std::vector<float> scratch(winograd_scratch(in, panels));
         for (int64_t first = 0; first < tiles; first += 7)
           for (int64_t half : {0, 1}) {
+            const bool gathered = half == 1;  // by the first half
             const WinogradPart part{first, std::min(first + 7, tiles), panels.count * half / 2,
-                                    panels.count * (half + 1) / 2};
+                                    panels.count * (half + 1) / 2, gathered};
             if constexpr (std::is_same_v<T, float>) table.winograd(layer, part, scratch.data());
             if constexpr (!std::is_same_v<T, float>) table.winograd_bfloat16(layer, part, scratch.data());
           }

@@ -93,13 +93,13 @@ bool Convolution::supports_winograd(const nn::Conv2d& conv) {
          conv.in_channels >= table().lanes;
 }
 
-Convolution Convolution::winograd(const at::Tensor& weight, const at::Tensor& bias) {
+Convolution Convolution::winograd(const at::Tensor& weight, const at::Tensor& bias, Taps taps) {
   Convolution result;
   result.algorithm_ = Algorithm::Winograd;
   result.kernel_size_ = 3;
   result.stride_ = result.padding_ = 1;
   result.out_channels_ = weight.size(0);
-  result.packed_ = pack_winograd(weight, bias);
+  result.packed_ = pack_winograd(weight, bias, taps);
   return result;
 }
 

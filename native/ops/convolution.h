@@ -26,7 +26,7 @@ class Convolution {
               at::ScalarType type);
 
   // Winograd's, with padding 1, of a weight [out, in, 3, 3].
-  static Convolution winograd(const at::Tensor& weight, const at::Tensor& bias);
+  static Convolution winograd(const at::Tensor& weight, const at::Tensor& bias, Taps taps = Taps::InOrder);
   static bool supports_winograd(const nn::Conv2d& conv);
 
   // x: [n, in, h, w], channels-last -> activation(conv(x) + bias + residual) in this type, channels-last. A residual is

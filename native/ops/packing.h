@@ -57,13 +57,15 @@ struct Packed {
 // threads.
 Packed pack(const at::Tensor& matrix, const at::Tensor& bias, at::ScalarType type, int64_t parts = 1);
 
-// A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width].
-Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias);
+// A convolution's weight [out, in, 3, 3], any strides, transformed for kernels::Winograd: [panel][point][in][width].
+// Reversed: as if it were flipped in height and width.
+enum class Taps { InOrder, Reversed };
+Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias, Taps taps = Taps::InOrder);
 
 // The same with the weight as it is, to be transformed on the way: [out, in, 3, 3].
 Packed plain_winograd(const at::Tensor& weight, const at::Tensor& bias);
 
-// The transposed of that transformation, for gradients: [point][in][out] -> [out, in, 3, 3].
+// The transposed of that transformation, for gradients: [point][in][out] -> [out, in, 3, 3], channels-last.
 at::Tensor unpack_winograd(const at::Tensor& points);
 
 }  // namespace visiontorch::ops

@@ -5,6 +5,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <array>
+#include <tuple>
 
 #include "ops/convolution.h"
 #include "ops/packing.h"
@@ -21,8 +23,8 @@ bool by_winograd(const nn::Conv2d& conv, const at::Tensor& x) {
          x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4) >= kLeastTiles;
 }
 
-// What the gradient is convolved with to give dL/dx.
-at::Tensor transposed(const at::Tensor& weight) { return weight.transpose(0, 1).flip({2, 3}).contiguous(); }
+// A network's first convolution, whose images have few channels.
+bool is_first(const nn::Conv2d& conv) { return conv.in_channels < table().lanes; }
 
 class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> {
  public:
@@ -32,8 +34,9 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     context->saved_data["stride"] = conv.stride;
     context->saved_data["padding"] = conv.padding;
     context->saved_data["bias"] = bias.has_value();
-    if (by_winograd(conv, x)) return Convolution::winograd(weight, bias.value_or(at::Tensor()))(x, {});
-    return at::conv2d(x, weight, bias, conv.stride, conv.padding);
+    const at::Tensor added = bias.value_or(at::Tensor());
+    if (by_winograd(conv, x)) return Convolution::winograd(weight, added)(x, {});
+    return Convolution(conv, weight, added, x.sizes(), at::kFloat)(x, {});
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -49,21 +52,29 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;
     if (context->needs_input_grad(0))
-      dx = winograd ? Convolution::winograd(transposed(weight), {})(gradient, {})
-                    : input_gradient(gradient, x, weight, conv);
-    if (context->needs_input_grad(1))
-      dweight = winograd ? winograd_weight_gradient(x, gradient) : weight_gradient(x, gradient, conv);
+      dx = winograd ? Convolution::winograd(weight.transpose(0, 1), {}, Taps::Reversed)(gradient, {})
+                    : std::get<0>(gradients_of(gradient, x, weight, conv, {true, false, false}));
+    if (context->needs_input_grad(1)) {
+      if (winograd) {
+        dweight = winograd_weight_gradient(x, gradient);
+      } else if (is_first(conv)) {
+        dweight = std::get<1>(gradients_of(gradient, x, weight, conv, {false, true, false}));
+      } else {
+        dweight = weight_gradient(x, gradient, conv);
+      }
+    }
     if (context->saved_data["bias"].toBool()) dbias = gradient.sum(at::IntArrayRef({0, 2, 3}));
     return {dx, dweight, dbias, at::Tensor()};
   }
 
  private:
-  static at::Tensor input_gradient(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
-                                   const nn::Conv2d& conv) {
+  // oneDNN's, of those that the mask names: x, weight, bias.
+  static std::tuple<at::Tensor, at::Tensor, at::Tensor> gradients_of(const at::Tensor& gradient, const at::Tensor& x,
+                                                                     const at::Tensor& weight, const nn::Conv2d& conv,
+                                                                     std::array<bool, 3> mask) {
     const std::vector<int64_t> stride(2, conv.stride), padding(2, conv.padding), dilation(2, 1);
-    return std::get<0>(at::convolution_backward(gradient, x, weight, at::OptionalIntArrayRef(), stride, padding,
-                                                dilation, /*transposed=*/false, /*output_padding=*/{0, 0},
-                                                /*groups=*/1, {true, false, false}));
+    return at::convolution_backward(gradient, x, weight, at::OptionalIntArrayRef(), stride, padding, dilation,
+                                    /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1, mask);
   }
 };
 
@@ -72,7 +83,8 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
 bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   if (!x.is_cpu() || x.scalar_type() != at::kFloat || at::autocast::is_autocast_enabled(at::kCPU)) return false;
   constexpr int64_t kLeastChannels = 64;  // with fewer, copying the rows costs more than is saved
-  return Convolution::supports(conv, at::kFloat) && std::min(conv.in_channels, conv.out_channels) >= kLeastChannels;
+  return Convolution::supports(conv, at::kFloat) &&
+         (is_first(conv) || std::min(conv.in_channels, conv.out_channels) >= kLeastChannels);
 }
 
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x) {

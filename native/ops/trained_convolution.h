@@ -9,9 +9,10 @@ namespace visiontorch::ops {
 // Whether trained_convolution() takes this: on the CPU, float32, and of a kind in which it is faster than PyTorch's.
 bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
-// A convolution whose gradients are computed with this project's own kernels: by Winograd's minimal filtering, forward
-// and backward (see kernels::Winograd), where it is of 3 x 3 and stride 1 and there are enough pixels; else only the
-// weight's gradient, the rest by oneDNN. The same result for any number of threads.
+// A convolution that is computed with this project's own kernels: by Winograd's minimal filtering, forward and backward
+// (see kernels::Winograd), where it is of 3 x 3 and stride 1 and there are enough pixels; else forward, and the
+// weight's gradient but that of a network's first convolution; the rest by oneDNN. The same result for any number of
+// threads.
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 }  // namespace visiontorch::ops

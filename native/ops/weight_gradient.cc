@@ -35,14 +35,17 @@ void accumulate(kernels::Accumulation sum, int64_t begin, int64_t end, const A& 
 }  // namespace
 
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv) {
-  constexpr int64_t kTasks = 8, kPixels = 1024, kColumns = 64;  // tasks of at least so many
+  constexpr int64_t kTasks = 8, kPixels = 1024, kChannels = 64;  // tasks of at least so many
   const int64_t in = x.size(1), height = x.size(2), width = x.size(3), k = conv.kernel_size, taps = k * k;
   const int64_t out = gradient.size(1), out_height = gradient.size(2), out_width = gradient.size(3);
   const int64_t pixels = gradient.size(0) * out_height * out_width;
-  // Parts of the sum read each value once only. Where there are few pixels, the columns are shared out too.
+  // Parts of the sum read each value once only. Where there are few pixels, the more numerous channels are shared out
+  // too, which lets each task read the others.
   const int64_t parts = std::clamp<int64_t>(pixels / kPixels, 1, kTasks);
+  const bool shares_out = out > in * taps;
   int64_t groups = 1;
-  while (parts * groups < kTasks && in % (2 * groups * kColumns) == 0) groups *= 2;
+  while (parts * groups < kTasks && (shares_out ? out : in) % (2 * groups * kChannels) == 0) groups *= 2;
+  const int64_t rows = shares_out ? out / groups : out, columns = shares_out ? in : in / groups;
   const bool pointwise = k == 1 && conv.stride == 1 && conv.padding == 0;  // its pixels are the image's
   at::Tensor sums = at::zeros({parts, out, k, k, in}, x.options());
   const std::vector<float> zeros(in);
@@ -50,22 +53,24 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
   float* target = sums.mutable_data_ptr<float>();
   std::vector<std::vector<float>> scratch(at::get_num_threads());
   parallel_tasks(parts * groups, [&](int64_t task, int thread) {
-    const int64_t part = task / groups, group = task % groups, first = in * group / groups;
+    const int64_t part = task / groups, group = task % groups;
+    const int64_t row = shares_out ? rows * group : 0, column = shares_out ? 0 : columns * group;
     accumulate(
         {.taps = taps,
-         .rows = out,
-         .columns = in * (group + 1) / groups - first,
-         .out = target + part * out * taps * in + first,
+         .rows = rows,
+         .columns = columns,
+         .out = target + (part * out + row) * taps * in + column,
          .stride = taps * in,
          .tap_stride = in},
-        pixels * part / parts, pixels * (part + 1) / parts, [&](int64_t pixel) { return gradients + pixel * out; },
+        pixels * part / parts, pixels * (part + 1) / parts,
+        [&](int64_t pixel) { return gradients + pixel * out + row; },
         [&](int64_t tap, int64_t pixel) {
-          if (pointwise) return images + pixel * in + first;
-          const int64_t column = pixel % out_width * conv.stride + tap % k - conv.padding;
-          const int64_t row = pixel / out_width % out_height * conv.stride + tap / k - conv.padding;
+          if (pointwise) return images + pixel * in + column;
+          const int64_t left = pixel % out_width * conv.stride + tap % k - conv.padding;
+          const int64_t top = pixel / out_width % out_height * conv.stride + tap / k - conv.padding;
           const int64_t image = pixel / out_width / out_height;
-          const bool inside = column >= 0 && column < width && row >= 0 && row < height;
-          return inside ? images + ((image * height + row) * width + column) * in + first : zeros.data();
+          const bool inside = left >= 0 && left < width && top >= 0 && top < height;
+          return inside ? images + ((image * height + top) * width + left) * in + column : zeros.data();
         },
         scratch[thread]);
   });

@@ -93,7 +93,8 @@ struct WinogradTiles {
   std::int64_t tile_count;  // of `transformed`
 };
 
-// out[row, tap * tap_stride + column] += sum over t in [0, count) of a[t][row] * b[tap][t][column].
+// out[row, tap * tap_stride + column] = sum over t in [0, count) of a[t][row] * b[tap][t][column], added to what is
+// there unless it is the `first` of several such sums.
 struct Accumulation {
   const float* const* a = nullptr;  // [count] pointers
   const float* const* b = nullptr;  // [taps][count] pointers
@@ -101,6 +102,7 @@ struct Accumulation {
   std::int64_t taps = 1, rows, columns;
   float* out;
   std::int64_t stride, tap_stride = 0;  // stride: from row to row
+  bool first = false;
 };
 constexpr std::int64_t kAccumulated = 128;
 std::int64_t accumulation_scratch(const Accumulation&);  // in floats, for any count

@@ -1,7 +1,6 @@
 #include "ops/batch_norm.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "runtime/error.h"
+#include "runtime/parallel.h"
 #include "runtime/simd.h"
 
 namespace visiontorch::ops {
@@ -28,9 +28,8 @@ Shape shape_of(const at::Tensor& x) { return {x.numel() / x.size(1), x.size(1)};
 
 template <class Work>
 void for_each_block(const Shape& shape, const Work& work) {
-  at::parallel_for(0, shape.blocks(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; block++)
-      work(block, block * kBlockRows, std::min(shape.rows, (block + 1) * kBlockRows));
+  parallel_tasks(shape.blocks(), [&](int64_t block, int) {
+    work(block, block * kBlockRows, std::min(shape.rows, (block + 1) * kBlockRows));
   });
 }
 

@@ -15,7 +15,8 @@ using kernels::Winograd;
 
 namespace {
 
-// sum.out += sum over t in [begin, end) of a(t)^T b(tap, t), for each tap, where these give pointers to rows.
+// sum.out = sum over t in [begin, end) of a(t)^T b(tap, t), for each tap, where these give pointers to rows; unless
+// sum.first, added to what is there.
 template <class A, class B>
 void accumulate(kernels::Accumulation sum, int64_t begin, int64_t end, const A& a, const B& b,
                 std::vector<float>& scratch) {
@@ -29,6 +30,7 @@ void accumulate(kernels::Accumulation sum, int64_t begin, int64_t end, const A& 
     for (int64_t tap = 0; tap < sum.taps; tap++)
       for (int64_t t = 0; t < sum.count; t++) b_rows[tap * sum.count + t] = b(tap, first + t);
     table().accumulate(sum, scratch.data());
+    sum.first = false;
   }
 }
 
@@ -47,7 +49,7 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
   while (parts * groups < kTasks && (shares_out ? out : in) % (2 * groups * kChannels) == 0) groups *= 2;
   const int64_t rows = shares_out ? out / groups : out, columns = shares_out ? in : in / groups;
   const bool pointwise = k == 1 && conv.stride == 1 && conv.padding == 0;  // its pixels are the image's
-  at::Tensor sums = at::zeros({parts, out, k, k, in}, x.options());
+  at::Tensor sums = at::empty({parts, out, k, k, in}, x.options());
   const std::vector<float> zeros(in);
   const float *images = x.const_data_ptr<float>(), *gradients = gradient.const_data_ptr<float>();
   float* target = sums.mutable_data_ptr<float>();
@@ -61,7 +63,8 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
          .columns = columns,
          .out = target + (part * out + row) * taps * in + column,
          .stride = taps * in,
-         .tap_stride = in},
+         .tap_stride = in,
+         .first = true},
         pixels * part / parts, pixels * (part + 1) / parts,
         [&](int64_t pixel) { return gradients + pixel * out + row; },
         [&](int64_t tap, int64_t pixel) {
@@ -87,7 +90,7 @@ at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradi
   const int64_t images = std::clamp<int64_t>(kCache / (points * tiles * (in + out)), 1, x.size(0));
   const int64_t most = images * tiles;
   at::Tensor v = at::empty({points * most * in}, x.options()), m = at::empty({points * most * out}, x.options());
-  at::Tensor sums = at::zeros({points, in, out}, x.options());
+  at::Tensor sums = at::empty({points, in, out}, x.options());
   std::vector<std::vector<float>> scratch(at::get_num_threads());
   for (int64_t image = 0; image < x.size(0); image += images) {
     const int64_t count = std::min(images, x.size(0) - image) * tiles, parts = (count + 7) / 8;
@@ -110,8 +113,12 @@ at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradi
       const float* inputs = v.const_data_ptr<float>() + point * count * in;
       const float* gradients = m.const_data_ptr<float>() + point * count * out;
       accumulate(
-          {.rows = in, .columns = out, .out = sums.mutable_data_ptr<float>() + point * in * out, .stride = out}, 0,
-          count, [&](int64_t t) { return inputs + t * in; }, [&](int64_t, int64_t t) { return gradients + t * out; },
+          {.rows = in,
+           .columns = out,
+           .out = sums.mutable_data_ptr<float>() + point * in * out,
+           .stride = out,
+           .first = image == 0},
+          0, count, [&](int64_t t) { return inputs + t * in; }, [&](int64_t, int64_t t) { return gradients + t * out; },
           scratch[thread]);
     });
   }

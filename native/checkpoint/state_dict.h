@@ -24,7 +24,7 @@ Value state_dict(nn::Network& network);
 // Puts the tensors of a checkpoint into the network. The state dict is found at the root or inside the usual wrappers
 // ('state_dict', 'model', 'model_state_dict', 'net', ...); `module.` and `_orig_mod.` prefixes are understood.
 // Contiguous float32 tensors of the right shape are adopted without a copy: they may be views of a mapped file, and
-// linear layers' weights unaligned ones (see nn::aligned()). Others are converted. Tensors of another shape are left
+// layers' weights unaligned ones (see nn::aligned()). Others are converted. Tensors of another shape are left
 // alone and reported.
 // Throws ERR_CHECKPOINT_MISMATCH when the checkpoint holds no dictionary of tensors.
 LoadReport load_state_dict(nn::Network& network, const Value& root);

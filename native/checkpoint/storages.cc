@@ -17,6 +17,13 @@ void swap_bytes(char* data, size_t nbytes, size_t itemsize) {
   for (size_t at = 0; at + itemsize <= nbytes; at += itemsize) std::reverse(data + at, data + at + itemsize);
 }
 
+bool is_contiguous(const TensorSpec& spec) {
+  int64_t expected = 1;
+  for (size_t i = spec.sizes.size(); i-- > 0; expected *= spec.sizes[i])
+    if (spec.sizes[i] != 1 && spec.strides[i] != expected) return false;
+  return true;
+}
+
 }  // namespace
 
 std::shared_ptr<StorageRef> Storages::refer(const std::string& key, std::optional<at::ScalarType> dtype,
@@ -144,9 +151,8 @@ at::Tensor Storages::view(const TensorSpec& spec) { return tensor_in(storage(spe
 
 at::Tensor Storages::in_place(const TensorSpec& spec) {
   const Entry& entry = entries_[spec.storage];
-  const bool is_matrix =
-      spec.dtype == at::kFloat && spec.sizes.size() == 2 && spec.strides[1] == 1 && spec.strides[0] == spec.sizes[1];
-  if (!is_matrix || !entry.offset || entry.big_endian || entry.storage) return view(spec);
+  const bool is_weight = spec.dtype == at::kFloat && spec.sizes.size() > 1 && is_contiguous(spec);
+  if (!is_weight || !entry.offset || entry.big_endian || entry.storage) return view(spec);
   c10::Storage storage(c10::Storage::use_byte_size_t(), static_cast<size_t>(entry.nbytes), file_->share(*entry.offset),
                        nullptr, false);
   return tensor_in(std::move(storage), spec);
@@ -154,11 +160,8 @@ at::Tensor Storages::in_place(const TensorSpec& spec) {
 
 at::Tensor Storages::copy(const TensorSpec& spec) {
   const Entry& entry = entries_[spec.storage];
+  if (!is_contiguous(spec)) return view(spec).clone(at::MemoryFormat::Contiguous);
   at::Tensor tensor = at::empty(spec.sizes, spec.dtype);
-  bool is_contiguous = true;
-  for (int64_t i = tensor.dim(); is_contiguous && i-- > 0;)
-    is_contiguous = spec.sizes[i] == 1 || spec.strides[i] == tensor.stride(i);
-  if (!is_contiguous) return view(spec).clone(at::MemoryFormat::Contiguous);
   read(entry, spec.offset * tensor.element_size(), tensor.data_ptr(), tensor.nbytes());
   return tensor;
 }

@@ -57,8 +57,8 @@ class Storages {
 
   // The tensor in its storage, which all its views share.
   at::Tensor view(const TensorSpec& spec);
-  // The same, but a contiguous matrix of float32 stays where it lies in the file, also at an address that is no
-  // multiple of 4: see nn::aligned().
+  // The same, but a layer's weight (contiguous, float32, of more than one dimension) stays where it lies in the file,
+  // also at an address that is no multiple of 4: see nn::aligned().
   at::Tensor in_place(const TensorSpec& spec);
   // The tensor in memory of its own, contiguous; it is read from the file without a detour.
   at::Tensor copy(const TensorSpec& spec);

@@ -60,7 +60,7 @@ class PlanBuilder {
     if (ops::Convolution::supports(conv, dtype_))
       return [op = ops::Convolution(conv, weight, bias, images, dtype_), activation](
                  const at::Tensor& x, at::Tensor residual) { return op(x, activation, std::move(residual)); };
-    at::Tensor packed = onednn::pack_convolution(weight.to(dtype_), conv, images);
+    at::Tensor packed = onednn::pack_convolution(nn::aligned(weight).to(dtype_), conv, images);
     std::optional<at::Tensor> cast;
     if (bias.defined()) cast = bias.to(dtype_);
     return [packed, bias = cast, conv, activation](const at::Tensor& input, const at::Tensor& residual) {
@@ -78,8 +78,9 @@ class PlanBuilder {
             activation](const at::Tensor& x) { return onednn::linear(x, weight, bias, activation); };
   }
 
-  // The convolution's weight and bias (undefined where there is none) in float32, with the batch norm that follows it:
-  // y = (conv(x) - mean) / sqrt(var + eps) * gamma + beta, computed in double: the fold must not cost accuracy.
+  // The convolution's weight (nn::aligned() or not) and bias (or undefined) in float32, with the batch norm that
+  // follows: y = (conv(x) - mean) / sqrt(var + eps) * gamma + beta, computed in double: the fold must not cost
+  // accuracy.
   static std::pair<at::Tensor, at::Tensor> fold(const nn::Nodes& nodes, size_t& i) {
     const auto& conv = std::get<nn::Conv2d>(nodes[i].op);
     at::Tensor weight = conv.weight.detach();
@@ -92,7 +93,7 @@ class PlanBuilder {
     at::Tensor mean = norm->running_mean.to(at::kDouble);
     if (bias.defined()) mean = mean - bias.to(at::kDouble);
     bias = norm->bias.detach().to(at::kDouble) - mean * scale;
-    return {scale_outputs(weight, scale), bias.to(at::kFloat)};
+    return {scale_outputs(nn::aligned(weight), scale), bias.to(at::kFloat)};
   }
 
   // Each output's weights times its factor, [out] in double. As tensors in double, all weights would take three times

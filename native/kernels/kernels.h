@@ -76,8 +76,9 @@ struct WinogradConvolution {
   std::int64_t height, width, in_channels, out_channels;
   Panels panels;         // of one point's matrix [in_channels, out_channels]
   const float* weights;  // transformed: panel after panel, in each all points; or null, and instead
-  const float* filters;  // [out_channels][in_channels][3][3], both multiples of `lanes`: transformed on the way
-  const float* bias;     // [out_channels], padded to the panels' width
+  const float*
+      filters;  // [out_channels][in_channels][3][3], both multiples of `lanes`, at any address: transformed on the way
+  const float* bias;  // [out_channels], padded to the panels' width
   const T* images;
   T* out;
   Epilogue<T> epilogue;

@@ -108,9 +108,9 @@ struct Network {
   Network clone() const;
 };
 
-// The tensor, or a copy of it where its address is no multiple of its elements' size. A linear layer's weight may be so
-// after loading, which spares a copy of nine tenths of VGG16: legacy files have no padding, and torchvision's
-// vgg16-397923af.pth has its data at odd addresses. Only ops::Linear reads it there.
+// The tensor, or a copy of it where its address is no multiple of its elements' size. A layer's weight may be so after
+// loading, which spares a copy: legacy files have no padding, and torchvision's vgg16-397923af.pth has its data at odd
+// addresses. Only ops::Linear, and Winograd's transformation on the way, read it there.
 at::Tensor aligned(const at::Tensor& tensor);
 
 // Makes all tensors: batch norms' with their initial values, layers' weights and biases without memory (PyTorch's meta

@@ -79,11 +79,11 @@ Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const
   if (supports_winograd(conv) && tiles >= least_tiles(type)) {
     algorithm_ = Algorithm::Winograd;
     on_the_way_ = transforms_on_the_way(conv, tiles);
-    packed_ = on_the_way_ ? plain_winograd(weight, bias) : pack_winograd(weight, bias);
+    packed_ = on_the_way_ ? plain_winograd(weight, bias) : pack_winograd(nn::aligned(weight), bias);
   } else {
     algorithm_ = Algorithm::Product;
     merged_ = conv.in_channels < table().lanes;
-    packed_ = pack(weight.permute({2, 3, 1, 0}).reshape({k * k * conv.in_channels, out_channels_}), bias,
+    packed_ = pack(nn::aligned(weight).permute({2, 3, 1, 0}).reshape({k * k * conv.in_channels, out_channels_}), bias,
                    merged_ ? at::kFloat : type);
   }
 }

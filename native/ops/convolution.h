@@ -20,8 +20,8 @@ class Convolution {
   // Whether there is a kernel for this convolution on this processor.
   static bool supports(const nn::Conv2d& conv, at::ScalarType type);
 
-  // weight [out, in, k, k] and bias [out] (or undefined) in float32; `images` are the sizes [n, in, h, w] that it is
-  // prepared for: other ones work too. type: float32 or bfloat16.
+  // weight [out, in, k, k], nn::aligned() or not, and bias [out] (or undefined) in float32; `images` are the sizes [n,
+  // in, h, w] that it is prepared for: other ones work too. type: float32 or bfloat16.
   Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef images,
               at::ScalarType type);
 

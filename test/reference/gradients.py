@@ -5,7 +5,6 @@ other, as NAME.gradients.f32; prints [{architecture, setting, shape, loss, param
 are 0, 1, 2, ...
 """
 
-import itertools
 import json
 import pathlib
 import sys
@@ -66,8 +65,10 @@ for architecture, options, shape in (
             module.p = 0
         if isinstance(module, torch.nn.ReLU | torch.nn.ReLU6):
             module.inplace = False
-    candidates = (torch.randn(shape[0], 3, *shape[1:]) for _ in itertools.count())
-    images = next(images for images in candidates if margin(model, images) > 2e-6)
+    candidates = (torch.randn(shape[0], 3, *shape[1:]) for _ in range(1000))
+    images = next((images for images in candidates if margin(model, images) > 2e-6), None)
+    if images is None:
+        sys.exit(f"{architecture}: a value of each of 1000 draws is near a kink; the margin is too wide for this network")
     images.numpy().tofile(folder / f"{architecture}.images.f32")
     loss = torch.nn.functional.cross_entropy(model(images.double()), torch.arange(shape[0]))
     loss.backward()

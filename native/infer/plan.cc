@@ -53,16 +53,16 @@ class PlanBuilder {
   // last node used.
   Convolve build_convolution(const nn::Nodes& nodes, size_t& i, Sizes& sizes, Fused activation = {}) {
     const auto& conv = std::get<nn::Conv2d>(nodes[i].op);
-    const auto [weight, bias] = fold(nodes, i);
+    const ops::Affine layer = fold(nodes, i);
     if (!activation) activation = take_activation(nodes, i);
     const Sizes images = sizes;
     advance(conv, sizes);
     if (ops::Convolution::supports(conv, dtype_))
-      return [op = ops::Convolution(conv, weight, bias, images, dtype_), activation](
+      return [op = ops::Convolution(conv, layer, images, dtype_), activation](
                  const at::Tensor& x, at::Tensor residual) { return op(x, activation, std::move(residual)); };
-    at::Tensor packed = onednn::pack_convolution(nn::aligned(weight).to(dtype_), conv, images);
+    at::Tensor packed = onednn::pack_convolution(layer.scaled().to(dtype_), conv, images);
     std::optional<at::Tensor> cast;
-    if (bias.defined()) cast = bias.to(dtype_);
+    if (layer.bias.defined()) cast = layer.bias.to(dtype_);
     return [packed, bias = cast, conv, activation](const at::Tensor& input, const at::Tensor& residual) {
       const at::Tensor x = input.to(packed.scalar_type());
       if (!residual.defined()) return onednn::convolution(x, packed, bias, conv, activation);
@@ -78,38 +78,20 @@ class PlanBuilder {
             activation](const at::Tensor& x) { return onednn::linear(x, weight, bias, activation); };
   }
 
-  // The convolution's weight (nn::aligned() or not) and bias (or undefined) in float32, with the batch norm that
-  // follows: y = (conv(x) - mean) / sqrt(var + eps) * gamma + beta, computed in double: the fold must not cost
-  // accuracy.
-  static std::pair<at::Tensor, at::Tensor> fold(const nn::Nodes& nodes, size_t& i) {
+  // The convolution with the batch norm that follows it, if it does: y = (conv(x) - mean) / sqrt(var + eps) * gamma +
+  // beta, computed in double: the fold must not cost accuracy.
+  static ops::Affine fold(const nn::Nodes& nodes, size_t& i) {
     const auto& conv = std::get<nn::Conv2d>(nodes[i].op);
-    at::Tensor weight = conv.weight.detach();
-    at::Tensor bias = conv.has_bias ? conv.bias.detach() : at::Tensor();
+    ops::Affine layer{conv.weight.detach(), conv.has_bias ? conv.bias.detach() : at::Tensor(), {}};
     auto* norm = i + 1 < nodes.size() ? std::get_if<nn::BatchNorm2d>(&nodes[i + 1].op) : nullptr;
-    if (norm == nullptr) return {weight.contiguous(), bias};
+    if (norm == nullptr) return layer;
     i++;
-    at::Tensor scale =
+    layer.factors =
         norm->weight.detach().to(at::kDouble) / (norm->running_var.to(at::kDouble) + nn::BatchNorm2d::kEps).sqrt();
     at::Tensor mean = norm->running_mean.to(at::kDouble);
-    if (bias.defined()) mean = mean - bias.to(at::kDouble);
-    bias = norm->bias.detach().to(at::kDouble) - mean * scale;
-    return {scale_outputs(nn::aligned(weight), scale), bias.to(at::kFloat)};
-  }
-
-  // Each output's weights times its factor, [out] in double. As tensors in double, all weights would take three times
-  // the memory on the way, and most of the time in which a plan is built.
-  static at::Tensor scale_outputs(const at::Tensor& weight, const at::Tensor& factors) {
-    const at::Tensor source = weight.contiguous(), by = factors.contiguous();
-    at::Tensor scaled = at::empty(source.sizes(), at::kFloat);
-    const int64_t count = source.numel() / source.size(0);
-    const float* from = source.const_data_ptr<float>();
-    const double* factor = by.const_data_ptr<double>();
-    float* to = scaled.mutable_data_ptr<float>();
-    at::parallel_for(0, source.size(0), at::internal::GRAIN_SIZE / count + 1, [&](int64_t begin, int64_t end) {
-      for (int64_t out = begin; out < end; out++)
-        for (int64_t i = out * count; i < (out + 1) * count; i++) to[i] = static_cast<float>(from[i] * factor[out]);
-    });
-    return scaled;
+    if (layer.bias.defined()) mean = mean - layer.bias.to(at::kDouble);
+    layer.bias = (norm->bias.detach().to(at::kDouble) - mean * layer.factors).to(at::kFloat);
+    return layer;
   }
 
   static Fused take_activation(const nn::Nodes& nodes, size_t& i) {
@@ -141,7 +123,7 @@ class PlanBuilder {
   std::optional<Plan::Op> build_inverted_residual(const nn::Nodes& body, bool residual, Sizes& sizes) {
     struct Layer {
       nn::Conv2d conv;
-      at::Tensor weight, bias;
+      ops::Affine weights;
       Fused activation;
     };
     nn::Nodes flat;
@@ -154,8 +136,8 @@ class PlanBuilder {
     for (size_t i = 0; i < flat.size(); i++) {
       auto* conv = std::get_if<nn::Conv2d>(&flat[i].op);
       if (!conv) return std::nullopt;
-      auto [weight, bias] = fold(flat, i);
-      layers.push_back({*conv, weight, bias, take_activation(flat, i)});
+      const ops::Affine weights = fold(flat, i);
+      layers.push_back({*conv, weights, take_activation(flat, i)});
     }
     if (layers.size() != 2 && layers.size() != 3) return std::nullopt;
     const Layer &project = layers.back(), &depthwise = layers[layers.size() - 2];
@@ -165,10 +147,8 @@ class PlanBuilder {
         (expands && !(is_pointwise(layers[0]) && layers[0].activation == depthwise.activation)))
       return std::nullopt;
     for (const Layer& layer : layers) advance(layer.conv, sizes);
-    const Layer none{};
-    const Layer& expand = expands ? layers[0] : none;
-    const ops::InvertedResidual block({expand.weight, expand.bias, depthwise.weight, depthwise.bias, project.weight,
-                                       project.bias, depthwise.conv.stride, residual, ops::kind(depthwise.activation)},
+    const ops::InvertedResidual block({expands ? layers[0].weights : ops::Affine{}, depthwise.weights, project.weights,
+                                       depthwise.conv.stride, residual, ops::kind(depthwise.activation)},
                                       dtype_);
     return [block](const at::Tensor& x) { return block(x); };
   }

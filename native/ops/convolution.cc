@@ -67,24 +67,21 @@ bool Convolution::supports(const nn::Conv2d& conv, at::ScalarType type) {
          (type == at::kFloat || conv.in_channels < table().lanes || conv.in_channels % 2 == 0);
 }
 
-Convolution::Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias,
-                         at::IntArrayRef images, at::ScalarType type)
+Convolution::Convolution(const nn::Conv2d& conv, const Affine& layer, at::IntArrayRef images, at::ScalarType type)
     : type_(type),
       kernel_size_(conv.kernel_size),
       stride_(conv.stride),
       padding_(conv.padding),
       out_channels_(conv.out_channels) {
-  const int64_t k = kernel_size_;
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
   if (supports_winograd(conv) && tiles >= least_tiles(type)) {
     algorithm_ = Algorithm::Winograd;
     on_the_way_ = transforms_on_the_way(conv, tiles);
-    packed_ = on_the_way_ ? plain_winograd(weight, bias) : pack_winograd(nn::aligned(weight), bias);
+    packed_ = on_the_way_ ? plain_winograd(layer) : pack_winograd(layer);
   } else {
     algorithm_ = Algorithm::Product;
     merged_ = conv.in_channels < table().lanes;
-    packed_ = pack(nn::aligned(weight).permute({2, 3, 1, 0}).reshape({k * k * conv.in_channels, out_channels_}), bias,
-                   merged_ ? at::kFloat : type);
+    packed_ = pack(layer, merged_ ? at::kFloat : type);
   }
 }
 
@@ -93,13 +90,13 @@ bool Convolution::supports_winograd(const nn::Conv2d& conv) {
          conv.in_channels >= table().lanes;
 }
 
-Convolution Convolution::winograd(const at::Tensor& weight, const at::Tensor& bias, Taps taps) {
+Convolution Convolution::winograd(const Affine& layer, Taps taps) {
   Convolution result;
   result.algorithm_ = Algorithm::Winograd;
   result.kernel_size_ = 3;
   result.stride_ = result.padding_ = 1;
-  result.out_channels_ = weight.size(0);
-  result.packed_ = pack_winograd(weight, bias, taps);
+  result.out_channels_ = layer.weight.size(0);
+  result.packed_ = pack_winograd(layer, taps);
   return result;
 }
 

@@ -20,13 +20,12 @@ class Convolution {
   // Whether there is a kernel for this convolution on this processor.
   static bool supports(const nn::Conv2d& conv, at::ScalarType type);
 
-  // weight [out, in, k, k], nn::aligned() or not, and bias [out] (or undefined) in float32; `images` are the sizes [n,
-  // in, h, w] that it is prepared for: other ones work too. type: float32 or bfloat16.
-  Convolution(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef images,
-              at::ScalarType type);
+  // layer: its weight [out, in, k, k]; `images` are the sizes [n, in, h, w] that it is prepared for: other ones work
+  // too. type: float32 or bfloat16.
+  Convolution(const nn::Conv2d& conv, const Affine& layer, at::IntArrayRef images, at::ScalarType type);
 
   // Winograd's, with padding 1, of a weight [out, in, 3, 3].
-  static Convolution winograd(const at::Tensor& weight, const at::Tensor& bias, Taps taps = Taps::InOrder);
+  static Convolution winograd(const Affine& layer, Taps taps = Taps::InOrder);
   static bool supports_winograd(const nn::Conv2d& conv);
 
   // x: [n, in, h, w], channels-last -> activation(conv(x) + bias + residual) in this type, channels-last. A residual is

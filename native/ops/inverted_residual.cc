@@ -55,17 +55,17 @@ bool InvertedResidual::supports(const nn::Conv2d& conv, at::ScalarType type) {
 
 InvertedResidual::InvertedResidual(const Layers& layers, at::ScalarType type)
     : type_(type),
-      expands_(layers.expand.defined()),
+      expands_(layers.expand.weight.defined()),
       residual_(layers.residual),
-      in_channels_(expands_ ? layers.expand.size(1) : layers.depthwise.size(0)),
-      hidden_(layers.depthwise.size(0)),
-      out_channels_(layers.project.size(0)),
+      in_channels_(expands_ ? layers.expand.weight.size(1) : layers.depthwise.weight.size(0)),
+      hidden_(layers.depthwise.weight.size(0)),
+      out_channels_(layers.project.weight.size(0)),
       stride_(layers.stride),
       activation_(layers.activation),
-      project_(pack(layers.project.flatten(1).t(), layers.project_bias, type)),
-      depthwise_(layers.depthwise.reshape({hidden_, 9}).t().contiguous()),
-      depthwise_bias_(layers.depthwise_bias.contiguous()) {
-  if (expands_) expand_ = pack(layers.expand.flatten(1).t(), layers.expand_bias, type, at::get_num_threads());
+      project_(pack(layers.project, type)),
+      depthwise_(layers.depthwise.scaled().reshape({hidden_, 9}).t().contiguous()),
+      depthwise_bias_(layers.depthwise.bias.contiguous()) {
+  if (expands_) expand_ = pack(layers.expand, type, at::get_num_threads());
 }
 
 at::Tensor InvertedResidual::operator()(const at::Tensor& input) const {

@@ -11,10 +11,10 @@ namespace visiontorch::ops {
 // cache: the expanded channels, six times as many, never reach the memory.
 class InvertedResidual {
  public:
-  struct Layers {                          // weights and biases in float32
-    at::Tensor expand, expand_bias;        // [hidden, in, 1, 1], [hidden]; undefined where hidden == in
-    at::Tensor depthwise, depthwise_bias;  // [hidden, 1, 3, 3], [hidden]
-    at::Tensor project, project_bias;      // [out, hidden, 1, 1], [out]
+  struct Layers {
+    Affine expand;     // [hidden, in, 1, 1]; undefined where hidden == in
+    Affine depthwise;  // [hidden, 1, 3, 3]
+    Affine project;    // [out, hidden, 1, 1]
     int64_t stride;
     bool residual;
     kernels::Activation activation;  // of the first two

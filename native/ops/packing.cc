@@ -22,13 +22,28 @@ at::Tensor pad_bias(const at::Tensor& bias, const Panels& panels) {
   return padded;
 }
 
+// The weight, or a copy of it, with its k x k taps equally far apart.
+at::Tensor with_even_taps(const at::Tensor& weight) {
+  const at::Tensor source = nn::aligned(weight);
+  return source.stride(2) == source.size(3) * source.stride(3) ? source : source.contiguous();
+}
+
+// Calls work with (a weight, its output) -> the weight times its output's factor, rounded once.
+template <class Work>
+void with_factors(const at::Tensor& factors, const Work& work) {
+  if (!factors.defined()) return work([](float weight, int64_t) { return weight; });
+  work([factor = factors.const_data_ptr<double>()](float weight, int64_t out) {
+    return static_cast<float>(weight * factor[out]);
+  });
+}
+
 constexpr int64_t kMaxWidth = 64;  // filters that are transformed at once
 
 using Filter = std::array<std::array<float, 3>, Winograd::kIn>;
 
 // G of the interpolation points that kernels::Winograd names: powers of a point, divided by the product of its
 // distances to the others.
-Filter filter_transform() {
+constexpr Filter filter_transform() {
   constexpr std::array<double, 5> kPoints = {0, 0.75, -0.75, 1.5, -1.5};
   Filter g{};
   for (size_t i = 0; i < kPoints.size(); i++) {
@@ -43,9 +58,10 @@ Filter filter_transform() {
   g.back() = {0, 0, 1};
   return g;
 }
+constexpr Filter g = filter_transform();
 
 // u = G w G^T of `width` filters at once. w: [9][width]; u: [36] rows of width floats, at a distance.
-VISIONTORCH_SIMD void transform_filters(const Filter& g, const float* w, int64_t width, float* u, int64_t distance) {
+VISIONTORCH_SIMD void transform_filters(const float* w, int64_t width, float* u, int64_t distance) {
   constexpr int64_t n = Winograd::kIn;
   float rows[3][kMaxWidth];
   for (int64_t i = 0; i < n; i++) {
@@ -59,7 +75,7 @@ VISIONTORCH_SIMD void transform_filters(const Filter& g, const float* w, int64_t
 }
 
 // w = G^T u G of `width` filters at once. u: [36] rows at a distance; w: [9][width].
-VISIONTORCH_SIMD void transform_gradients(const Filter& g, const float* u, int64_t distance, int64_t width, float* w) {
+VISIONTORCH_SIMD void transform_gradients(const float* u, int64_t distance, int64_t width, float* w) {
   constexpr int64_t n = Winograd::kIn;
   float row[kMaxWidth];
   std::fill_n(w, 9 * width, 0.0F);
@@ -75,63 +91,90 @@ VISIONTORCH_SIMD void transform_gradients(const Filter& g, const float* u, int64
 
 }  // namespace
 
-Packed pack(const at::Tensor& matrix, const at::Tensor& bias, at::ScalarType type, int64_t parts) {
-  constexpr int64_t kBlock = 16;  // rows: what is read and what is written both stay in the first-level cache
-  const Panels panels = table().layout(matrix.size(0), matrix.size(1), parts);
-  const at::Tensor source = matrix.to(type);
-  at::Tensor packed = at::empty({panels.count, panels.rows, panels.width}, type);
-  const int64_t row_stride = source.stride(0), column_stride = source.stride(1);
-  with_type(type, [&]<class T>(T) {
-    constexpr int64_t pair = std::is_same_v<T, float> ? 1 : 2;
-    const T* from = data<T>(source);
-    T* to = mutable_data<T>(packed);
-    at::parallel_for(0, panels.count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t panel = begin; panel < end; panel++) {
-        const int64_t first = panel * panels.width, filled = std::min(panels.width, panels.columns - first);
-        T* out = to + panel * panels.stride();
-        for (int64_t block = 0; block < panels.rows; block += kBlock)
-          for (int64_t c = 0; c < panels.width; c++)
-            for (int64_t r = block; r < std::min(block + kBlock, panels.rows); r++)
-              out[r / pair * panels.width * pair + c * pair + r % pair] =
-                  c < filled ? from[r * row_stride + (first + c) * column_stride] : T();
-      }
-    });
+at::Tensor Affine::scaled() const {
+  const at::Tensor source = nn::aligned(weight).contiguous();
+  if (!factors.defined()) return source;
+  at::Tensor result = at::empty(source.sizes(), at::kFloat);
+  const int64_t count = source.numel() / source.size(0);
+  const float* from = source.const_data_ptr<float>();
+  const double* factor = factors.const_data_ptr<double>();
+  float* to = result.mutable_data_ptr<float>();
+  at::parallel_for(0, source.size(0), at::internal::GRAIN_SIZE / count + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t out = begin; out < end; out++)
+      for (int64_t i = out * count; i < (out + 1) * count; i++) to[i] = static_cast<float>(from[i] * factor[out]);
   });
-  return {panels, packed, pad_bias(bias, panels)};
+  return result;
 }
 
-Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias, Taps taps) {
-  static const Filter g = filter_transform();
-  const int64_t in_channels = weight.size(1);
-  const Panels panels = table().layout(in_channels, weight.size(0), 1);
+Packed pack(const Affine& layer, at::ScalarType type, int64_t parts) {
+  constexpr int64_t kBlock = 16;  // channels: what is read and what is written both stay in the first-level cache
+  const at::Tensor source = with_even_taps(layer.weight);
+  const int64_t taps = source.size(2) * source.size(3), in_channels = source.size(1);
+  const Panels panels = table().layout(taps * in_channels, source.size(0), parts);
+  at::Tensor packed = at::empty({panels.count, panels.rows, panels.width}, type);
+  const int64_t out_stride = source.stride(0), in_stride = source.stride(1), tap_stride = source.stride(3);
+  const float* from = source.const_data_ptr<float>();
+  with_type(type, [&]<class T>(T) {
+    using Value = std::conditional_t<std::is_same_v<T, float>, float, at::BFloat16>;
+    constexpr int64_t pair = std::is_same_v<T, float> ? 1 : 2;
+    Value* to = packed.mutable_data_ptr<Value>();
+    with_factors(layer.factors, [&](auto scale) {
+      at::parallel_for(0, panels.count, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t panel = begin; panel < end; panel++) {
+          const int64_t first = panel * panels.width, filled = std::min(panels.width, panels.columns - first);
+          Value* out = to + panel * panels.stride();
+          for (int64_t block = 0; block < in_channels; block += kBlock)
+            for (int64_t tap = 0; tap < taps; tap++)
+              for (int64_t c = 0; c < panels.width; c++) {
+                const float* values = from + (first + c) * out_stride + tap * tap_stride;
+                for (int64_t i = block; i < std::min(block + kBlock, in_channels); i++) {
+                  const int64_t r = tap * in_channels + i;
+                  out[r / pair * panels.width * pair + c * pair + r % pair] =
+                      c < filled ? static_cast<Value>(scale(values[i * in_stride], first + c)) : Value();
+                }
+              }
+        }
+      });
+    });
+  });
+  return {panels, packed, pad_bias(layer.bias, panels)};
+}
+
+Packed pack_winograd(const Affine& layer, Taps taps) {
+  const at::Tensor source = with_even_taps(layer.weight);
+  const int64_t in_channels = source.size(1);
+  const Panels panels = table().layout(in_channels, source.size(0), 1);
   at::Tensor packed = at::empty({panels.count, Winograd::kPoints, in_channels, panels.width}, at::kFloat);
-  const at::Tensor source = weight.stride(2) == 3 * weight.stride(3) ? weight : weight.contiguous();
   const int64_t out_stride = source.stride(0), in_stride = source.stride(1), stride = source.stride(3);
   const int64_t tap_stride = taps == Taps::Reversed ? -stride : stride;
   const float* from = source.const_data_ptr<float>() + (taps == Taps::Reversed ? 8 * stride : 0);
   float* to = packed.mutable_data_ptr<float>();
-  at::parallel_for(0, panels.count * in_channels, 16, [&](int64_t begin, int64_t end) {
-    std::vector<float> filters(9 * panels.width);
-    for (int64_t i = begin; i < end; i++) {
-      const int64_t panel = i / in_channels, channel = i % in_channels, first = panel * panels.width;
-      for (int64_t k = 0; k < 9; k++)
-        for (int64_t c = 0; c < std::min(panels.width, panels.columns - first); c++)
-          filters[k * panels.width + c] = from[(first + c) * out_stride + channel * in_stride + k * tap_stride];
-      transform_filters(g, filters.data(), panels.width,
-                        to + panel * Winograd::kPoints * panels.stride() + channel * panels.width, panels.stride());
-    }
+  with_factors(layer.factors, [&](auto scale) {
+    at::parallel_for(0, panels.count * in_channels, 16, [&](int64_t begin, int64_t end) {
+      std::vector<float> filters(9 * panels.width);
+      for (int64_t i = begin; i < end; i++) {
+        const int64_t panel = i / in_channels, channel = i % in_channels, first = panel * panels.width;
+        const int64_t filled = std::min(panels.width, panels.columns - first);
+        for (int64_t k = 0; k < 9; k++)
+          for (int64_t c = 0; c < filled; c++)
+            filters[k * panels.width + c] =
+                scale(from[(first + c) * out_stride + channel * in_stride + k * tap_stride], first + c);
+        transform_filters(filters.data(), panels.width,
+                          to + panel * Winograd::kPoints * panels.stride() + channel * panels.width, panels.stride());
+      }
+    });
   });
-  return {panels, packed, pad_bias(bias, panels)};
+  return {panels, packed, pad_bias(layer.bias, panels)};
 }
 
-Packed plain_winograd(const at::Tensor& weight, const at::Tensor& bias) {
+Packed plain_winograd(const Affine& layer) {
+  const at::Tensor weight = layer.factors.defined() ? layer.scaled() : layer.weight.contiguous();
   const Panels panels = table().layout(weight.size(1), weight.size(0), 1);
-  return {panels, weight.contiguous(), pad_bias(bias, panels)};
+  return {panels, weight, pad_bias(layer.bias, panels)};
 }
 
 at::Tensor unpack_winograd(const at::Tensor& points) {
   constexpr int64_t kOutputs = 32;  // at a time: what they write stays in the first-level cache
-  static const Filter g = filter_transform();
   const int64_t in_channels = points.size(1), out_channels = points.size(2);
   const int64_t groups = (out_channels + kOutputs - 1) / kOutputs;
   at::Tensor weight =
@@ -143,7 +186,7 @@ at::Tensor unpack_winograd(const at::Tensor& points) {
     for (int64_t i = begin; i < end; i++) {
       const int64_t channel = i % in_channels, first = i / in_channels * kOutputs;
       const int64_t width = std::min(kOutputs, out_channels - first);
-      transform_gradients(g, from + channel * out_channels + first, in_channels * out_channels, width, filters.data());
+      transform_gradients(from + channel * out_channels + first, in_channels * out_channels, width, filters.data());
       for (int64_t c = 0; c < width; c++)
         for (int64_t k = 0; k < 9; k++) to[((first + c) * 9 + k) * in_channels + channel] = filters[k * width + c];
     }

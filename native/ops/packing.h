@@ -47,23 +47,33 @@ void multiply(const kernels::Product<In, Out>& product) {
   if constexpr (!from_float && !to_float) table().multiply_bfloat16(product);
 }
 
+// What a layer multiplies by and adds, all in float32 but the factors.
+struct Affine {
+  at::Tensor weight;   // [out, in, ...], at any address: see nn::aligned()
+  at::Tensor bias;     // [out], or undefined
+  at::Tensor factors;  // [out] in double: each output's weights are to be multiplied by its own; or undefined
+
+  // The weight with its factors.
+  at::Tensor scaled() const;
+};
+
 // A matrix of weights cut into panels (see kernels::Panels), and its bias in float32 (or zeros).
 struct Packed {
   kernels::Panels panels{};
   at::Tensor weights, bias;  // [panel][row][width], [padded_columns]
 };
 
-// matrix: [rows, columns] in float32, any strides; bias: [columns] or undefined. The panels are to be shared by `parts`
-// threads.
-Packed pack(const at::Tensor& matrix, const at::Tensor& bias, at::ScalarType type, int64_t parts = 1);
+// A convolution's weight [out, in, k, k], contiguous or channels-last, as the matrix [k * k * in, out]. The panels are
+// to be shared by `parts` threads.
+Packed pack(const Affine& layer, at::ScalarType type, int64_t parts = 1);
 
-// A convolution's weight [out, in, 3, 3], any strides, transformed for kernels::Winograd: [panel][point][in][width].
-// Reversed: as if it were flipped in height and width.
+// A convolution's weight [out, in, 3, 3], contiguous or channels-last or either transposed, transformed for
+// kernels::Winograd: [panel][point][in][width]. Reversed: as if it were flipped in height and width.
 enum class Taps { InOrder, Reversed };
-Packed pack_winograd(const at::Tensor& weight, const at::Tensor& bias, Taps taps = Taps::InOrder);
+Packed pack_winograd(const Affine& layer, Taps taps = Taps::InOrder);
 
 // The same with the weight as it is, to be transformed on the way: [out, in, 3, 3].
-Packed plain_winograd(const at::Tensor& weight, const at::Tensor& bias);
+Packed plain_winograd(const Affine& layer);
 
 // The transposed of that transformation, for gradients: [point][in][out] -> [out, in, 3, 3], channels-last.
 at::Tensor unpack_winograd(const at::Tensor& points);

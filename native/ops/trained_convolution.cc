@@ -34,9 +34,9 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     context->saved_data["stride"] = conv.stride;
     context->saved_data["padding"] = conv.padding;
     context->saved_data["bias"] = bias.has_value();
-    const at::Tensor added = bias.value_or(at::Tensor());
-    if (by_winograd(conv, x)) return Convolution::winograd(weight, added)(x, {});
-    return Convolution(conv, weight, added, x.sizes(), at::kFloat)(x, {});
+    const Affine layer{weight, bias.value_or(at::Tensor()), {}};
+    if (by_winograd(conv, x)) return Convolution::winograd(layer)(x, {});
+    return Convolution(conv, layer, x.sizes(), at::kFloat)(x, {});
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -52,7 +52,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;
     if (context->needs_input_grad(0))
-      dx = winograd ? Convolution::winograd(weight.transpose(0, 1), {}, Taps::Reversed)(gradient, {})
+      dx = winograd ? Convolution::winograd({weight.transpose(0, 1), {}, {}}, Taps::Reversed)(gradient, {})
                     : std::get<0>(gradients_of(gradient, x, weight, conv, {true, false, false}));
     if (context->needs_input_grad(1)) {
       if (winograd) {

@@ -17,7 +17,8 @@ namespace {
 
 // The inner loops run over channels, which are contiguous. `ivdep`: the arrays are the same or do not overlap.
 
-constexpr int64_t kBlockRows = 512;  // rows (pixels) that are summed up before the sums are combined
+constexpr int64_t kBlockRows = 512;      // rows (pixels) that are summed up before the sums are combined
+constexpr int64_t kCachedValues = 4096;  // that are still in the first-level cache when they are read again
 
 struct Shape {
   int64_t rows, channels;  // n * h * w, c
@@ -87,44 +88,59 @@ VISIONTORCH_SIMD void apply_block(const T* x, const T* residual, const float* sc
   }
 }
 
-// g = the gradient where the activation let it pass; its sum, and that of g * (x - mean). Writes g for the second pass
-// (and for the residual, whose gradient it is).
+// Whether the activation let a gradient pass, of a result that is computed from x again: these loops wait for the
+// memory, and the result would be one more thing to read.
 template <class T>
-VISIONTORCH_SIMD void gradient_sum_block(const T* gradient, const T* y, const T* x, const float* mean, int64_t rows,
-                                         int64_t channels, float low, float high, T* g, float* sum, float* dot) {
-  auto passed = [&](int64_t i) {
-    const float out = static_cast<float>(y[i]), value = static_cast<float>(gradient[i]);
-    return (out > low) & (out < high) ? value : 0.0f;
-  };
-  for (int64_t c = 0; c < channels; c++) sum[c] = dot[c] = 0;
+struct Gate {
+  const float *scale, *offset;
+  float low, high;
+
+  float pass(T gradient, T x, int64_t c) const {
+    const auto out = static_cast<float>(static_cast<T>(static_cast<float>(x) * scale[c] + offset[c]));
+    return (out > low) & (out < high) ? static_cast<float>(gradient) : 0.0f;
+  }
+};
+
+// Adds up g, the gradient where the activation let it pass, and g * (x - mean).
+template <class T>
+VISIONTORCH_SIMD void gradient_sum_block(const T* gradient, const T* x, const Gate<T>& gate, const float* mean,
+                                         int64_t rows, int64_t channels, float* sum, float* dot) {
   int64_t row = 0;
-  for (; row + 2 <= rows; row += 2, gradient += 2 * channels, y += 2 * channels, x += 2 * channels, g += 2 * channels)
+  for (; row + 2 <= rows; row += 2, gradient += 2 * channels, x += 2 * channels)
 #pragma GCC ivdep
     for (int64_t c = 0; c < channels; c++) {
-      const float g0 = passed(c), g1 = passed(c + channels);
-      g[c] = static_cast<T>(g0);
-      g[c + channels] = static_cast<T>(g1);
+      const float g0 = gate.pass(gradient[c], x[c], c), g1 = gate.pass(gradient[c + channels], x[c + channels], c);
       sum[c] += g0 + g1;
       dot[c] += g0 * (static_cast<float>(x[c]) - mean[c]) + g1 * (static_cast<float>(x[c + channels]) - mean[c]);
     }
   if (row < rows)
 #pragma GCC ivdep
     for (int64_t c = 0; c < channels; c++) {
-      const float g0 = passed(c);
-      g[c] = static_cast<T>(g0);
+      const float g0 = gate.pass(gradient[c], x[c], c);
       sum[c] += g0;
       dot[c] += g0 * (static_cast<float>(x[c]) - mean[c]);
     }
 }
 
-// dx = a * g + b * (x - mean) + d, with a, b, d by channel; may be written over g.
+// dx = a * g + b * (x - mean) + d, with a, b, d by channel.
 template <class T>
-VISIONTORCH_SIMD void gradient_apply_block(const T* g, const T* x, const float* mean, const float* a, const float* b,
-                                           const float* d, int64_t rows, int64_t channels, T* dx) {
-  for (int64_t row = 0; row < rows; row++, g += channels, x += channels, dx += channels)
+VISIONTORCH_SIMD void gradient_apply_block(const T* gradient, const T* x, const Gate<T>& gate, const float* mean,
+                                           const float* a, const float* b, const float* d, int64_t rows,
+                                           int64_t channels, T* dx) {
+  for (int64_t row = 0; row < rows; row++, gradient += channels, x += channels, dx += channels)
 #pragma GCC ivdep
     for (int64_t c = 0; c < channels; c++)
-      dx[c] = static_cast<T>(a[c] * static_cast<float>(g[c]) + b[c] * (static_cast<float>(x[c]) - mean[c]) + d[c]);
+      dx[c] =
+          static_cast<T>(a[c] * gate.pass(gradient[c], x[c], c) + b[c] * (static_cast<float>(x[c]) - mean[c]) + d[c]);
+}
+
+// The gradient where the activation let it pass, as y, its result, says: x alone does not where a residual was added.
+template <class T>
+VISIONTORCH_SIMD void stop_block(const T* gradient, const T* y, int64_t count, float low, float high, T* g) {
+  for (int64_t i = 0; i < count; i++) {
+    const float out = static_cast<float>(y[i]), value = static_cast<float>(gradient[i]);
+    g[i] = static_cast<T>((out > low) & (out < high) ? value : 0.0f);
+  }
 }
 
 // Adds the blocks' sums, in their order, in double.
@@ -183,12 +199,10 @@ void update_running(const BatchNorm2d& norm, const Statistics& statistics) {
 }
 
 template <class T>
-void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
-               const Statistics& statistics, nn::Fused activation, at::Tensor& y) {
+void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& scale, const at::Tensor& offset,
+               nn::Fused activation, at::Tensor& y) {
   const Shape shape = shape_of(x);
   const int64_t channels = shape.channels;
-  const at::Tensor scale = weight * statistics.inverse_std;
-  const at::Tensor offset = bias - statistics.mean * scale;
   const T* source = x.const_data_ptr<T>();
   const T* added = residual.defined() ? residual.const_data_ptr<T>() : nullptr;
   T* target = y.data_ptr<T>();
@@ -205,27 +219,38 @@ struct Gradients {
 };
 
 // Ioffe & Szegedy 2015, arXiv:1502.03167, section 3: with xhat = (x - mean) * inverse_std and n values a channel,
-// dx = weight * inverse_std * (g - sum(g) / n - xhat * sum(g * xhat) / n).
+// dx = weight * inverse_std * (g - sum(g) / n - xhat * sum(g * xhat) / n). y: the result, where a
+// residual was added before an activation.
 template <class T>
-Gradients differentiate(const at::Tensor& gradient, const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
-                        const at::Tensor& mean, const at::Tensor& inverse_std, nn::Fused activation,
-                        bool has_residual) {
+Gradients differentiate(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
+                        const at::Tensor& mean, const at::Tensor& inverse_std, Gate<T> gate) {
   const Shape shape = shape_of(x);
-  const int64_t channels = shape.channels;
-  const float low = lower_limit(activation), high = upper_limit(activation);
-  at::Tensor g = at::empty_like(x);
+  const int64_t channels = shape.channels, cached = std::max<int64_t>(2, kCachedValues / channels / 2 * 2);
+  Gradients result;
+  const T *passed = gradient.const_data_ptr<T>(), *source = x.const_data_ptr<T>();
+  T* residual = nullptr;
+  const Gate<T> stop = gate;
+  if (y.defined()) {
+    result.residual = at::empty_like(x);
+    residual = result.residual.data_ptr<T>();
+    gate.low = -std::numeric_limits<float>::infinity();
+    gate.high = std::numeric_limits<float>::infinity();
+  }
   std::vector<float> sums(static_cast<size_t>(shape.blocks() * channels)), dots(sums.size());
   for_each_block(shape, [&](int64_t block, int64_t begin, int64_t end) {
-    const int64_t at = begin * channels;
-    gradient_sum_block(gradient.const_data_ptr<T>() + at, y.const_data_ptr<T>() + at, x.const_data_ptr<T>() + at,
-                       mean.const_data_ptr<float>(), end - begin, channels, low, high, g.data_ptr<T>() + at,
-                       sums.data() + block * channels, dots.data() + block * channels);
+    for (int64_t row = begin; row < end; row += cached) {
+      const int64_t at = row * channels, rows = std::min(cached, end - row);
+      if (residual != nullptr)
+        stop_block(passed + at, y.const_data_ptr<T>() + at, rows * channels, stop.low, stop.high, residual + at);
+      gradient_sum_block((residual != nullptr ? residual : passed) + at, source + at, gate,
+                         mean.const_data_ptr<float>(), rows, channels, sums.data() + block * channels,
+                         dots.data() + block * channels);
+    }
   });
   std::vector<double> sum, dot;
   combine(sums, shape, sum);
   combine(dots, shape, dot);
 
-  Gradients result;
   result.weight = at::empty({channels}, at::kFloat);
   result.bias = at::empty({channels}, at::kFloat);
   std::vector<float> a(static_cast<size_t>(channels)), b(a.size()), d(a.size());
@@ -240,13 +265,12 @@ Gradients differentiate(const at::Tensor& gradient, const at::Tensor& y, const a
     b[i] = static_cast<float>(-scale * dot[i] * inverse * inverse / n);
     d[i] = static_cast<float>(-scale * sum[i] / n);
   }
-  // Without a residual nobody else wants g, so that dx is written over it.
-  result.x = has_residual ? at::empty_like(x) : g;
-  if (has_residual) result.residual = g;
+  if (residual != nullptr) passed = residual;
+  result.x = at::empty_like(x);
   for_each_block(shape, [&](int64_t, int64_t begin, int64_t end) {
     const int64_t at = begin * channels;
-    gradient_apply_block(g.const_data_ptr<T>() + at, x.const_data_ptr<T>() + at, mean.const_data_ptr<float>(), a.data(),
-                         b.data(), d.data(), end - begin, channels, result.x.data_ptr<T>() + at);
+    gradient_apply_block(passed + at, source + at, gate, mean.const_data_ptr<float>(), a.data(), b.data(), d.data(),
+                         end - begin, channels, result.x.data_ptr<T>() + at);
   });
   return result;
 }
@@ -256,15 +280,18 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const std::optional<at::Tensor>& residual, const at::Tensor& weight, const at::Tensor& bias,
                             const BatchNorm2d& norm, nn::Fused activation) {
-    at::Tensor y = at::empty_like(x);
+    at::Tensor y = at::empty_like(x), scale, offset;
     Statistics statistics;
     auto run = [&]<class T>(T) {
       statistics = statistics_of(x.const_data_ptr<T>(), shape_of(x));
-      normalize<T>(x, residual.value_or(at::Tensor()), weight, bias, statistics, activation, y);
+      scale = weight * statistics.inverse_std;
+      offset = bias - statistics.mean * scale;
+      normalize<T>(x, residual.value_or(at::Tensor()), scale, offset, activation, y);
     };
     x.scalar_type() == at::kFloat ? run(float()) : run(at::BFloat16());
     update_running(norm, statistics);
-    context->save_for_backward({x, y, weight, statistics.mean, statistics.inverse_std});
+    context->save_for_backward({x, residual.has_value() && activation ? y : at::Tensor(), weight, statistics.mean,
+                                statistics.inverse_std, scale, offset});
     context->saved_data["activation"] = activation ? static_cast<int64_t>(*activation) : -1;
     context->saved_data["residual"] = residual.has_value();
     return y;
@@ -278,11 +305,13 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
     nn::Fused activation;
     if (const int64_t kind = context->saved_data["activation"].toInt(); kind >= 0)
       activation = static_cast<Activation::Kind>(kind);
-    const bool has_residual = context->saved_data["residual"].toBool();
     auto run = [&]<class T>(T) {
-      return differentiate<T>(gradient, y, x, weight, mean, inverse_std, activation, has_residual);
+      const Gate<T> gate{saved[5].const_data_ptr<float>(), saved[6].const_data_ptr<float>(), lower_limit(activation),
+                         upper_limit(activation)};
+      return differentiate<T>(gradient, x, y, weight, mean, inverse_std, gate);
     };
-    const Gradients result = x.scalar_type() == at::kFloat ? run(float()) : run(at::BFloat16());
+    Gradients result = x.scalar_type() == at::kFloat ? run(float()) : run(at::BFloat16());
+    if (context->saved_data["residual"].toBool() && !activation) result.residual = gradient;
     return {result.x, result.residual, result.weight, result.bias, at::Tensor(), at::Tensor()};
   }
 };

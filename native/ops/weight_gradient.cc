@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "ops/packing.h"
@@ -34,20 +35,36 @@ void accumulate(kernels::Accumulation sum, int64_t begin, int64_t end, const A& 
   }
 }
 
+// How a sum over pixels is shared out. Parts of the sum read each value once only; where there are few pixels, the more
+// numerous channels are shared out too, which lets each task read the others. The result does not depend on how many
+// threads there are: the parts do not.
+struct Partition {
+  int64_t shared, parts, groups = 1;
+
+  Partition(int64_t pixels, int64_t shared) : shared(shared) {
+    constexpr int64_t kParts = 8, kPixels = 1024, kFewPixels = 256, kChannels = 64;  // of a task at least
+    const int64_t threads = at::get_num_threads(), most = std::max<int64_t>(1, shared / kChannels);
+    parts = std::clamp<int64_t>(pixels / (most < kParts / 2 ? kFewPixels : kPixels), 1, kParts);
+    groups = std::clamp<int64_t>((4 * threads + parts - 1) / parts, 1, most);
+    while (groups < most && parts * groups % threads != 0) groups++;
+  }
+
+  // The channels [first, last) of a group.
+  std::pair<int64_t, int64_t> channels(int64_t group) const {
+    auto begin = [&](int64_t g) { return g == groups ? shared : shared * g / groups / table().lanes * table().lanes; };
+    return {begin(group), begin(group + 1)};
+  }
+};
+
 }  // namespace
 
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv) {
-  constexpr int64_t kTasks = 8, kPixels = 1024, kChannels = 64;  // tasks of at least so many
   const int64_t in = x.size(1), height = x.size(2), width = x.size(3), k = conv.kernel_size, taps = k * k;
   const int64_t out = gradient.size(1), out_height = gradient.size(2), out_width = gradient.size(3);
   const int64_t pixels = gradient.size(0) * out_height * out_width;
-  // Parts of the sum read each value once only. Where there are few pixels, the more numerous channels are shared out
-  // too, which lets each task read the others.
-  const int64_t parts = std::clamp<int64_t>(pixels / kPixels, 1, kTasks);
   const bool shares_out = out > in * taps;
-  int64_t groups = 1;
-  while (parts * groups < kTasks && (shares_out ? out : in) % (2 * groups * kChannels) == 0) groups *= 2;
-  const int64_t rows = shares_out ? out / groups : out, columns = shares_out ? in : in / groups;
+  const Partition partition(pixels, shares_out ? out : in);
+  const int64_t parts = partition.parts, groups = partition.groups;
   const bool pointwise = k == 1 && conv.stride == 1 && conv.padding == 0;  // its pixels are the image's
   at::Tensor sums = at::empty({parts, out, k, k, in}, x.options());
   const std::vector<float> zeros(in);
@@ -56,11 +73,12 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
   std::vector<std::vector<float>> scratch(at::get_num_threads());
   parallel_tasks(parts * groups, [&](int64_t task, int thread) {
     const int64_t part = task / groups, group = task % groups;
-    const int64_t row = shares_out ? rows * group : 0, column = shares_out ? 0 : columns * group;
+    const auto [first, last] = partition.channels(group);
+    const int64_t row = shares_out ? first : 0, column = shares_out ? 0 : first;
     accumulate(
         {.taps = taps,
-         .rows = rows,
-         .columns = columns,
+         .rows = shares_out ? last - first : out,
+         .columns = shares_out ? in : last - first,
          .out = target + (part * out + row) * taps * in + column,
          .stride = taps * in,
          .tap_stride = in,

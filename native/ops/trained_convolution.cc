@@ -23,8 +23,8 @@ bool by_winograd(const nn::Conv2d& conv, const at::Tensor& x) {
          x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4) >= kLeastTiles;
 }
 
-// A network's first convolution, whose images have few channels.
-bool is_first(const nn::Conv2d& conv) { return conv.in_channels < table().lanes; }
+// Of few channels, where the weights' gradients by our own kernels would spend more on copying rows than they save.
+bool is_narrow(const nn::Conv2d& conv) { return std::min(conv.in_channels, conv.out_channels) < 64; }
 
 class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> {
  public:
@@ -57,7 +57,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     if (context->needs_input_grad(1)) {
       if (winograd) {
         dweight = winograd_weight_gradient(x, gradient);
-      } else if (is_first(conv)) {
+      } else if (is_narrow(conv)) {
         dweight = std::get<1>(gradients_of(gradient, x, weight, conv, {false, true, false}));
       } else {
         dweight = weight_gradient(x, gradient, conv);
@@ -82,9 +82,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
 
 bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   if (!x.is_cpu() || x.scalar_type() != at::kFloat || at::autocast::is_autocast_enabled(at::kCPU)) return false;
-  constexpr int64_t kLeastChannels = 64;  // with fewer, copying the rows costs more than is saved
-  return Convolution::supports(conv, at::kFloat) &&
-         (is_first(conv) || std::min(conv.in_channels, conv.out_channels) >= kLeastChannels);
+  return Convolution::supports(conv, at::kFloat);
 }
 
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x) {

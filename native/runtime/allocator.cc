@@ -130,9 +130,10 @@ class CachingAllocator final : public c10::Allocator {
   }
 
   Block* add_chunk(size_t wanted) {
-    // Growing: chunks that are wholly free, and too small, go back to the system.
-    return_chunks(std::max(kAlwaysKept, used_bytes_ / 4));
+    // Growing: chunks that are wholly free, and too small, go back to the system, but no more than is added. What is
+    // free now may be wanted in a moment again, and new pages cost more than anything else here.
     const size_t size = std::max(kChunk, round_up(wanted, kHugePage));
+    return_chunks(std::max({kAlwaysKept, used_bytes_ / 4, free_bytes_ - std::min(free_bytes_, size)}));
     Block* block = map(size);
     if (block == nullptr) {
       return_chunks(0);

@@ -1,5 +1,5 @@
 import { checkClasses, inTurns } from '../measure.js'
-import { once, type PeerName } from '../peer.js'
+import { Peer, type PeerName } from '../peer.js'
 import { beginCell, type Row, show } from '../result.js'
 import type { Options } from './options.js'
 
@@ -10,8 +10,11 @@ export async function start({ rounds, threads }: Options): Promise<void> {
   const end = beginCell('start to first prediction, resnet50')
   const measure = async (name: PeerName) => {
     const begin = performance.now()
-    const { index } = await once<{ index: number }>(name, { work: 'start', network: 'resnet50', threads })
-    return { time: performance.now() - begin, index }
+    const peer = new Peer(name, { work: 'start', network: 'resnet50', threads })
+    const { index } = await peer.answer<{ index: number }>()
+    const time = performance.now() - begin
+    await peer.end()
+    return { time, index }
   }
   await inTurns(names, 1, measure) // files into the page cache
   const answers = await inTurns(names, rounds, measure)

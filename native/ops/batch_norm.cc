@@ -40,6 +40,13 @@ float upper_limit(nn::Fused activation) {
 }
 float lower_limit(nn::Fused activation) { return activation ? 0.0f : -std::numeric_limits<float>::infinity(); }
 
+// The same for a result that is not rounded to T yet: from half a step of bfloat16 below 6 on, it will be 6. To round
+// each would not be vectorised.
+template <class T>
+float upper_limit_unrounded(nn::Fused activation) {
+  return upper_limit(activation) - (std::is_same_v<T, float> ? 0 : 0x1p-6F);
+}
+
 // Sums of (x - shift) and of its square by channel. A shift near the mean keeps the variance exact where the mean is
 // large against it.
 template <class T>
@@ -96,7 +103,7 @@ struct Gate {
   float low, high;
 
   float pass(T gradient, T x, int64_t c) const {
-    const auto out = static_cast<float>(static_cast<T>(static_cast<float>(x) * scale[c] + offset[c]));
+    const float out = static_cast<float>(x) * scale[c] + offset[c];
     return (out > low) & (out < high) ? static_cast<float>(gradient) : 0.0f;
   }
 };
@@ -307,7 +314,7 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
       activation = static_cast<Activation::Kind>(kind);
     auto run = [&]<class T>(T) {
       const Gate<T> gate{saved[5].const_data_ptr<float>(), saved[6].const_data_ptr<float>(), lower_limit(activation),
-                         upper_limit(activation)};
+                         upper_limit_unrounded<T>(activation)};
       return differentiate<T>(gradient, x, y, weight, mean, inverse_std, gate);
     };
     Gradients result = x.scalar_type() == at::kFloat ? run(float()) : run(at::BFloat16());

@@ -25,8 +25,8 @@ std::int64_t winograd_scratch(std::int64_t in_channels, const Panels& panels) {
 
 // With what the tiles and panels of any instruction set hold too much.
 std::int64_t accumulation_scratch(const Accumulation& p) {
-  constexpr std::int64_t kTile = 16, kPanel = 64, kVector = 16;
-  return (p.rows + kTile) * (kAccumulated + kVector) + kAccumulated * (p.columns + kPanel);
+  constexpr std::int64_t kPanel = 64, kVector = 16;
+  return kAccumulated * (p.rows + kVector + kPad + p.columns + kPanel);
 }
 
 const Table* table() {

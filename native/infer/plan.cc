@@ -12,6 +12,7 @@
 #include "ops/inverted_residual.h"
 #include "ops/linear.h"
 #include "ops/pooling.h"
+#include "runtime/allocator.h"
 
 namespace visiontorch::infer {
 
@@ -184,6 +185,7 @@ Plan::Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dt
     : dtype_(dtype), chunk_(chunk(images[2], images[3])) {
   nn::summarize(network, std::min(images[2], images[3]));  // refuses images that are too small
   Sizes sizes = {std::min(images[0], chunk_), images[1], images[2], images[3]};
+  const UsualPages pages;
   PlanBuilder builder(dtype);
   builder.build(network.backbone, sizes, backbone_);
 }

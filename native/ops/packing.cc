@@ -1,12 +1,14 @@
 #include "ops/packing.h"
 
 #include <ATen/ATen.h>
+#include <ATen/EmptyTensor.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
+#include "runtime/allocator.h"
 #include "runtime/simd.h"
 
 namespace visiontorch::ops {
@@ -20,6 +22,11 @@ at::Tensor pad_bias(const at::Tensor& bias, const Panels& panels) {
   at::Tensor padded = at::zeros({panels.padded_columns()}, at::kFloat);
   if (bias.defined()) padded.narrow(0, 0, panels.columns).copy_(bias);
   return padded;
+}
+
+at::Tensor empty_packed(at::IntArrayRef sizes, at::ScalarType type) {
+  return at::detail::empty_generic(sizes, &UsualPages::allocator(), c10::DispatchKeySet(c10::DispatchKey::CPU), type,
+                                   {});
 }
 
 // The weight, or a copy of it, with its k x k taps equally far apart.
@@ -111,7 +118,7 @@ Packed pack(const Affine& layer, at::ScalarType type, int64_t parts) {
   const at::Tensor source = with_even_taps(layer.weight);
   const int64_t taps = source.size(2) * source.size(3), in_channels = source.size(1);
   const Panels panels = table().layout(taps * in_channels, source.size(0), parts);
-  at::Tensor packed = at::empty({panels.count, panels.rows, panels.width}, type);
+  at::Tensor packed = empty_packed({panels.count, panels.rows, panels.width}, type);
   const int64_t out_stride = source.stride(0), in_stride = source.stride(1), tap_stride = source.stride(3);
   const float* from = source.const_data_ptr<float>();
   with_type(type, [&]<class T>(T) {
@@ -144,7 +151,7 @@ Packed pack_winograd(const Affine& layer, Taps taps) {
   const at::Tensor source = with_even_taps(layer.weight);
   const int64_t in_channels = source.size(1);
   const Panels panels = table().layout(in_channels, source.size(0), 1);
-  at::Tensor packed = at::empty({panels.count, Winograd::kPoints, in_channels, panels.width}, at::kFloat);
+  at::Tensor packed = empty_packed({panels.count, Winograd::kPoints, in_channels, panels.width}, at::kFloat);
   const int64_t out_stride = source.stride(0), in_stride = source.stride(1), stride = source.stride(3);
   const int64_t tap_stride = taps == Taps::Reversed ? -stride : stride;
   const float* from = source.const_data_ptr<float>() + (taps == Taps::Reversed ? 8 * stride : 0);

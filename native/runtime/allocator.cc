@@ -11,6 +11,8 @@
 #include <mutex>
 #include <new>
 #include <set>
+#include <utility>
+#include <vector>
 
 namespace visiontorch {
 
@@ -48,27 +50,38 @@ constexpr size_t round_up(size_t value, size_t multiple) { return (value + multi
 // with its free neighbours and kept.
 class CachingAllocator final : public c10::Allocator {
  public:
+  // With huge pages, of 2 MB, or those of the usual size.
+  static CachingAllocator& instance(bool huge_pages) {
+    // Never destroyed: tensors may outlive static objects.
+    static auto *huge = new CachingAllocator(true), *usual = new CachingAllocator(false);
+    return huge_pages ? *huge : *usual;
+  }
+
   c10::DataPtr allocate(size_t size) override {
     void* data = size == 0 ? nullptr : take(size);
-    return {data, data, &CachingAllocator::release, c10::Device(c10::DeviceType::CPU)};
+    return {data, data, raw_deleter(), c10::Device(c10::DeviceType::CPU)};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &CachingAllocator::release; }
+  c10::DeleterFnPtr raw_deleter() const override { return huge_pages_ ? &release<true> : &release<false>; }
   void copy_data(void* target, const void* source, size_t count) const override { std::memcpy(target, source, count); }
+
+  void join_pages() {
+    std::lock_guard lock(mutex_);
+    for (const auto& [memory, size] : plain_) ask_for_huge_pages(memory, size);
+    plain_.clear();
+  }
 
   void return_idle() {
     std::lock_guard lock(mutex_);
     return_chunks(kAlwaysKept);
   }
 
-  static CachingAllocator& instance() {
-    static auto* allocator = new CachingAllocator();  // never destroyed: tensors may outlive static objects
-    return *allocator;
-  }
-
  private:
+  explicit CachingAllocator(bool huge_pages) : huge_pages_(huge_pages) {}
+
   static void* data_of(Block* block) { return block + 1; }
+  template <bool kHugePages>
   static void release(void* data) {
-    if (data != nullptr) instance().give_back(static_cast<Block*>(data) - 1);
+    if (data != nullptr) instance(kHugePages).give_back(static_cast<Block*>(data) - 1);
   }
 
   void* take(size_t size) {
@@ -150,31 +163,48 @@ class CachingAllocator final : public c10::Allocator {
       if (!block->is_whole_chunk()) continue;
       free_bytes_ -= block->size;
       it = free_.erase(it);
+      std::erase_if(plain_, [&](const auto& chunk) { return chunk.first == block; });
       munmap(block, block->size);
     }
   }
 
-  // New memory in 2 MB pages: they fault once instead of 512 times.
-  static Block* map(size_t size) {
+  Block* map(size_t size) {
     void* memory = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return nullptr;
     auto* start = static_cast<char*>(memory);
     auto* aligned = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(start), kHugePage));
     if (aligned != start) munmap(start, static_cast<size_t>(aligned - start));
     if (aligned != start + kHugePage) munmap(aligned + size, static_cast<size_t>(start + kHugePage - aligned));
-    madvise(aligned, size, MADV_HUGEPAGE);
+    huge_pages_ ? ask_for_huge_pages(aligned, size) : plain_.push_back({aligned, size});
     return new (aligned) Block{size};
   }
 
+  static void ask_for_huge_pages(void* memory, size_t size) { madvise(memory, size, MADV_HUGEPAGE); }
+
+  const bool huge_pages_;
+  std::vector<std::pair<void*, size_t>> plain_;  // chunks in pages of the usual size, since join_pages()
   std::mutex mutex_;
   std::set<Block*, BySize> free_;
   size_t free_bytes_ = 0, used_bytes_ = 0;
 };
 
+thread_local bool usual_pages = false;
+
 }  // namespace
 
-void install_cpu_allocator() { c10::SetCPUAllocator(&CachingAllocator::instance(), /*priority=*/100); }
+void install_cpu_allocator() { c10::SetCPUAllocator(&CachingAllocator::instance(true), /*priority=*/100); }
 
-void return_idle_memory() { CachingAllocator::instance().return_idle(); }
+UsualPages::UsualPages() { usual_pages = true; }
+
+UsualPages::~UsualPages() {
+  usual_pages = false;
+  CachingAllocator::instance(false).join_pages();
+}
+
+c10::Allocator& UsualPages::allocator() { return CachingAllocator::instance(!usual_pages); }
+
+void return_idle_memory() {
+  for (bool huge_pages : {true, false}) CachingAllocator::instance(huge_pages).return_idle();
+}
 
 }  // namespace visiontorch

@@ -24,25 +24,25 @@ Plan& Model::plan_for(at::IntArrayRef sizes, at::ScalarType type) {
   // The packing depends on the batch only in whether there is one: the last, smaller batch of a data set shares a plan.
   const bool single = sizes[0] == 1;
   for (auto it = plans_.begin(); it != plans_.end(); ++it) {
-    if (it->height == sizes[2] && it->width == sizes[3] && it->single == single) {
+    if (it->height == sizes[2] && it->width == sizes[3] && (it->single == single || !device.is_cpu())) {
       plans_.splice(plans_.begin(), plans_, it);
       return plans_.front().plan;
     }
   }
   while (plans_.size() >= kMaxPlans) plans_.pop_back();
-  plans_.push_front({sizes[2], sizes[3], single, Plan(network, sizes, type)});
+  plans_.push_front({sizes[2], sizes[3], single, Plan(network, sizes, type, device)});
   return plans_.front().plan;
 }
 
 at::Tensor Model::infer(const at::Tensor& images, Output output) {
   at::NoGradGuard no_grad;
   const at::ScalarType type = compute_type(device.type(), dtype);
-  if (device.is_cpu() && onednn::available(type)) {
+  if (!device.is_cpu() || onednn::available(type)) {
     Plan& plan = plan_for(images.sizes(), type);
     std::optional<Team::Scope> team;
-    if (ops::has_kernels(type)) team.emplace();
+    if (device.is_cpu() && ops::has_kernels(type)) team.emplace();
     at::Tensor features = plan.features(images);
-    return output == Output::Features ? features.to(at::kFloat) : plan.logits(network, features);
+    return (output == Output::Features ? features : plan.logits(network, features)).to(at::kCPU, at::kFloat);
   }
   for (nn::Entry& entry : network.entries()) *entry.tensor = nn::aligned(*entry.tensor);
   AutocastGuard autocast(device.type(), type);

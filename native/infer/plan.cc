@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
 
+#include "infer/cuda.h"
 #include "infer/onednn.h"
 #include "ops/convolution.h"
 #include "ops/inverted_residual.h"
@@ -19,9 +21,30 @@ namespace visiontorch::infer {
 using nn::Fused;
 using Sizes = std::array<int64_t, 4>;  // n, channels, height, width
 
+namespace {
+
+bool has_depthwise(const nn::Nodes& nodes) {
+  return std::any_of(nodes.begin(), nodes.end(), [](const nn::Node& node) {
+    if (auto* conv = std::get_if<nn::Conv2d>(&node.op)) return conv->groups > 1 && conv->groups == conv->in_channels;
+    if (auto* sequential = std::get_if<nn::Sequential>(&node.op)) return has_depthwise(sequential->children);
+    if (auto* residual = std::get_if<nn::Residual>(&node.op)) return has_depthwise(residual->body);
+    return false;
+  });
+}
+
+// Channels-last, but for depthwise convolutions on a GPU: there cuDNN compiles a kernel for each of them and for each
+// size of a batch, which takes seconds. LibTorch's own for the other layout is there at once, and about as fast.
+at::MemoryFormat memory_format(const nn::Network& network, at::Device device) {
+  const bool compiled = !device.is_cpu() && has_depthwise(network.backbone);
+  return compiled ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast;
+}
+
+}  // namespace
+
 class PlanBuilder {
  public:
-  explicit PlanBuilder(at::ScalarType dtype) : dtype_(dtype) {}
+  PlanBuilder(at::ScalarType dtype, at::Device device, at::MemoryFormat format)
+      : dtype_(dtype), device_(device), format_(format) {}
 
   // Appends the operations of these nodes and advances `sizes` through them.
   void build(const nn::Nodes& nodes, Sizes& sizes, Plan::Ops& ops) {
@@ -58,21 +81,32 @@ class PlanBuilder {
     if (!activation) activation = take_activation(nodes, i);
     const Sizes images = sizes;
     advance(conv, sizes);
+    if (!device_.is_cpu())
+      return [weight = cuda::prepare(layer, dtype_, format_), bias = cast_bias(layer), conv, activation](
+                 const at::Tensor& x, const at::Tensor& residual) {
+        return cuda::convolution(x, weight, bias, conv, activation, residual);
+      };
     if (ops::Convolution::supports(conv, dtype_))
       return [op = ops::Convolution(conv, layer, images, dtype_), activation](
                  const at::Tensor& x, at::Tensor residual) { return op(x, activation, std::move(residual)); };
     at::Tensor packed = onednn::pack_convolution(layer.scaled().to(dtype_), conv, images);
-    std::optional<at::Tensor> cast;
-    if (layer.bias.defined()) cast = layer.bias.to(dtype_);
-    return [packed, bias = cast, conv, activation](const at::Tensor& input, const at::Tensor& residual) {
+    return [packed, bias = cast_bias(layer), conv, activation](const at::Tensor& input, const at::Tensor& residual) {
       const at::Tensor x = input.to(packed.scalar_type());
       if (!residual.defined()) return onednn::convolution(x, packed, bias, conv, activation);
       return onednn::convolution_add_(residual, x, packed, bias, conv, activation.has_value());
     };
   }
 
+  std::optional<at::Tensor> cast_bias(const ops::Affine& layer) const {
+    return layer.bias.defined() ? std::optional(layer.bias.to(dtype_)) : std::nullopt;
+  }
+
   Plan::Op build_linear(const nn::Linear& linear, int64_t batch_size, Fused activation) {
     const at::Tensor weight = linear.weight.detach(), bias = linear.bias.detach();
+    if (!device_.is_cpu())
+      return [weight = weight.to(dtype_), bias = bias.to(dtype_), activation](const at::Tensor& x) {
+        return cuda::linear(x, weight, bias, activation);
+      };
     if (ops::Linear::supports(dtype_))
       return [op = ops::Linear(weight, bias, dtype_), activation](const at::Tensor& x) { return op(x, activation); };
     return [weight = onednn::pack_linear(nn::aligned(weight).to(dtype_), batch_size), bias = bias.to(dtype_),
@@ -127,6 +161,7 @@ class PlanBuilder {
       ops::Affine weights;
       Fused activation;
     };
+    if (!device_.is_cpu()) return std::nullopt;
     nn::Nodes flat;
     for (const nn::Node& node : body) {
       auto* sequential = std::get_if<nn::Sequential>(&node.op);
@@ -160,33 +195,37 @@ class PlanBuilder {
     sizes[1] = conv.out_channels;
   }
 
-  static void build_plain(const nn::Node& node, Sizes& sizes, Plan::Ops& ops) {
+  void build_plain(const nn::Node& node, Sizes& sizes, Plan::Ops& ops) {
     if (std::holds_alternative<nn::Dropout>(node.op)) return;
     if (auto* pool = std::get_if<nn::AdaptiveAvgPool2d>(&node.op)) {
       if (sizes[2] == pool->output_size && sizes[3] == pool->output_size) return;  // the identity
       sizes[2] = sizes[3] = pool->output_size;
-      if (pool->output_size == 1) {
+      if (pool->output_size == 1 && device_.is_cpu()) {
         ops.push_back(ops::average_pool);
         return;
       }
     } else if (auto* pool_max = std::get_if<nn::MaxPool2d>(&node.op)) {
       for (int axis : {2, 3})
         sizes[axis] = (sizes[axis] + 2 * pool_max->padding - pool_max->kernel_size) / pool_max->stride + 1;
-      ops.push_back([pool_max = *pool_max](const at::Tensor& x) { return ops::max_pool(x, pool_max); });
-      return;
+      if (device_.is_cpu()) {
+        ops.push_back([pool_max = *pool_max](const at::Tensor& x) { return ops::max_pool(x, pool_max); });
+        return;
+      }
     }
     ops.push_back([nodes = nn::Nodes{node}](const at::Tensor& x) { return nn::forward(nodes, x, {}); });
   }
 
   at::ScalarType dtype_;
+  at::Device device_;
+  at::MemoryFormat format_;
 };
 
-Plan::Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype)
-    : dtype_(dtype), chunk_(chunk(images[2], images[3])) {
+Plan::Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype, at::Device device)
+    : dtype_(dtype), device_(device), format_(memory_format(network, device)), chunk_(chunk(images[2], images[3])) {
   nn::summarize(network, std::min(images[2], images[3]));  // refuses images that are too small
   Sizes sizes = {std::min(images[0], chunk_), images[1], images[2], images[3]};
   const UsualPages pages;
-  PlanBuilder builder(dtype);
+  PlanBuilder builder(dtype, device_, format_);
   builder.build(network.backbone, sizes, backbone_);
 }
 
@@ -203,6 +242,7 @@ at::Tensor Plan::run(const Ops& ops, at::Tensor x) {
 }
 
 at::Tensor Plan::features(const at::Tensor& images) const {
+  if (!device_.is_cpu()) return run(backbone_, images.to(device_).to(dtype_).contiguous(format_));
   const at::Tensor x = images.contiguous(at::MemoryFormat::ChannelsLast);
   const int64_t count = x.size(0), chunks = (count + chunk_ - 1) / chunk_;
   std::vector<at::Tensor> results;
@@ -214,7 +254,7 @@ at::Tensor Plan::features(const at::Tensor& images) const {
 at::Tensor Plan::logits(const nn::Network& network, const at::Tensor& features) {
   if (classifier_.empty()) {
     Sizes sizes = {features.size(0), features.size(1), 1, 1};
-    PlanBuilder(dtype_).build(network.classifier, sizes, classifier_);
+    PlanBuilder(dtype_, device_, format_).build(network.classifier, sizes, classifier_);
   }
   return run(classifier_, features).to(at::kFloat);
 }

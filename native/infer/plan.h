@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <functional>
 #include <vector>
@@ -9,16 +10,16 @@
 
 namespace visiontorch::infer {
 
-// A network prepared for inference on the CPU: batch norms folded into the convolutions before them, weights packed
-// for the input's shape, activations and residual additions fused into the convolutions. Holds its own copy of the
+// A network prepared for inference: batch norms folded into the convolutions before them, activations and residual
+// additions fused into the convolutions, and on the CPU weights packed for the input's shape. Holds its own copy of the
 // weights: a change of the network needs a new plan.
 class Plan {
  public:
   // `images` are the sizes [n, 3, h, w] that the weights are packed for; another n works too. Throws
   // ERR_INVALID_ARGUMENT where the network leaves nothing of so small an image.
-  Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype);
+  Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype, at::Device device);
 
-  // float32 images, channels-last -> pooled features [n, features], in the plan's type.
+  // float32 images, channels-last, on the CPU -> pooled features [n, features], in the plan's type.
   at::Tensor features(const at::Tensor& images) const;
   // Features -> float32 logits [n, num_classes]. The network's classifier is prepared at the first call.
   at::Tensor logits(const nn::Network& network, const at::Tensor& features);
@@ -33,6 +34,8 @@ class Plan {
   static int64_t chunk(int64_t height, int64_t width);
 
   at::ScalarType dtype_;
+  at::Device device_;
+  at::MemoryFormat format_;
   int64_t chunk_;  // images that go through the backbone at a time
   Ops backbone_, classifier_;
 };

@@ -18,6 +18,7 @@ void configure_libtorch() {
   static SilentWarnings silent;
   c10::WarningUtils::set_warning_handler(&silent);
   at::globalContext().setUserEnabledNNPACK(false);
+  at::globalContext().setDeterministicCuDNN(true);
 }
 
 }  // namespace visiontorch

@@ -14,7 +14,10 @@ at::Tensor activate(const Activation& op, at::Tensor x) {
 }
 
 at::Tensor batch_norm(const BatchNorm2d& op, const at::Tensor& x, Mode mode) {
-  if (mode.batch_stats) op.num_batches_tracked.add_(1);
+  if (mode.batch_stats) {
+    ops::check_batch_norm(x);
+    op.num_batches_tracked.add_(1);
+  }
   return at::batch_norm(x, op.weight, op.bias, op.running_mean, op.running_var, mode.batch_stats,
                         BatchNorm2d::kMomentum, BatchNorm2d::kEps, at::globalContext().userEnabledCuDNN());
 }

@@ -330,12 +330,16 @@ bool fuses_batch_norm(const at::Tensor& x) {
          x.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
-                                 nn::Fused activation) {
-  if (shape_of(x).rows < 2)
+void check_batch_norm(const at::Tensor& x) {
+  if (x.size(0) * x.size(2) * x.size(3) < 2)
     throw Error("ERR_INVALID_ARGUMENT",
                 "batchSize: batch norm needs more than one value per channel in training, got one image of so small a "
                 "size that one pixel is left; use a larger batch or inputSize");
+}
+
+at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
+                                 nn::Fused activation) {
+  check_batch_norm(x);
   std::optional<at::Tensor> added;
   if (residual.defined()) added = residual.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
   return BatchNormActivation::apply(x, added, norm.weight, norm.bias, norm, activation);

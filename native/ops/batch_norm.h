@@ -18,6 +18,9 @@ using nn::BatchNorm2d;
 at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
                                  nn::Fused activation);
 
+// Throws ERR_INVALID_ARGUMENT where a channel of x has a single value, whose variance is not defined.
+void check_batch_norm(const at::Tensor& x);
+
 // Whether x is what the fused operation takes: on the CPU, float32 or bfloat16, channels-last.
 bool fuses_batch_norm(const at::Tensor& x);
 

@@ -240,6 +240,7 @@ export class Model implements Disposable {
   async to(device: Device, dtype: ModelDType = this.dtype): Promise<this> {
     const name = resolveDevice(device, native().runtimeInfo())
     await this.network.to(name, check.oneOf('dtype', dtype, ['float32', 'bfloat16']))
+    this.#batchers.clear() // their batches lie where the old device wanted them
     return this
   }
 
@@ -273,7 +274,7 @@ export class Model implements Disposable {
   /** @internal A batch that fits the model's preprocessing. */
   createBatch(capacity: number): ImageBatch {
     const { crop, mean, std } = this.preprocessing
-    return new (native().ImageBatch)(capacity, crop, crop, mean, std)
+    return new (native().ImageBatch)(capacity, crop, crop, mean, std, this.device !== 'cpu')
   }
 }
 

@@ -9,11 +9,12 @@
 
 namespace visiontorch::image {
 
-ImageBatch::ImageBatch(int capacity, int height, int width, const Channels& mean, const Channels& std)
+ImageBatch::ImageBatch(int capacity, int height, int width, const Channels& mean, const Channels& std, bool pinned)
     : capacity_(capacity),
       height_(height),
       width_(width),
-      tensor_(at::empty({capacity, 3, height, width}, at::kFloat, at::MemoryFormat::ChannelsLast)) {
+      tensor_(at::empty({capacity, 3, height, width}, at::TensorOptions(at::kFloat).pinned_memory(pinned),
+                        at::MemoryFormat::ChannelsLast)) {
   // In float and in this order, so that every value equals that of torchvision's ToTensor and Normalize.
   for (int c = 0; c < 3; c++)
     for (int v = 0; v < 256; v++) normalized_[c][v] = (float(v) / 255.0f - float(mean[c])) / float(std[c]);

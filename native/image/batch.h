@@ -15,7 +15,8 @@ namespace visiontorch::image {
 class ImageBatch {
  public:
   using Channels = std::array<double, 3>;
-  ImageBatch(int capacity, int height, int width, const Channels& mean, const Channels& std);
+  // pinned: in memory that a GPU reads by itself, which is several times as fast.
+  ImageBatch(int capacity, int height, int width, const Channels& mean, const Channels& std, bool pinned);
 
   int capacity() const { return capacity_; }
   int height() const { return height_; }

@@ -1,5 +1,8 @@
 #include "runtime/compute_thread.h"
 
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
+
 #include <chrono>
 
 #include "runtime/allocator.h"
@@ -44,6 +47,7 @@ void ComputeThread::run() {
       if (!wake_.wait_for(lock, kIdle, has_task)) {
         lock.unlock();
         return_idle_memory();
+        if (at::hasCUDA()) at::accelerator::emptyCache();
         lock.lock();
         wake_.wait(lock, has_task);
       }

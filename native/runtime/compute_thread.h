@@ -12,7 +12,7 @@ namespace visiontorch {
 // The one thread that owns LibTorch: every forward and backward pass runs here, in the order of posting. libgomp keeps
 // a team of workers for each calling thread, so computing from several threads would build several teams and thrash.
 // One per process, shared by all JavaScript environments; it is never joined, since it may be inside LibTorch at exit.
-// After a minute without a task it gives memory back (return_idle_memory()).
+// After a minute without a task it gives memory back (return_idle_memory()), of a GPU all that no tensor uses.
 class ComputeThread {
  public:
   static ComputeThread& instance();

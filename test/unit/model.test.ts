@@ -192,7 +192,7 @@ describe('weights from a file', () => {
     it('bring architecture, options, classes and preprocessing', async () => {
       original.preprocessing = { ...original.preprocessing, resize: 40, mean: [0.1, 0.2, 0.3], mode: 'pad' }
       await original.save(path)
-      using model = await loadModel(path)
+      using model = await loadModel(path, { device: 'cpu' })
       assert.equal(model.architecture, 'mobilenet_v2')
       assert.deepEqual(model.classes, original.classes)
       assert.deepEqual(model.preprocessing, original.preprocessing)

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { createModel, loadModel, type Model, runtimeInfo, train } from '../../lib/index.js'
+import { native } from '../../lib/native.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { drawPhotos } from '../support/photos.js'
+import { smallNetwork } from '../support/small-network.js'
+
+const { cuda } = runtimeInfo()
+
+/** Outputs for noise of this size. */
+async function logits(model: Model, images: number, size: number): Promise<number[]> {
+  const batch = new (native().ImageBatch)(images, size, size, [0, 0, 0], [1, 1, 1])
+  batch.setTensor(Float32Array.from({ length: images * 3 * size * size }, (_, i) => Math.sin(i * i)))
+  return Array.from(await model.network.forward(batch, images, 'logits'))
+}
+
+const largest = (values: number[]) => Math.max(...values.map(Math.abs))
+
+describe(`a GPU${cuda ? '' : ' (skipped: LibTorch sees none)'}`, function () {
+  this.timeout(120_000)
+  if (!cuda) {
+    it.skip('needs one')
+    return
+  }
+  after(removeTemporaryFolders)
+
+  // cuDNN convolves float32 in TF32, with 10 bits of mantissa, as in PyTorch.
+  const tolerances = { float32: 0.02, bfloat16: 0.1 } as const
+  for (const architecture of ['resnet18', 'resnext50_32x4d', 'mobilenet_v2', 'vgg11', 'vgg11_bn'] as const)
+    for (const dtype of ['float32', 'bfloat16'] as const)
+      it(`${architecture} gives the outputs of the CPU in ${dtype}`, async () => {
+        for (const images of [1, 3]) {
+          using model = await createModel(architecture, { numClasses: 10, device: 'cpu' })
+          const expected = await logits(model, images, 64)
+          await model.to('cuda', dtype)
+          const actual = await logits(model, images, 64)
+          const difference = largest(actual.map((value, i) => value - expected[i]!))
+          assert.ok(
+            difference <= tolerances[dtype] * largest(expected),
+            `${difference}, ${largest(expected)}`,
+          )
+        }
+      })
+
+  it('trains to the same weights twice, and predicts with them what a saved model does', async () => {
+    const folder = await temporaryFolder()
+    const photos = join(folder, 'photos')
+    await drawPhotos(photos)
+    const weights = []
+    for (const run of ['first', 'second']) {
+      using model = await smallNetwork({ device: 'cuda' })
+      const directory = join(folder, run)
+      await train(model, { data: photos, directory, epochs: 3, batchSize: 8, inputSize: 32, report: false })
+      weights.push(await model.stateDict())
+      using loaded = await loadModel(join(directory, 'best.pth'), { device: 'cuda' })
+      assert.deepEqual(await logits(loaded, 4, 32), await logits(model, 4, 32))
+    }
+    assert.deepEqual(weights[0], weights[1])
+  })
+
+  it('refuses what the CPU refuses', async () => {
+    using vgg = await createModel('vgg11', { numClasses: 10, device: 'cuda' })
+    await assert.rejects(logits(vgg, 1, 16), { code: 'ERR_INVALID_ARGUMENT', message: /too small/ })
+    using resnet = await createModel('resnet18', { numClasses: 10, device: 'cuda' })
+    const trainer = await native().createTrainer(resnet.network, {
+      optimizer: { name: 'sgd', momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 },
+      labelSmoothing: 0,
+      classWeights: null,
+      clipGradNorm: null,
+      ema: null,
+      dtype: 'float32',
+    })
+    const batch = new (native().ImageBatch)(1, 32, 32, [0, 0, 0], [1, 1, 1])
+    batch.setTensor(new Float32Array(3 * 32 * 32))
+    const options = { learningRate: 0.1, seed: 1, scale: 1, update: true, mixed: null }
+    await assert.rejects(trainer.step(batch, new Int32Array(1), options), {
+      code: 'ERR_INVALID_ARGUMENT',
+      message: /more than one value per channel/,
+    })
+  })
+})

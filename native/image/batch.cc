@@ -13,7 +13,8 @@ ImageBatch::ImageBatch(int capacity, int height, int width, const Channels& mean
     : capacity_(capacity),
       height_(height),
       width_(width),
-      tensor_(at::empty({capacity, 3, height, width}, at::TensorOptions(at::kFloat).pinned_memory(pinned),
+      tensor_(at::empty({capacity, 3, height, width},
+                        at::TensorOptions(at::kFloat).pinned_memory(pinned && at::hasCUDA()),
                         at::MemoryFormat::ChannelsLast)) {
   // In float and in this order, so that every value equals that of torchvision's ToTensor and Normalize.
   for (int c = 0; c < 3; c++)

@@ -143,6 +143,57 @@ struct Combination {
   T* out;
 };
 
+// Batch norm in training, over some of the rows (pixels) of an image batch, one after the other. `stream` asks to write
+// past the caches, for what is too large to be there still when it is read next.
+
+// sum[c] and square[c]: of x[row, c] - shift[c], and of its square. A shift near the mean keeps the variance exact
+// where the mean is large against it.
+template <class T>
+struct BatchNormSums {
+  const T* x;
+  std::int64_t rows, channels;
+  const float* shift;
+  float *sum, *square;
+};
+
+// y = activation(x * scale + offset + residual), scale and offset by channel.
+template <class T>
+struct BatchNorm {
+  const T* x;
+  std::int64_t rows, channels;
+  const float *scale, *offset;
+  const T* residual;  // or null
+  Activation activation;
+  T* y;
+  bool stream;
+};
+
+// Of g, the gradient where the activation let it pass. That is computed from x again (see BatchNorm), or where a
+// residual had been added read from the result y.
+template <class T>
+struct BatchNormGradient {
+  const T *gradient, *x;
+  std::int64_t rows, channels;
+  const float *mean, *scale, *offset;
+  const T* y = nullptr;
+  Activation activation;
+  bool stream;
+  // batch_norm_gradient_sums: of g and of g * (x - mean); g itself, where not null.
+  float *sum = nullptr, *dot = nullptr;
+  T* passed = nullptr;
+  // batch_norm_gradient: dx = g * of_gradient + (x - mean) * of_centered + constant, these by channel.
+  const float *of_gradient = nullptr, *of_centered = nullptr, *constant = nullptr;
+  T* dx = nullptr;
+};
+
+template <class T>
+struct BatchNormKernels {
+  void (*sums)(const BatchNormSums<T>&);
+  void (*apply)(const BatchNorm<T>&);
+  void (*gradient_sums)(const BatchNormGradient<T>&);
+  void (*gradient)(const BatchNormGradient<T>&);
+};
+
 // One instruction set's kernels.
 struct Table {
   const char* name;
@@ -158,6 +209,7 @@ struct Table {
   void (*winograd_inputs)(const WinogradTiles&);
   void (*winograd_gradients)(const WinogradTiles&);
   void (*accumulate)(const Accumulation&, float* scratch);
+  BatchNormKernels<float> batch_norm;
   // Null where the processor does not multiply bfloat16.
   void (*multiply_bfloat16)(const Product<BFloat16, BFloat16>&) = nullptr;
   void (*multiply_to_float)(const Product<BFloat16, float>&) = nullptr;
@@ -166,6 +218,7 @@ struct Table {
   void (*winograd_bfloat16)(const WinogradConvolution<BFloat16>&, const WinogradPart&, float* scratch) = nullptr;
   void (*depthwise_bfloat16)(const Depthwise<BFloat16>&) = nullptr;
   void (*combine_bfloat16)(const Combination<BFloat16>&) = nullptr;
+  BatchNormKernels<BFloat16> batch_norm_bfloat16 = {};
 };
 
 // The best kernels for this processor; null where it has neither AVX-512 nor AVX2 with FMA. The environment variable

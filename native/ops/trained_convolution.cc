@@ -17,7 +17,7 @@ namespace visiontorch::ops {
 namespace {
 
 bool by_winograd(const nn::Conv2d& conv, const at::Tensor& x) {
-  constexpr int64_t kLeastTiles = 32;
+  constexpr int64_t kLeastTiles = 100;  // with fewer, transforming the weights costs more than is saved
   return Convolution::supports_winograd(conv) && conv.out_channels % table().lanes == 0 &&
          conv.in_channels % table().lanes == 0 &&
          x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4) >= kLeastTiles;
@@ -51,9 +51,17 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     const at::Tensor gradient = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
     const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;
-    if (context->needs_input_grad(0))
-      dx = winograd ? Convolution::winograd({weight.transpose(0, 1), {}, {}}, Taps::Reversed)(gradient, {})
-                    : std::get<0>(gradients_of(gradient, x, weight, conv, {true, false, false}));
+    if (context->needs_input_grad(0)) {
+      const Affine transposed{weight.transpose(0, 1), {}, {}};
+      if (winograd) {
+        dx = Convolution::winograd(transposed, Taps::Reversed)(gradient, {});
+      } else if (conv.kernel_size == 1 && conv.stride == 1 && conv.padding == 0 && !is_narrow(conv)) {
+        const nn::Conv2d back{.in_channels = conv.out_channels, .out_channels = conv.in_channels, .kernel_size = 1};
+        dx = Convolution(back, transposed, gradient.sizes(), at::kFloat)(gradient, {});
+      } else {
+        dx = std::get<0>(gradients_of(gradient, x, weight, conv, {true, false, false}));
+      }
+    }
     if (context->needs_input_grad(1)) {
       if (winograd) {
         dweight = winograd_weight_gradient(x, gradient);

@@ -25,7 +25,7 @@ constexpr int64_t kFewTiles = 60;
 // Large weights are transformed each time where there are few tiles: in VGG16 that costs 7% of the time of an image,
 // and saves a third of the weights' memory and of the time to the first prediction.
 bool transforms_on_the_way(const nn::Conv2d& conv, int64_t tiles) {
-  constexpr int64_t kLarge = 256 * 512, kMostTiles = 64;  // pairs of channels
+  constexpr int64_t kLarge = 256 * 512, kMostTiles = 60;  // pairs of channels
   const bool even = conv.in_channels % table().lanes == 0 && conv.out_channels % table().lanes == 0;
   return even && conv.in_channels * conv.out_channels >= kLarge && tiles <= kMostTiles;
 }

@@ -10,9 +10,9 @@ namespace visiontorch::ops {
 bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 // A convolution that is computed with this project's own kernels: by Winograd's minimal filtering, forward and backward
-// (see kernels::Winograd), where it is of 3 x 3 and stride 1 and there are enough pixels; else forward, and the
-// weight's gradient but that of a network's first convolution; the rest by oneDNN. The same result for any number of
-// threads.
+// (see kernels::Winograd), where it is of 3 x 3 and stride 1 and there are enough pixels; else as matrix products
+// forward and for the weight's gradient, and for the input's where it is pointwise. What is left is oneDNN's: the
+// inputs' gradients of others, and the gradients of those with few channels. The same result for any number of threads.
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 }  // namespace visiontorch::ops

@@ -21,7 +21,7 @@ at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, c
 // Throws ERR_INVALID_ARGUMENT where a channel of x has a single value, whose variance is not defined.
 void check_batch_norm(const at::Tensor& x);
 
-// Whether x is what the fused operation takes: on the CPU, float32 or bfloat16, channels-last.
+// Whether x is what the fused operation takes: on the CPU, channels-last, and of a type that there are kernels for.
 bool fuses_batch_norm(const at::Tensor& x);
 
 }  // namespace visiontorch::ops

@@ -4,6 +4,7 @@ import { createModel, loadModel, type Model, runtimeInfo, train } from '../../li
 import { native } from '../../lib/native.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
+import { plainSgd } from '../support/plain-sgd.js'
 import { smallNetwork } from '../support/small-network.js'
 
 const { cuda } = runtimeInfo()
@@ -63,14 +64,7 @@ describe(`a GPU${cuda ? '' : ' (skipped: LibTorch sees none)'}`, function () {
     using vgg = await createModel('vgg11', { numClasses: 10, device: 'cuda' })
     await assert.rejects(logits(vgg, 1, 16), { code: 'ERR_INVALID_ARGUMENT', message: /too small/ })
     using resnet = await createModel('resnet18', { numClasses: 10, device: 'cuda' })
-    const trainer = await native().createTrainer(resnet.network, {
-      optimizer: { name: 'sgd', momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 },
-      labelSmoothing: 0,
-      classWeights: null,
-      clipGradNorm: null,
-      ema: null,
-      dtype: 'float32',
-    })
+    const trainer = await native().createTrainer(resnet.network, plainSgd)
     const batch = new (native().ImageBatch)(1, 32, 32, [0, 0, 0], [1, 1, 1])
     batch.setTensor(new Float32Array(3 * 32 * 32))
     const options = { learningRate: 0.1, seed: 1, scale: 1, update: true, mixed: null }

@@ -5,6 +5,7 @@ import type { Architecture } from '../../lib/architectures.js'
 import { createModel } from '../../lib/create-model.js'
 import { native } from '../../lib/native.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { plainSgd } from '../support/plain-sgd.js'
 import { python, pythonSkip, runReference } from '../support/python.js'
 
 interface Case {
@@ -50,14 +51,7 @@ describe(`the gradients of one training step, against PyTorch in float64${python
       const batch = new (native().ImageBatch)(...shape, [0, 0, 0], [1, 1, 1])
       batch.setTensor(floats(join(folder, `${architecture}.images.f32`)))
       const before = await model.network.stateDict()
-      const trainer = await native().createTrainer(model.network, {
-        optimizer: { name: 'sgd', momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 },
-        labelSmoothing: 0,
-        classWeights: null,
-        clipGradNorm: null,
-        ema: null,
-        dtype: 'float32',
-      })
+      const trainer = await native().createTrainer(model.network, plainSgd)
       // So large a rate that the difference of the weights is the gradient, and not rounding.
       const learningRate = 256
       const labels = Int32Array.from({ length: shape[0] }, (_, i) => i)

@@ -1,0 +1,11 @@
+import type { TrainerOptions } from '../../lib/native.js'
+
+/** A trainer whose step is the gradient times the learning rate, and nothing else. */
+export const plainSgd: TrainerOptions = {
+  optimizer: { name: 'sgd', momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 },
+  labelSmoothing: 0,
+  classWeights: null,
+  clipGradNorm: null,
+  ema: null,
+  dtype: 'float32',
+}

@@ -50,6 +50,14 @@ struct Product {
   const std::int64_t* offsets = nullptr;
 };
 
+// to[column, row] = from[row, column]. The strides are from row to row, of each.
+struct Transposition {
+  const float* from;
+  std::int64_t stride, rows, columns;
+  float* to;
+  std::int64_t to_stride;
+};
+
 // out[m, o] = activation(sum over k of x[m, k] * weights[o, k] + bias[o]), for m in [0, count) and the outputs
 // [first, last): a linear layer with its weights as they are stored. Sums are float32 in any case.
 template <class T>
@@ -201,6 +209,7 @@ struct Table {
   // The widest panels that share the columns evenly, and of which `parts` divides the number where that is possible.
   Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);
   std::int64_t (*tile_rows)(const Panels&);  // rows that the product takes at a time
+  void (*transpose)(const Transposition&);
   void (*multiply)(const Product<float, float>&);
   void (*linear)(const Linear<float>&);
   void (*winograd)(const WinogradConvolution<float>&, const WinogradPart&, float* scratch);

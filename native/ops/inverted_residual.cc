@@ -65,7 +65,7 @@ InvertedResidual::InvertedResidual(const Layers& layers, at::ScalarType type)
       project_(pack(layers.project, type)),
       depthwise_(layers.depthwise.scaled().reshape({hidden_, 9}).t().contiguous()),
       depthwise_bias_(layers.depthwise.bias.contiguous()) {
-  if (expands_) expand_ = pack(layers.expand, type, at::get_num_threads());
+  if (expands_) expand_ = pack(layers.expand, type, Taps::InOrder, at::get_num_threads());
 }
 
 at::Tensor InvertedResidual::operator()(const at::Tensor& input) const {

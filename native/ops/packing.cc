@@ -29,22 +29,44 @@ at::Tensor empty_packed(at::IntArrayRef sizes, at::ScalarType type) {
                                    {});
 }
 
-// The weight, or a copy of it, with its k x k taps equally far apart.
-at::Tensor with_even_taps(const at::Tensor& weight) {
-  const at::Tensor source = nn::aligned(weight);
-  return source.stride(2) == source.size(3) * source.stride(3) ? source : source.contiguous();
+// Where the taps of a weight [out, in, k, k] begin, in the order in which they are packed.
+std::vector<int64_t> tap_offsets(const at::Tensor& weight, Taps taps) {
+  std::vector<int64_t> offsets;
+  for (int64_t y = 0; y < weight.size(2); y++)
+    for (int64_t x = 0; x < weight.size(3); x++) offsets.push_back(y * weight.stride(2) + x * weight.stride(3));
+  if (taps == Taps::Reversed) std::reverse(offsets.begin(), offsets.end());
+  return offsets;
 }
 
-// Calls work with (a weight, its output) -> the weight times its output's factor, rounded once.
-template <class Work>
-void with_factors(const at::Tensor& factors, const Work& work) {
-  if (!factors.defined()) return work([](float weight, int64_t) { return weight; });
-  work([factor = factors.const_data_ptr<double>()](float weight, int64_t out) {
-    return static_cast<float>(weight * factor[out]);
-  });
-}
+constexpr int64_t kMaxWidth = 64;  // of a panel, and filters that are transformed at once
+constexpr int64_t kBlock = 64;  // input channels: what is read and what is written both stay in the first-level cache
 
-constexpr int64_t kMaxWidth = 64;  // filters that are transformed at once
+// The weights of one tap in a panel of outputs, with the outputs' factors.
+struct TapWeights {
+  const at::Tensor& weight;  // [out, in, k, k], at a multiple of its values' size
+  const at::Tensor& factors;
+  const Panels& panels;
+
+  // to[i][c], `width` values from row to row: of the input channels [channel, channel + count) and the panel's outputs.
+  void read(int64_t offset, int64_t panel, int64_t channel, int64_t count, float* to) const {
+    const int64_t out_stride = weight.stride(0), in_stride = weight.stride(1), width = panels.width;
+    const int64_t first = panel * width, filled = std::min(width, panels.columns - first);
+    const float* from = weight.const_data_ptr<float>() + first * out_stride + channel * in_stride + offset;
+    if (in_stride == 1) {
+      table().transpose({from, out_stride, filled, count, to, width});
+    } else {
+      for (int64_t i = 0; i < count; i++)
+        for (int64_t c = 0; c < filled; c++) to[i * width + c] = from[i * in_stride + c * out_stride];
+    }
+    for (int64_t i = 0; i < count; i++, to += width) {
+      if (factors.defined()) {
+        const double* factor = factors.const_data_ptr<double>() + first;
+        for (int64_t c = 0; c < filled; c++) to[c] = static_cast<float>(to[c] * factor[c]);
+      }
+      std::fill(to + filled, to + width, 0.0F);
+    }
+  }
+};
 
 using Filter = std::array<std::array<float, 3>, Winograd::kIn>;
 
@@ -67,14 +89,15 @@ constexpr Filter filter_transform() {
 }
 constexpr Filter g = filter_transform();
 
-// u = G w G^T of `width` filters at once. w: [9][width]; u: [36] rows of width floats, at a distance.
-VISIONTORCH_SIMD void transform_filters(const float* w, int64_t width, float* u, int64_t distance) {
+// u = G w G^T of `width` filters at once. w: [9] rows of width floats, `step` from each other; u: [36] of them, at a
+// distance.
+VISIONTORCH_SIMD void transform_filters(const float* w, int64_t step, int64_t width, float* u, int64_t distance) {
   constexpr int64_t n = Winograd::kIn;
   float rows[3][kMaxWidth];
   for (int64_t i = 0; i < n; i++) {
     for (int64_t b = 0; b < 3; b++)
       for (int64_t c = 0; c < width; c++)
-        rows[b][c] = g[i][0] * w[b * width + c] + g[i][1] * w[(3 + b) * width + c] + g[i][2] * w[(6 + b) * width + c];
+        rows[b][c] = g[i][0] * w[b * step + c] + g[i][1] * w[(3 + b) * step + c] + g[i][2] * w[(6 + b) * step + c];
     for (int64_t j = 0; j < n; j++)
       for (int64_t c = 0; c < width; c++)
         u[(i * n + j) * distance + c] = rows[0][c] * g[j][0] + rows[1][c] * g[j][1] + rows[2][c] * g[j][2];
@@ -113,63 +136,58 @@ at::Tensor Affine::scaled() const {
   return result;
 }
 
-Packed pack(const Affine& layer, at::ScalarType type, int64_t parts) {
-  constexpr int64_t kBlock = 16;  // channels: what is read and what is written both stay in the first-level cache
-  const at::Tensor source = with_even_taps(layer.weight);
-  const int64_t taps = source.size(2) * source.size(3), in_channels = source.size(1);
-  const Panels panels = table().layout(taps * in_channels, source.size(0), parts);
+Packed pack(const Affine& layer, at::ScalarType type, Taps taps, int64_t parts) {
+  const at::Tensor source = nn::aligned(layer.weight);
+  const std::vector<int64_t> offsets = tap_offsets(source, taps);
+  const int64_t in_channels = source.size(1), blocks = (in_channels + kBlock - 1) / kBlock;
+  const Panels panels = table().layout(static_cast<int64_t>(offsets.size()) * in_channels, source.size(0), parts);
+  const TapWeights weights{source, layer.factors, panels};
   at::Tensor packed = empty_packed({panels.count, panels.rows, panels.width}, type);
-  const int64_t out_stride = source.stride(0), in_stride = source.stride(1), tap_stride = source.stride(3);
-  const float* from = source.const_data_ptr<float>();
   with_type(type, [&]<class T>(T) {
-    using Value = std::conditional_t<std::is_same_v<T, float>, float, at::BFloat16>;
-    constexpr int64_t pair = std::is_same_v<T, float> ? 1 : 2;
-    Value* to = packed.mutable_data_ptr<Value>();
-    with_factors(layer.factors, [&](auto scale) {
-      at::parallel_for(0, panels.count, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t panel = begin; panel < end; panel++) {
-          const int64_t first = panel * panels.width, filled = std::min(panels.width, panels.columns - first);
-          Value* out = to + panel * panels.stride();
-          for (int64_t block = 0; block < in_channels; block += kBlock)
-            for (int64_t tap = 0; tap < taps; tap++)
-              for (int64_t c = 0; c < panels.width; c++) {
-                const float* values = from + (first + c) * out_stride + tap * tap_stride;
-                for (int64_t i = block; i < std::min(block + kBlock, in_channels); i++) {
-                  const int64_t r = tap * in_channels + i;
-                  out[r / pair * panels.width * pair + c * pair + r % pair] =
-                      c < filled ? static_cast<Value>(scale(values[i * in_stride], first + c)) : Value();
-                }
-              }
+    at::parallel_for(0, panels.count * blocks, 4, [&](int64_t begin, int64_t end) {
+      std::array<float, kBlock * kMaxWidth> values;
+      for (int64_t task = begin; task < end; task++) {
+        const int64_t panel = task / blocks, channel = task % blocks * kBlock;
+        const int64_t count = std::min(kBlock, in_channels - channel), width = panels.width;
+        for (size_t tap = 0; tap < offsets.size(); tap++) {
+          const int64_t row = static_cast<int64_t>(tap) * in_channels + channel, at = panel * panels.stride();
+          if constexpr (std::is_same_v<T, float>) {
+            weights.read(offsets[tap], panel, channel, count, packed.mutable_data_ptr<float>() + at + row * width);
+          } else {
+            weights.read(offsets[tap], panel, channel, count, values.data());
+            auto* to = packed.mutable_data_ptr<at::BFloat16>() + at;
+            for (int64_t i = 0; i < count; i++)
+              for (int64_t c = 0; c < width; c++)
+                to[(row + i) / 2 * width * 2 + c * 2 + (row + i) % 2] =
+                    static_cast<at::BFloat16>(values[static_cast<size_t>(i * width + c)]);
+          }
         }
-      });
+      }
     });
   });
   return {panels, packed, pad_bias(layer.bias, panels)};
 }
 
 Packed pack_winograd(const Affine& layer, Taps taps) {
-  const at::Tensor source = with_even_taps(layer.weight);
-  const int64_t in_channels = source.size(1);
+  const at::Tensor source = nn::aligned(layer.weight);
+  const std::vector<int64_t> offsets = tap_offsets(source, taps);
+  const int64_t in_channels = source.size(1), blocks = (in_channels + kBlock - 1) / kBlock;
   const Panels panels = table().layout(in_channels, source.size(0), 1);
+  const TapWeights weights{source, layer.factors, panels};
   at::Tensor packed = empty_packed({panels.count, Winograd::kPoints, in_channels, panels.width}, at::kFloat);
-  const int64_t out_stride = source.stride(0), in_stride = source.stride(1), stride = source.stride(3);
-  const int64_t tap_stride = taps == Taps::Reversed ? -stride : stride;
-  const float* from = source.const_data_ptr<float>() + (taps == Taps::Reversed ? 8 * stride : 0);
   float* to = packed.mutable_data_ptr<float>();
-  with_factors(layer.factors, [&](auto scale) {
-    at::parallel_for(0, panels.count * in_channels, 16, [&](int64_t begin, int64_t end) {
-      std::vector<float> filters(9 * panels.width);
-      for (int64_t i = begin; i < end; i++) {
-        const int64_t panel = i / in_channels, channel = i % in_channels, first = panel * panels.width;
-        const int64_t filled = std::min(panels.width, panels.columns - first);
-        for (int64_t k = 0; k < 9; k++)
-          for (int64_t c = 0; c < filled; c++)
-            filters[k * panels.width + c] =
-                scale(from[(first + c) * out_stride + channel * in_stride + k * tap_stride], first + c);
-        transform_filters(filters.data(), panels.width,
-                          to + panel * Winograd::kPoints * panels.stride() + channel * panels.width, panels.stride());
-      }
-    });
+  at::parallel_for(0, panels.count * blocks, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> filters(9 * kBlock * panels.width);  // [tap][channel][width]
+    for (int64_t task = begin; task < end; task++) {
+      const int64_t panel = task / blocks, channel = task % blocks * kBlock;
+      const int64_t count = std::min(kBlock, in_channels - channel), block = kBlock * panels.width;
+      for (int64_t tap = 0; tap < 9; tap++)
+        weights.read(offsets[tap], panel, channel, count, filters.data() + tap * block);
+      for (int64_t i = 0; i < count; i++)
+        transform_filters(filters.data() + i * panels.width, block, panels.width,
+                          to + panel * Winograd::kPoints * panels.stride() + (channel + i) * panels.width,
+                          panels.stride());
+    }
   });
   return {panels, packed, pad_bias(layer.bias, panels)};
 }

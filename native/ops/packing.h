@@ -63,13 +63,14 @@ struct Packed {
   at::Tensor weights, bias;  // [panel][row][width], [padded_columns]
 };
 
-// A convolution's weight [out, in, k, k], contiguous or channels-last, as the matrix [k * k * in, out]. The panels are
-// to be shared by `parts` threads.
-Packed pack(const Affine& layer, at::ScalarType type, int64_t parts = 1);
-
-// A convolution's weight [out, in, 3, 3], contiguous or channels-last or either transposed, transformed for
-// kernels::Winograd: [panel][point][in][width]. Reversed: as if it were flipped in height and width.
+// The order of a weight's taps. Reversed: as if it were flipped in height and width.
 enum class Taps { InOrder, Reversed };
+
+// A convolution's weight [out, in, height, width] as the matrix [height * width * in, out]; quickest where its outputs
+// or its inputs lie one after the other. The panels are to be shared by `parts` threads.
+Packed pack(const Affine& layer, at::ScalarType type, Taps taps = Taps::InOrder, int64_t parts = 1);
+
+// A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width].
 Packed pack_winograd(const Affine& layer, Taps taps = Taps::InOrder);
 
 // The same with the weight as it is, to be transformed on the way: [out, in, 3, 3].

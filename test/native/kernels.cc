@@ -303,6 +303,21 @@ void test_accumulate(const Table& table) {
         }
 }
 
+void test_transpose(const Table& table) {
+  for (int64_t rows : {1, 7, 8, 16, 33, 64})
+    for (int64_t columns : {1, 5, 16, 40, 64}) {
+      const int64_t stride = columns + any(3), to_stride = rows + any(3);
+      const auto from = noise(rows * stride);
+      auto to = noise(columns * to_stride);
+      Expected expected{{to.begin(), to.end()}};
+      for (int64_t row = 0; row < rows; row++)
+        for (int64_t column = 0; column < columns; column++)
+          expected.set(column * to_stride + row, from[row * stride + column]);
+      table.transpose({from.data(), stride, rows, columns, to.data(), to_stride});
+      compare("transpose", {rows, columns}, to, expected, 0);
+    }
+}
+
 // The filters are transformed on the way, which needs nothing but the convolution's own weights.
 template <class T>
 void test_winograd(const Table& table, const char* name) {
@@ -362,6 +377,7 @@ template <class T>
 void test_batch_norm(const Table& table, const std::string& name, int64_t rows, int64_t channels, bool added) {
   const BatchNormKernels<T>& kernels = batch_norm_of<T>(table);
   constexpr double tolerance = std::is_same_v<T, float> ? kFloat : kBFloat16;
+  constexpr double kSummand = 1;  // about as large as what is added up, of which little may be left
   const int64_t size = rows * channels;
   const auto activation = any_activation();
   const bool stream = any(2) == 1;
@@ -375,7 +391,7 @@ void test_batch_norm(const Table& table, const std::string& name, int64_t rows, 
 
   std::vector<float> sum(channels), square(channels), dot(channels);
   kernels.sums({x.data(), rows, channels, mean.data(), sum.data(), square.data()});
-  Expected sums{std::vector<double>(channels)}, squares = sums, dots = sums;
+  Expected sums{std::vector<double>(channels), kSummand}, squares = sums, dots = sums;
   for (int64_t c = 0; c < channels; c++) {
     double total = 0, squared = 0;
     for (int64_t row = 0; row < rows; row++) {
@@ -393,7 +409,7 @@ void test_batch_norm(const Table& table, const std::string& name, int64_t rows, 
   T* y = storage.data() + (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) / sizeof(T);
   kernels.apply({x.data(), rows, channels, scale.data(), offset.data(), added ? residual.data() : nullptr, activation,
                  y, stream});
-  Expected outputs{std::vector<double>(size), 1e-9, activation};
+  Expected outputs{std::vector<double>(size), kSummand, activation};
   for (int64_t row = 0; row < rows; row++)
     for (int64_t c = 0; c < channels; c++)
       outputs.set(at(row, c), double(value_of(x[at(row, c)])) * scale[c] + offset[c] +
@@ -445,7 +461,7 @@ void test_batch_norm(const Table& table, const std::string& name, int64_t rows, 
     work.activation = Activation::None;
   }
   kernels.gradient(work);
-  Expected inputs{std::vector<double>(size)};
+  Expected inputs{std::vector<double>(size), kSummand};
   for (int64_t row = 0; row < rows; row++)
     for (int64_t c = 0; c < channels; c++)
       inputs.set(at(row, c), through.values[at(row, c)] * of_gradient[c] +
@@ -467,6 +483,7 @@ void test(const Table& table) {
   test_depthwise<float>(table, "depthwise");
   test_combine<float>(table, "combine");
   test_accumulate(table);
+  test_transpose(table);
   test_winograd<float>(table, "winograd");
   test_batch_norms<float>(table, "batch_norm");
   if (table.multiply_bfloat16 == nullptr) return;

@@ -69,9 +69,7 @@ bool Convolution::supports(const nn::Conv2d& conv, at::ScalarType type) {
 
 Convolution::Convolution(const nn::Conv2d& conv, const Affine& layer, at::IntArrayRef images, at::ScalarType type)
     : type_(type),
-      kernel_size_(conv.kernel_size),
-      stride_(conv.stride),
-      padding_(conv.padding),
+      windows_{conv.kernel_size, conv.kernel_size, conv.stride, conv.padding, conv.padding},
       out_channels_(conv.out_channels) {
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
   if (supports_winograd(conv) && tiles >= least_tiles(type)) {
@@ -93,8 +91,7 @@ bool Convolution::supports_winograd(const nn::Conv2d& conv) {
 Convolution Convolution::winograd(const Affine& layer, Taps taps) {
   Convolution result;
   result.algorithm_ = Algorithm::Winograd;
-  result.kernel_size_ = 3;
-  result.stride_ = result.padding_ = 1;
+  result.windows_ = {3, 3, 1, 1, 1};
   result.out_channels_ = layer.weight.size(0);
   result.packed_ = pack_winograd(layer, taps);
   return result;
@@ -102,26 +99,55 @@ Convolution Convolution::winograd(const Affine& layer, Taps taps) {
 
 at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at::Tensor residual) const {
   const at::Tensor x = input.to(merged_ ? at::kFloat : type_).contiguous(at::MemoryFormat::ChannelsLast);
-  auto size = [&](int64_t in) { return (in + 2 * padding_ - kernel_size_) / stride_ + 1; };
+  auto size = [&](int64_t in) { return (in + 2 * windows_.top - windows_.height) / windows_.stride + 1; };
   at::Tensor y = residual.defined() ? residual.contiguous(at::MemoryFormat::ChannelsLast)
                                     : at::empty({x.size(0), out_channels_, size(x.size(2)), size(x.size(3))},
                                                 x.options().dtype(type_).memory_format(at::MemoryFormat::ChannelsLast));
   with_type(type_, [&]<class T>(T) {
     const Epilogue<T> epilogue{kind(activation), residual.defined() ? data<T>(y) : nullptr};
     if (algorithm_ == Algorithm::Winograd) return filter(x, y, epilogue);
-    merged_ ? multiply<float, T>(x, y, epilogue) : multiply<T, T>(x, y, epilogue);
+    const Grid grid{y.size(2), y.size(3)};
+    merged_ ? multiply<float, T>(x, y, grid, epilogue) : multiply<T, T>(x, y, grid, epilogue);
   });
   return y;
 }
 
+// An input pixel is reached by every stride-th tap only, so that pixels a stride apart are a convolution of the
+// output's gradient with these taps in reverse.
+at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
+                                       at::IntArrayRef sizes) {
+  const int64_t k = conv.kernel_size, stride = conv.stride;
+  at::Tensor result = at::empty(sizes, gradient.options().memory_format(at::MemoryFormat::ChannelsLast));
+  if (k < stride) result.zero_();  // where no tap reaches
+  for (int64_t row = 0; row < std::min(stride, sizes[2]); row++)
+    for (int64_t column = 0; column < std::min(stride, sizes[3]); column++) {
+      const int64_t first_y = (row + conv.padding) % stride, first_x = (column + conv.padding) % stride;
+      if (first_y >= k || first_x >= k) continue;
+      const at::Tensor taps = weight.slice(2, first_y, k, stride).slice(3, first_x, k, stride).transpose(0, 1);
+      const int64_t height = taps.size(2), width = taps.size(3);
+      Convolution part;
+      part.algorithm_ = Algorithm::Product;
+      part.windows_ = {height, width, 1, height - 1 - (row + conv.padding - first_y) / stride,
+                       width - 1 - (column + conv.padding - first_x) / stride};
+      part.out_channels_ = sizes[1];
+      part.packed_ = pack({taps, {}, {}}, at::kFloat, Taps::Reversed);
+      const Grid grid{(sizes[2] - row + stride - 1) / stride, (sizes[3] - column + stride - 1) / stride, row, column,
+                      stride};
+      part.multiply<float, float>(gradient, result, grid, {});
+    }
+  return result;
+}
+
 template <class In, class Out>
-void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue<Out>& epilogue) const {
-  const int64_t channels = x.size(1), height = x.size(2), width = x.size(3), k = kernel_size_;
-  const int64_t out_height = y.size(2), out_width = y.size(3), pixels = x.size(0) * out_height * out_width;
-  const int64_t taps = merged_ ? k : k * k, depth = merged_ ? k * channels : channels, window = merged_ ? k : 1;
+void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const Epilogue<Out>& epilogue) const {
+  const auto& [window_height, window_width, stride, top, left] = windows_;
+  const int64_t channels = x.size(1), height = x.size(2), width = x.size(3);
+  const int64_t pixels = x.size(0) * grid.height * grid.width;
+  const int64_t window = merged_ ? window_width : 1;  // pixels of a tap
+  const int64_t taps = window_height * window_width / window, depth = window * channels;
   const In* images = data<In>(x);
-  const std::vector<In> zeros(padding_ > 0 ? depth : 0);
-  const Partition partition(pixels, channels * stride_ * stride_, packed_.panels);
+  const std::vector<In> zeros(depth);
+  const Partition partition(pixels, channels * stride * stride, packed_.panels);
   Out* out = mutable_data<Out>(y);
   parallel_tasks(partition.blocks * partition.groups, [&](int64_t task, int) {
     const int64_t block = task / partition.groups, group = task % partition.groups;
@@ -129,35 +155,41 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue<Ou
     std::vector<const In*> rows(taps * count);
     // Copies of windows that lie partly outside. Never more than is reserved: they must stay where they are.
     std::vector<In> edges;
-    edges.reserve((count / out_width + 2) * 2 * ((padding_ + stride_ - 1) / stride_) * taps * depth);
+    if (merged_) edges.reserve((count / grid.width + 2) * 2 * ((left + stride - 1) / stride) * taps * depth);
+    std::vector<int64_t> offsets(grid.step > 1 ? count : 0);
     // The block's pixels in the runs that lie in one output row; for each tap its `window` pixels, or zeros.
     for (int64_t m = 0; m < count;) {
-      const int64_t column = (begin + m) % out_width, row = (begin + m) / out_width % out_height;
-      const int64_t image = (begin + m) / out_width / out_height, run = std::min(out_width - column, count - m);
+      const int64_t column = (begin + m) % grid.width, row = (begin + m) / grid.width % grid.height;
+      const int64_t image = (begin + m) / grid.width / grid.height, run = std::min(grid.width - column, count - m);
       for (int64_t tap = 0; tap < taps; tap++) {
-        const int64_t y = row * stride_ - padding_ + tap * window / k;
-        const int64_t x0 = column * stride_ - padding_ + tap * window % k;
+        const int64_t in_y = row * stride - top + tap * window / window_width;
+        const int64_t in_x = column * stride - left + tap * window % window_width;
         const In** pointers = rows.data() + tap * count + m;
-        if (y < 0 || y >= height) {
+        if (in_y < 0 || in_y >= height) {
           std::fill_n(pointers, run, zeros.data());
           continue;
         }
-        const In* in_row = images + (image * height + y) * width * channels;
-        for (int64_t i = 0; i < run; i++) pointers[i] = in_row + (x0 + i * stride_) * channels;
-        auto outside = [&](int64_t i) { return x0 + i * stride_ < 0 || x0 + i * stride_ + window > width; };
+        const In* in_row = images + (image * height + in_y) * width * channels;
+        for (int64_t i = 0; i < run; i++) pointers[i] = in_row + (in_x + i * stride) * channels;
+        auto outside = [&](int64_t i) { return in_x + i * stride < 0 || in_x + i * stride + window > width; };
         auto replace = [&](int64_t i) {
-          const int64_t left = x0 + i * stride_, first = std::max<int64_t>(left, 0);
-          const int64_t last = std::min(left + window, width);
+          const int64_t start = in_x + i * stride, first = std::max<int64_t>(start, 0);
+          const int64_t last = std::min(start + window, width);
           pointers[i] = zeros.data();
           if (first >= last) return;
           pointers[i] = edges.data() + edges.size();
-          edges.insert(edges.end(), (first - left) * channels, In());
+          edges.insert(edges.end(), (first - start) * channels, In());
           edges.insert(edges.end(), in_row + first * channels, in_row + last * channels);
-          edges.insert(edges.end(), (left + window - last) * channels, In());
+          edges.insert(edges.end(), (start + window - last) * channels, In());
         };
         int64_t i = 0;
         for (; i < run && outside(i); i++) replace(i);
         for (int64_t last = run - 1; last >= i && outside(last); last--) replace(last);
+      }
+      if (grid.step > 1) {
+        const int64_t out_y = grid.row + row * grid.step, out_x = grid.column + column * grid.step;
+        for (int64_t i = 0; i < run; i++)
+          offsets[m + i] = ((image * y.size(2) + out_y) * y.size(3) + out_x + i * grid.step) * out_channels_;
       }
       m += run;
     }
@@ -171,9 +203,10 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Epilogue<Ou
         .bias = packed_.bias.const_data_ptr<float>(),
         .first = packed_.panels.count * group / partition.groups,
         .last = packed_.panels.count * (group + 1) / partition.groups,
-        .out = out + begin * out_channels_,
+        .out = grid.step > 1 ? out : out + begin * out_channels_,
         .stride = out_channels_,
         .epilogue = {epilogue.activation, epilogue.residual ? epilogue.residual + begin * out_channels_ : nullptr},
+        .offsets = grid.step > 1 ? offsets.data() : nullptr,
     });
   });
 }

@@ -28,21 +28,36 @@ class Convolution {
   static Convolution winograd(const Affine& layer, Taps taps = Taps::InOrder);
   static bool supports_winograd(const nn::Conv2d& conv);
 
+  // The gradient [n, in, h, w] of such a convolution's input, of these sizes, by that of its output [n, out, ...], with
+  // its weight [out, in, k, k]: float32, channels-last.
+  static at::Tensor input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
+                                   at::IntArrayRef sizes);
+
   // x: [n, in, h, w], channels-last -> activation(conv(x) + bias + residual) in this type, channels-last. A residual is
   // overwritten by the result.
   at::Tensor operator()(const at::Tensor& x, Fused activation, at::Tensor residual = {}) const;
 
  private:
+  // What is multiplied: windows of height x width pixels, the first from row -top and column -left on.
+  struct Windows {
+    int64_t height, width, stride, top, left;
+  };
+  // Which pixels of the output are computed: height x width of them, `step` apart, the first in this row and column.
+  struct Grid {
+    int64_t height, width, row = 0, column = 0, step = 1;
+  };
+
   Convolution() = default;
   template <class In, class Out>
-  void multiply(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue<Out>& epilogue) const;
+  void multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const kernels::Epilogue<Out>& epilogue) const;
   template <class T>
   void filter(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue<T>& epilogue) const;
 
   at::ScalarType type_ = at::kFloat;
   enum class Algorithm { Product, Winograd } algorithm_;
-  int64_t kernel_size_, stride_, padding_, out_channels_;
-  // With few channels, a row of the window is taken as one run of memory: [kernel_size] taps instead of its square.
+  Windows windows_;
+  int64_t out_channels_;
+  // With few channels, a row of the window is taken as one run of memory: a tap for each row instead of each pixel.
   // Such a convolution, a network's first, takes float32.
   bool merged_ = false;
   bool on_the_way_ = false;  // Winograd: packed_ holds the weight as it is

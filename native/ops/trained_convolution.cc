@@ -52,14 +52,12 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;
     if (context->needs_input_grad(0)) {
-      const Affine transposed{weight.transpose(0, 1), {}, {}};
       if (winograd) {
-        dx = Convolution::winograd(transposed, Taps::Reversed)(gradient, {});
-      } else if (conv.kernel_size == 1 && conv.stride == 1 && conv.padding == 0 && !is_narrow(conv)) {
-        const nn::Conv2d back{.in_channels = conv.out_channels, .out_channels = conv.in_channels, .kernel_size = 1};
-        dx = Convolution(back, transposed, gradient.sizes(), at::kFloat)(gradient, {});
-      } else {
+        dx = Convolution::winograd({weight.transpose(0, 1), {}, {}}, Taps::Reversed)(gradient, {});
+      } else if (is_narrow(conv)) {
         dx = std::get<0>(gradients_of(gradient, x, weight, conv, {true, false, false}));
+      } else {
+        dx = Convolution::input_gradient(conv, weight, gradient, x.sizes());
       }
     }
     if (context->needs_input_grad(1)) {

@@ -67,20 +67,29 @@ bool Convolution::supports(const nn::Conv2d& conv, at::ScalarType type) {
          (type == at::kFloat || conv.in_channels < table().lanes || conv.in_channels % 2 == 0);
 }
 
-Convolution::Convolution(const nn::Conv2d& conv, const Affine& layer, at::IntArrayRef images, at::ScalarType type)
-    : type_(type),
-      windows_{conv.kernel_size, conv.kernel_size, conv.stride, conv.padding, conv.padding},
-      out_channels_(conv.out_channels) {
+Convolution::Convolution(const nn::Conv2d& conv, const Affine& layer, at::IntArrayRef images, at::ScalarType type) {
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
-  if (supports_winograd(conv) && tiles >= least_tiles(type)) {
-    algorithm_ = Algorithm::Winograd;
-    on_the_way_ = transforms_on_the_way(conv, tiles);
-    packed_ = on_the_way_ ? plain_winograd(layer) : pack_winograd(layer);
-  } else {
-    algorithm_ = Algorithm::Product;
-    merged_ = conv.in_channels < table().lanes;
-    packed_ = pack(layer, merged_ ? at::kFloat : type);
+  if (!supports_winograd(conv) || tiles < least_tiles(type)) {
+    *this = product(conv, layer, type);
+    return;
   }
+  on_the_way_ = transforms_on_the_way(conv, tiles);
+  type_ = type;
+  algorithm_ = Algorithm::Winograd;
+  windows_ = kWinogradWindows;
+  out_channels_ = conv.out_channels;
+  packed_ = on_the_way_ ? plain_winograd(layer) : pack_winograd(layer);
+}
+
+Convolution Convolution::product(const nn::Conv2d& conv, const Affine& layer, at::ScalarType type) {
+  Convolution result;
+  result.type_ = type;
+  result.algorithm_ = Algorithm::Product;
+  result.windows_ = {conv.kernel_size, conv.kernel_size, conv.stride, conv.padding, conv.padding};
+  result.out_channels_ = conv.out_channels;
+  result.merged_ = conv.in_channels < table().lanes;
+  result.packed_ = pack(layer, result.merged_ ? at::kFloat : type);
+  return result;
 }
 
 bool Convolution::supports_winograd(const nn::Conv2d& conv) {
@@ -91,7 +100,7 @@ bool Convolution::supports_winograd(const nn::Conv2d& conv) {
 Convolution Convolution::winograd(const Affine& layer, Taps taps) {
   Convolution result;
   result.algorithm_ = Algorithm::Winograd;
-  result.windows_ = {3, 3, 1, 1, 1};
+  result.windows_ = kWinogradWindows;
   result.out_channels_ = layer.weight.size(0);
   result.packed_ = pack_winograd(layer, taps);
   return result;
@@ -130,10 +139,10 @@ at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor&
       part.windows_ = {height, width, 1, height - 1 - (row + conv.padding - first_y) / stride,
                        width - 1 - (column + conv.padding - first_x) / stride};
       part.out_channels_ = sizes[1];
-      part.packed_ = pack({taps, {}, {}}, at::kFloat, Taps::Reversed);
+      part.packed_ = pack({taps, {}, {}}, gradient.scalar_type(), Taps::Reversed);
       const Grid grid{(sizes[2] - row + stride - 1) / stride, (sizes[3] - column + stride - 1) / stride, row, column,
                       stride};
-      part.multiply<float, float>(gradient, result, grid, {});
+      with_type(gradient.scalar_type(), [&]<class T>(T) { part.multiply<T, T>(gradient, result, grid, {}); });
     }
   return result;
 }

@@ -24,12 +24,14 @@ class Convolution {
   // too. type: float32 or bfloat16.
   Convolution(const nn::Conv2d& conv, const Affine& layer, at::IntArrayRef images, at::ScalarType type);
 
+  // As matrix product in any case.
+  static Convolution product(const nn::Conv2d& conv, const Affine& layer, at::ScalarType type);
   // Winograd's, with padding 1, of a weight [out, in, 3, 3].
   static Convolution winograd(const Affine& layer, Taps taps = Taps::InOrder);
   static bool supports_winograd(const nn::Conv2d& conv);
 
   // The gradient [n, in, h, w] of such a convolution's input, of these sizes, by that of its output [n, out, ...], with
-  // its weight [out, in, k, k]: float32, channels-last.
+  // its weight [out, in, k, k] in float32: in the type of the output's, channels-last.
   static at::Tensor input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
                                    at::IntArrayRef sizes);
 
@@ -42,6 +44,7 @@ class Convolution {
   struct Windows {
     int64_t height, width, stride, top, left;
   };
+  static constexpr Windows kWinogradWindows{3, 3, 1, 1, 1};
   // Which pixels of the output are computed: height x width of them, `step` apart, the first in this row and column.
   struct Grid {
     int64_t height, width, row = 0, column = 0, step = 1;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <vector>
 
 #include "runtime/allocator.h"
@@ -89,6 +90,15 @@ constexpr Filter filter_transform() {
 }
 constexpr Filter g = filter_transform();
 
+// Two rows of `width` values, one after the other, as pairs of bfloat16, rounded to nearest even.
+VISIONTORCH_SIMD void pair_up(const float* rows, int64_t width, uint32_t* pairs) {
+  auto rounded = [](float x) {
+    const auto bits = std::bit_cast<uint32_t>(x);
+    return x == x ? (bits + 0x7FFF + (bits >> 16 & 1)) >> 16 : 0x7FC0U;
+  };
+  for (int64_t c = 0; c < width; c++) pairs[c] = rounded(rows[c]) | rounded(rows[width + c]) << 16;
+}
+
 // u = G w G^T of `width` filters at once. w: [9] rows of width floats, `step` from each other; u: [36] of them, at a
 // distance.
 VISIONTORCH_SIMD void transform_filters(const float* w, int64_t step, int64_t width, float* u, int64_t distance) {
@@ -155,11 +165,9 @@ Packed pack(const Affine& layer, at::ScalarType type, Taps taps, int64_t parts) 
             weights.read(offsets[tap], panel, channel, count, packed.mutable_data_ptr<float>() + at + row * width);
           } else {
             weights.read(offsets[tap], panel, channel, count, values.data());
-            auto* to = packed.mutable_data_ptr<at::BFloat16>() + at;
-            for (int64_t i = 0; i < count; i++)
-              for (int64_t c = 0; c < width; c++)
-                to[(row + i) / 2 * width * 2 + c * 2 + (row + i) % 2] =
-                    static_cast<at::BFloat16>(values[static_cast<size_t>(i * width + c)]);
+            auto* to = reinterpret_cast<uint32_t*>(packed.mutable_data_ptr<at::BFloat16>() + at);
+            for (int64_t i = 0; i < count; i += 2)
+              pair_up(values.data() + i * width, width, to + (row + i) / 2 * width);
           }
         }
       }

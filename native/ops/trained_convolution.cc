@@ -18,8 +18,8 @@ namespace {
 
 bool by_winograd(const nn::Conv2d& conv, const at::Tensor& x) {
   constexpr int64_t kLeastTiles = 100;  // with fewer, transforming the weights costs more than is saved
-  return Convolution::supports_winograd(conv) && conv.out_channels % table().lanes == 0 &&
-         conv.in_channels % table().lanes == 0 &&
+  return x.scalar_type() == at::kFloat && Convolution::supports_winograd(conv) &&
+         conv.out_channels % table().lanes == 0 && conv.in_channels % table().lanes == 0 &&
          x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4) >= kLeastTiles;
 }
 
@@ -36,6 +36,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     context->saved_data["bias"] = bias.has_value();
     const Affine layer{weight, bias.value_or(at::Tensor()), {}};
     if (by_winograd(conv, x)) return Convolution::winograd(layer)(x, {});
+    if (x.scalar_type() == at::kBFloat16) return Convolution::product(conv, layer, at::kBFloat16)(x, {});
     return Convolution(conv, layer, x.sizes(), at::kFloat)(x, {});
   }
 
@@ -48,7 +49,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
                           .kernel_size = weight.size(2),
                           .stride = context->saved_data["stride"].toInt(),
                           .padding = context->saved_data["padding"].toInt()};
-    const at::Tensor gradient = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
     const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;
     if (context->needs_input_grad(0)) {
@@ -63,13 +64,14 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     if (context->needs_input_grad(1)) {
       if (winograd) {
         dweight = winograd_weight_gradient(x, gradient);
-      } else if (is_narrow(conv)) {
+      } else if (is_narrow(conv) || x.scalar_type() == at::kBFloat16) {
         dweight = std::get<1>(gradients_of(gradient, x, weight, conv, {false, true, false}));
       } else {
         dweight = weight_gradient(x, gradient, conv);
       }
     }
     if (context->saved_data["bias"].toBool()) dbias = gradient.sum(at::IntArrayRef({0, 2, 3}));
+    if (dweight.defined()) dweight = dweight.to(weight.scalar_type());
     return {dx, dweight, dbias, at::Tensor()};
   }
 
@@ -79,7 +81,11 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
                                                                      const at::Tensor& weight, const nn::Conv2d& conv,
                                                                      std::array<bool, 3> mask) {
     const std::vector<int64_t> stride(2, conv.stride), padding(2, conv.padding), dilation(2, 1);
-    return at::convolution_backward(gradient, x, weight, at::OptionalIntArrayRef(), stride, padding, dilation,
+    // A weight of the same type: its values are read for the input's gradient only, which bfloat16 does not ask for.
+    const at::Tensor like = x.scalar_type() == weight.scalar_type()
+                                ? weight
+                                : at::empty(weight.sizes(), x.options().memory_format(at::MemoryFormat::ChannelsLast));
+    return at::convolution_backward(gradient, x, like, at::OptionalIntArrayRef(), stride, padding, dilation,
                                     /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1, mask);
   }
 };
@@ -87,14 +93,19 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
 }  // namespace
 
 bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
-  if (!x.is_cpu() || x.scalar_type() != at::kFloat || at::autocast::is_autocast_enabled(at::kCPU)) return false;
-  return Convolution::supports(conv, at::kFloat);
+  if (!x.is_cpu()) return false;
+  if (at::autocast::is_autocast_enabled(at::kCPU))
+    return !is_narrow(conv) && !conv.has_bias && conv.out_channels % 2 == 0 &&
+           Convolution::supports(conv, at::kBFloat16);
+  return x.scalar_type() == at::kFloat && Convolution::supports(conv, at::kFloat);
 }
 
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   std::optional<at::Tensor> bias;
   if (conv.has_bias) bias = conv.bias;
-  return TrainedConvolution::apply(x.contiguous(at::MemoryFormat::ChannelsLast), conv.weight, bias, conv);
+  const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
+  const at::Tensor images = autocast ? x.to(at::kBFloat16) : x;
+  return TrainedConvolution::apply(images.contiguous(at::MemoryFormat::ChannelsLast), conv.weight, bias, conv);
 }
 
 }  // namespace visiontorch::ops

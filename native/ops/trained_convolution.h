@@ -6,13 +6,14 @@
 
 namespace visiontorch::ops {
 
-// Whether trained_convolution() takes this: on the CPU, float32, and of a kind in which it is faster than PyTorch's.
+// Whether trained_convolution() takes this: on the CPU, float32 or under autocast to bfloat16, and of a kind in which
+// it is faster than PyTorch's.
 bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 // A convolution that is computed with this project's own kernels: by Winograd's minimal filtering, forward and backward
-// (see kernels::Winograd), where it is of 3 x 3 and stride 1 and there are enough pixels; else as matrix products
-// forward and for the weight's gradient, and for the input's where it is pointwise. What is left is oneDNN's: the
-// inputs' gradients of others, and the gradients of those with few channels. The same result for any number of threads.
+// (see kernels::Winograd), where it is float32, of 3 x 3 and stride 1 and there are enough pixels; else as matrix
+// products. What is left is oneDNN's: in bfloat16 the weights' gradients, and with few channels the gradients. The same
+// result for any number of threads.
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 }  // namespace visiontorch::ops

@@ -15,7 +15,10 @@ interface Case {
   shape: [number, number, number]
   loss: number
   parameters: [name: string, values: number][]
+  bfloat16: number
 }
+
+const architectures = ['resnet18', 'vgg11', 'mobilenet_v2'] as const
 
 function floats(path: string): Float32Array {
   const { buffer, byteOffset, length } = readFileSync(path)
@@ -36,44 +39,76 @@ describe(`the gradients of one training step, against PyTorch in float64${python
   })
   after(removeTemporaryFolders)
 
-  for (const wanted of ['resnet18', 'vgg11', 'mobilenet_v2'] as const)
-    it(`${wanted}: are within 1e-4 of each parameter's largest`, async () => {
-      const { architecture, setting, shape, loss, parameters } = cases.find(c => c.architecture === wanted)!
-      const network = {
-        ...(!architecture.startsWith('resnet') && { dropout: 0 }),
-        ...(setting && { invertedResidualSetting: setting }),
-      }
-      using model = await createModel(architecture, {
-        weights: join(folder, `${architecture}.pth`),
-        numClasses: 10,
-        ...network,
-      })
-      const batch = new (native().ImageBatch)(...shape, [0, 0, 0], [1, 1, 1])
-      batch.setTensor(floats(join(folder, `${architecture}.images.f32`)))
-      const before = await model.network.stateDict()
-      const trainer = await native().createTrainer(model.network, plainSgd)
-      // So large a rate that the difference of the weights is the gradient, and not rounding.
-      const learningRate = 256
-      const labels = Int32Array.from({ length: shape[0] }, (_, i) => i)
-      const step = { learningRate, seed: 0, scale: 1, update: true, mixed: null }
-      const result = await trainer.step(batch, labels, step)
-      assert.ok(Math.abs(result.loss / loss - 1) <= 1e-5, `loss ${result.loss}, PyTorch ${loss}`)
+  const caseOf = (architecture: Architecture) => cases.find(c => c.architecture === architecture)!
 
-      const after = await model.network.stateDict()
-      const gradients = floats(join(folder, `${architecture}.gradients.f32`))
-      let offset = 0
-      for (const [name, count] of parameters) {
-        const expected = gradients.subarray(offset, offset + count)
-        offset += count
-        const [from, to] = [before.get(name)!.data, after.get(name)!.data]
+  /** The loss, and each parameter's gradient beside PyTorch's. */
+  async function step({ architecture, setting, shape, parameters }: Case, dtype: 'float32' | 'bfloat16') {
+    const network = {
+      ...(!architecture.startsWith('resnet') && { dropout: 0 }),
+      ...(setting && { invertedResidualSetting: setting }),
+    }
+    using model = await createModel(architecture, {
+      weights: join(folder, `${architecture}.pth`),
+      numClasses: 10,
+      ...network,
+    })
+    const batch = new (native().ImageBatch)(...shape, [0, 0, 0], [1, 1, 1])
+    batch.setTensor(floats(join(folder, `${architecture}.images.f32`)))
+    const before = await model.network.stateDict()
+    const trainer = await native().createTrainer(model.network, { ...plainSgd, dtype })
+    // So large a rate that the difference of the weights is the gradient, and not rounding.
+    const learningRate = 256
+    const labels = Int32Array.from({ length: shape[0] }, (_, i) => i)
+    const { loss } = await trainer.step(batch, labels, {
+      learningRate,
+      seed: 0,
+      scale: 1,
+      update: true,
+      mixed: null,
+    })
+
+    const after = await model.network.stateDict()
+    const expected = floats(join(folder, `${architecture}.gradients.f32`))
+    let offset = 0
+    const gradients = parameters.map(([name, count]) => {
+      const [from, to] = [before.get(name)!.data, after.get(name)!.data]
+      const values = Float64Array.from(
+        { length: count },
+        (_, i) => (Number(from[i]) - Number(to[i])) / learningRate,
+      )
+      offset += count
+      return { name, values, expected: expected.subarray(offset - count, offset) }
+    })
+    return { loss, gradients }
+  }
+
+  for (const architecture of architectures)
+    it(`${architecture}: are within 1e-4 of each parameter's largest`, async () => {
+      const { loss, gradients } = await step(caseOf(architecture), 'float32')
+      const wanted = caseOf(architecture).loss
+      assert.ok(Math.abs(loss / wanted - 1) <= 1e-5, `loss ${loss}, PyTorch ${wanted}`)
+      for (const { name, values, expected } of gradients) {
         let [largest, difference] = [0, 0]
         for (const [i, value] of expected.entries()) {
           largest = Math.max(largest, Math.abs(value))
-          const gradient = (Number(from[i]) - Number(to[i])) / learningRate
-          difference = Math.max(difference, Math.abs(value - gradient))
+          difference = Math.max(difference, Math.abs(value - values[i]!))
         }
         // A gradient that is zero but for rounding has no digits to compare.
         assert.ok(difference <= Math.max(1e-4 * largest, 3e-8), `${name}: ${difference} of ${largest}`)
       }
+    })
+
+  for (const architecture of architectures)
+    it(`${architecture}, in bfloat16: deviate no more than half as much again as PyTorch's`, async () => {
+      const { gradients } = await step(caseOf(architecture), 'bfloat16')
+      let [difference, size] = [0, 0]
+      for (const { values, expected } of gradients)
+        for (const [i, value] of expected.entries()) {
+          difference += (value - values[i]!) ** 2
+          size += value ** 2
+        }
+      const deviation = Math.sqrt(difference / size)
+      const wanted = caseOf(architecture).bfloat16
+      assert.ok(deviation <= 1.5 * wanted, `${deviation}, PyTorch ${wanted}`)
     })
 })

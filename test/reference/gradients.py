@@ -1,8 +1,8 @@
 """gradients.py FOLDER: the gradients of one training step, in float64, for the trained convolutions.
 
 Writes each network's weights as NAME.pth, at odd addresses, its images as NAME.images.f32 and its gradients, one parameter after the
-other, as NAME.gradients.f32; prints [{architecture, setting, shape, loss, parameters: [[name, number of values]]}]. The labels
-are 0, 1, 2, ...
+other, as NAME.gradients.f32; prints [{architecture, setting, shape, loss, parameters: [[name, number of values]], bfloat16}], the last: how
+far those of autocast to bfloat16 are from them, the norm of the difference as a share of their norm. The labels are 0, 1, 2, ...
 """
 
 import json
@@ -74,6 +74,11 @@ for architecture, options, shape in (
     loss.backward()
     parameters = dict(model.named_parameters())
     gradients = torch.cat([parameter.grad.flatten() for parameter in parameters.values()])
+    model.float().zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded_loss = torch.nn.functional.cross_entropy(model(images), torch.arange(shape[0]))
+    rounded_loss.backward()
+    rounded = torch.cat([parameter.grad.flatten() for parameter in parameters.values()])
     gradients.float().numpy().tofile(folder / f"{architecture}.gradients.f32")
     cases.append(
         {
@@ -82,6 +87,7 @@ for architecture, options, shape in (
             "shape": shape,
             "loss": loss.item(),
             "parameters": [[name, parameter.numel()] for name, parameter in parameters.items()],
+            "bfloat16": ((rounded - gradients).norm() / gradients.norm()).item(),
         }
     )
 print(json.dumps(cases))

@@ -104,17 +104,18 @@ struct WinogradTiles {
 
 // out[row, tap * tap_stride + column] = sum over t in [0, count) of a[t][row] * b[tap][t][column], added to what is
 // there unless it is the `first` of several such sums.
+template <class T>
 struct Accumulation {
-  const float* const* a = nullptr;  // [count] pointers
-  const float* const* b = nullptr;  // [taps][count] pointers
-  std::int64_t count = 0;           // at most kAccumulated
+  const T* const* a = nullptr;  // [count] pointers
+  const T* const* b = nullptr;  // [taps][count] pointers
+  std::int64_t count = 0;       // at most kAccumulated
   std::int64_t taps = 1, rows, columns;
   float* out;
   std::int64_t stride, tap_stride = 0;  // stride: from row to row
   bool first = false;
 };
 constexpr std::int64_t kAccumulated = 128;
-std::int64_t accumulation_scratch(const Accumulation&);  // in floats, for any count
+std::int64_t accumulation_scratch(std::int64_t rows, std::int64_t columns);  // in floats, for any count
 
 // What one call computes: these of all images' tiles, at most kWinogradTiles, and these panels of channels.
 struct WinogradPart {
@@ -217,7 +218,7 @@ struct Table {
   void (*combine)(const Combination<float>&);
   void (*winograd_inputs)(const WinogradTiles&);
   void (*winograd_gradients)(const WinogradTiles&);
-  void (*accumulate)(const Accumulation&, float* scratch);
+  void (*accumulate)(const Accumulation<float>&, float* scratch);
   BatchNormKernels<float> batch_norm;
   // Null where the processor does not multiply bfloat16.
   void (*multiply_bfloat16)(const Product<BFloat16, BFloat16>&) = nullptr;
@@ -227,6 +228,7 @@ struct Table {
   void (*winograd_bfloat16)(const WinogradConvolution<BFloat16>&, const WinogradPart&, float* scratch) = nullptr;
   void (*depthwise_bfloat16)(const Depthwise<BFloat16>&) = nullptr;
   void (*combine_bfloat16)(const Combination<BFloat16>&) = nullptr;
+  void (*accumulate_bfloat16)(const Accumulation<BFloat16>&, float* scratch) = nullptr;
   BatchNormKernels<BFloat16> batch_norm_bfloat16 = {};
 };
 

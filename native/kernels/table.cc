@@ -24,9 +24,9 @@ std::int64_t winograd_scratch(std::int64_t in_channels, const Panels& panels) {
 }
 
 // With what the tiles and panels of any instruction set hold too much.
-std::int64_t accumulation_scratch(const Accumulation& p) {
+std::int64_t accumulation_scratch(std::int64_t rows, std::int64_t columns) {
   constexpr std::int64_t kPanel = 64, kVector = 16;
-  return kAccumulated * (p.rows + kVector + kPad + p.columns + kPanel);
+  return kAccumulated * (rows + kVector + kPad + columns + kPanel);
 }
 
 const Table* table() {

@@ -64,14 +64,13 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     if (context->needs_input_grad(1)) {
       if (winograd) {
         dweight = winograd_weight_gradient(x, gradient);
-      } else if (is_narrow(conv) || x.scalar_type() == at::kBFloat16) {
+      } else if (is_narrow(conv)) {
         dweight = std::get<1>(gradients_of(gradient, x, weight, conv, {false, true, false}));
       } else {
         dweight = weight_gradient(x, gradient, conv);
       }
     }
     if (context->saved_data["bias"].toBool()) dbias = gradient.sum(at::IntArrayRef({0, 2, 3}));
-    if (dweight.defined()) dweight = dweight.to(weight.scalar_type());
     return {dx, dweight, dbias, at::Tensor()};
   }
 
@@ -81,11 +80,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
                                                                      const at::Tensor& weight, const nn::Conv2d& conv,
                                                                      std::array<bool, 3> mask) {
     const std::vector<int64_t> stride(2, conv.stride), padding(2, conv.padding), dilation(2, 1);
-    // A weight of the same type: its values are read for the input's gradient only, which bfloat16 does not ask for.
-    const at::Tensor like = x.scalar_type() == weight.scalar_type()
-                                ? weight
-                                : at::empty(weight.sizes(), x.options().memory_format(at::MemoryFormat::ChannelsLast));
-    return at::convolution_backward(gradient, x, like, at::OptionalIntArrayRef(), stride, padding, dilation,
+    return at::convolution_backward(gradient, x, weight, at::OptionalIntArrayRef(), stride, padding, dilation,
                                     /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1, mask);
   }
 };

@@ -12,8 +12,7 @@ bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 // A convolution that is computed with this project's own kernels: by Winograd's minimal filtering, forward and backward
 // (see kernels::Winograd), where it is float32, of 3 x 3 and stride 1 and there are enough pixels; else as matrix
-// products. What is left is oneDNN's: in bfloat16 the weights' gradients, and with few channels the gradients. The same
-// result for any number of threads.
+// products. What is left is oneDNN's: with few channels the gradients. The same result for any number of threads.
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 }  // namespace visiontorch::ops

@@ -18,11 +18,11 @@ namespace {
 
 // sum.out = sum over t in [begin, end) of a(t)^T b(tap, t), for each tap, where these give pointers to rows; unless
 // sum.first, added to what is there.
-template <class A, class B>
-void accumulate(kernels::Accumulation sum, int64_t begin, int64_t end, const A& a, const B& b,
+template <class T, class A, class B>
+void accumulate(kernels::Accumulation<T> sum, int64_t begin, int64_t end, const A& a, const B& b,
                 std::vector<float>& scratch) {
-  scratch.resize(kernels::accumulation_scratch(sum));
-  std::vector<const float*> a_rows(kAccumulated), b_rows(sum.taps * kAccumulated);
+  scratch.resize(kernels::accumulation_scratch(sum.rows, sum.columns));
+  std::vector<const T*> a_rows(kAccumulated), b_rows(sum.taps * kAccumulated);
   sum.a = a_rows.data();
   sum.b = b_rows.data();
   for (int64_t first = begin; first < end; first += kAccumulated) {
@@ -30,7 +30,11 @@ void accumulate(kernels::Accumulation sum, int64_t begin, int64_t end, const A& 
     for (int64_t t = 0; t < sum.count; t++) a_rows[t] = a(first + t);
     for (int64_t tap = 0; tap < sum.taps; tap++)
       for (int64_t t = 0; t < sum.count; t++) b_rows[tap * sum.count + t] = b(tap, first + t);
-    table().accumulate(sum, scratch.data());
+    if constexpr (std::is_same_v<T, float>) {
+      table().accumulate(sum, scratch.data());
+    } else {
+      table().accumulate_bfloat16(sum, scratch.data());
+    }
     sum.first = false;
   }
 }
@@ -58,7 +62,8 @@ struct Partition {
 
 }  // namespace
 
-at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv) {
+template <class T>
+at::Tensor weight_gradient_of(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv) {
   const int64_t in = x.size(1), height = x.size(2), width = x.size(3), k = conv.kernel_size, taps = k * k;
   const int64_t out = gradient.size(1), out_height = gradient.size(2), out_width = gradient.size(3);
   const int64_t pixels = gradient.size(0) * out_height * out_width;
@@ -66,16 +71,16 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
   const Partition partition(pixels, shares_out ? out : in);
   const int64_t parts = partition.parts, groups = partition.groups;
   const bool pointwise = k == 1 && conv.stride == 1 && conv.padding == 0;  // its pixels are the image's
-  at::Tensor sums = at::empty({parts, out, k, k, in}, x.options());
-  const std::vector<float> zeros(in);
-  const float *images = x.const_data_ptr<float>(), *gradients = gradient.const_data_ptr<float>();
+  at::Tensor sums = at::empty({parts, out, k, k, in}, at::kFloat);
+  const std::vector<T> zeros(in);
+  const T *images = data<T>(x), *gradients = data<T>(gradient);
   float* target = sums.mutable_data_ptr<float>();
   std::vector<std::vector<float>> scratch(at::get_num_threads());
   parallel_tasks(parts * groups, [&](int64_t task, int thread) {
     const int64_t part = task / groups, group = task % groups;
     const auto [first, last] = partition.channels(group);
     const int64_t row = shares_out ? first : 0, column = shares_out ? 0 : first;
-    accumulate(
+    accumulate<T>(
         {.taps = taps,
          .rows = shares_out ? last - first : out,
          .columns = shares_out ? in : last - first,
@@ -96,6 +101,11 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
         scratch[thread]);
   });
   return (parts == 1 ? sums[0] : sums.sum(0)).permute({0, 3, 1, 2});
+}
+
+at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv) {
+  return x.scalar_type() == at::kFloat ? weight_gradient_of<float>(x, gradient, conv)
+                                       : weight_gradient_of<kernels::BFloat16>(x, gradient, conv);
 }
 
 // With V = B^T d B of each tile's inputs and dM = A dy A^T of its outputs' gradients, dU = sum of V^T dM and
@@ -130,7 +140,7 @@ at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradi
     parallel_tasks(points, [&](int64_t point, int thread) {
       const float* inputs = v.const_data_ptr<float>() + point * count * in;
       const float* gradients = m.const_data_ptr<float>() + point * count * out;
-      accumulate(
+      accumulate<float>(
           {.rows = in,
            .columns = out,
            .out = sums.mutable_data_ptr<float>() + point * in * out,

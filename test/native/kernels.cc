@@ -266,40 +266,43 @@ void test_combine(const Table& table, const char* name) {
         }
 }
 
-void test_accumulate(const Table& table) {
+template <class T>
+void test_accumulate(const Table& table, const char* name) {
   for (int64_t count : {1, 3, 16, 127, 128})
     for (int64_t taps : {1, 9})
       for (int64_t rows : {1, 8, 16, 37, 64})
         for (int64_t columns : {8, 16, 24, 33, 64, 128}) {
-          const auto a = noise(count * rows), b = noise(taps * count * columns);
-          std::vector<const float*> a_rows, b_rows;
+          const auto a = random_values<T>(count * rows), b = random_values<T>(taps * count * columns);
+          std::vector<const T*> a_rows, b_rows;
           for (int64_t t = 0; t < count; t++) a_rows.push_back(a.data() + t * rows);
           for (int64_t t = 0; t < taps * count; t++) b_rows.push_back(b.data() + t * columns);
           const int64_t stride = taps * columns + 3;
           auto out = noise(rows * stride);
           const bool first = any(2) == 1;
           Expected expected{{out.begin(), out.end()}};
-          const Accumulation sum{.a = a_rows.data(),
-                                 .b = b_rows.data(),
-                                 .count = count,
-                                 .taps = taps,
-                                 .rows = rows,
-                                 .columns = columns,
-                                 .out = out.data(),
-                                 .stride = stride,
-                                 .tap_stride = columns,
-                                 .first = first};
-          std::vector<float> scratch(accumulation_scratch(sum));
-          table.accumulate(sum, scratch.data());
+          const Accumulation<T> sum{.a = a_rows.data(),
+                                    .b = b_rows.data(),
+                                    .count = count,
+                                    .taps = taps,
+                                    .rows = rows,
+                                    .columns = columns,
+                                    .out = out.data(),
+                                    .stride = stride,
+                                    .tap_stride = columns,
+                                    .first = first};
+          std::vector<float> scratch(accumulation_scratch(rows, columns));
+          if constexpr (std::is_same_v<T, float>) table.accumulate(sum, scratch.data());
+          if constexpr (!std::is_same_v<T, float>) table.accumulate_bfloat16(sum, scratch.data());
           for (int64_t row = 0; row < rows; row++)
             for (int64_t tap = 0; tap < taps; tap++)
               for (int64_t c = 0; c < columns; c++) {
                 const int64_t at = row * stride + tap * columns + c;
                 double value = first ? 0 : expected.values[at];
-                for (int64_t t = 0; t < count; t++) value += double(a_rows[t][row]) * b_rows[tap * count + t][c];
+                for (int64_t t = 0; t < count; t++)
+                  value += double(value_of(a_rows[t][row])) * value_of(b_rows[tap * count + t][c]);
                 expected.set(at, value);
               }
-          compare("accumulate", {count, taps, rows, columns}, out, expected, kFloat);
+          compare(name, {count, taps, rows, columns}, out, expected, kFloat);
         }
 }
 
@@ -482,7 +485,7 @@ void test(const Table& table) {
   test_linear<float>(table, "linear");
   test_depthwise<float>(table, "depthwise");
   test_combine<float>(table, "combine");
-  test_accumulate(table);
+  test_accumulate<float>(table, "accumulate");
   test_transpose(table);
   test_winograd<float>(table, "winograd");
   test_batch_norms<float>(table, "batch_norm");
@@ -493,6 +496,7 @@ void test(const Table& table) {
   test_linear<BFloat16>(table, "linear_bfloat16");
   test_depthwise<BFloat16>(table, "depthwise_bfloat16");
   test_combine<BFloat16>(table, "combine_bfloat16");
+  test_accumulate<BFloat16>(table, "accumulate_bfloat16");
   test_winograd<BFloat16>(table, "winograd_bfloat16");
   test_batch_norms<BFloat16>(table, "batch_norm_bfloat16");
 }

@@ -179,7 +179,8 @@ class PlanBuilder {
     const Layer &project = layers.back(), &depthwise = layers[layers.size() - 2];
     const bool expands = layers.size() == 3;
     auto is_pointwise = [](const Layer& layer) { return layer.conv.kernel_size == 1 && layer.conv.groups == 1; };
-    if (!ops::InvertedResidual::supports(depthwise.conv, dtype_) || !is_pointwise(project) || project.activation ||
+    if (!ops::InvertedResidual::supports(depthwise.conv, layers[0].conv.in_channels, dtype_) ||
+        !is_pointwise(project) || project.activation ||
         (expands && !(is_pointwise(layers[0]) && layers[0].activation == depthwise.activation)))
       return std::nullopt;
     for (const Layer& layer : layers) advance(layer.conv, sizes);

@@ -48,8 +48,9 @@ struct InvertedResidual::Part {
   T* scratch;
 };
 
-bool InvertedResidual::supports(const nn::Conv2d& conv, at::ScalarType type) {
-  return has_kernels(type) && conv.groups == conv.in_channels && conv.groups == conv.out_channels &&
+bool InvertedResidual::supports(const nn::Conv2d& conv, int64_t in_channels, at::ScalarType type) {
+  const bool in_pairs = type == at::kFloat || in_channels % 2 == 0;  // as bfloat16 is multiplied
+  return has_kernels(type) && in_pairs && conv.groups == conv.in_channels && conv.groups == conv.out_channels &&
          conv.groups % 2 == 0 && conv.kernel_size == 3 && conv.padding == 1 && conv.dilation == 1 && conv.stride <= 2;
 }
 

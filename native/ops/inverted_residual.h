@@ -19,8 +19,8 @@ class InvertedResidual {
     bool residual;
     kernels::Activation activation;  // of the first two
   };
-  // Whether there is a kernel for this as the block's depthwise convolution.
-  static bool supports(const nn::Conv2d& depthwise, at::ScalarType type);
+  // Whether there is a kernel for this as the depthwise convolution of a block with so many input channels.
+  static bool supports(const nn::Conv2d& depthwise, int64_t in_channels, at::ScalarType type);
   // type: float32 or bfloat16.
   InvertedResidual(const Layers& layers, at::ScalarType type);
 

@@ -260,6 +260,26 @@ describe('Model', () => {
     }
   })
 
+  it('computes in bfloat16 with odd numbers of channels, too', async () => {
+    const invertedResidualSetting = [
+      [1, 17, 1, 1],
+      [6, 25, 2, 2],
+      [6, 7, 1, 2],
+    ]
+    using model = await createModel('mobilenet_v2', {
+      numClasses: 10,
+      dtype: 'bfloat16',
+      roundNearest: 1,
+      invertedResidualSetting,
+    })
+    const half = await model.predict(gray)
+    await model.to('cpu', 'float32')
+    const full = await model.predict(gray)
+    assert.equal(half.length, full.length)
+    for (const { index, score } of half)
+      assert.ok(Math.abs(score - full.find(other => other.index === index)!.score) < 0.05)
+  })
+
   it('predicts the same with any number of threads', async () => {
     const { threads } = runtimeInfo()
     using model = await tinyModel()

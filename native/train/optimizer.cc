@@ -9,6 +9,22 @@ namespace visiontorch::train {
 
 using checkpoint::Value;
 
+namespace {
+
+// LibTorch's fused kernels copy what is not contiguous: a parameter that is channels-last, and what belongs to it, are
+// given to them in that order.
+class Order {
+ public:
+  explicit Order(const at::Tensor& parameter)
+      : channels_last_(parameter.dim() == 4 && parameter.is_contiguous(at::MemoryFormat::ChannelsLast)) {}
+  at::Tensor operator()(const at::Tensor& x) const { return channels_last_ ? x.permute({0, 2, 3, 1}) : x; }
+
+ private:
+  bool channels_last_;
+};
+
+}  // namespace
+
 Optimizer::Optimizer(const OptimizerOptions& options, std::vector<at::Tensor> parameters)
     : options_(options), parameters_(std::move(parameters)), states_(parameters_.size()) {}
 
@@ -32,11 +48,12 @@ void Optimizer::step(double learning_rate) {
 void Optimizer::step_sgd(const std::vector<size_t>& indices, bool is_first) {
   std::vector<at::Tensor> parameters, gradients, buffers;
   for (size_t i : indices) {
-    parameters.push_back(parameters_[i]);
-    gradients.push_back(parameters_[i].grad());
+    const Order order(parameters_[i]);
+    parameters.push_back(order(parameters_[i]));
+    gradients.push_back(order(parameters_[i].grad()));
     if (options_.momentum == 0) continue;
     if (is_first) states_[i].first = at::zeros_like(parameters_[i]);
-    buffers.push_back(states_[i].first);
+    buffers.push_back(order(states_[i].first));
   }
   at::_fused_sgd_(parameters, gradients, buffers, options_.weight_decay, options_.momentum, learning_rate_,
                   options_.dampening, options_.nesterov, /*maximize=*/false, is_first);
@@ -51,10 +68,11 @@ void Optimizer::step_adam(const std::vector<size_t>& indices) {
       state.second = at::zeros_like(parameters_[i]);
       state.step = at::zeros({}, parameters_[i].options());
     }
-    parameters.push_back(parameters_[i]);
-    gradients.push_back(parameters_[i].grad());
-    first.push_back(state.first);
-    second.push_back(state.second);
+    const Order order(parameters_[i]);
+    parameters.push_back(order(parameters_[i]));
+    gradients.push_back(order(parameters_[i].grad()));
+    first.push_back(order(state.first));
+    second.push_back(order(state.second));
     steps.push_back(state.step);
   }
   at::_foreach_add_(steps, 1);

@@ -113,6 +113,9 @@ struct Accumulation {
   float* out;
   std::int64_t stride, tap_stride = 0;  // stride: from row to row
   bool first = false;
+  // Rows that the next sum will read, of a and of one tap of b: fetched into the cache meanwhile.
+  const T *const *next_a = nullptr, *const *next_b = nullptr;  // [next_count] pointers
+  std::int64_t next_count = 0;
 };
 constexpr std::int64_t kAccumulated = 128;
 std::int64_t accumulation_scratch(std::int64_t rows, std::int64_t columns);  // in floats, for any count

@@ -8,6 +8,7 @@
 
 #include "ops/packing.h"
 #include "runtime/parallel.h"
+#include "runtime/simd.h"
 
 namespace visiontorch::ops {
 
@@ -16,20 +17,38 @@ using kernels::Winograd;
 
 namespace {
 
+// The rows of one call of the kernel.
+template <class T>
+struct Rows {
+  std::vector<const T*> a, b;  // [count], [taps][count]
+  int64_t count = 0;
+};
+
 // sum.out = sum over t in [begin, end) of a(t)^T b(tap, t), for each tap, where these give pointers to rows; unless
 // sum.first, added to what is there.
 template <class T, class A, class B>
 void accumulate(kernels::Accumulation<T> sum, int64_t begin, int64_t end, const A& a, const B& b,
                 std::vector<float>& scratch) {
   scratch.resize(kernels::accumulation_scratch(sum.rows, sum.columns));
-  std::vector<const T*> a_rows(kAccumulated), b_rows(sum.taps * kAccumulated);
-  sum.a = a_rows.data();
-  sum.b = b_rows.data();
-  for (int64_t first = begin; first < end; first += kAccumulated) {
-    sum.count = std::min(kAccumulated, end - first);
-    for (int64_t t = 0; t < sum.count; t++) a_rows[t] = a(first + t);
+  Rows<T> rows, next;
+  auto find = [&](int64_t first) {
+    next.count = std::clamp<int64_t>(end - first, 0, kAccumulated);
+    next.a.resize(next.count);
+    next.b.resize(sum.taps * next.count);
+    for (int64_t t = 0; t < next.count; t++) next.a[t] = a(first + t);
     for (int64_t tap = 0; tap < sum.taps; tap++)
-      for (int64_t t = 0; t < sum.count; t++) b_rows[tap * sum.count + t] = b(tap, first + t);
+      for (int64_t t = 0; t < next.count; t++) next.b[tap * next.count + t] = b(tap, first + t);
+  };
+  find(begin);
+  for (int64_t first = begin; first < end; first += kAccumulated) {
+    std::swap(rows, next);
+    find(first + kAccumulated);
+    sum.a = rows.a.data();
+    sum.b = rows.b.data();
+    sum.count = rows.count;
+    sum.next_a = next.a.data();
+    sum.next_b = next.b.data() + sum.taps / 2 * next.count;  // of the tap in the middle
+    sum.next_count = next.count;
     if constexpr (std::is_same_v<T, float>) {
       table().accumulate(sum, scratch.data());
     } else {
@@ -46,7 +65,7 @@ struct Partition {
   int64_t shared, parts, groups = 1;
 
   Partition(int64_t pixels, int64_t shared) : shared(shared) {
-    constexpr int64_t kParts = 8, kPixels = 1024, kFewPixels = 256, kChannels = 64;  // of a task at least
+    constexpr int64_t kParts = 8, kPixels = 2048, kFewPixels = 256, kChannels = 64;  // of a task at least
     const int64_t threads = at::get_num_threads(), most = std::max<int64_t>(1, shared / kChannels);
     parts = std::clamp<int64_t>(pixels / (most < kParts / 2 ? kFewPixels : kPixels), 1, kParts);
     groups = std::clamp<int64_t>((4 * threads + parts - 1) / parts, 1, most);
@@ -59,6 +78,30 @@ struct Partition {
     return {begin(group), begin(group + 1)};
   }
 };
+
+// to = sum over the parts of from [parts][count], in their order, of some of the values.
+VISIONTORCH_SIMD void add_parts(const float* from, int64_t parts, int64_t count, int64_t begin, int64_t end,
+                                float* to) {
+  constexpr int64_t kBlock = 2048;  // stays in the first-level cache
+  for (int64_t first = begin; first < end; first += kBlock) {
+    const int64_t last = std::min(end, first + kBlock);
+    for (int64_t i = first; i < last; i++) to[i] = from[i] + from[count + i];
+    for (int64_t part = 2; part < parts; part++)
+      for (int64_t i = first; i < last; i++) to[i] += from[part * count + i];
+  }
+}
+
+// Of sums [parts, ...], by all threads.
+at::Tensor total_of(const at::Tensor& sums) {
+  at::Tensor total = sums[0];
+  if (sums.size(0) == 1) return total;
+  total = at::empty_like(total);
+  const float* from = sums.const_data_ptr<float>();
+  float* to = total.mutable_data_ptr<float>();
+  at::parallel_for(0, total.numel(), at::internal::GRAIN_SIZE,
+                   [&](int64_t begin, int64_t end) { add_parts(from, sums.size(0), total.numel(), begin, end, to); });
+  return total;
+}
 
 }  // namespace
 
@@ -100,7 +143,7 @@ at::Tensor weight_gradient_of(const at::Tensor& x, const at::Tensor& gradient, c
         },
         scratch[thread]);
   });
-  return (parts == 1 ? sums[0] : sums.sum(0)).permute({0, 3, 1, 2});
+  return total_of(sums).permute({0, 3, 1, 2});
 }
 
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv) {

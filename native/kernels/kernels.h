@@ -98,8 +98,8 @@ struct WinogradTiles {
   std::int64_t height, width, channels;
   const float* images;
   std::int64_t first, last;
-  float* transformed;       // [point][tile][channels]
-  std::int64_t tile_count;  // of `transformed`
+  float* transformed;         // [point][tile][channels]
+  std::int64_t point_stride;  // from point to point
 };
 
 // out[row, tap * tap_stride + column] = sum over t in [0, count) of a[t][row] * b[tap][t][column], added to what is

@@ -154,18 +154,20 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
 // With V = B^T d B of each tile's inputs and dM = A dy A^T of its outputs' gradients, dU = sum of V^T dM and
 // dweight = G^T dU G.
 at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradient) {
-  constexpr int64_t kCache = 4 * 1024 * 1024;  // floats: V and dM of so many tiles at a time
+  constexpr int64_t kCache = 1024 * 1024;  // floats: V and dM of so many tiles at a time
   constexpr int64_t points = Winograd::kPoints;
   const int64_t in = x.size(1), out = gradient.size(1), height = x.size(2), width = x.size(3);
   const int64_t tiles = ((height + 3) / 4) * ((width + 3) / 4);  // of an image
   const int64_t images = std::clamp<int64_t>(kCache / (points * tiles * (in + out)), 1, x.size(0));
   const int64_t most = images * tiles;
-  at::Tensor v = at::empty({points * most * in}, x.options()), m = at::empty({points * most * out}, x.options());
+  const int64_t v_stride = most * in + kernels::kPad, m_stride = most * out + kernels::kPad;  // from point to point
+  at::Tensor transformed = at::empty({points * (v_stride + m_stride)}, x.options());          // V, then dM
+  float *v = transformed.mutable_data_ptr<float>(), *m = v + points * v_stride;
   at::Tensor sums = at::empty({points, in, out}, x.options());
   std::vector<std::vector<float>> scratch(at::get_num_threads());
   for (int64_t image = 0; image < x.size(0); image += images) {
     const int64_t count = std::min(images, x.size(0) - image) * tiles, parts = (count + 7) / 8;
-    auto transform = [&](const at::Tensor& from, at::Tensor& to, int64_t part) {
+    auto tiles_of = [&](const at::Tensor& from, int64_t part, float* to, int64_t stride) {
       const int64_t channels = from.size(1);
       return kernels::WinogradTiles{height,
                                     width,
@@ -173,16 +175,16 @@ at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradi
                                     from.const_data_ptr<float>() + image * height * width * channels,
                                     count * part / parts,
                                     count * (part + 1) / parts,
-                                    to.mutable_data_ptr<float>(),
-                                    count};
+                                    to,
+                                    stride};
     };
     parallel_tasks(parts, [&](int64_t part, int) {
-      table().winograd_inputs(transform(x, v, part));
-      table().winograd_gradients(transform(gradient, m, part));
+      table().winograd_inputs(tiles_of(x, part, v, v_stride));
+      table().winograd_gradients(tiles_of(gradient, part, m, m_stride));
     });
     parallel_tasks(points, [&](int64_t point, int thread) {
-      const float* inputs = v.const_data_ptr<float>() + point * count * in;
-      const float* gradients = m.const_data_ptr<float>() + point * count * out;
+      const float* inputs = v + point * v_stride;
+      const float* gradients = m + point * m_stride;
       accumulate<float>(
           {.rows = in,
            .columns = out,

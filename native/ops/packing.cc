@@ -55,6 +55,8 @@ struct TapWeights {
     const float* from = weight.const_data_ptr<float>() + first * out_stride + channel * in_stride + offset;
     if (in_stride == 1) {
       table().transpose({from, out_stride, filled, count, to, width});
+    } else if (out_stride == 1) {
+      for (int64_t i = 0; i < count; i++) std::copy_n(from + i * in_stride, filled, to + i * width);
     } else {
       for (int64_t i = 0; i < count; i++)
         for (int64_t c = 0; c < filled; c++) to[i * width + c] = from[i * in_stride + c * out_stride];

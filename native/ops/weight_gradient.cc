@@ -24,25 +24,23 @@ struct Rows {
   int64_t count = 0;
 };
 
-// sum.out = sum over t in [begin, end) of a(t)^T b(tap, t), for each tap, where these give pointers to rows; unless
-// sum.first, added to what is there.
-template <class T, class A, class B>
-void accumulate(kernels::Accumulation<T> sum, int64_t begin, int64_t end, const A& a, const B& b,
+// sum.out = sum over t in [begin, end) of a[t]^T b[tap][t], for each tap, unless sum.first added to what is there.
+// find(first, rows) finds the rows from t = first on.
+template <class T, class Find>
+void accumulate(kernels::Accumulation<T> sum, int64_t begin, int64_t end, const Find& find,
                 std::vector<float>& scratch) {
   scratch.resize(kernels::accumulation_scratch(sum.rows, sum.columns));
   Rows<T> rows, next;
-  auto find = [&](int64_t first) {
+  auto find_next = [&](int64_t first) {
     next.count = std::clamp<int64_t>(end - first, 0, kAccumulated);
     next.a.resize(next.count);
     next.b.resize(sum.taps * next.count);
-    for (int64_t t = 0; t < next.count; t++) next.a[t] = a(first + t);
-    for (int64_t tap = 0; tap < sum.taps; tap++)
-      for (int64_t t = 0; t < next.count; t++) next.b[tap * next.count + t] = b(tap, first + t);
+    find(first, next);
   };
-  find(begin);
+  find_next(begin);
   for (int64_t first = begin; first < end; first += kAccumulated) {
     std::swap(rows, next);
-    find(first + kAccumulated);
+    find_next(first + kAccumulated);
     sum.a = rows.a.data();
     sum.b = rows.b.data();
     sum.count = rows.count;
@@ -106,17 +104,16 @@ at::Tensor total_of(const at::Tensor& sums) {
 }  // namespace
 
 template <class T>
-at::Tensor weight_gradient_of(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv) {
-  const int64_t in = x.size(1), height = x.size(2), width = x.size(3), k = conv.kernel_size, taps = k * k;
+at::Tensor weight_gradient_of(const at::Tensor& input, const at::Tensor& gradient, const nn::Conv2d& conv) {
+  const int64_t in = input.size(1), height = input.size(2), width = input.size(3), k = conv.kernel_size, taps = k * k;
   const int64_t out = gradient.size(1), out_height = gradient.size(2), out_width = gradient.size(3);
   const int64_t pixels = gradient.size(0) * out_height * out_width;
   const bool shares_out = out > in * taps;
   const Partition partition(pixels, shares_out ? out : in);
   const int64_t parts = partition.parts, groups = partition.groups;
-  const bool pointwise = k == 1 && conv.stride == 1 && conv.padding == 0;  // its pixels are the image's
   at::Tensor sums = at::empty({parts, out, k, k, in}, at::kFloat);
   const std::vector<T> zeros(in);
-  const T *images = data<T>(x), *gradients = data<T>(gradient);
+  const T *images = data<T>(input), *gradients = data<T>(gradient);
   float* target = sums.mutable_data_ptr<float>();
   std::vector<std::vector<float>> scratch(at::get_num_threads());
   parallel_tasks(parts * groups, [&](int64_t task, int thread) {
@@ -132,14 +129,22 @@ at::Tensor weight_gradient_of(const at::Tensor& x, const at::Tensor& gradient, c
          .tap_stride = in,
          .first = true},
         pixels * part / parts, pixels * (part + 1) / parts,
-        [&](int64_t pixel) { return gradients + pixel * out + row; },
-        [&](int64_t tap, int64_t pixel) {
-          if (pointwise) return images + pixel * in + column;
-          const int64_t left = pixel % out_width * conv.stride + tap % k - conv.padding;
-          const int64_t top = pixel / out_width % out_height * conv.stride + tap / k - conv.padding;
-          const int64_t image = pixel / out_width / out_height;
-          const bool inside = left >= 0 && left < width && top >= 0 && top < height;
-          return inside ? images + ((image * height + top) * width + left) * in + column : zeros.data();
+        [&](int64_t pixel, Rows<T>& rows) {
+          int64_t image = pixel / out_width / out_height, y = pixel / out_width % out_height, x = pixel % out_width;
+          for (int64_t t = 0; t < rows.count; t++) {
+            rows.a[t] = gradients + (pixel + t) * out + row;
+            const T** b = rows.b.data() + t;
+            for (int64_t top = y * conv.stride - conv.padding, i = 0; i < k; i++, top++)
+              for (int64_t left = x * conv.stride - conv.padding, j = 0; j < k; j++, left++, b += rows.count) {
+                const bool inside = left >= 0 && left < width && top >= 0 && top < height;
+                *b = inside ? images + ((image * height + top) * width + left) * in + column : zeros.data();
+              }
+            if (++x < out_width) continue;
+            x = 0;
+            if (++y < out_height) continue;
+            y = 0;
+            image++;
+          }
         },
         scratch[thread]);
   });
@@ -191,7 +196,13 @@ at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradi
            .out = sums.mutable_data_ptr<float>() + point * in * out,
            .stride = out,
            .first = image == 0},
-          0, count, [&](int64_t t) { return inputs + t * in; }, [&](int64_t, int64_t t) { return gradients + t * out; },
+          0, count,
+          [&](int64_t first, Rows<float>& rows) {
+            for (int64_t t = 0; t < rows.count; t++) {
+              rows.a[t] = inputs + (first + t) * in;
+              rows.b[t] = gradients + (first + t) * out;
+            }
+          },
           scratch[thread]);
     });
   }

@@ -7,7 +7,7 @@ const program = `
   import { setTimeout } from 'node:timers/promises'
   import { createModel } from './lib/create-model.js'
   import { native } from './lib/native.js'
-  const model = await createModel('mobilenet_v2', { numClasses: 2 })
+  const model = await createModel('mobilenet_v2', { numClasses: 2, device: 'cpu' })
   const batch = model.createBatch(12)
   batch.setTensor(new Float32Array(12 * 3 * 224 * 224))
   const trainer = await native().createTrainer(model.network, {

@@ -19,7 +19,7 @@ interface Case {
   bfloat16: number
 }
 
-const architectures = ['resnet18', 'vgg11', 'mobilenet_v2'] as const
+const architectures = ['resnet18', 'resnet50', 'vgg11', 'mobilenet_v2'] as const
 
 function floats(path: string): Float32Array {
   const { buffer, byteOffset, length } = readFileSync(path)
@@ -51,6 +51,7 @@ describe(`the gradients of one training step, against PyTorch in float64${python
     using model = await createModel(architecture, {
       weights: join(folder, `${architecture}.pth`),
       numClasses: 10,
+      device: 'cpu',
       ...network,
     })
     const batch = new (native().ImageBatch)(...shape, [0, 0, 0], [1, 1, 1])

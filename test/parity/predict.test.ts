@@ -46,7 +46,10 @@ describe(`predictions, against torchvision${pythonSkip}`, function () {
 
       for (const [container, title] of Object.entries(containers)) {
         it(`the logits from a ${title} are within 1e-5 of the largest`, async () => {
-          using model = await createModel(architecture, { weights: join(folder, `${container}.pth`) })
+          using model = await createModel(architecture, {
+            weights: join(folder, `${container}.pth`),
+            device: 'cpu',
+          })
           const paths = Object.keys(expected)
           const logits = await logitsOf(model, paths)
           const { numClasses } = model
@@ -66,7 +69,10 @@ describe(`predictions, against torchvision${pythonSkip}`, function () {
       it('weights at odd addresses are saved as they are', async () => {
         const saved: Buffer[] = []
         for (const container of ['zip', 'odd']) {
-          using model = await createModel(architecture, { weights: join(folder, `${container}.pth`) })
+          using model = await createModel(architecture, {
+            weights: join(folder, `${container}.pth`),
+            device: 'cpu',
+          })
           const path = join(folder, 'saved.pth')
           await model.save(path, { format: 'state_dict' })
           saved.push(await readFile(path))
@@ -75,7 +81,7 @@ describe(`predictions, against torchvision${pythonSkip}`, function () {
       })
 
       it('predict() gives the classes and probabilities of the softmax', async () => {
-        using model = await createModel(architecture, { weights: join(folder, 'zip.pth') })
+        using model = await createModel(architecture, { weights: join(folder, 'zip.pth'), device: 'cpu' })
         const predictions = await model.predict(Object.keys(expected), { topK: 3 })
         for (const [row, logits] of Object.values(expected).entries()) {
           const sum = logits.reduce((total, value) => total + Math.exp(value), 0)

@@ -46,7 +46,7 @@ describe(`training goes on in Python, and from there goes on here${pythonSkip}`,
         learningRate: 0.005,
         report: false,
       }
-      using model = await smallNetwork({ dropout: 0 })
+      using model = await smallNetwork({ device: 'cpu', dropout: 0 })
       const directory = join(root, name)
       await train(model, { ...options, directory })
       const [last, fromPython] = [join(directory, 'last.pth'), join(root, `${name}.pth`)]
@@ -56,7 +56,7 @@ describe(`training goes on in Python, and from there goes on here${pythonSkip}`,
 
       const first = await continued(model, optimizer, last)
       close(await step(first, 0, python.learningRate), python.losses[0], 'loss')
-      using other = await smallNetwork({ dropout: 0, seed: 2 })
+      using other = await smallNetwork({ device: 'cpu', dropout: 0, seed: 2 })
       const second = await continued(other, optimizer, fromPython)
       close(await step(second, 1, python.learningRate), python.losses[1], 'loss')
       for (const [tensor, { data }] of await other.stateDict()) {
@@ -75,7 +75,7 @@ describe(`training goes on in Python, and from there goes on here${pythonSkip}`,
       }
 
       // Its epoch 7, counted from 0, is done: the ninth is next.
-      using resumed = await smallNetwork({ dropout: 0 })
+      using resumed = await smallNetwork({ device: 'cpu', dropout: 0 })
       const run = train(resumed, {
         ...options,
         epochs: 9,

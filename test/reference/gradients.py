@@ -52,12 +52,16 @@ def margin(model, images):
 SETTING = [[1, 16, 1, 1], [6, 72, 2, 2], [6, 88, 1, 1]]
 for architecture, options, shape in (
     ("resnet18", {}, (8, 75, 61)),
+    ("resnet50", {}, (4, 40, 33)),
     ("vgg11", {}, (8, 32, 32)),
     ("mobilenet_v2", {"inverted_residual_setting": SETTING}, (4, 32, 32)),
 ):
     torch.manual_seed(0)
     model = get_model(architecture, num_classes=10, **options)
     settle(model, torch.randn(8, 3, 128, 128))
+    for name, parameter in model.named_parameters():
+        if name.endswith("bn3.weight"):  # of so many blocks of equal weight, rounding errors would come out a thousandfold
+            parameter.data *= 0.1
     save_at_odd_addresses(model.state_dict(), folder / f"{architecture}.pth")
     model.double().train()
     for module in model.modules():

@@ -46,7 +46,7 @@ struct Product {
   Out* out;
   std::int64_t stride;
   Epilogue<Out> epilogue;
-  // Where not null, out[m, :] lies at out + offsets[m] instead; then without residual.
+  // Where not null, out[m, :] lies at out + offsets[m] instead, and its residual likewise.
   const std::int64_t* offsets = nullptr;
 };
 

@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <tuple>
+
 #include "nn/network.h"
 #include "ops/batch_norm.h"
 #include "ops/trained_convolution.h"
@@ -22,11 +24,18 @@ at::Tensor batch_norm(const BatchNorm2d& op, const at::Tensor& x, Mode mode) {
                         BatchNorm2d::kMomentum, BatchNorm2d::kEps, at::globalContext().userEnabledCuDNN());
 }
 
-at::Tensor residual(const Residual& op, const at::Tensor& x, Mode mode) {
-  at::Tensor shortcut = op.shortcut.empty() ? x : forward(op.shortcut, x, mode);
-  const std::span<const Node> body(op.body);
+at::Tensor residual(const Residual& op, at::Tensor x, Mode mode) {
+  std::span<const Node> body(op.body);
   const auto& norm = std::get<BatchNorm2d>(body.back().op);
-  at::Tensor y = forward(body.first(body.size() - 1), x, mode);
+  body = body.first(body.size() - 1);
+  at::Tensor y = x;
+  const auto* conv = std::get_if<Conv2d>(&body.front().op);
+  if (conv && ops::trains_convolution(*conv, x)) {
+    std::tie(y, x) = ops::forked_convolution(*conv, x);
+    body = body.subspan(1);
+  }
+  y = forward(body, y, mode);
+  const at::Tensor shortcut = op.shortcut.empty() ? x : forward(op.shortcut, x, mode);
   const Activation relu{Activation::ReLU};
   if (mode.batch_stats && ops::fuses_batch_norm(y))
     return ops::batch_norm_activation(norm, y, shortcut, op.relu ? std::optional(relu.kind) : std::nullopt);

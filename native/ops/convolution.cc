@@ -124,10 +124,13 @@ at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at
 // An input pixel is reached by every stride-th tap only, so that pixels a stride apart are a convolution of the
 // output's gradient with these taps in reverse.
 at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
-                                       at::IntArrayRef sizes) {
+                                       at::IntArrayRef sizes, const at::Tensor& added) {
   const int64_t k = conv.kernel_size, stride = conv.stride;
-  at::Tensor result = at::empty(sizes, gradient.options().memory_format(at::MemoryFormat::ChannelsLast));
-  if (k < stride) result.zero_();  // where no tap reaches
+  at::Tensor result = added;
+  if (!added.defined()) {
+    result = at::empty(sizes, gradient.options().memory_format(at::MemoryFormat::ChannelsLast));
+    if (k < stride) result.zero_();  // where no tap reaches
+  }
   for (int64_t row = 0; row < std::min(stride, sizes[2]); row++)
     for (int64_t column = 0; column < std::min(stride, sizes[3]); column++) {
       const int64_t first_y = (row + conv.padding) % stride, first_x = (column + conv.padding) % stride;
@@ -142,7 +145,10 @@ at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor&
       part.packed_ = pack({taps, {}, {}}, gradient.scalar_type(), Taps::Reversed);
       const Grid grid{(sizes[2] - row + stride - 1) / stride, (sizes[3] - column + stride - 1) / stride, row, column,
                       stride};
-      with_type(gradient.scalar_type(), [&]<class T>(T) { part.multiply<T, T>(gradient, result, grid, {}); });
+      with_type(gradient.scalar_type(), [&]<class T>(T) {
+        const Epilogue<T> epilogue{.residual = added.defined() ? data<T>(added) : nullptr};
+        part.multiply<T, T>(gradient, result, grid, epilogue);
+      });
     }
   return result;
 }
@@ -202,6 +208,8 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
       }
       m += run;
     }
+    const Out* residual = epilogue.residual;
+    if (residual && grid.step == 1) residual += begin * out_channels_;
     ops::multiply(Product<In, Out>{
         .rows = rows.data(),
         .count = count,
@@ -214,7 +222,7 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
         .last = packed_.panels.count * (group + 1) / partition.groups,
         .out = grid.step > 1 ? out : out + begin * out_channels_,
         .stride = out_channels_,
-        .epilogue = {epilogue.activation, epilogue.residual ? epilogue.residual + begin * out_channels_ : nullptr},
+        .epilogue = {epilogue.activation, residual},
         .offsets = grid.step > 1 ? offsets.data() : nullptr,
     });
   });

@@ -31,9 +31,10 @@ class Convolution {
   static bool supports_winograd(const nn::Conv2d& conv);
 
   // The gradient [n, in, h, w] of such a convolution's input, of these sizes, by that of its output [n, out, ...], with
-  // its weight [out, in, k, k] in float32: in the type of the output's, channels-last.
+  // its weight [out, in, k, k] in float32: in the type of the output's, channels-last. `added`, of the same type and
+  // order or undefined, is added and overwritten by the result.
   static at::Tensor input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
-                                   at::IntArrayRef sizes);
+                                   at::IntArrayRef sizes, const at::Tensor& added = {});
 
   // x: [n, in, h, w], channels-last -> activation(conv(x) + bias + residual) in this type, channels-last. A residual is
   // overwritten by the result.

@@ -14,6 +14,9 @@
 
 namespace visiontorch::ops {
 
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
 namespace {
 
 bool by_winograd(const nn::Conv2d& conv, const at::Tensor& x) {
@@ -26,22 +29,27 @@ bool by_winograd(const nn::Conv2d& conv, const at::Tensor& x) {
 // Of few channels, where the weights' gradients by our own kernels would spend more on copying rows than they save.
 bool is_narrow(const nn::Conv2d& conv) { return std::min(conv.in_channels, conv.out_channels) < 64; }
 
+// x -> {conv(x), x}: whoever else takes x takes it from here, so that what comes back is added to its gradient while
+// that is computed.
 class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias, const nn::Conv2d& conv) {
+  static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                               const std::optional<at::Tensor>& bias, const nn::Conv2d& conv) {
     context->save_for_backward({x, weight});
+    context->set_materialize_grads(false);  // none comes back where nobody else takes x
     context->saved_data["stride"] = conv.stride;
     context->saved_data["padding"] = conv.padding;
     context->saved_data["bias"] = bias.has_value();
     const Affine layer{weight, bias.value_or(at::Tensor()), {}};
-    if (by_winograd(conv, x)) return Convolution::winograd(layer)(x, {});
-    if (x.scalar_type() == at::kBFloat16) return Convolution::product(conv, layer, at::kBFloat16)(x, {});
-    return Convolution(conv, layer, x.sizes(), at::kFloat)(x, {});
+    auto convolution = [&] {
+      if (by_winograd(conv, x)) return Convolution::winograd(layer);
+      if (x.scalar_type() == at::kBFloat16) return Convolution::product(conv, layer, at::kBFloat16);
+      return Convolution(conv, layer, x.sizes(), at::kFloat);
+    };
+    return {convolution()(x, {}), x};
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list gradients) {
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1];
     const nn::Conv2d conv{.in_channels = weight.size(1),
@@ -49,16 +57,21 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
                           .kernel_size = weight.size(2),
                           .stride = context->saved_data["stride"].toInt(),
                           .padding = context->saved_data["padding"].toInt()};
-    const at::Tensor gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    auto in_order = [&](const at::Tensor& values) {
+      return values.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    };
+    const at::Tensor gradient = in_order(gradients[0]);
+    const at::Tensor added = gradients[1].defined() ? in_order(gradients[1]) : at::Tensor();
     const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;
     if (context->needs_input_grad(0)) {
       if (winograd) {
-        dx = Convolution::winograd({weight.transpose(0, 1), {}, {}}, Taps::Reversed)(gradient, {});
+        dx = Convolution::winograd({weight.transpose(0, 1), {}, {}}, Taps::Reversed)(gradient, {}, added);
       } else if (is_narrow(conv)) {
         dx = std::get<0>(gradients_of(gradient, x, weight, conv, {true, false, false}));
+        if (added.defined()) dx = dx + added;
       } else {
-        dx = Convolution::input_gradient(conv, weight, gradient, x.sizes());
+        dx = Convolution::input_gradient(conv, weight, gradient, x.sizes(), added);
       }
     }
     if (context->needs_input_grad(1)) {
@@ -96,11 +109,16 @@ bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
 }
 
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
+  return forked_convolution(conv, x).first;
+}
+
+std::pair<at::Tensor, at::Tensor> forked_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   std::optional<at::Tensor> bias;
   if (conv.has_bias) bias = conv.bias;
   const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
-  const at::Tensor images = autocast ? x.to(at::kBFloat16) : x;
-  return TrainedConvolution::apply(images.contiguous(at::MemoryFormat::ChannelsLast), conv.weight, bias, conv);
+  const at::Tensor images = (autocast ? x.to(at::kBFloat16) : x).contiguous(at::MemoryFormat::ChannelsLast);
+  const variable_list results = TrainedConvolution::apply(images, conv.weight, bias, conv);
+  return {results[0], results[1]};
 }
 
 }  // namespace visiontorch::ops

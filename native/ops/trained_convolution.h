@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <utility>
+
 #include "nn/network.h"
 
 namespace visiontorch::ops {
@@ -14,5 +16,9 @@ bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 // (see kernels::Winograd), where it is float32, of 3 x 3 and stride 1 and there are enough pixels; else as matrix
 // products. What is left is oneDNN's: with few channels the gradients. The same result for any number of threads.
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x);
+
+// The same, and x again, for whoever else takes it: what comes back from there is added to x's gradient while that is
+// computed.
+std::pair<at::Tensor, at::Tensor> forked_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 }  // namespace visiontorch::ops

@@ -61,6 +61,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
       return values.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
     };
     const at::Tensor gradient = in_order(gradients[0]);
+    // Overwritten by the result: whoever else reads it is done, for `gradient` depends on them.
     const at::Tensor added = gradients[1].defined() ? in_order(gradients[1]) : at::Tensor();
     const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;

@@ -11,7 +11,9 @@ export interface Kind<T> {
   parse(text: string): unknown
 }
 
-const parseNumber = (text: string): unknown => (text.trim() === '' ? text : Number(text))
+/** What is no number stays the word that it is, for the error to show. */
+const parseNumber = (text: string): unknown =>
+  text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text)
 
 export const integer = (min: number, max?: number): Kind<number> => ({
   placeholder: '<n>',

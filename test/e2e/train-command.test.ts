@@ -116,6 +116,11 @@ describe('the commands train, evaluate and preview', () => {
     await wrong(2, /expected --data DIR/, 'train')
     await wrong(
       2,
+      /--epochs: expected an integer of at least 1, got 'many'/,
+      ...trainArgs('many', '--epochs', 'many'),
+    )
+    await wrong(
+      2,
       /--optimizer: .*got 'sdg'. Did you mean 'sgd'/,
       'train',
       '--data',

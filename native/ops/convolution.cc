@@ -97,8 +97,9 @@ bool Convolution::supports_winograd(const nn::Conv2d& conv) {
          conv.in_channels >= table().lanes;
 }
 
-Convolution Convolution::winograd(const Affine& layer, Taps taps) {
+Convolution Convolution::winograd(const Affine& layer, at::ScalarType type, Taps taps) {
   Convolution result;
+  result.type_ = type;
   result.algorithm_ = Algorithm::Winograd;
   result.windows_ = kWinogradWindows;
   result.out_channels_ = layer.weight.size(0);

@@ -27,7 +27,7 @@ class Convolution {
   // As matrix product in any case.
   static Convolution product(const nn::Conv2d& conv, const Affine& layer, at::ScalarType type);
   // Winograd's, with padding 1, of a weight [out, in, 3, 3].
-  static Convolution winograd(const Affine& layer, Taps taps = Taps::InOrder);
+  static Convolution winograd(const Affine& layer, at::ScalarType type, Taps taps = Taps::InOrder);
   static bool supports_winograd(const nn::Conv2d& conv);
 
   // The gradient [n, in, h, w] of such a convolution's input, of these sizes, by that of its output [n, out, ...], with

@@ -21,7 +21,10 @@ namespace {
 
 bool by_winograd(const nn::Conv2d& conv, const at::Tensor& x) {
   constexpr int64_t kLeastTiles = 100;  // with fewer, transforming the weights costs more than is saved
-  return x.scalar_type() == at::kFloat && Convolution::supports_winograd(conv) &&
+  // The products are of float32 in any case, and those of bfloat16 twice as fast: with fewer channels, transforming
+  // costs more than is saved.
+  const int64_t least_channels = x.scalar_type() == at::kFloat ? table().lanes : 128;
+  return Convolution::supports_winograd(conv) && std::min(conv.in_channels, conv.out_channels) >= least_channels &&
          conv.out_channels % table().lanes == 0 && conv.in_channels % table().lanes == 0 &&
          x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4) >= kLeastTiles;
 }
@@ -42,7 +45,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     context->saved_data["bias"] = bias.has_value();
     const Affine layer{weight, bias.value_or(at::Tensor()), {}};
     auto convolution = [&] {
-      if (by_winograd(conv, x)) return Convolution::winograd(layer);
+      if (by_winograd(conv, x)) return Convolution::winograd(layer, x.scalar_type());
       if (x.scalar_type() == at::kBFloat16) return Convolution::product(conv, layer, at::kBFloat16);
       return Convolution(conv, layer, x.sizes(), at::kFloat);
     };
@@ -67,7 +70,8 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     at::Tensor dx, dweight, dbias;
     if (context->needs_input_grad(0)) {
       if (winograd) {
-        dx = Convolution::winograd({weight.transpose(0, 1), {}, {}}, Taps::Reversed)(gradient, {}, added);
+        dx = Convolution::winograd({weight.transpose(0, 1), {}, {}}, x.scalar_type(), Taps::Reversed)(gradient, {},
+                                                                                                      added);
       } else if (is_narrow(conv)) {
         dx = std::get<0>(gradients_of(gradient, x, weight, conv, {true, false, false}));
         if (added.defined()) dx = dx + added;
@@ -76,7 +80,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
       }
     }
     if (context->needs_input_grad(1)) {
-      if (winograd) {
+      if (winograd && x.scalar_type() == at::kFloat) {
         dweight = winograd_weight_gradient(x, gradient);
       } else if (is_narrow(conv)) {
         dweight = std::get<1>(gradients_of(gradient, x, weight, conv, {false, true, false}));

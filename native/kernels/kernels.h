@@ -168,6 +168,9 @@ struct BatchNormSums {
   float *sum, *square;
 };
 
+// From row to row of bits, one for each channel, in bytes.
+constexpr std::int64_t bits_stride(std::int64_t channels) { return (channels + 15) / 16 * 2; }
+
 // y = activation(x * scale + offset + residual), scale and offset by channel.
 template <class T>
 struct BatchNorm {
@@ -178,19 +181,18 @@ struct BatchNorm {
   Activation activation;
   T* y;
   bool stream;
+  std::uint8_t* passes = nullptr;  // bits: whether the activation's derivative is 1 (else 0), where not null
 };
 
-// Of g, the gradient where the activation let it pass. That is computed from x again (see BatchNorm), or where a
-// residual had been added read from the result y.
+// Of g, the gradient where the activation lets it pass: where the bits of BatchNorm are set, or everywhere.
 template <class T>
 struct BatchNormGradient {
   const T *gradient, *x;
   std::int64_t rows, channels;
-  const float *mean, *scale, *offset;
-  const T* y = nullptr;
-  Activation activation;
+  const float* mean;
+  const std::uint8_t* passes = nullptr;
   bool stream;
-  // batch_norm_gradient_sums: of g and of g * (x - mean); g itself, where not null.
+  // batch_norm_gradient_sums: of g and of g * (x - mean); g itself, where not null: it may take the gradient's place.
   float *sum = nullptr, *dot = nullptr;
   T* passed = nullptr;
   // batch_norm_gradient: dx = g * of_gradient + (x - mean) * of_centered + constant, these by channel.

@@ -5,6 +5,8 @@
 
 #include <bit>
 #include <cmath>
+#include <map>
+#include <mutex>
 #include <vector>
 
 #include "ops/packing.h"
@@ -12,6 +14,9 @@
 #include "runtime/parallel.h"
 
 namespace visiontorch::ops {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 namespace {
 
@@ -26,9 +31,8 @@ Shape shape_of(const at::Tensor& x) { return {x.numel() / x.size(1), x.size(1)};
 
 template <class Work>
 void for_each_block(const Shape& shape, const Work& work) {
-  parallel_tasks(shape.blocks(), [&](int64_t block, int) {
-    work(block, block * kBlockRows, std::min(shape.rows, (block + 1) * kBlockRows));
-  });
+  parallel_tasks(shape.blocks(),
+                 [&](int64_t block, int) { work(block * kBlockRows, std::min(shape.rows, (block + 1) * kBlockRows)); });
 }
 
 template <class T>
@@ -50,13 +54,29 @@ bool streams(const Shape& shape) {
 float value_of(float x) { return x; }
 float value_of(kernels::BFloat16 x) { return std::bit_cast<float>(uint32_t{x.bits} << 16); }
 
-// Adds the blocks' sums, in their order, in double.
-void combine(const std::vector<float>& blocks, const Shape& shape, std::vector<double>& total) {
-  total.assign(static_cast<size_t>(shape.channels), 0.0);
-  for (int64_t block = 0; block < shape.blocks(); block++)
-    for (int64_t c = 0; c < shape.channels; c++)
-      total[static_cast<size_t>(c)] += blocks[static_cast<size_t>(block * shape.channels + c)];
-}
+// Two sums of each channel over blocks of rows, in float32; their totals in double, in the order of the rows.
+class BlockSums {
+ public:
+  explicit BlockSums(int64_t channels) : channels_(static_cast<size_t>(channels)) {}
+
+  // Where the sums of a block go, [2][channels]. For any thread.
+  float* of(int64_t first_row) {
+    const std::scoped_lock lock(mutex_);
+    return blocks_.try_emplace(first_row, 2 * channels_).first->second.data();
+  }
+
+  std::vector<double> total() const {  // [2][channels]
+    std::vector<double> total(2 * channels_);
+    for (const auto& [row, sums] : blocks_)
+      for (size_t i = 0; i < sums.size(); i++) total[i] += sums[i];
+    return total;
+  }
+
+ private:
+  size_t channels_;
+  std::map<int64_t, std::vector<float>> blocks_;
+  std::mutex mutex_;
+};
 
 struct Statistics {
   at::Tensor mean, inverse_std;  // float32
@@ -68,18 +88,17 @@ Statistics statistics_of(const T* x, const Shape& shape) {
   const int64_t channels = shape.channels;
   std::vector<float> shift(static_cast<size_t>(channels));
   for (int64_t c = 0; c < channels; c++) shift[static_cast<size_t>(c)] = value_of(x[c]);
-  std::vector<float> sums(static_cast<size_t>(shape.blocks() * channels)), squares(sums.size());
-  for_each_block(shape, [&](int64_t block, int64_t begin, int64_t end) {
+  BlockSums blocks(channels);
+  for_each_block(shape, [&](int64_t begin, int64_t end) {
+    float* sums = blocks.of(begin);
     kernels_of<T>().sums({.x = x + begin * channels,
                           .rows = end - begin,
                           .channels = channels,
                           .shift = shift.data(),
-                          .sum = sums.data() + block * channels,
-                          .square = squares.data() + block * channels});
+                          .sum = sums,
+                          .square = sums + channels});
   });
-  std::vector<double> sum, square;
-  combine(sums, shape, sum);
-  combine(squares, shape, square);
+  const std::vector<double> total = blocks.total();
 
   Statistics result{at::empty({channels}, at::kFloat), at::empty({channels}, at::kFloat), {}};
   auto* mean = result.mean.data_ptr<float>();
@@ -87,8 +106,8 @@ Statistics statistics_of(const T* x, const Shape& shape) {
   const auto n = static_cast<double>(shape.rows);
   for (int64_t c = 0; c < channels; c++) {
     const auto i = static_cast<size_t>(c);
-    const double offset = sum[i] / n;
-    const double variance = std::max(0.0, square[i] / n - offset * offset);
+    const double offset = total[i] / n;
+    const double variance = std::max(0.0, total[channels + i] / n - offset * offset);
     mean[c] = static_cast<float>(shift[i] + offset);
     inverse_std[c] = static_cast<float>(1 / std::sqrt(variance + BatchNorm2d::kEps));
     result.unbiased_variance.push_back(variance * n / (n - 1));
@@ -109,12 +128,17 @@ void update_running(const BatchNorm2d& norm, const Statistics& statistics) {
   norm.num_batches_tracked.add_(1);
 }
 
+// Of the rows from this one on; null without bits.
+uint8_t* bits(const at::Tensor& passes, const Shape& shape, int64_t row) {
+  return passes.defined() ? passes.mutable_data_ptr<uint8_t>() + row * kernels::bits_stride(shape.channels) : nullptr;
+}
+
 template <class T>
 void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& scale, const at::Tensor& offset,
-               nn::Fused activation, at::Tensor& y) {
+               nn::Fused activation, at::Tensor& y, at::Tensor& passes) {
   const Shape shape = shape_of(x);
   T* target = mutable_data<T>(y);
-  for_each_block(shape, [&](int64_t, int64_t begin, int64_t end) {
+  for_each_block(shape, [&](int64_t begin, int64_t end) {
     const int64_t at = begin * shape.channels;
     kernels_of<T>().apply({.x = data<T>(x) + at,
                            .rows = end - begin,
@@ -124,57 +148,84 @@ void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor
                            .residual = residual.defined() ? data<T>(residual) + at : nullptr,
                            .activation = kind(activation),
                            .y = target + at,
-                           .stream = streams<T>(shape)});
+                           .stream = streams<T>(shape),
+                           .passes = bits(passes, shape, begin)});
   });
 }
+
+// What the backward pass needs. passes: see kernels::BatchNorm, undefined without an activation.
+struct Saved {
+  at::Tensor x, weight, mean, inverse_std, passes;
+  bool residual;
+
+  explicit Saved(const AutogradContext& context) : residual(context.saved_data.at("residual").toBool()) {
+    const auto saved = context.get_saved_variables();
+    x = saved[0], weight = saved[1], mean = saved[2], inverse_std = saved[3], passes = saved[4];
+  }
+
+  // Whether the residual's gradient is what passed the activation, and not all of it.
+  bool residual_takes_part() const { return residual && passes.defined(); }
+
+  // For the kernels, of the rows [begin, end) of all.
+  template <class T>
+  kernels::BatchNormGradient<T> rows(const at::Tensor& gradient, int64_t begin, int64_t end) const {
+    const Shape shape = shape_of(x);
+    const int64_t at = begin * shape.channels;
+    return {.gradient = data<T>(gradient) + at,
+            .x = data<T>(x) + at,
+            .rows = end - begin,
+            .channels = shape.channels,
+            .mean = mean.const_data_ptr<float>(),
+            .passes = bits(passes, shape, begin),
+            .stream = streams<T>(shape)};
+  }
+};
+
+// The first half of the backward pass, for some rows: their sums, and where a residual was added, what passed the
+// activation, which may overwrite the gradient: of a gradient to which others are added later, the same passes.
+template <class T>
+void add_up(const Saved& saved, const at::Tensor& gradient, at::Tensor& passed, int64_t begin, int64_t end,
+            BlockSums& blocks) {
+  const int64_t channels = saved.x.size(1);
+  kernels::BatchNormGradient<T> part = saved.rows<T>(gradient, begin, end);
+  part.sum = blocks.of(begin);
+  part.dot = part.sum + channels;
+  if (saved.residual_takes_part()) part.passed = mutable_data<T>(passed) + begin * channels;
+  if (passed.is_same(gradient)) part.stream = false;
+  kernels_of<T>().gradient_sums(part);
+}
+
+// This first half, done by who computes the gradient: see sums_of_gradient().
+struct Begun : torch::CustomClassHolder {
+  explicit Begun(int64_t channels) : sums(channels) {}
+
+  BlockSums sums;
+  at::Tensor gradient;
+  int64_t rows = 0;
+  std::mutex mutex;
+};
 
 struct Gradients {
   at::Tensor x, residual, weight, bias;
 };
 
 // Ioffe & Szegedy 2015, arXiv:1502.03167, section 3: with xhat = (x - mean) * inverse_std and n values a channel,
-// dx = weight * inverse_std * (g - sum(g) / n - xhat * sum(g * xhat) / n). y: the result, where a residual was added
-// before an activation; otherwise what passed the activation is computed again from x, scale and offset.
+// dx = weight * inverse_std * (g - sum(g) / n - xhat * sum(g * xhat) / n).
 template <class T>
-Gradients differentiate(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
-                        const at::Tensor& mean, const at::Tensor& inverse_std, const at::Tensor& scale,
-                        const at::Tensor& offset, nn::Fused activation) {
-  const Shape shape = shape_of(x);
+Gradients differentiate(const Saved& saved, const at::Tensor& gradient, const Begun* begun) {
+  const Shape shape = shape_of(saved.x);
   const int64_t channels = shape.channels;
   Gradients result;
-  kernels::BatchNormGradient<T> work{.gradient = data<T>(gradient),
-                                     .x = data<T>(x),
-                                     .rows = shape.rows,
-                                     .channels = channels,
-                                     .mean = mean.const_data_ptr<float>(),
-                                     .scale = scale.const_data_ptr<float>(),
-                                     .offset = offset.const_data_ptr<float>(),
-                                     .y = y.defined() ? data<T>(y) : nullptr,
-                                     .activation = kind(activation),
-                                     .stream = streams<T>(shape)};
-  if (y.defined()) {
-    result.residual = at::empty_like(x);
-    work.passed = mutable_data<T>(result.residual);
+  if (saved.residual_takes_part()) result.residual = begun ? gradient : at::empty_like(saved.x);
+  std::vector<double> total;
+  if (begun) {
+    total = begun->sums.total();
+  } else {
+    BlockSums blocks(channels);
+    for_each_block(
+        shape, [&](int64_t begin, int64_t end) { add_up<T>(saved, gradient, result.residual, begin, end, blocks); });
+    total = blocks.total();
   }
-  auto rows = [&](int64_t begin, int64_t end) {
-    kernels::BatchNormGradient<T> part = work;
-    part.rows = end - begin;
-    for (const T** values : {&part.gradient, &part.x, &part.y})
-      if (*values) *values += begin * channels;
-    for (T** values : {&part.passed, &part.dx})
-      if (*values) *values += begin * channels;
-    return part;
-  };
-  std::vector<float> sums(static_cast<size_t>(shape.blocks() * channels)), dots(sums.size());
-  for_each_block(shape, [&](int64_t block, int64_t begin, int64_t end) {
-    kernels::BatchNormGradient<T> part = rows(begin, end);
-    part.sum = sums.data() + block * channels;
-    part.dot = dots.data() + block * channels;
-    kernels_of<T>().gradient_sums(part);
-  });
-  std::vector<double> sum, dot;
-  combine(sums, shape, sum);
-  combine(dots, shape, dot);
 
   result.weight = at::empty({channels}, at::kFloat);
   result.bias = at::empty({channels}, at::kFloat);
@@ -183,63 +234,74 @@ Gradients differentiate(const at::Tensor& gradient, const at::Tensor& x, const a
   const auto n = static_cast<double>(shape.rows);
   for (int64_t c = 0; c < channels; c++) {
     const auto i = static_cast<size_t>(c);
-    const double inverse = inverse_std.const_data_ptr<float>()[c];
-    const double factor = weight.const_data_ptr<float>()[c] * inverse;
-    result.weight.data_ptr<float>()[c] = static_cast<float>(dot[i] * inverse);
-    result.bias.data_ptr<float>()[c] = static_cast<float>(sum[i]);
+    const double sum = total[i], dot = total[channels + i];
+    const double inverse = saved.inverse_std.const_data_ptr<float>()[c];
+    const double factor = saved.weight.const_data_ptr<float>()[c] * inverse;
+    result.weight.data_ptr<float>()[c] = static_cast<float>(dot * inverse);
+    result.bias.data_ptr<float>()[c] = static_cast<float>(sum);
     of_gradient[i] = static_cast<float>(factor);
-    of_centered[i] = static_cast<float>(-factor * dot[i] * inverse * inverse / n);
-    constant[i] = static_cast<float>(-factor * sum[i] / n);
+    of_centered[i] = static_cast<float>(-factor * dot * inverse * inverse / n);
+    constant[i] = static_cast<float>(-factor * sum / n);
   }
-  if (y.defined()) {  // decided already
-    work.gradient = work.passed;
-    work.y = nullptr;
-    work.activation = kernels::Activation::None;
-  }
-  result.x = at::empty_like(x);
-  work.dx = mutable_data<T>(result.x);
-  work.of_gradient = of_gradient.data();
-  work.of_centered = of_centered.data();
-  work.constant = constant.data();
-  for_each_block(shape, [&](int64_t, int64_t begin, int64_t end) { kernels_of<T>().gradient(rows(begin, end)); });
+  const bool passed = saved.residual_takes_part();
+  result.x = at::empty_like(saved.x);
+  T* dx = mutable_data<T>(result.x);
+  for_each_block(shape, [&](int64_t begin, int64_t end) {
+    auto part = saved.rows<T>(passed ? result.residual : gradient, begin, end);
+    if (passed) part.passes = nullptr;
+    part.dx = dx + begin * channels;
+    part.of_gradient = of_gradient.data();
+    part.of_centered = of_centered.data();
+    part.constant = constant.data();
+    kernels_of<T>().gradient(part);
+  });
   return result;
 }
 
 class BatchNormActivation : public torch::autograd::Function<BatchNormActivation> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
-                            const std::optional<at::Tensor>& residual, const at::Tensor& weight, const at::Tensor& bias,
-                            const BatchNorm2d& norm, nn::Fused activation) {
-    at::Tensor y = at::empty_like(x), scale, offset;
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& residual,
+                            const at::Tensor& weight, const at::Tensor& bias, const BatchNorm2d& norm,
+                            nn::Fused activation) {
+    at::Tensor y = at::empty_like(x), passes;
+    if (activation) passes = at::empty({shape_of(x).rows, kernels::bits_stride(x.size(1))}, at::kByte);
     Statistics statistics;
     with_type(x.scalar_type(), [&]<class T>(T) {
       statistics = statistics_of(data<T>(x), shape_of(x));
-      scale = weight * statistics.inverse_std;
-      offset = bias - statistics.mean * scale;
-      normalize<T>(x, residual.value_or(at::Tensor()), scale, offset, activation, y);
+      const at::Tensor scale = weight * statistics.inverse_std, offset = bias - statistics.mean * scale;
+      normalize<T>(x, residual.value_or(at::Tensor()), scale, offset, activation, y, passes);
     });
     update_running(norm, statistics);
-    context->save_for_backward({x, residual.has_value() && activation ? y : at::Tensor(), weight, statistics.mean,
-                                statistics.inverse_std, scale, offset});
-    context->saved_data["activation"] = activation ? static_cast<int64_t>(*activation) : -1;
+    context->save_for_backward({x, weight, statistics.mean, statistics.inverse_std, passes});
     context->saved_data["residual"] = residual.has_value();
     return y;
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &y = saved[1], &weight = saved[2], &mean = saved[3], &inverse_std = saved[4];
-    const at::Tensor gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
-    nn::Fused activation;
-    if (const int64_t kind = context->saved_data["activation"].toInt(); kind >= 0)
-      activation = static_cast<Activation::Kind>(kind);
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const Saved saved(*context);
+    const at::Tensor gradient = gradients[0].to(saved.x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    const c10::intrusive_ptr<Begun> begun = take_begun(*context);
+    const bool continues = begun && begun->gradient.is_same(gradient) && begun->rows == shape_of(saved.x).rows;
     Gradients result;
-    with_type(x.scalar_type(), [&]<class T>(T) {
-      result = differentiate<T>(gradient, x, y, weight, mean, inverse_std, saved[5], saved[6], activation);
-    });
-    if (context->saved_data["residual"].toBool() && !activation) result.residual = gradient;
+    with_type(saved.x.scalar_type(),
+              [&]<class T>(T) { result = differentiate<T>(saved, gradient, continues ? begun.get() : nullptr); });
+    if (saved.residual && !saved.passes.defined()) result.residual = gradient;
     return {result.x, result.residual, result.weight, result.bias, at::Tensor(), at::Tensor()};
+  }
+
+  static c10::intrusive_ptr<Begun> begin(AutogradContext& context, int64_t channels) {
+    auto begun = c10::make_intrusive<Begun>(channels);
+    context.saved_data["begun"] = at::IValue::make_capsule(begun);
+    return begun;
+  }
+
+ private:
+  static c10::intrusive_ptr<Begun> take_begun(AutogradContext& context) {
+    const auto found = context.saved_data.find("begun");
+    if (found == context.saved_data.end()) return {};
+    auto begun = c10::static_intrusive_pointer_cast<Begun>(found->second.toCapsule());
+    context.saved_data.erase(found);
+    return begun;
   }
 };
 
@@ -262,6 +324,21 @@ at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, c
   std::optional<at::Tensor> added;
   if (residual.defined()) added = residual.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
   return BatchNormActivation::apply(x, added, norm.weight, norm.bias, norm, activation);
+}
+
+RowsDone sums_of_gradient(const at::Tensor& y) {
+  auto* node = dynamic_cast<torch::autograd::CppNode<BatchNormActivation>*>(y.grad_fn().get());
+  if (node == nullptr) return {};
+  const auto begun = BatchNormActivation::begin(node->ctx_, y.size(1));
+  return [begun, saved = Saved(node->ctx_)](at::Tensor& gradient, int64_t begin, int64_t end) {
+    {
+      const std::scoped_lock lock(begun->mutex);
+      begun->gradient = gradient;
+      begun->rows += end - begin;
+    }
+    with_type(gradient.scalar_type(),
+              [&]<class T>(T) { add_up<T>(saved, gradient, gradient, begin, end, begun->sums); });
+  };
 }
 
 }  // namespace visiontorch::ops

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 #include <vector>
 
@@ -125,7 +126,7 @@ at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at
 // An input pixel is reached by every stride-th tap only, so that pixels a stride apart are a convolution of the
 // output's gradient with these taps in reverse.
 at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
-                                       at::IntArrayRef sizes, const at::Tensor& added) {
+                                       at::IntArrayRef sizes, const at::Tensor& added, const RowsDone& done) {
   const int64_t k = conv.kernel_size, stride = conv.stride;
   at::Tensor result = added;
   if (!added.defined()) {
@@ -148,14 +149,15 @@ at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor&
                       stride};
       with_type(gradient.scalar_type(), [&]<class T>(T) {
         const Epilogue<T> epilogue{.residual = added.defined() ? data<T>(added) : nullptr};
-        part.multiply<T, T>(gradient, result, grid, epilogue);
+        part.multiply<T, T>(gradient, result, grid, epilogue, stride == 1 ? done : RowsDone());
       });
     }
   return result;
 }
 
 template <class In, class Out>
-void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const Epilogue<Out>& epilogue) const {
+void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const Epilogue<Out>& epilogue,
+                           const RowsDone& done) const {
   const auto& [window_height, window_width, stride, top, left] = windows_;
   const int64_t channels = x.size(1), height = x.size(2), width = x.size(3);
   const int64_t pixels = x.size(0) * grid.height * grid.width;
@@ -165,6 +167,7 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
   const std::vector<In> zeros(depth);
   const Partition partition(pixels, channels * stride * stride, packed_.panels);
   Out* out = mutable_data<Out>(y);
+  std::vector<std::atomic<int64_t>> groups_done(done ? partition.blocks : 0);
   parallel_tasks(partition.blocks * partition.groups, [&](int64_t task, int) {
     const int64_t block = task / partition.groups, group = task % partition.groups;
     const int64_t begin = pixels * block / partition.blocks, count = pixels * (block + 1) / partition.blocks - begin;
@@ -226,6 +229,7 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
         .epilogue = {epilogue.activation, residual},
         .offsets = grid.step > 1 ? offsets.data() : nullptr,
     });
+    if (done && ++groups_done[block] == partition.groups) done(y, begin, begin + count);
   });
 }
 

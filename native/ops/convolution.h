@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -12,6 +13,10 @@
 namespace visiontorch::ops {
 
 using nn::Fused;
+
+// To be called with a result and its rows (pixels) [begin, end) once they are computed, each once, by the thread that
+// did.
+using RowsDone = std::function<void(at::Tensor& result, int64_t begin, int64_t end)>;
 
 // A convolution with this project's own kernels, its weights packed: by Winograd's filtering where that is faster, else
 // as matrix product over shifted pixels.
@@ -32,9 +37,9 @@ class Convolution {
 
   // The gradient [n, in, h, w] of such a convolution's input, of these sizes, by that of its output [n, out, ...], with
   // its weight [out, in, k, k] in float32: in the type of the output's, channels-last. `added`, of the same type and
-  // order or undefined, is added and overwritten by the result.
+  // order or undefined, is added and overwritten by the result. `done` may be null; it is called where the stride is 1.
   static at::Tensor input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
-                                   at::IntArrayRef sizes, const at::Tensor& added = {});
+                                   at::IntArrayRef sizes, const at::Tensor& added = {}, const RowsDone& done = {});
 
   // x: [n, in, h, w], channels-last -> activation(conv(x) + bias + residual) in this type, channels-last. A residual is
   // overwritten by the result.
@@ -53,7 +58,8 @@ class Convolution {
 
   Convolution() = default;
   template <class In, class Out>
-  void multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const kernels::Epilogue<Out>& epilogue) const;
+  void multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const kernels::Epilogue<Out>& epilogue,
+                const RowsDone& done = {}) const;
   template <class T>
   void filter(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue<T>& epilogue) const;
 

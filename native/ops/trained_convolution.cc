@@ -8,6 +8,7 @@
 #include <array>
 #include <tuple>
 
+#include "ops/batch_norm.h"
 #include "ops/convolution.h"
 #include "ops/packing.h"
 #include "ops/weight_gradient.h"
@@ -68,6 +69,15 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     const at::Tensor added = gradients[1].defined() ? in_order(gradients[1]) : at::Tensor();
     const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;
+    if (context->needs_input_grad(1)) {  // first: what comes with dx replaces x and gradient in the cache
+      if (winograd && x.scalar_type() == at::kFloat) {
+        dweight = winograd_weight_gradient(x, gradient);
+      } else if (is_narrow(conv)) {
+        dweight = std::get<1>(gradients_of(gradient, x, weight, conv, {false, true, false}));
+      } else {
+        dweight = weight_gradient(x, gradient, conv);
+      }
+    }
     if (context->needs_input_grad(0)) {
       if (winograd) {
         dx = Convolution::winograd({weight.transpose(0, 1), {}, {}}, x.scalar_type(), Taps::Reversed)(gradient, {},
@@ -76,16 +86,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
         dx = std::get<0>(gradients_of(gradient, x, weight, conv, {true, false, false}));
         if (added.defined()) dx = dx + added;
       } else {
-        dx = Convolution::input_gradient(conv, weight, gradient, x.sizes(), added);
-      }
-    }
-    if (context->needs_input_grad(1)) {
-      if (winograd && x.scalar_type() == at::kFloat) {
-        dweight = winograd_weight_gradient(x, gradient);
-      } else if (is_narrow(conv)) {
-        dweight = std::get<1>(gradients_of(gradient, x, weight, conv, {false, true, false}));
-      } else {
-        dweight = weight_gradient(x, gradient, conv);
+        dx = Convolution::input_gradient(conv, weight, gradient, x.sizes(), added, sums_of_gradient(x));
       }
     }
     if (context->saved_data["bias"].toBool()) dbias = gradient.sum(at::IntArrayRef({0, 2, 3}));

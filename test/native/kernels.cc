@@ -410,8 +410,9 @@ void test_batch_norm(const Table& table, const std::string& name, int64_t rows, 
 
   std::vector<T> storage(size + 64);  // aligned, for what is streamed
   T* y = storage.data() + (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) / sizeof(T);
+  std::vector<uint8_t> passes(rows * visiontorch::kernels::bits_stride(channels));
   kernels.apply({x.data(), rows, channels, scale.data(), offset.data(), added ? residual.data() : nullptr, activation,
-                 y, stream});
+                 y, stream, passes.data()});
   Expected outputs{std::vector<double>(size), kSummand, activation};
   for (int64_t row = 0; row < rows; row++)
     for (int64_t c = 0; c < channels; c++)
@@ -426,10 +427,7 @@ void test_batch_norm(const Table& table, const std::string& name, int64_t rows, 
                             .rows = rows,
                             .channels = channels,
                             .mean = mean.data(),
-                            .scale = scale.data(),
-                            .offset = offset.data(),
-                            .y = added ? result.data() : nullptr,
-                            .activation = activation,
+                            .passes = activation == Activation::None ? nullptr : passes.data(),
                             .stream = stream,
                             .sum = sum.data(),
                             .dot = dot.data(),
@@ -458,10 +456,9 @@ void test_batch_norm(const Table& table, const std::string& name, int64_t rows, 
   work.of_centered = of_centered.data();
   work.constant = constant.data();
   work.dx = y;
-  work.y = nullptr;
   if (added) {
     work.gradient = passed.data();
-    work.activation = Activation::None;
+    work.passes = nullptr;
   }
   kernels.gradient(work);
   Expected inputs{std::vector<double>(size), kSummand};

@@ -3,12 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include <optional>
-
 #include "infer/onednn.h"
-#include "ops/packing.h"
 #include "runtime/autocast.h"
-#include "runtime/team.h"
 
 namespace visiontorch::infer {
 
@@ -39,8 +35,6 @@ at::Tensor Model::infer(const at::Tensor& images, Output output) {
   const at::ScalarType type = compute_type(device.type(), dtype);
   if (!device.is_cpu() || onednn::available(type)) {
     Plan& plan = plan_for(images.sizes(), type);
-    std::optional<Team::Scope> team;
-    if (device.is_cpu() && ops::has_kernels(type)) team.emplace();
     at::Tensor features = plan.features(images);
     return (output == Output::Features ? features : plan.logits(network, features)).to(at::kCPU, at::kFloat);
   }

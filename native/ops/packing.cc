@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runtime/allocator.h"
+#include "runtime/parallel.h"
 #include "runtime/simd.h"
 
 namespace visiontorch::ops {
@@ -141,7 +142,7 @@ at::Tensor Affine::scaled() const {
   const float* from = source.const_data_ptr<float>();
   const double* factor = factors.const_data_ptr<double>();
   float* to = result.mutable_data_ptr<float>();
-  at::parallel_for(0, source.size(0), at::internal::GRAIN_SIZE / count + 1, [&](int64_t begin, int64_t end) {
+  parallel_ranges(source.size(0), at::internal::GRAIN_SIZE / count + 1, [&](int64_t begin, int64_t end) {
     for (int64_t out = begin; out < end; out++)
       for (int64_t i = out * count; i < (out + 1) * count; i++) to[i] = static_cast<float>(from[i] * factor[out]);
   });
@@ -156,7 +157,7 @@ Packed pack(const Affine& layer, at::ScalarType type, Taps taps, int64_t parts) 
   const TapWeights weights{source, layer.factors, panels};
   at::Tensor packed = empty_packed({panels.count, panels.rows, panels.width}, type);
   with_type(type, [&]<class T>(T) {
-    at::parallel_for(0, panels.count * blocks, 4, [&](int64_t begin, int64_t end) {
+    parallel_ranges(panels.count * blocks, 4, [&](int64_t begin, int64_t end) {
       std::array<float, kBlock * kMaxWidth> values;
       for (int64_t task = begin; task < end; task++) {
         const int64_t panel = task / blocks, channel = task % blocks * kBlock;
@@ -186,7 +187,7 @@ Packed pack_winograd(const Affine& layer, Taps taps) {
   const TapWeights weights{source, layer.factors, panels};
   at::Tensor packed = empty_packed({panels.count, Winograd::kPoints, in_channels, panels.width}, at::kFloat);
   float* to = packed.mutable_data_ptr<float>();
-  at::parallel_for(0, panels.count * blocks, 1, [&](int64_t begin, int64_t end) {
+  parallel_ranges(panels.count * blocks, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> filters(9 * kBlock * panels.width);  // [tap][channel][width]
     for (int64_t task = begin; task < end; task++) {
       const int64_t panel = task / blocks, channel = task % blocks * kBlock;
@@ -216,7 +217,7 @@ at::Tensor unpack_winograd(const at::Tensor& points) {
       at::empty({out_channels, in_channels, 3, 3}, points.options().memory_format(at::MemoryFormat::ChannelsLast));
   const float* from = points.const_data_ptr<float>();
   float* to = weight.mutable_data_ptr<float>();
-  at::parallel_for(0, groups * in_channels, 16, [&](int64_t begin, int64_t end) {
+  parallel_ranges(groups * in_channels, 16, [&](int64_t begin, int64_t end) {
     std::array<float, 9 * kOutputs> filters;
     for (int64_t i = begin; i < end; i++) {
       const int64_t channel = i % in_channels, first = i / in_channels * kOutputs;

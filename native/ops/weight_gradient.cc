@@ -96,8 +96,8 @@ at::Tensor total_of(const at::Tensor& sums) {
   total = at::empty_like(total);
   const float* from = sums.const_data_ptr<float>();
   float* to = total.mutable_data_ptr<float>();
-  at::parallel_for(0, total.numel(), at::internal::GRAIN_SIZE,
-                   [&](int64_t begin, int64_t end) { add_parts(from, sums.size(0), total.numel(), begin, end, to); });
+  parallel_ranges(total.numel(), at::internal::GRAIN_SIZE,
+                  [&](int64_t begin, int64_t end) { add_parts(from, sums.size(0), total.numel(), begin, end, to); });
   return total;
 }
 

@@ -2,23 +2,27 @@
 
 #include <ATen/Parallel.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cstdint>
 
 #include "runtime/team.h"
 
 namespace visiontorch {
 
+// Loops shared out among as many threads as LibTorch's, for the thread that computes; none inside another.
+
 // Calls task(i, thread) for each i in [0, count), each thread taking the next one when it is done with its last: on a
 // busy machine one thread may be much slower than another. thread < at::get_num_threads().
 template <class Task>
 void parallel_tasks(std::int64_t count, const Task& task) {
-  const int threads = at::get_num_threads();
-  if (Team::leads()) return Team::instance().run(count, threads, task);
-  std::atomic<std::int64_t> next = 0;
-  at::parallel_for(0, std::min<std::int64_t>(count, threads), 1, [&](std::int64_t, std::int64_t) {
-    for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) task(i, at::get_thread_num());
-  });
+  Team::instance().run(count, at::get_num_threads(), task);
+}
+
+// Calls work(begin, end) for parts of [0, count), of `grain` at least but for the last.
+template <class Work>
+void parallel_ranges(std::int64_t count, std::int64_t grain, const Work& work) {
+  const std::int64_t parts = std::clamp<std::int64_t>(count / grain, 1, std::int64_t{4} * at::get_num_threads());
+  parallel_tasks(parts, [&](std::int64_t part, int) { work(count * part / parts, count * (part + 1) / parts); });
 }
 
 }  // namespace visiontorch

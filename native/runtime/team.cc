@@ -50,8 +50,6 @@ struct Team::Loop {
   }
 };
 
-thread_local bool Team::leads_ = false;
-
 Team& Team::instance() {
   static auto* team = new Team();  // leaked on purpose: helpers are never joined
   return *team;

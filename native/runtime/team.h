@@ -18,23 +18,10 @@ class Team {
   // done; rethrows the first exception.
   void run(std::int64_t count, int threads, const std::function<void(std::int64_t, int)>& task);
 
-  // Whether this thread's loops go to the team. Not while OpenMP's own workers compute in between: both would keep
-  // awake on the same cores.
-  static bool leads() { return leads_; }
-
-  class Scope {
-   public:
-    Scope() { leads_ = true; }
-    ~Scope() { leads_ = false; }
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
-  };
-
  private:
   struct Loop;
   void help(int thread);
 
-  static thread_local bool leads_;
   int helpers_ = 0;
   std::atomic<std::uint32_t> loops_ = 0;  // begun so far
   std::atomic<Loop*> loop_ = nullptr;     // what there is to help with

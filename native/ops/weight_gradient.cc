@@ -70,6 +70,12 @@ struct Partition {
     while (groups < most && parts * groups % threads != 0) groups++;
   }
 
+  // The pixels before a part. Each part is smaller than the one before: at the end, one thread waits for little of the
+  // other's work.
+  int64_t begin(int64_t pixels, int64_t part) const {
+    return pixels * part * (2 * parts + 1 - part) / (parts * (parts + 1));
+  }
+
   // The channels [first, last) of a group.
   std::pair<int64_t, int64_t> channels(int64_t group) const {
     auto begin = [&](int64_t g) { return g == groups ? shared : shared * g / groups / table().lanes * table().lanes; };
@@ -128,7 +134,7 @@ at::Tensor weight_gradient_of(const at::Tensor& input, const at::Tensor& gradien
          .stride = taps * in,
          .tap_stride = in,
          .first = true},
-        pixels * part / parts, pixels * (part + 1) / parts,
+        partition.begin(pixels, part), partition.begin(pixels, part + 1),
         [&](int64_t pixel, Rows<T>& rows) {
           int64_t image = pixel / out_width / out_height, y = pixel / out_width % out_height, x = pixel % out_width;
           for (int64_t t = 0; t < rows.count; t++) {

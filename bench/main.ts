@@ -13,7 +13,7 @@ import { idle } from './works/idle.js'
 import { inference } from './works/inference.js'
 import { limit } from './works/limit.js'
 import { loading } from './works/loading.js'
-import type { Options } from './works/options.js'
+import { networks, type Options } from './works/options.js'
 import { start } from './works/start.js'
 import { training } from './works/training.js'
 
@@ -35,11 +35,11 @@ const names = Object.keys(works) as WorkName[]
 
 const program = new Command('bench')
   .argument('[work...]', 'what to measure (default: all)')
-  .option('--network <names>', 'networks', list(oneOf(listArchitectures())), [
-    'resnet50',
-    'mobilenet_v2',
-    'vgg16',
-  ])
+  .option(
+    '--network <names>',
+    `networks (default: ${networks}; fewer in training, epoch and idle)`,
+    list(oneOf(listArchitectures())),
+  )
   .option('--batch <sizes>', 'images a batch, in inference, training and epoch', list(integer(1, 64)))
   .addOption(
     new Option('--dtype <names>', 'float32, bfloat16')
@@ -65,7 +65,7 @@ const unknown = program.args.filter(name => !names.includes(name as WorkName))
 if (unknown.length > 0) program.error(`error: unknown work ${unknown.join(', ')}: see --help`)
 const chosen = names.filter(name => program.args.length === 0 || program.args.includes(name))
 
-const needed = new Set<Architecture>(options.network)
+const needed = new Set<Architecture>(options.network ?? networks)
 if (chosen.includes('loading')) needed.add('vgg16')
 if (chosen.includes('start')) needed.add('resnet50')
 await bootstrap([...needed], options)

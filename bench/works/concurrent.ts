@@ -1,7 +1,7 @@
 import { Peer } from '../peer.js'
 import { photoFolder } from '../photos.js'
 import { beginCell, show } from '../result.js'
-import type { Options } from './options.js'
+import { networks, type Options } from './options.js'
 
 const count = 64
 
@@ -13,7 +13,12 @@ interface Answer {
 }
 
 /** Many calls of one image each at once, beside one call of all of them, in the same process. */
-export async function concurrent({ network, dtype, rounds, threads }: Options): Promise<void> {
+export async function concurrent({
+  network = [...networks],
+  dtype,
+  rounds,
+  threads,
+}: Options): Promise<void> {
   const { photos } = await photoFolder(500, 375, count)
   for (const name of network)
     for (const type of dtype)

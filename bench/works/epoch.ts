@@ -8,11 +8,18 @@ const names: PeerName[] = ['visiontorch', 'cache', 'in memory', '2 workers', '0 
 
 /**
  * Two epochs from JPEG files with the default augmentation, beside torchvision's DataLoader in a tuned process with a
- * fused optimizer. VGG16 only where it alone is asked for.
+ * fused optimizer.
  */
-export async function epoch({ network, batch, dtype, rounds, threads, images }: Options): Promise<void> {
+export async function epoch({
+  network = ['resnet50', 'mobilenet_v2'],
+  batch,
+  dtype,
+  rounds,
+  threads,
+  images,
+}: Options): Promise<void> {
   const { data } = await photoFolder(500, 375, images)
-  for (const name of network.filter(name => name !== 'vgg16' || network.length === 1))
+  for (const name of network)
     for (const type of dtype)
       for (const size of batch ?? [32]) {
         const task = { work: 'epoch', network: name, batch: size, dtype: type, data, threads } as const

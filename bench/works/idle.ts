@@ -3,8 +3,7 @@ import { beginCell, show } from '../result.js'
 import type { Options } from './options.js'
 
 /** Processor time of a process that does nothing, right after it has trained and predicted. */
-export async function idle({ network, rounds, threads }: Options): Promise<void> {
-  const [name] = network
+export async function idle({ network: [name] = ['resnet50'], rounds, threads }: Options): Promise<void> {
   const end = beginCell(`processor time of 5 s without work, ${name}`)
   const times: number[] = []
   for (let round = 0; round < rounds; round++) {

@@ -2,10 +2,10 @@ import { hasTensorFlow } from '../bootstrap.js'
 import { sideBySide, toleranceOf } from '../measure.js'
 import type { PeerName } from '../peer.js'
 import { show } from '../result.js'
-import type { Options } from './options.js'
+import { networks, type Options } from './options.js'
 
 export async function inference({
-  network,
+  network = [...networks],
   batch,
   dtype,
   compile,

@@ -1,8 +1,11 @@
 import type { Architecture } from '../../lib/architectures.js'
 import type { Job } from '../job.js'
 
+/** The networks that a work measures unless it is asked for others, or takes too long for all. */
+export const networks: readonly Architecture[] = ['resnet50', 'mobilenet_v2', 'vgg16']
+
 export interface Options {
-  network: Architecture[]
+  network?: Architecture[]
   batch?: number[]
   dtype: Job['dtype'][]
   rounds: number

@@ -2,9 +2,14 @@ import { sideBySide, toleranceOf } from '../measure.js'
 import { show } from '../result.js'
 import type { Options } from './options.js'
 
-/** ResNet50 alone, where several networks are asked for. */
-export async function training({ network, batch, dtype, rounds, threads }: Options): Promise<void> {
-  for (const name of network.length > 1 ? ['resnet50' as const] : network)
+export async function training({
+  network = ['resnet50'],
+  batch,
+  dtype,
+  rounds,
+  threads,
+}: Options): Promise<void> {
+  for (const name of network)
     for (const images of batch ?? [16, 32])
       for (const type of dtype) {
         const task = { work: 'training', network: name, batch: images, dtype: type, threads } as const

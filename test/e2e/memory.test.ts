@@ -7,13 +7,11 @@ const program = `
   import { setTimeout } from 'node:timers/promises'
   import { createModel } from './lib/create-model.js'
   import { native } from './lib/native.js'
+  import { plainSgd } from './test/support/plain-sgd.js'
   const model = await createModel('mobilenet_v2', { numClasses: 2, device: 'cpu' })
   const batch = model.createBatch(12)
   batch.setTensor(new Float32Array(12 * 3 * 224 * 224))
-  const trainer = await native().createTrainer(model.network, {
-    optimizer: { name: 'sgd', momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 },
-    labelSmoothing: 0, classWeights: null, clipGradNorm: null, ema: null, dtype: 'float32',
-  })
+  const trainer = await native().createTrainer(model.network, plainSgd)
   const step = { learningRate: 1e-3, seed: 0, scale: 1, update: true, mixed: null }
   await trainer.step(batch, new Int32Array(12), step)
   const rss = () => process.memoryUsage.rss() / 2 ** 20

@@ -13,12 +13,7 @@ interface Answer {
 }
 
 /** Many calls of one image each at once, beside one call of all of them, in the same process. */
-export async function concurrent({
-  network = [...networks],
-  dtype,
-  rounds,
-  threads,
-}: Options): Promise<void> {
+export async function concurrent({ network = networks, dtype, rounds, threads }: Options): Promise<void> {
   const { photos } = await photoFolder(500, 375, count)
   for (const name of network)
     for (const type of dtype)

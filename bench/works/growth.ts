@@ -9,7 +9,7 @@ export const sizes = [224, 288, 384, 448, 512]
 export const sizesBatch = 8
 
 /** How visiontorch's inference grows with batch, threads and image size; `npm run bench:plot` draws it. */
-export async function growth({ network = [...networks], dtype, rounds, threads }: Options): Promise<void> {
+export async function growth({ network = networks, dtype, rounds, threads }: Options): Promise<void> {
   for (const name of network)
     for (const type of dtype)
       for (const count of new Set([1, threads])) {

@@ -5,7 +5,7 @@ import { show } from '../result.js'
 import { networks, type Options } from './options.js'
 
 export async function inference({
-  network = [...networks],
+  network = networks,
   batch,
   dtype,
   compile,

@@ -5,7 +5,7 @@ import type { Job } from '../job.js'
 export const networks: readonly Architecture[] = ['resnet50', 'mobilenet_v2', 'vgg16']
 
 export interface Options {
-  network?: Architecture[]
+  network?: readonly Architecture[]
   batch?: number[]
   dtype: Job['dtype'][]
   rounds: number

@@ -60,9 +60,9 @@ void accumulate(kernels::Accumulation<T> sum, int64_t begin, int64_t end, const 
 // numerous channels are shared out too, which lets each task read the others. The result does not depend on how many
 // threads there are: the parts do not.
 struct Partition {
-  int64_t shared, parts, groups = 1;
+  int64_t pixels, shared, parts, groups = 1;
 
-  Partition(int64_t pixels, int64_t shared) : shared(shared) {
+  Partition(int64_t pixels, int64_t shared) : pixels(pixels), shared(shared) {
     constexpr int64_t kParts = 8, kPixels = 2048, kFewPixels = 256, kChannels = 64;  // of a task at least
     const int64_t threads = at::get_num_threads(), most = std::max<int64_t>(1, shared / kChannels);
     parts = std::clamp<int64_t>(pixels / (most < kParts / 2 ? kFewPixels : kPixels), 1, kParts);
@@ -70,11 +70,9 @@ struct Partition {
     while (groups < most && parts * groups % threads != 0) groups++;
   }
 
-  // The pixels before a part. Each part is smaller than the one before: at the end, one thread waits for little of the
-  // other's work.
-  int64_t begin(int64_t pixels, int64_t part) const {
-    return pixels * part * (2 * parts + 1 - part) / (parts * (parts + 1));
-  }
+  // Of a part, or the end of the last. Each is smaller than the one before: at the end, one thread waits for little of
+  // the other's work.
+  int64_t first_pixel(int64_t part) const { return pixels * part * (2 * parts + 1 - part) / (parts * (parts + 1)); }
 
   // The channels [first, last) of a group.
   std::pair<int64_t, int64_t> channels(int64_t group) const {
@@ -134,7 +132,7 @@ at::Tensor weight_gradient_of(const at::Tensor& input, const at::Tensor& gradien
          .stride = taps * in,
          .tap_stride = in,
          .first = true},
-        partition.begin(pixels, part), partition.begin(pixels, part + 1),
+        partition.first_pixel(part), partition.first_pixel(part + 1),
         [&](int64_t pixel, Rows<T>& rows) {
           int64_t image = pixel / out_width / out_height, y = pixel / out_width % out_height, x = pixel % out_width;
           for (int64_t t = 0; t < rows.count; t++) {

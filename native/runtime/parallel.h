@@ -18,7 +18,7 @@ void parallel_tasks(std::int64_t count, const Task& task) {
   Team::instance().run(count, at::get_num_threads(), task);
 }
 
-// Calls work(begin, end) for parts of [0, count), of `grain` at least but for the last.
+// Calls work(begin, end) for parts of [0, count), none smaller than `grain` unless it is the only one.
 template <class Work>
 void parallel_ranges(std::int64_t count, std::int64_t grain, const Work& work) {
   const std::int64_t parts = std::clamp<std::int64_t>(count / grain, 1, std::int64_t{4} * at::get_num_threads());

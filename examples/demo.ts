@@ -3,12 +3,16 @@
 import { mkdtemp, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { Command } from 'commander'
 import { evaluate, ImageFolder, mobilenetV2, predict, train } from 'visiontorch'
 import { trainingDisplay } from '../lib/cli/progress.js'
 import { formatDuration, print, table } from '../lib/cli/terminal.js'
 import { formatShare } from '../lib/format.js'
 import { shapes, writeShapes } from './support/shapes.js'
 
+new Command('demo')
+  .description('draw pictures, train MobileNetV2 on them, and predict pictures that it never saw')
+  .parse()
 const start = performance.now()
 const pictures = await mkdtemp(join(tmpdir(), 'visiontorch-demo-'))
 print(`drawing pictures of ${shapes.join(', ')} into ${pictures}`)

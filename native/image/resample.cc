@@ -49,9 +49,7 @@ Image resize(View source, int width, int height, Rect crop, Filter filter) {
     source = source.region({crop.left, 0, crop.width, source.height});
   } else {
     narrowed = Image(crop.width, source.height);
-    const std::uint8_t* end = source.row(source.height - 1) + std::size_t(source.width) * 3;
-    for (int y = 0; y < source.height; y++)
-      kernels.horizontal(source.row(y), std::size_t(end - source.row(y)), narrowed.row(y), columns);
+    kernels.horizontal(source, narrowed, columns);
     source = narrowed.view();
   }
   if (same_height) return copy(source.region({0, crop.top - top, crop.width, crop.height}));

@@ -16,45 +16,94 @@ namespace {
 
 // The sums of low and high parts, to bytes. The shift may overflow on the way; the sum of a weight's two parts never
 // does, and integers wrap around.
-AVX2 inline __m128i to_words(__m128i low, __m128i high) {
-  const __m128i sum =
-      _mm_add_epi32(_mm_add_epi32(low, _mm_slli_epi32(high, Weights::kLowBits)), _mm_set1_epi32(Weights::kHalf));
-  return _mm_srai_epi32(sum, Weights::kPrecision);
+AVX2 inline __m256i to_words(__m256i low, __m256i high) {
+  const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(low, _mm256_slli_epi32(high, Weights::kLowBits)),
+                                       _mm256_set1_epi32(Weights::kHalf));
+  return _mm256_srai_epi32(sum, Weights::kPrecision);
 }
 
-AVX2 void horizontal_row(const std::uint8_t* in, std::uint8_t* out, const Weights& weights) {
-  // Four pixels of three bytes: the words r0 r1 g0 g1 b0 b1 0 0 in the lower half, those of pixels 2 and 3 in the
-  // upper.
-  const __m256i spread = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,  //
-                                          6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
-  const __m256i low_pairs = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
-  const __m256i high_pairs = _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3);
-  for (int x = 0; x < weights.count(); x++, out += 3) {
-    const std::uint8_t* pixels = in + weights.first(x) * 3;
-    const std::int16_t* split = weights.split(x);
-    __m256i low = _mm256_setzero_si256(), high = low;
-    for (int group = weights.groups(x); group > 0; group--, pixels += 12, split += 8) {
-      const __m128i loaded = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixels));
-      const __m256i words = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(loaded), spread);
-      const __m256i factors = _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(split)));
-      low = _mm256_add_epi32(low, _mm256_madd_epi16(words, _mm256_permutevar8x32_epi32(factors, low_pairs)));
-      high = _mm256_add_epi32(high, _mm256_madd_epi16(words, _mm256_permutevar8x32_epi32(factors, high_pairs)));
+// Pixel `x` of two rows, one in each half: its red, green and blue, and a zero.
+AVX2 inline __m256i pixel(const std::uint8_t* upper, const std::uint8_t* lower, const Weights& weights, int x) {
+  // Of four pixels of three bytes the words r0 r1 g0 g1 b0 b1 0 0, and those of pixels 2 and 3.
+  const __m256i spread[2] = {
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1)),
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1))};
+  const std::int16_t* split = weights.split(x);
+  const std::ptrdiff_t begin = weights.first(x) * 3, end = begin + weights.groups(x) * 12;
+  __m256i low = _mm256_setzero_si256(), high = low;
+  for (std::ptrdiff_t at = begin; at < end; at += 12, split += 2 * Weights::kGroup) {
+    const __m256i loaded =
+        _mm256_loadu2_m128i(reinterpret_cast<const __m128i*>(lower + at), reinterpret_cast<const __m128i*>(upper + at));
+    for (int pair = 0; pair < 2; pair++) {
+      std::int32_t low_pair, high_pair;
+      std::memcpy(&low_pair, split + pair * 2, 4);
+      std::memcpy(&high_pair, split + pair * 2 + Weights::kGroup, 4);
+      const __m256i words = _mm256_shuffle_epi8(loaded, spread[pair]);
+      low = _mm256_add_epi32(low, _mm256_madd_epi16(words, _mm256_set1_epi32(low_pair)));
+      high = _mm256_add_epi32(high, _mm256_madd_epi16(words, _mm256_set1_epi32(high_pair)));
     }
-    const __m128i sums = to_words(_mm_add_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)),
-                                  _mm_add_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)));
-    const __m128i words = _mm_packs_epi32(sums, sums);
-    const std::int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-    std::memcpy(out, &bytes, 3);
+  }
+  return to_words(low, high);
+}
+
+// The first `count` of four pixels of three bytes.
+AVX2 inline void store(std::uint8_t* out, __m128i pixels, int count) {
+  if (count == 4) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), pixels);
+    const std::int32_t rest = _mm_extract_epi32(pixels, 2);
+    std::memcpy(out + 8, &rest, 4);
+  } else {
+    std::uint8_t bytes[16];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), pixels);
+    std::memcpy(out, bytes, std::size_t(count) * 3);
   }
 }
 
-AVX2 void horizontal(const std::uint8_t* in, std::size_t readable, std::uint8_t* out, const Weights& weights) {
-  // Whole groups are loaded, 16 bytes for each 12, and so bytes behind the last pixel; their weights are zero.
+AVX2 void horizontal_rows(const std::uint8_t* const in[2], std::uint8_t* const out[2], const Weights& weights) {
+  const __m256i close_up =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+  for (int x = 0; x < weights.count(); x += 4) {
+    const int count = std::min(weights.count() - x, 4);
+    __m256i pixels[4];
+    for (int i = 0; i < 4; i++) pixels[i] = pixel(in[0], in[1], weights, x + std::min(i, count - 1));
+    const __m256i bytes = _mm256_shuffle_epi8(
+        _mm256_packus_epi16(_mm256_packs_epi32(pixels[0], pixels[1]), _mm256_packs_epi32(pixels[2], pixels[3])),
+        close_up);
+    store(out[0] + x * 3, _mm256_castsi256_si128(bytes), count);
+    store(out[1] + x * 3, _mm256_extracti128_si256(bytes, 1), count);
+  }
+}
+
+AVX2 inline void fetch(View source, int y, int begin, int end) {
+  if (y < source.height)
+    for (int at = begin; at < end; at += 64)
+      _mm_prefetch(reinterpret_cast<const char*>(source.row(y) + at), _MM_HINT_T0);
+}
+
+// Two rows at a time.
+AVX2 void horizontal(View source, Image& out, const Weights& weights) {
+  // Whole groups are loaded, 16 bytes for each 12, and so bytes behind the last pixel; their weights are zero. Rows
+  // that end too early for that, at the image's end, are copied.
   const std::size_t needed = std::size_t(weights.reach()) * 3 + 4;
-  if (needed <= readable) return horizontal_row(in, out, weights);
-  std::vector<std::uint8_t> padded(needed);
-  std::memcpy(padded.data(), in, std::min(std::size_t(weights.end()) * 3, readable));
-  horizontal_row(padded.data(), out, weights);
+  const std::uint8_t* end = source.row(source.height - 1) + std::size_t(source.width) * 3;
+  std::vector<std::uint8_t> padded[2];
+  const auto readable = [&](int y) {
+    const std::uint8_t* row = source.row(y);
+    if (needed <= std::size_t(end - row)) return row;
+    std::vector<std::uint8_t>& copy = padded[y % 2];
+    copy.resize(needed);
+    std::memcpy(copy.data(), row, std::size_t(weights.end()) * 3);
+    return static_cast<const std::uint8_t*>(copy.data());
+  };
+  const int first = weights.begin() * 3, last = weights.end() * 3;
+  for (int y = 0; y < source.height; y += 2) {
+    const int below = std::min(y + 1, source.height - 1);
+    const std::uint8_t* const in[2] = {readable(y), readable(below)};
+    std::uint8_t* const rows[2] = {out.row(y), out.row(below)};
+    horizontal_rows(in, rows, weights);
+    fetch(source, y + 4, first, last);
+    fetch(source, y + 5, first, last);
+  }
 }
 
 AVX2 void vertical(const std::uint8_t* in, std::size_t stride, std::uint8_t* out, int bytes, const Weights& weights,
@@ -80,12 +129,9 @@ AVX2 void vertical(const std::uint8_t* in, std::size_t stride, std::uint8_t* out
         high[half] = _mm256_add_epi32(high[half], _mm256_madd_epi16(pairs[half], _mm256_set1_epi32(high_pair)));
       }
     }
-    __m128i words[4];
-    for (int half = 0; half < 2; half++) {
-      words[half * 2] = to_words(_mm256_castsi256_si128(low[half]), _mm256_castsi256_si128(high[half]));
-      words[half * 2 + 1] = to_words(_mm256_extracti128_si256(low[half], 1), _mm256_extracti128_si256(high[half], 1));
-    }
-    const __m128i result = _mm_packus_epi16(_mm_packs_epi32(words[0], words[1]), _mm_packs_epi32(words[2], words[3]));
+    const __m256i words =
+        _mm256_permute4x64_epi64(_mm256_packs_epi32(to_words(low[0], high[0]), to_words(low[1], high[1])), 0b11011000);
+    const __m128i result = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + done), result);
   }
   if (done < bytes) kPortableRows.vertical(in + done, stride, out + done, bytes - done, weights, i);

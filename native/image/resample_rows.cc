@@ -12,7 +12,7 @@ namespace {
 
 std::uint8_t clip(std::int32_t sum) { return std::uint8_t(std::clamp(sum >> Weights::kPrecision, 0, 255)); }
 
-void horizontal(const std::uint8_t* in, std::size_t, std::uint8_t* out, const Weights& weights) {
+void horizontal_row(const std::uint8_t* in, std::uint8_t* out, const Weights& weights) {
   for (int x = 0; x < weights.count(); x++) {
     const std::uint8_t* pixel = in + weights.first(x) * 3;
     const std::int32_t* w = weights.of(x);
@@ -26,6 +26,10 @@ void horizontal(const std::uint8_t* in, std::size_t, std::uint8_t* out, const We
     *out++ = clip(g);
     *out++ = clip(b);
   }
+}
+
+void horizontal(View source, Image& out, const Weights& weights) {
+  for (int y = 0; y < source.height; y++) horizontal_row(source.row(y), out.row(y), weights);
 }
 
 void vertical(const std::uint8_t* in, std::size_t stride, std::uint8_t* out, int bytes, const Weights& weights, int i) {

@@ -3,14 +3,15 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "image/image.h"
 #include "image/weights.h"
 
 namespace visiontorch::image {
 
 // The two inner loops of resampling. Every implementation gives the same bytes, since all sums are exact integers.
 struct ResampleRows {
-  // One row of RGB to weights.count() pixels. Up to `readable` bytes may be read from `in`.
-  void (*horizontal)(const std::uint8_t* in, std::size_t readable, std::uint8_t* out, const Weights& weights);
+  // All rows of `source` to `out`, which has as many, of weights.count() pixels.
+  void (*horizontal)(View source, Image& out, const Weights& weights);
   // Output row `i` of the vertical pass: `bytes` sums over rows that lie `stride` apart, from `in` on.
   void (*vertical)(const std::uint8_t* in, std::size_t stride, std::uint8_t* out, int bytes, const Weights& weights,
                    int i);

@@ -74,13 +74,15 @@ AVX2 void horizontal_rows(const std::uint8_t* const in[2], std::uint8_t* const o
   }
 }
 
+// The bytes [begin, end) of row y into the cache.
 AVX2 inline void fetch(View source, int y, int begin, int end) {
   if (y < source.height)
     for (int at = begin; at < end; at += 64)
       _mm_prefetch(reinterpret_cast<const char*>(source.row(y) + at), _MM_HINT_T0);
 }
 
-// Two rows at a time.
+// Two rows at a time, while those after the next two are fetched: an image that was decoded long ago lies in the
+// memory.
 AVX2 void horizontal(View source, Image& out, const Weights& weights) {
   // Whole groups are loaded, 16 bytes for each 12, and so bytes behind the last pixel; their weights are zero. Rows
   // that end too early for that, at the image's end, are copied.

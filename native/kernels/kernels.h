@@ -92,13 +92,14 @@ struct WinogradConvolution {
   Epilogue<T> epilogue;
 };
 
-// For the gradient of a Winograd convolution's weights: dU = sum over tiles of V^T dM, for each point. The inputs (to
+// For the gradient of a Winograd convolution's weights: dU = sum over tiles of dM^T V, for each point. The inputs (to
 // V) or the outputs' gradients (to dM) of the tiles [first, last) of all images' tiles.
+template <class T>
 struct WinogradTiles {
   std::int64_t height, width, channels;
-  const float* images;
+  const T* images;
   std::int64_t first, last;
-  float* transformed;         // [point][tile][channels]
+  T* transformed;             // [point][tile][channels]
   std::int64_t point_stride;  // from point to point
 };
 
@@ -208,6 +209,13 @@ struct BatchNormKernels {
   void (*gradient)(const BatchNormGradient<T>&);
 };
 
+template <class T>
+struct WeightGradientKernels {
+  void (*accumulate)(const Accumulation<T>&, float* scratch);
+  void (*winograd_inputs)(const WinogradTiles<T>&);
+  void (*winograd_gradients)(const WinogradTiles<T>&);
+};
+
 // One instruction set's kernels.
 struct Table {
   const char* name;
@@ -221,9 +229,7 @@ struct Table {
   void (*winograd)(const WinogradConvolution<float>&, const WinogradPart&, float* scratch);
   void (*depthwise)(const Depthwise<float>&);
   void (*combine)(const Combination<float>&);
-  void (*winograd_inputs)(const WinogradTiles&);
-  void (*winograd_gradients)(const WinogradTiles&);
-  void (*accumulate)(const Accumulation<float>&, float* scratch);
+  WeightGradientKernels<float> weight_gradient;
   BatchNormKernels<float> batch_norm;
   // Null where the processor does not multiply bfloat16.
   void (*multiply_bfloat16)(const Product<BFloat16, BFloat16>&) = nullptr;
@@ -233,7 +239,7 @@ struct Table {
   void (*winograd_bfloat16)(const WinogradConvolution<BFloat16>&, const WinogradPart&, float* scratch) = nullptr;
   void (*depthwise_bfloat16)(const Depthwise<BFloat16>&) = nullptr;
   void (*combine_bfloat16)(const Combination<BFloat16>&) = nullptr;
-  void (*accumulate_bfloat16)(const Accumulation<BFloat16>&, float* scratch) = nullptr;
+  WeightGradientKernels<BFloat16> weight_gradient_bfloat16 = {};
   BatchNormKernels<BFloat16> batch_norm_bfloat16 = {};
 };
 

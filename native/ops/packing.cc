@@ -117,18 +117,19 @@ VISIONTORCH_SIMD void transform_filters(const float* w, int64_t step, int64_t wi
   }
 }
 
-// w = G^T u G of `width` filters at once. u: [36] rows at a distance; w: [9][width].
-VISIONTORCH_SIMD void transform_gradients(const float* u, int64_t distance, int64_t width, float* w) {
+// w = G^T u G of `width` filters at once. u: [36] rows, w: [9] rows, each at a distance.
+VISIONTORCH_SIMD void transform_gradients(const float* u, int64_t distance, int64_t width, float* w,
+                                          int64_t w_distance) {
   constexpr int64_t n = Winograd::kIn;
   float row[kMaxWidth];
-  std::fill_n(w, 9 * width, 0.0F);
+  for (int64_t k = 0; k < 9; k++) std::fill_n(w + k * w_distance, width, 0.0F);
   for (int64_t i = 0; i < n; i++)
     for (int64_t b = 0; b < 3; b++) {
       std::fill_n(row, width, 0.0F);
       for (int64_t j = 0; j < n; j++)
         for (int64_t c = 0; c < width; c++) row[c] += u[(i * n + j) * distance + c] * g[j][b];
       for (int64_t a = 0; a < 3; a++)
-        for (int64_t c = 0; c < width; c++) w[(a * 3 + b) * width + c] += g[i][a] * row[c];
+        for (int64_t c = 0; c < width; c++) w[(a * 3 + b) * w_distance + c] += g[i][a] * row[c];
     }
 }
 
@@ -210,21 +211,18 @@ Packed plain_winograd(const Affine& layer) {
 }
 
 at::Tensor unpack_winograd(const at::Tensor& points) {
-  constexpr int64_t kOutputs = 32;  // at a time: what they write stays in the first-level cache
-  const int64_t in_channels = points.size(1), out_channels = points.size(2);
-  const int64_t groups = (out_channels + kOutputs - 1) / kOutputs;
+  constexpr int64_t kChannels = 64;  // at a time: what is added up stays in the first-level cache
+  const int64_t out_channels = points.size(1), in_channels = points.size(2), filters = out_channels * in_channels;
+  const int64_t blocks = (in_channels + kChannels - 1) / kChannels;
   at::Tensor weight =
       at::empty({out_channels, in_channels, 3, 3}, points.options().memory_format(at::MemoryFormat::ChannelsLast));
   const float* from = points.const_data_ptr<float>();
   float* to = weight.mutable_data_ptr<float>();
-  parallel_ranges(groups * in_channels, 16, [&](int64_t begin, int64_t end) {
-    std::array<float, 9 * kOutputs> filters;
+  parallel_ranges(out_channels * blocks, 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
-      const int64_t channel = i % in_channels, first = i / in_channels * kOutputs;
-      const int64_t width = std::min(kOutputs, out_channels - first);
-      transform_gradients(from + channel * out_channels + first, in_channels * out_channels, width, filters.data());
-      for (int64_t c = 0; c < width; c++)
-        for (int64_t k = 0; k < 9; k++) to[((first + c) * 9 + k) * in_channels + channel] = filters[k * width + c];
+      const int64_t out = i / blocks, channel = i % blocks * kChannels;
+      transform_gradients(from + out * in_channels + channel, filters, std::min(kChannels, in_channels - channel),
+                          to + out * 9 * in_channels + channel, in_channels);
     }
   });
   return weight;

@@ -76,7 +76,7 @@ Packed pack_winograd(const Affine& layer, Taps taps = Taps::InOrder);
 // The same with the weight as it is, to be transformed on the way: [out, in, 3, 3].
 Packed plain_winograd(const Affine& layer);
 
-// The transposed of that transformation, for gradients: [point][in][out] -> [out, in, 3, 3], channels-last.
+// The transposed of that transformation, for gradients: [point][out][in] -> [out, in, 3, 3], channels-last.
 at::Tensor unpack_winograd(const at::Tensor& points);
 
 }  // namespace visiontorch::ops

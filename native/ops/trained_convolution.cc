@@ -20,14 +20,19 @@ using torch::autograd::variable_list;
 
 namespace {
 
-bool by_winograd(const nn::Conv2d& conv, const at::Tensor& x) {
+// Whether the weights' gradient is computed by Winograd's filtering.
+bool filters_weight_gradient(const nn::Conv2d& conv, const at::Tensor& x) {
   constexpr int64_t kLeastTiles = 100;  // with fewer, transforming the weights costs more than is saved
-  // The products are of float32 in any case, and those of bfloat16 twice as fast: with fewer channels, transforming
-  // costs more than is saved.
-  const int64_t least_channels = x.scalar_type() == at::kFloat ? table().lanes : 128;
-  return Convolution::supports_winograd(conv) && std::min(conv.in_channels, conv.out_channels) >= least_channels &&
-         conv.out_channels % table().lanes == 0 && conv.in_channels % table().lanes == 0 &&
+  return Convolution::supports_winograd(conv) && conv.out_channels % table().lanes == 0 &&
+         conv.in_channels % table().lanes == 0 &&
          x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4) >= kLeastTiles;
+}
+
+// Whether the outputs and the input's gradient are. There, the products are of float32 in any case, and those of
+// bfloat16 twice as fast: with fewer channels, transforming costs more than is saved.
+bool filters(const nn::Conv2d& conv, const at::Tensor& x) {
+  const int64_t least_channels = x.scalar_type() == at::kFloat ? table().lanes : 128;
+  return filters_weight_gradient(conv, x) && std::min(conv.in_channels, conv.out_channels) >= least_channels;
 }
 
 // Of few channels, where the weights' gradients by our own kernels would spend more on copying rows than they save.
@@ -46,7 +51,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     context->saved_data["bias"] = bias.has_value();
     const Affine layer{weight, bias.value_or(at::Tensor()), {}};
     auto convolution = [&] {
-      if (by_winograd(conv, x)) return Convolution::winograd(layer, x.scalar_type());
+      if (filters(conv, x)) return Convolution::winograd(layer, x.scalar_type());
       if (x.scalar_type() == at::kBFloat16) return Convolution::product(conv, layer, at::kBFloat16);
       return Convolution(conv, layer, x.sizes(), at::kFloat);
     };
@@ -67,10 +72,9 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
     const at::Tensor gradient = in_order(gradients[0]);
     // Overwritten by the result: whoever else reads it is done, for `gradient` depends on them.
     const at::Tensor added = gradients[1].defined() ? in_order(gradients[1]) : at::Tensor();
-    const bool winograd = by_winograd(conv, x);
     at::Tensor dx, dweight, dbias;
     if (context->needs_input_grad(1)) {  // first: what comes with dx replaces x and gradient in the cache
-      if (winograd && x.scalar_type() == at::kFloat) {
+      if (filters_weight_gradient(conv, x)) {
         dweight = winograd_weight_gradient(x, gradient);
       } else if (is_narrow(conv)) {
         dweight = std::get<1>(gradients_of(gradient, x, weight, conv, {false, true, false}));
@@ -79,7 +83,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
       }
     }
     if (context->needs_input_grad(0)) {
-      if (winograd) {
+      if (filters(conv, x)) {
         dx = Convolution::winograd({weight.transpose(0, 1), {}, {}}, x.scalar_type(), Taps::Reversed)(gradient, {},
                                                                                                       added);
       } else if (is_narrow(conv)) {

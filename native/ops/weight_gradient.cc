@@ -17,6 +17,15 @@ using kernels::Winograd;
 
 namespace {
 
+template <class T>
+const kernels::WeightGradientKernels<T>& kernels_of() {
+  if constexpr (std::is_same_v<T, float>) {
+    return table().weight_gradient;
+  } else {
+    return table().weight_gradient_bfloat16;
+  }
+}
+
 // The rows of one call of the kernel.
 template <class T>
 struct Rows {
@@ -47,11 +56,7 @@ void accumulate(kernels::Accumulation<T> sum, int64_t begin, int64_t end, const 
     sum.next_a = next.a.data();
     sum.next_b = next.b.data() + sum.taps / 2 * next.count;  // of the tap in the middle
     sum.next_count = next.count;
-    if constexpr (std::is_same_v<T, float>) {
-      table().accumulate(sum, scratch.data());
-    } else {
-      table().accumulate_bfloat16(sum, scratch.data());
-    }
+    kernels_of<T>().accumulate(sum, scratch.data());
     sum.first = false;
   }
 }
@@ -160,10 +165,11 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
                                        : weight_gradient_of<kernels::BFloat16>(x, gradient, conv);
 }
 
-// With V = B^T d B of each tile's inputs and dM = A dy A^T of its outputs' gradients, dU = sum of V^T dM and
+// With V = B^T d B of each tile's inputs and dM = A dy A^T of its outputs' gradients, dU = sum of dM^T V and
 // dweight = G^T dU G.
-at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradient) {
-  constexpr int64_t kCache = 1024 * 1024;  // floats: V and dM of so many tiles at a time
+template <class T>
+at::Tensor winograd_weight_gradient_of(const at::Tensor& x, const at::Tensor& gradient) {
+  constexpr int64_t kCache = (4 << 20) / sizeof(T);  // values: V and dM of so many tiles at a time
   constexpr int64_t points = Winograd::kPoints;
   const int64_t in = x.size(1), out = gradient.size(1), height = x.size(2), width = x.size(3);
   const int64_t tiles = ((height + 3) / 4) * ((width + 3) / 4);  // of an image
@@ -171,46 +177,51 @@ at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradi
   const int64_t most = images * tiles;
   const int64_t v_stride = most * in + kernels::kPad, m_stride = most * out + kernels::kPad;  // from point to point
   at::Tensor transformed = at::empty({points * (v_stride + m_stride)}, x.options());          // V, then dM
-  float *v = transformed.mutable_data_ptr<float>(), *m = v + points * v_stride;
-  at::Tensor sums = at::empty({points, in, out}, x.options());
+  T *v = mutable_data<T>(transformed), *m = v + points * v_stride;
+  at::Tensor sums = at::empty({points, out, in}, at::kFloat);
   std::vector<std::vector<float>> scratch(at::get_num_threads());
   for (int64_t image = 0; image < x.size(0); image += images) {
     const int64_t count = std::min(images, x.size(0) - image) * tiles, parts = (count + 7) / 8;
-    auto tiles_of = [&](const at::Tensor& from, int64_t part, float* to, int64_t stride) {
+    auto tiles_of = [&](const at::Tensor& from, int64_t part, T* to, int64_t stride) {
       const int64_t channels = from.size(1);
-      return kernels::WinogradTiles{height,
-                                    width,
-                                    channels,
-                                    from.const_data_ptr<float>() + image * height * width * channels,
-                                    count * part / parts,
-                                    count * (part + 1) / parts,
-                                    to,
-                                    stride};
+      return kernels::WinogradTiles<T>{height,
+                                       width,
+                                       channels,
+                                       data<T>(from) + image * height * width * channels,
+                                       count * part / parts,
+                                       count * (part + 1) / parts,
+                                       to,
+                                       stride};
     };
     parallel_tasks(parts, [&](int64_t part, int) {
-      table().winograd_inputs(tiles_of(x, part, v, v_stride));
-      table().winograd_gradients(tiles_of(gradient, part, m, m_stride));
+      kernels_of<T>().winograd_inputs(tiles_of(x, part, v, v_stride));
+      kernels_of<T>().winograd_gradients(tiles_of(gradient, part, m, m_stride));
     });
     parallel_tasks(points, [&](int64_t point, int thread) {
-      const float* inputs = v + point * v_stride;
-      const float* gradients = m + point * m_stride;
-      accumulate<float>(
-          {.rows = in,
-           .columns = out,
-           .out = sums.mutable_data_ptr<float>() + point * in * out,
-           .stride = out,
+      const T* inputs = v + point * v_stride;
+      const T* gradients = m + point * m_stride;
+      accumulate<T>(
+          {.rows = out,
+           .columns = in,
+           .out = sums.mutable_data_ptr<float>() + point * out * in,
+           .stride = in,
            .first = image == 0},
           0, count,
-          [&](int64_t first, Rows<float>& rows) {
+          [&](int64_t first, Rows<T>& rows) {
             for (int64_t t = 0; t < rows.count; t++) {
-              rows.a[t] = inputs + (first + t) * in;
-              rows.b[t] = gradients + (first + t) * out;
+              rows.a[t] = gradients + (first + t) * out;
+              rows.b[t] = inputs + (first + t) * in;
             }
           },
           scratch[thread]);
     });
   }
   return unpack_winograd(sums);
+}
+
+at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradient) {
+  return x.scalar_type() == at::kFloat ? winograd_weight_gradient_of<float>(x, gradient)
+                                       : winograd_weight_gradient_of<kernels::BFloat16>(x, gradient);
 }
 
 }  // namespace visiontorch::ops

@@ -11,7 +11,8 @@ describe('the kernels, beside plain loops in double precision', function () {
   let program: string
   before(async () => {
     const objects = kernelSets.map(set => `build/CMakeFiles/visiontorch.dir/native/kernels/${set}.cc.o`)
-    const sources = ['test/native/kernels.cc', 'native/kernels/table.cc']
+    const tests = ['main', 'products', 'winograd', 'batch_norm'].map(name => `test/native/kernels/${name}.cc`)
+    const sources = [...tests, 'native/kernels/table.cc']
     program = join(await temporaryFolder(), 'kernels')
     const options = ['-std=c++20', '-O2', '-Wall', '-Werror', '-Wno-sign-compare', '-Inative', '-o', program]
     execFileSync(process.env.CXX ?? 'c++', [...options, ...sources, ...objects], { cwd: root })
@@ -25,7 +26,7 @@ describe('the kernels, beside plain loops in double precision', function () {
     }
     it(`${set} gives the same, whatever the sizes`, () => {
       const lines = execFileSync(program, [set], { encoding: 'utf8' }).trim().split('\n')
-      assert.ok(lines.length >= 6, `kernels tested: ${lines.length}`)
+      assert.ok(lines.length >= 12, `kernels tested: ${lines.length}`)
       for (const line of lines) {
         const [kernel, cases, failures, ...first] = line.split(' ')
         assert.ok(Number(cases) > 0)

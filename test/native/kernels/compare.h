@@ -1,0 +1,94 @@
+#pragma once
+
+// What the kernels are compared by: plain loops in double precision beside them.
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace visiontorch::kernels {
+
+using std::int64_t;
+
+// Of the largest value before an activation.
+constexpr double kFloat = 3e-6, kWinograd = 1e-5, kBFloat16 = 8e-3, kWinogradBFloat16 = 4e-2;
+
+int64_t any(int64_t count);               // of [0, count)
+std::vector<float> noise(int64_t count);  // in (-1, 1)
+
+inline float value_of(float x) { return x; }
+inline float value_of(BFloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
+
+template <class T>
+T rounded(float x) {
+  if constexpr (std::is_same_v<T, float>) {
+    return x;
+  } else {
+    const auto bits = std::bit_cast<uint32_t>(x);
+    return {static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16)};
+  }
+}
+
+template <class T>
+std::vector<T> random_values(int64_t count) {
+  std::vector<T> values;
+  for (float value : noise(count)) values.push_back(rounded<T>(value));
+  return values;
+}
+
+struct Results {  // of a kernel
+  int cases = 0, failures = 0;
+  std::string first;
+};
+extern std::map<std::string, Results> results;
+
+// What one case should give, and how large its values are before the activation.
+struct Expected {
+  std::vector<double> values;
+  double largest = 1e-9;
+  Activation activation = Activation::None;
+
+  void set(int64_t at, double value) {
+    largest = std::max(largest, std::fabs(value));
+    if (activation != Activation::None) value = std::max(value, 0.0);
+    values[static_cast<size_t>(at)] = activation == Activation::ReLU6 ? std::min(value, 6.0) : value;
+  }
+};
+
+template <class T>
+void compare(const std::string& kernel, std::initializer_list<int64_t> sizes, const std::vector<T>& got,
+             const Expected& expected, double tolerance) {
+  double deviation = 0;
+  for (size_t i = 0; i < expected.values.size(); i++) {
+    const double difference = std::fabs(value_of(got[i]) - expected.values[i]) / expected.largest;
+    deviation = std::isnan(difference) ? INFINITY : std::max(deviation, difference);
+  }
+  Results& result = results[kernel];
+  result.cases++;
+  if (deviation <= tolerance) return;
+  if (result.failures++ > 0) return;
+  for (int64_t size : sizes) result.first += std::to_string(size) + " ";
+  result.first += "deviates by " + std::to_string(deviation);
+}
+
+template <class T>
+const WeightGradientKernels<T>& weight_gradient_of(const Table& table) {
+  if constexpr (std::is_same_v<T, float>) return table.weight_gradient;
+  if constexpr (!std::is_same_v<T, float>) return table.weight_gradient_bfloat16;
+}
+
+inline Activation any_activation() { return static_cast<Activation>(any(3)); }
+
+void test_products(const Table& table);
+void test_winograd(const Table& table);
+void test_batch_norm(const Table& table);
+
+}  // namespace visiontorch::kernels

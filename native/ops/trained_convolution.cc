@@ -35,8 +35,9 @@ bool filters(const nn::Conv2d& conv, const at::Tensor& x) {
   return filters_weight_gradient(conv, x) && std::min(conv.in_channels, conv.out_channels) >= least_channels;
 }
 
-// Of few channels, where the weights' gradients by our own kernels would spend more on copying rows than they save.
-bool is_narrow(const nn::Conv2d& conv) { return std::min(conv.in_channels, conv.out_channels) < 64; }
+// Of few channels, as a network's first, where the gradients by our own kernels would spend more on copying rows than
+// they save.
+bool is_narrow(const nn::Conv2d& conv) { return std::min(conv.in_channels, conv.out_channels) < 16; }
 
 // x -> {conv(x), x}: whoever else takes x takes it from here, so that what comes back is added to its gradient while
 // that is computed.

@@ -146,6 +146,24 @@ struct Depthwise {
   Activation activation;
 };
 
+// A depthwise convolution of 3 x 3 with padding 1 and stride 1 or 2 in training: those of one image's output rows
+// [first, last), for which `y` is computed; or, backward, the gradient of the input rows that begin with them, and what
+// the weights' gradient comes to there, added to what is there.
+template <class T>
+struct TrainedDepthwise {
+  std::int64_t height, width, channels, stride;  // of the input
+  const float* weights;                          // [9][weight_stride]
+  std::int64_t weight_stride;                    // a multiple of `lanes`
+  const T* x;                                    // [height][width][channels]
+  std::int64_t first, last;
+  const T* zeros;  // [channels]
+  T* nowhere;      // [channels], for what is not to be kept
+  T* y = nullptr;
+  const T* gradient = nullptr;
+  T* dx = nullptr;
+  float* weight_gradients = nullptr;  // [9][weight_stride]
+};
+
 // out[i, c] = sum over parts[group][i][c] + bias[c] + residual[i, c].
 template <class T>
 struct Combination {
@@ -216,6 +234,12 @@ struct WeightGradientKernels {
   void (*winograd_gradients)(const WinogradTiles<T>&);
 };
 
+template <class T>
+struct TrainedDepthwiseKernels {
+  void (*forward)(const TrainedDepthwise<T>&);
+  void (*backward)(const TrainedDepthwise<T>&);
+};
+
 // One instruction set's kernels.
 struct Table {
   const char* name;
@@ -230,6 +254,7 @@ struct Table {
   void (*depthwise)(const Depthwise<float>&);
   void (*combine)(const Combination<float>&);
   WeightGradientKernels<float> weight_gradient;
+  TrainedDepthwiseKernels<float> trained_depthwise;
   BatchNormKernels<float> batch_norm;
   // Null where the processor does not multiply bfloat16.
   void (*multiply_bfloat16)(const Product<BFloat16, BFloat16>&) = nullptr;
@@ -240,6 +265,7 @@ struct Table {
   void (*depthwise_bfloat16)(const Depthwise<BFloat16>&) = nullptr;
   void (*combine_bfloat16)(const Combination<BFloat16>&) = nullptr;
   WeightGradientKernels<BFloat16> weight_gradient_bfloat16 = {};
+  TrainedDepthwiseKernels<BFloat16> trained_depthwise_bfloat16 = {};
   BatchNormKernels<BFloat16> batch_norm_bfloat16 = {};
 };
 

@@ -5,6 +5,7 @@
 #include "nn/network.h"
 #include "ops/batch_norm.h"
 #include "ops/trained_convolution.h"
+#include "ops/trained_depthwise.h"
 
 namespace visiontorch::nn {
 
@@ -51,6 +52,7 @@ at::Tensor forward(std::span<const Node> nodes, at::Tensor x, Mode mode) {
         Overload{
             [&](const Conv2d& op) {
               if (ops::trains_convolution(op, x)) return ops::trained_convolution(op, x);
+              if (ops::trains_depthwise(op, x)) return ops::trained_depthwise(op, x);
               return at::conv2d(x, op.weight, op.bias, op.stride, op.padding, op.dilation, op.groups);
             },
             [&](const BatchNorm2d& op) {

@@ -1,0 +1,163 @@
+#include "ops/trained_depthwise.h"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "ops/batch_norm.h"
+#include "ops/packing.h"
+#include "runtime/parallel.h"
+
+namespace visiontorch::ops {
+
+using kernels::TrainedDepthwise;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+
+template <class T>
+const kernels::TrainedDepthwiseKernels<T>& kernels_of() {
+  if constexpr (std::is_same_v<T, float>) {
+    return table().trained_depthwise;
+  } else {
+    return table().trained_depthwise_bfloat16;
+  }
+}
+
+// [c, 1, 3, 3] -> [9][whole vectors].
+at::Tensor by_taps(const at::Tensor& weight) {
+  const int64_t channels = weight.size(0), lanes = table().lanes;
+  at::Tensor result = at::zeros({9, (channels + lanes - 1) / lanes * lanes}, at::kFloat);
+  result.narrow(1, 0, channels).copy_(weight.reshape({channels, 9}).t());
+  return result;
+}
+
+// The output rows of a batch, shared out in strips. The result does not depend on how many threads there are: the
+// strips do not.
+struct Strips {
+  int64_t images, rows, of_image;
+
+  Strips(int64_t images, int64_t rows) : images(images), rows(rows) {
+    constexpr int64_t kStrips = 32, kRows = 4;  // in all at least, of a strip at least
+    of_image = std::clamp<int64_t>((kStrips + images - 1) / images, 1, std::max<int64_t>(1, rows / kRows));
+  }
+
+  int64_t count() const { return images * of_image; }
+
+  // work(strip, image, first row, last row)
+  template <class Work>
+  void for_each(const Work& work) const {
+    parallel_tasks(count(), [&](int64_t strip, int) {
+      const int64_t part = strip % of_image;
+      work(strip, strip / of_image, rows * part / of_image, rows * (part + 1) / of_image);
+    });
+  }
+};
+
+int64_t out_size(int64_t size, int64_t stride) { return (size - 1) / stride + 1; }
+
+// A convolution of these images, but for what is computed of it.
+template <class T>
+class Layer {
+ public:
+  Layer(const at::Tensor& x, const at::Tensor& weights, int64_t stride)
+      : x_(x), weights_(weights), stride_(stride), zeros_(x.size(1)) {}
+
+  TrainedDepthwise<T> rows(int64_t image, int64_t first, int64_t last, std::vector<T>& nowhere) const {
+    nowhere.resize(x_.size(1));
+    return {.height = x_.size(2),
+            .width = x_.size(3),
+            .channels = x_.size(1),
+            .stride = stride_,
+            .weights = weights_.const_data_ptr<float>(),
+            .weight_stride = weights_.size(1),
+            .x = data<T>(x_) + image * x_.stride(0),
+            .first = first,
+            .last = last,
+            .zeros = zeros_.data(),
+            .nowhere = nowhere.data()};
+  }
+
+ private:
+  const at::Tensor &x_, &weights_;
+  int64_t stride_;
+  std::vector<T> zeros_;
+};
+
+class Depthwise : public torch::autograd::Function<Depthwise> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, int64_t stride) {
+    context->save_for_backward({x, weight});
+    context->saved_data["stride"] = stride;
+    const at::Tensor weights = by_taps(weight);
+    at::Tensor y = at::empty({x.size(0), x.size(1), out_size(x.size(2), stride), out_size(x.size(3), stride)},
+                             x.options().memory_format(at::MemoryFormat::ChannelsLast));
+    with_type(x.scalar_type(), [&]<class T>(T) {
+      T* out = mutable_data<T>(y);
+      const Layer<T> layer(x, weights, stride);
+      Strips(y.size(0), y.size(2)).for_each([&](int64_t, int64_t image, int64_t first, int64_t last) {
+        std::vector<T> nowhere;
+        TrainedDepthwise<T> part = layer.rows(image, first, last, nowhere);
+        part.y = out + image * y.stride(0);
+        kernels_of<T>().forward(part);
+      });
+    });
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], weights = by_taps(weight);
+    const int64_t stride = context->saved_data["stride"].toInt(), height = x.size(2), width = x.size(3);
+    const at::Tensor gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    const Strips strips(gradient.size(0), gradient.size(2));
+    at::Tensor dx = at::empty_like(x);
+    at::Tensor parts = at::empty({strips.count(), 9, weights.size(1)}, at::kFloat);
+    constexpr int64_t kPixels = 512;  // of the input, that stay in the cache until they are handed on
+    const int64_t at_once = std::max<int64_t>(1, kPixels / (width * stride));
+    const RowsDone done = sums_of_gradient(x);
+    with_type(x.scalar_type(), [&]<class T>(T) {
+      T* to = mutable_data<T>(dx);
+      float* sums = parts.mutable_data_ptr<float>();
+      const Layer<T> layer(x, weights, stride);
+      strips.for_each([&](int64_t strip, int64_t image, int64_t first, int64_t last) {
+        std::vector<T> nowhere;
+        TrainedDepthwise<T> part = layer.rows(image, first, last, nowhere);
+        part.gradient = data<T>(gradient) + image * gradient.stride(0);
+        part.dx = to + image * dx.stride(0);
+        part.weight_gradients = sums + strip * 9 * weights.size(1);
+        std::fill_n(part.weight_gradients, 9 * weights.size(1), 0.0F);
+        for (int64_t next = first; next < last; next = part.last) {
+          part.first = next;
+          part.last = std::min(last, next + at_once);
+          kernels_of<T>().backward(part);
+          const int64_t top = next * stride, bottom = std::min(height, part.last * stride);
+          if (done) done(dx, (image * height + top) * width, (image * height + bottom) * width);
+        }
+      });
+    });
+    const at::Tensor sum = parts.sum(0).narrow(1, 0, weight.size(0));
+    return {dx, sum.t().contiguous().view(weight.sizes()), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+bool trains_depthwise(const nn::Conv2d& conv, const at::Tensor& x) {
+  const at::ScalarType type = at::autocast::is_autocast_enabled(at::kCPU) ? at::kBFloat16 : x.scalar_type();
+  return x.is_cpu() && has_kernels(type) && conv.groups > 1 && conv.groups == conv.in_channels &&
+         conv.groups == conv.out_channels && conv.kernel_size == 3 && conv.padding == 1 && conv.dilation == 1 &&
+         conv.stride <= 2 && !conv.has_bias;
+}
+
+at::Tensor trained_depthwise(const nn::Conv2d& conv, const at::Tensor& x) {
+  const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
+  const at::Tensor images = (autocast ? x.to(at::kBFloat16) : x).contiguous(at::MemoryFormat::ChannelsLast);
+  return Depthwise::apply(images, conv.weight, conv.stride);
+}
+
+}  // namespace visiontorch::ops

@@ -11,7 +11,9 @@ describe('the kernels, beside plain loops in double precision', function () {
   let program: string
   before(async () => {
     const objects = kernelSets.map(set => `build/CMakeFiles/visiontorch.dir/native/kernels/${set}.cc.o`)
-    const tests = ['main', 'products', 'winograd', 'batch_norm'].map(name => `test/native/kernels/${name}.cc`)
+    const tests = ['main', 'products', 'depthwise', 'winograd', 'batch_norm'].map(
+      name => `test/native/kernels/${name}.cc`,
+    )
     const sources = [...tests, 'native/kernels/table.cc']
     program = join(await temporaryFolder(), 'kernels')
     const options = ['-std=c++20', '-O2', '-Wall', '-Werror', '-Wno-sign-compare', '-Inative', '-o', program]
@@ -26,7 +28,7 @@ describe('the kernels, beside plain loops in double precision', function () {
     }
     it(`${set} gives the same, whatever the sizes`, () => {
       const lines = execFileSync(program, [set], { encoding: 'utf8' }).trim().split('\n')
-      assert.ok(lines.length >= 12, `kernels tested: ${lines.length}`)
+      assert.ok(lines.length >= 15, `kernels tested: ${lines.length}`)
       for (const line of lines) {
         const [kernel, cases, failures, ...first] = line.split(' ')
         assert.ok(Number(cases) > 0)

@@ -88,6 +88,7 @@ const WeightGradientKernels<T>& weight_gradient_of(const Table& table) {
 inline Activation any_activation() { return static_cast<Activation>(any(3)); }
 
 void test_products(const Table& table);
+void test_depthwise(const Table& table);
 void test_winograd(const Table& table);
 void test_batch_norm(const Table& table);
 

@@ -1,4 +1,4 @@
-// Matrix products, and what goes with them: linear layers, depthwise convolutions, sums of outer products.
+// Matrix products, and what goes with them: linear layers, sums of outer products.
 #include "compare.h"
 
 #include <cstring>
@@ -114,48 +114,6 @@ void test_linear(const Table& table, const char* name) {
 }
 
 template <class T>
-void test_depthwise(const Table& table, const char* name) {
-  for (int64_t channels : {2, 8, 16, 24, 32, 36, 40, 72, 144})
-    for (int64_t stride : {1, 2})
-      for (int64_t width : {1, 3, 4, 7, 14, 17})
-        for (int64_t height : {1, 3}) {
-          const int64_t in_width = (width - 1) * stride + 3, in_height = (height - 1) * stride + 3;
-          const int64_t weight_stride = channels + 5;
-          const auto x = random_values<T>(in_height * in_width * channels);
-          const auto weights = noise(9 * weight_stride);
-          auto bias = noise(channels);
-          for (float& value : bias) value *= 8;  // for all of ReLU6
-          std::vector<const T*> rows;
-          for (int64_t y = 0; y < in_height; y++) rows.push_back(x.data() + y * in_width * channels);
-          std::vector<T> out(height * width * channels);
-          Expected expected{std::vector<double>(out.size()), 1e-9, any_activation()};
-          const Depthwise<T> layer{.rows = rows.data(),
-                                   .out_rows = height,
-                                   .out_width = width,
-                                   .channels = channels,
-                                   .stride = stride,
-                                   .weights = weights.data(),
-                                   .weight_stride = weight_stride,
-                                   .bias = bias.data(),
-                                   .out = out.data(),
-                                   .activation = expected.activation};
-          if constexpr (std::is_same_v<T, float>) table.depthwise(layer);
-          if constexpr (!std::is_same_v<T, float>) table.depthwise_bfloat16(layer);
-          for (int64_t y = 0; y < height; y++)
-            for (int64_t i = 0; i < width; i++)
-              for (int64_t c = 0; c < channels; c++) {
-                double sum = bias[c];
-                for (int64_t k = 0; k < 9; k++)
-                  sum += double(value_of(rows[y * stride + k / 3][(i * stride + k % 3) * channels + c])) *
-                         weights[k * weight_stride + c];
-                expected.set((y * width + i) * channels + c, sum);
-              }
-          compare(name, {channels, stride, width, height}, out, expected,
-                  std::is_same_v<T, float> ? kFloat : kBFloat16);
-        }
-}
-
-template <class T>
 void test_combine(const Table& table, const char* name) {
   for (int64_t groups : {1, 2, 3})
     for (int64_t rows : {1, 7})
@@ -242,7 +200,6 @@ void test_transpose(const Table& table) {
 void test_products(const Table& table) {
   test_all_products<float, float>(table, "multiply");
   test_linear<float>(table, "linear");
-  test_depthwise<float>(table, "depthwise");
   test_combine<float>(table, "combine");
   test_accumulate<float>(table, "accumulate");
   test_transpose(table);
@@ -251,7 +208,6 @@ void test_products(const Table& table) {
   test_all_products<BFloat16, float>(table, "multiply_to_float");
   test_all_products<float, BFloat16>(table, "multiply_to_bfloat16");
   test_linear<BFloat16>(table, "linear_bfloat16");
-  test_depthwise<BFloat16>(table, "depthwise_bfloat16");
   test_combine<BFloat16>(table, "combine_bfloat16");
   test_accumulate<BFloat16>(table, "accumulate_bfloat16");
 }

@@ -1,0 +1,134 @@
+// Depthwise convolutions, of inference and of training.
+#include "compare.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+template <class T>
+void test_inference(const Table& table, const char* name) {
+  for (int64_t channels : {2, 8, 16, 24, 32, 36, 40, 72, 144})
+    for (int64_t stride : {1, 2})
+      for (int64_t width : {1, 3, 4, 7, 14, 17})
+        for (int64_t height : {1, 3}) {
+          const int64_t in_width = (width - 1) * stride + 3, in_height = (height - 1) * stride + 3;
+          const int64_t weight_stride = channels + 5;
+          const auto x = random_values<T>(in_height * in_width * channels);
+          const auto weights = noise(9 * weight_stride);
+          auto bias = noise(channels);
+          for (float& value : bias) value *= 8;  // for all of ReLU6
+          std::vector<const T*> rows;
+          for (int64_t y = 0; y < in_height; y++) rows.push_back(x.data() + y * in_width * channels);
+          std::vector<T> out(height * width * channels);
+          Expected expected{std::vector<double>(out.size()), 1e-9, any_activation()};
+          const Depthwise<T> layer{.rows = rows.data(),
+                                   .out_rows = height,
+                                   .out_width = width,
+                                   .channels = channels,
+                                   .stride = stride,
+                                   .weights = weights.data(),
+                                   .weight_stride = weight_stride,
+                                   .bias = bias.data(),
+                                   .out = out.data(),
+                                   .activation = expected.activation};
+          if constexpr (std::is_same_v<T, float>) table.depthwise(layer);
+          if constexpr (!std::is_same_v<T, float>) table.depthwise_bfloat16(layer);
+          for (int64_t y = 0; y < height; y++)
+            for (int64_t i = 0; i < width; i++)
+              for (int64_t c = 0; c < channels; c++) {
+                double sum = bias[c];
+                for (int64_t k = 0; k < 9; k++)
+                  sum += double(value_of(rows[y * stride + k / 3][(i * stride + k % 3) * channels + c])) *
+                         weights[k * weight_stride + c];
+                expected.set((y * width + i) * channels + c, sum);
+              }
+          compare(name, {channels, stride, width, height}, out, expected,
+                  std::is_same_v<T, float> ? kFloat : kBFloat16);
+        }
+}
+
+template <class T>
+const TrainedDepthwiseKernels<T>& trained_of(const Table& table) {
+  if constexpr (std::is_same_v<T, float>) return table.trained_depthwise;
+  if constexpr (!std::is_same_v<T, float>) return table.trained_depthwise_bfloat16;
+}
+
+// The rows in two parts.
+template <class T>
+void test_training(const Table& table, const std::string& name, int64_t channels, int64_t stride, int64_t height,
+                   int64_t width) {
+  constexpr double tolerance = std::is_same_v<T, float> ? kFloat : kBFloat16;
+  const int64_t out_height = (height - 1) / stride + 1, out_width = (width - 1) / stride + 1;
+  const int64_t size = height * width * channels, out_size = out_height * out_width * channels;
+  const int64_t weight_stride = (channels + table.lanes - 1) / table.lanes * table.lanes;
+  const auto weights = noise(9 * weight_stride);
+  const auto x = random_values<T>(size), gradient = random_values<T>(out_size);
+  const std::vector<T> zeros(channels);
+  std::vector<T> nowhere(channels), y(out_size), dx(size);
+  std::vector<float> weight_gradients(noise(9 * weight_stride));
+  Expected outputs{std::vector<double>(out_size)}, inputs{std::vector<double>(size)};
+  Expected taps{{weight_gradients.begin(), weight_gradients.end()}};
+  TrainedDepthwise<T> work{.height = height,
+                           .width = width,
+                           .channels = channels,
+                           .stride = stride,
+                           .weights = weights.data(),
+                           .weight_stride = weight_stride,
+                           .x = x.data(),
+                           .first = 0,
+                           .last = 0,
+                           .zeros = zeros.data(),
+                           .nowhere = nowhere.data(),
+                           .y = y.data(),
+                           .gradient = gradient.data(),
+                           .dx = dx.data(),
+                           .weight_gradients = weight_gradients.data()};
+  for (int64_t half : {0, 1}) {
+    work.first = out_height * half / 2;
+    work.last = out_height * (half + 1) / 2;
+    trained_of<T>(table).forward(work);
+    trained_of<T>(table).backward(work);
+  }
+  for (int64_t c = 0; c < channels; c++)
+    for (int64_t out = 0; out < out_height * out_width; out++) {
+      double sum = 0;
+      const double g = value_of(gradient[out * channels + c]);
+      for (int64_t tap = 0; tap < 9; tap++) {
+        const int64_t row = out / out_width * stride + tap / 3 - 1, column = out % out_width * stride + tap % 3 - 1;
+        if (row < 0 || row >= height || column < 0 || column >= width) continue;
+        const int64_t in = (row * width + column) * channels + c;
+        const double weight = weights[tap * weight_stride + c], value = value_of(x[in]);
+        sum += weight * value;
+        inputs.set(in, inputs.values[in] + weight * g);
+        taps.set(tap * weight_stride + c, taps.values[tap * weight_stride + c] + value * g);
+      }
+      outputs.set(out * channels + c, sum);
+    }
+  for (int64_t tap = 0; tap < 9; tap++)  // behind the channels, whatever is there
+    for (int64_t c = channels; c < weight_stride; c++)
+      weight_gradients[tap * weight_stride + c] = static_cast<float>(taps.values[tap * weight_stride + c]);
+  const std::initializer_list<int64_t> sizes = {channels, stride, height, width};
+  compare(name, sizes, y, outputs, tolerance);
+  compare(name + "_gradient", sizes, dx, inputs, tolerance);
+  compare(name + "_weight_gradient", sizes, weight_gradients, taps, kFloat);
+}
+
+template <class T>
+void test_training(const Table& table, const std::string& name) {
+  for (int64_t channels : {2, 8, 16, 24, 36, 72, 144})
+    for (int64_t stride : {1, 2})
+      for (int64_t height : {1, 2, 5})
+        for (int64_t width : {1, 2, 3, 4, 7, 14, 17}) test_training<T>(table, name, channels, stride, height, width);
+}
+
+}  // namespace
+
+void test_depthwise(const Table& table) {
+  test_inference<float>(table, "depthwise");
+  test_training<float>(table, "trained_depthwise");
+  if (table.multiply_bfloat16 == nullptr) return;
+  test_inference<BFloat16>(table, "depthwise_bfloat16");
+  test_training<BFloat16>(table, "trained_depthwise_bfloat16");
+}
+
+}  // namespace visiontorch::kernels

@@ -78,12 +78,13 @@ struct Winograd {
   static constexpr std::int64_t kOut = 4, kIn = 6, kPoints = kIn * kIn;
 };
 
-// A convolution of 3 x 3, stride 1, padding 1. Weights and sums are float32 in any case.
-template <class T>
+// A convolution of 3 x 3, stride 1, padding 1. What is multiplied, transformed pixels and weights, is of type Factor;
+// sums are float32 in any case.
+template <class T, class Factor = float>
 struct WinogradConvolution {
   std::int64_t height, width, in_channels, out_channels;
-  Panels panels;         // of one point's matrix [in_channels, out_channels]
-  const float* weights;  // transformed: panel after panel, in each all points; or null, and instead
+  Panels panels;          // of one point's matrix [in_channels, out_channels]
+  const Factor* weights;  // transformed: panel after panel, in each all points; or null, and instead, of float32,
   const float*
       filters;  // [out_channels][in_channels][3][3], both multiples of `lanes`, at any address: transformed on the way
   const float* bias;  // [out_channels], padded to the panels' width
@@ -262,6 +263,8 @@ struct Table {
   void (*multiply_to_bfloat16)(const Product<float, BFloat16>&) = nullptr;
   void (*linear_bfloat16)(const Linear<BFloat16>&) = nullptr;
   void (*winograd_bfloat16)(const WinogradConvolution<BFloat16>&, const WinogradPart&, float* scratch) = nullptr;
+  void (*winograd_all_bfloat16)(const WinogradConvolution<BFloat16, BFloat16>&, const WinogradPart&,
+                                float* scratch) = nullptr;
   void (*depthwise_bfloat16)(const Depthwise<BFloat16>&) = nullptr;
   void (*combine_bfloat16)(const Combination<BFloat16>&) = nullptr;
   WeightGradientKernels<BFloat16> weight_gradient_bfloat16 = {};

@@ -98,13 +98,13 @@ bool Convolution::supports_winograd(const nn::Conv2d& conv) {
          conv.in_channels >= table().lanes;
 }
 
-Convolution Convolution::winograd(const Affine& layer, at::ScalarType type, Taps taps) {
+Convolution Convolution::winograd(const Affine& layer, at::ScalarType type, Taps taps, at::ScalarType factors) {
   Convolution result;
   result.type_ = type;
   result.algorithm_ = Algorithm::Winograd;
   result.windows_ = kWinogradWindows;
   result.out_channels_ = layer.weight.size(0);
-  result.packed_ = pack_winograd(layer, taps);
+  result.packed_ = pack_winograd(layer, taps, factors);
   return result;
 }
 
@@ -116,7 +116,9 @@ at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at
                                                 x.options().dtype(type_).memory_format(at::MemoryFormat::ChannelsLast));
   with_type(type_, [&]<class T>(T) {
     const Epilogue<T> epilogue{kind(activation), residual.defined() ? data<T>(y) : nullptr};
-    if (algorithm_ == Algorithm::Winograd) return filter(x, y, epilogue);
+    if (algorithm_ == Algorithm::Winograd)
+      return packed_.weights.scalar_type() == at::kFloat ? filter<T, float>(x, y, epilogue)
+                                                         : filter<T, T>(x, y, epilogue);
     const Grid grid{y.size(2), y.size(3)};
     merged_ ? multiply<float, T>(x, y, grid, epilogue) : multiply<T, T>(x, y, grid, epilogue);
   });
@@ -233,15 +235,15 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
   });
 }
 
-template <class T>
+template <class T, class Factor>
 void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& epilogue) const {
-  const kernels::WinogradConvolution<T> work{
+  const kernels::WinogradConvolution<T, Factor> work{
       .height = x.size(2),
       .width = x.size(3),
       .in_channels = x.size(1),
       .out_channels = out_channels_,
       .panels = packed_.panels,
-      .weights = on_the_way_ ? nullptr : packed_.weights.const_data_ptr<float>(),
+      .weights = on_the_way_ ? nullptr : data<Factor>(packed_.weights),
       .filters = on_the_way_ ? packed_.weights.const_data_ptr<float>() : nullptr,
       .bias = packed_.bias.const_data_ptr<float>(),
       .images = data<T>(x),
@@ -262,8 +264,10 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& 
     float* memory = scratch.mutable_data_ptr<float>() + thread * scratch.size(1);
     if constexpr (std::is_same_v<T, float>) {
       table().winograd(work, part, memory);
-    } else {
+    } else if constexpr (std::is_same_v<Factor, float>) {
       table().winograd_bfloat16(work, part, memory);
+    } else {
+      table().winograd_all_bfloat16(work, part, memory);
     }
   });
 }

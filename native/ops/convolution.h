@@ -31,8 +31,10 @@ class Convolution {
 
   // As matrix product in any case.
   static Convolution product(const nn::Conv2d& conv, const Affine& layer, at::ScalarType type);
-  // Winograd's, with padding 1, of a weight [out, in, 3, 3].
-  static Convolution winograd(const Affine& layer, at::ScalarType type, Taps taps = Taps::InOrder);
+  // Winograd's, with padding 1, of a weight [out, in, 3, 3]. factors: the type of what is multiplied, float32 or
+  // `type`.
+  static Convolution winograd(const Affine& layer, at::ScalarType type, Taps taps = Taps::InOrder,
+                              at::ScalarType factors = at::kFloat);
   static bool supports_winograd(const nn::Conv2d& conv);
 
   // The gradient [n, in, h, w] of such a convolution's input, of these sizes, by that of its output [n, out, ...], with
@@ -60,7 +62,7 @@ class Convolution {
   template <class In, class Out>
   void multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const kernels::Epilogue<Out>& epilogue,
                 const RowsDone& done = {}) const;
-  template <class T>
+  template <class T, class Factor>
   void filter(const at::Tensor& x, at::Tensor& y, const kernels::Epilogue<T>& epilogue) const;
 
   at::ScalarType type_ = at::kFloat;

@@ -180,25 +180,36 @@ Packed pack(const Affine& layer, at::ScalarType type, Taps taps, int64_t parts) 
   return {panels, packed, pad_bias(layer.bias, panels)};
 }
 
-Packed pack_winograd(const Affine& layer, Taps taps) {
+Packed pack_winograd(const Affine& layer, Taps taps, at::ScalarType type) {
   const at::Tensor source = nn::aligned(layer.weight);
   const std::vector<int64_t> offsets = tap_offsets(source, taps);
   const int64_t in_channels = source.size(1), blocks = (in_channels + kBlock - 1) / kBlock;
   const Panels panels = table().layout(in_channels, source.size(0), 1);
   const TapWeights weights{source, layer.factors, panels};
-  at::Tensor packed = empty_packed({panels.count, Winograd::kPoints, in_channels, panels.width}, at::kFloat);
-  float* to = packed.mutable_data_ptr<float>();
+  at::Tensor packed = empty_packed({panels.count, Winograd::kPoints, in_channels, panels.width}, type);
   parallel_ranges(panels.count * blocks, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> filters(9 * kBlock * panels.width);  // [tap][channel][width]
+    constexpr int64_t points = Winograd::kPoints;
+    const int64_t width = panels.width;
+    std::vector<float> filters(9 * kBlock * width);  // [tap][channel][width]
+    std::vector<float> pair(2 * points * width);     // [point][2 channels][width]
     for (int64_t task = begin; task < end; task++) {
       const int64_t panel = task / blocks, channel = task % blocks * kBlock;
-      const int64_t count = std::min(kBlock, in_channels - channel), block = kBlock * panels.width;
+      const int64_t count = std::min(kBlock, in_channels - channel), block = kBlock * width;
       for (int64_t tap = 0; tap < 9; tap++)
         weights.read(offsets[tap], panel, channel, count, filters.data() + tap * block);
-      for (int64_t i = 0; i < count; i++)
-        transform_filters(filters.data() + i * panels.width, block, panels.width,
-                          to + panel * Winograd::kPoints * panels.stride() + (channel + i) * panels.width,
-                          panels.stride());
+      const int64_t at = panel * points * panels.stride() + channel * width;
+      for (int64_t i = 0; i < count; i++) {
+        const float* filter = filters.data() + i * width;
+        if (type == at::kFloat) {
+          transform_filters(filter, block, width, packed.mutable_data_ptr<float>() + at + i * width, panels.stride());
+          continue;
+        }
+        transform_filters(filter, block, width, pair.data() + i % 2 * width, 2 * width);
+        if (i % 2 == 0) continue;
+        auto* to = reinterpret_cast<uint32_t*>(packed.mutable_data_ptr<at::BFloat16>() + at);
+        for (int64_t point = 0; point < points; point++)
+          pair_up(pair.data() + 2 * point * width, width, to + (point * panels.stride() + (i - 1) * width) / 2);
+      }
     }
   });
   return {panels, packed, pad_bias(layer.bias, panels)};

@@ -70,8 +70,9 @@ enum class Taps { InOrder, Reversed };
 // or its inputs lie one after the other. The panels are to be shared by `parts` threads.
 Packed pack(const Affine& layer, at::ScalarType type, Taps taps = Taps::InOrder, int64_t parts = 1);
 
-// A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width].
-Packed pack_winograd(const Affine& layer, Taps taps = Taps::InOrder);
+// A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width], in bfloat16 of
+// an even number of inputs.
+Packed pack_winograd(const Affine& layer, Taps taps = Taps::InOrder, at::ScalarType type = at::kFloat);
 
 // The same with the weight as it is, to be transformed on the way: [out, in, 3, 3].
 Packed plain_winograd(const Affine& layer);

@@ -13,9 +13,7 @@ namespace visiontorch::ops {
 // dilation.
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv);
 
-// By Winograd's filtering, where Convolution::supports_winograd(). Of bfloat16, what is transformed is rounded to it:
-// about a hundredth of a gradient's standard deviation, where autocast's gradients differ from those of float32 by a
-// tenth or more.
+// By Winograd's filtering, where Convolution::supports_winograd(). Of bfloat16, what is transformed is rounded to it.
 at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradient);
 
 }  // namespace visiontorch::ops

@@ -1,6 +1,5 @@
 // kernels SET: the kernels of one instruction set (avx2, avx512, avx512_bf16) beside plain loops in double precision,
-// over sizes that do and do not fill vectors, tiles and panels. Not among them are Winograd's with weights transformed
-// before: the parity tests reach these through networks. A line for each kernel: its name, how many cases were
+// over sizes that do and do not fill vectors, tiles and panels. A line for each kernel: its name, how many cases were
 // compared, how many failed, and the first of these. Linked with the kernels alone, so that an emulator can run it.
 #include <cstdio>
 #include <random>

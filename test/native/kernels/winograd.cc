@@ -5,9 +5,50 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// The filters are transformed on the way, which needs nothing but the convolution's own weights.
-template <class T>
-void test_convolution(const Table& table, const char* name) {
+// The transformation of a filter to the points, from its definition: powers of a point divided by the product of its
+// distances to the others; at infinity, the last tap.
+double filter_factor(int64_t point, int64_t tap) {
+  constexpr int64_t finite = Winograd::kPoints / Winograd::kIn - 1;
+  constexpr double points[finite] = {0, 0.75, -0.75, 1.5, -1.5};
+  if (point == finite) return tap == 2 ? 1 : 0;
+  double factor = std::pow(points[point], tap);
+  for (int64_t other = 0; other < finite; other++)
+    if (other != point) factor /= points[point] - points[other];
+  return factor;
+}
+
+// filters [out][in][3][3] as the kernel takes them: panel after panel, in each all points.
+template <class Factor>
+std::vector<Factor> transformed(const std::vector<float>& filters, int64_t in, int64_t out, const Panels& panels) {
+  constexpr int64_t points = Winograd::kPoints, side = Winograd::kIn, pair = std::is_same_v<Factor, float> ? 1 : 2;
+  std::vector<Factor> weights(panels.count * points * panels.stride());
+  for (int64_t o = 0; o < out; o++)
+    for (int64_t c = 0; c < in; c++)
+      for (int64_t point = 0; point < points; point++) {
+        double sum = 0;
+        for (int64_t tap = 0; tap < 9; tap++)
+          sum += filters[(o * in + c) * 9 + tap] * filter_factor(point / side, tap / 3) *
+                 filter_factor(point % side, tap % 3);
+        const int64_t matrix = (o / panels.width * points + point) * panels.stride();
+        weights[matrix + c / pair * panels.width * pair + o % panels.width * pair + c % pair] =
+            rounded<Factor>(static_cast<float>(sum));
+      }
+  return weights;
+}
+
+template <class T, class Factor>
+void filter(const Table& table, const WinogradConvolution<T, Factor>& layer, const WinogradPart& part, float* scratch) {
+  if constexpr (std::is_same_v<T, float>) table.winograd(layer, part, scratch);
+  if constexpr (!std::is_same_v<T, float> && std::is_same_v<Factor, float>)
+    table.winograd_bfloat16(layer, part, scratch);
+  if constexpr (!std::is_same_v<Factor, float>) table.winograd_all_bfloat16(layer, part, scratch);
+}
+
+// on_the_way: whether the kernel transforms the filters.
+template <class T, class Factor>
+void test_convolution(const Table& table, const char* name, bool on_the_way) {
+  constexpr double rounding = std::is_same_v<T, float> ? kWinograd : kBFloat16;
+  constexpr double tolerance = std::is_same_v<Factor, float> ? rounding : kWinogradBFloat16;
   for (int64_t height : {4, 5, 14})
     for (int64_t in : {16, 48, 144})
       for (int64_t out : {16, 24, 64, 80}) {
@@ -16,28 +57,29 @@ void test_convolution(const Table& table, const char* name) {
         const auto x = random_values<T>(images * height * width * in);
         const auto residual = random_values<T>(images * height * width * out);
         const auto filters = noise(out * in * 9), bias = noise(panels.padded_columns());
+        const auto weights = transformed<Factor>(filters, in, out, panels);
         std::vector<T> y(residual.size());
         Expected expected{std::vector<double>(y.size()), 1e-9, any_activation()};
         const bool has_residual = any(2) == 1;
-        const WinogradConvolution<T> layer{.height = height,
-                                           .width = width,
-                                           .in_channels = in,
-                                           .out_channels = out,
-                                           .panels = panels,
-                                           .weights = nullptr,
-                                           .filters = filters.data(),
-                                           .bias = bias.data(),
-                                           .images = x.data(),
-                                           .out = y.data(),
-                                           .epilogue = {expected.activation, has_residual ? residual.data() : nullptr}};
+        const WinogradConvolution<T, Factor> layer{
+            .height = height,
+            .width = width,
+            .in_channels = in,
+            .out_channels = out,
+            .panels = panels,
+            .weights = on_the_way ? nullptr : weights.data(),
+            .filters = on_the_way ? filters.data() : nullptr,
+            .bias = bias.data(),
+            .images = x.data(),
+            .out = y.data(),
+            .epilogue = {expected.activation, has_residual ? residual.data() : nullptr}};
         std::vector<float> scratch(winograd_scratch(in, panels));
         for (int64_t first = 0; first < tiles; first += 7)
           for (int64_t half : {0, 1}) {
             const bool gathered = half == 1;  // by the first half
             const WinogradPart part{first, std::min(first + 7, tiles), panels.count * half / 2,
                                     panels.count * (half + 1) / 2, gathered};
-            if constexpr (std::is_same_v<T, float>) table.winograd(layer, part, scratch.data());
-            if constexpr (!std::is_same_v<T, float>) table.winograd_bfloat16(layer, part, scratch.data());
+            filter(table, layer, part, scratch.data());
           }
         for (int64_t pixel = 0; pixel < images * height * width; pixel++)
           for (int64_t o = 0; o < out; o++) {
@@ -50,20 +92,8 @@ void test_convolution(const Table& table, const char* name) {
             }
             expected.set(pixel * out + o, sum);
           }
-        compare(name, {height, in, out}, y, expected, std::is_same_v<T, float> ? kWinograd : kBFloat16);
+        compare(name, {height, in, out, on_the_way}, y, expected, tolerance);
       }
-}
-
-// The transformation of a filter to the points, from its definition: powers of a point divided by the product of its
-// distances to the others; at infinity, the last tap.
-double filter_factor(int64_t point, int64_t tap) {
-  constexpr int64_t finite = Winograd::kPoints / Winograd::kIn - 1;
-  constexpr double points[finite] = {0, 0.75, -0.75, 1.5, -1.5};
-  if (point == finite) return tap == 2 ? 1 : 0;
-  double factor = std::pow(points[point], tap);
-  for (int64_t other = 0; other < finite; other++)
-    if (other != point) factor /= points[point] - points[other];
-  return factor;
 }
 
 // What is transformed of inputs and of outputs' gradients, multiplied, is the gradient of the transformed filters.
@@ -117,10 +147,11 @@ void test_winograd_gradient(const Table& table, const char* name) {
 }  // namespace
 
 void test_winograd(const Table& table) {
-  test_convolution<float>(table, "winograd");
+  for (bool on_the_way : {false, true}) test_convolution<float, float>(table, "winograd", on_the_way);
   test_winograd_gradient<float>(table, "winograd_gradient");
   if (table.multiply_bfloat16 == nullptr) return;
-  test_convolution<BFloat16>(table, "winograd_bfloat16");
+  for (bool on_the_way : {false, true}) test_convolution<BFloat16, float>(table, "winograd_bfloat16", on_the_way);
+  test_convolution<BFloat16, BFloat16>(table, "winograd_all_bfloat16", false);
   test_winograd_gradient<BFloat16>(table, "winograd_gradient_bfloat16");
 }
 

@@ -16,7 +16,7 @@ interface Facts {
 const pause = 200
 
 /**
- * Peers do the same task in turns, each as often in a row as fits into 0.4 s. Outputs are compared with stock PyTorch's
+ * Peers do the same task in turns, each as often in a row as fits into 1 s. Outputs are compared with stock PyTorch's
  * before anything is timed.
  */
 export async function sideBySide(
@@ -37,7 +37,7 @@ export async function sideBySide(
     Object.assign(facts, await peer.answer<Facts>())
     outputs.set(name, (await peer.run(1)).output)
     const { times } = await peer.run(1)
-    counts.set(peer, Math.max(1, Math.min(20, Math.round(400 / times[0]!))))
+    counts.set(peer, Math.max(1, Math.min(20, Math.round(1000 / times[0]!))))
   }
   const deviations = compare(outputs, tolerance)
   const answers = new Map<Peer, Answer[]>(peers.map(peer => [peer, []]))

@@ -13,8 +13,9 @@ namespace visiontorch::ops {
 bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 // A convolution that is computed with this project's own kernels: by Winograd's minimal filtering, forward and backward
-// (see kernels::Winograd), where it is float32, of 3 x 3 and stride 1 and there are enough pixels; else as matrix
-// products. What is left is oneDNN's: with few channels the gradients. The same result for any number of threads.
+// (see kernels::Winograd), where it is of 3 x 3 and stride 1 and there are enough pixels and channels; else as matrix
+// products. What is left is oneDNN's: a network's first convolution, of few channels, backward and in bfloat16. The
+// same result for any number of threads.
 at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 // The same, and x again, for whoever else takes it: what comes back from there is added to x's gradient while that is

@@ -84,9 +84,10 @@ template <class T, class Factor = float>
 struct WinogradConvolution {
   std::int64_t height, width, in_channels, out_channels;
   Panels panels;          // of one point's matrix [in_channels, out_channels]
-  const Factor* weights;  // transformed: panel after panel, in each all points; or null, and instead, of float32,
-  const float*
-      filters;  // [out_channels][in_channels][3][3], both multiples of `lanes`, at any address: transformed on the way
+  const Factor* weights;  // transformed: panel after panel, in each all points; or null
+  // Where there are none, and Factor is float: [out_channels][in_channels][3][3], both multiples of `lanes`, at any
+  // address, to be transformed on the way.
+  const float* filters;
   const float* bias;  // [out_channels], padded to the panels' width
   const T* images;
   T* out;

@@ -221,25 +221,18 @@ struct BatchNormGradient {
   T* dx = nullptr;
 };
 
+// What training takes in each type.
 template <class T>
-struct BatchNormKernels {
-  void (*sums)(const BatchNormSums<T>&);
-  void (*apply)(const BatchNorm<T>&);
-  void (*gradient_sums)(const BatchNormGradient<T>&);
-  void (*gradient)(const BatchNormGradient<T>&);
-};
-
-template <class T>
-struct WeightGradientKernels {
+struct TrainingKernels {
   void (*accumulate)(const Accumulation<T>&, float* scratch);
   void (*winograd_inputs)(const WinogradTiles<T>&);
   void (*winograd_gradients)(const WinogradTiles<T>&);
-};
-
-template <class T>
-struct TrainedDepthwiseKernels {
-  void (*forward)(const TrainedDepthwise<T>&);
-  void (*backward)(const TrainedDepthwise<T>&);
+  void (*depthwise)(const TrainedDepthwise<T>&);
+  void (*depthwise_gradients)(const TrainedDepthwise<T>&);
+  void (*batch_norm_sums)(const BatchNormSums<T>&);
+  void (*batch_norm)(const BatchNorm<T>&);
+  void (*batch_norm_gradient_sums)(const BatchNormGradient<T>&);
+  void (*batch_norm_gradient)(const BatchNormGradient<T>&);
 };
 
 // One instruction set's kernels.
@@ -255,9 +248,7 @@ struct Table {
   void (*winograd)(const WinogradConvolution<float>&, const WinogradPart&, float* scratch);
   void (*depthwise)(const Depthwise<float>&);
   void (*combine)(const Combination<float>&);
-  WeightGradientKernels<float> weight_gradient;
-  TrainedDepthwiseKernels<float> trained_depthwise;
-  BatchNormKernels<float> batch_norm;
+  TrainingKernels<float> training;
   // Null where the processor does not multiply bfloat16.
   void (*multiply_bfloat16)(const Product<BFloat16, BFloat16>&) = nullptr;
   void (*multiply_to_float)(const Product<BFloat16, float>&) = nullptr;
@@ -268,9 +259,7 @@ struct Table {
                                 float* scratch) = nullptr;
   void (*depthwise_bfloat16)(const Depthwise<BFloat16>&) = nullptr;
   void (*combine_bfloat16)(const Combination<BFloat16>&) = nullptr;
-  WeightGradientKernels<BFloat16> weight_gradient_bfloat16 = {};
-  TrainedDepthwiseKernels<BFloat16> trained_depthwise_bfloat16 = {};
-  BatchNormKernels<BFloat16> batch_norm_bfloat16 = {};
+  TrainingKernels<BFloat16> training_bfloat16 = {};
 };
 
 // The best kernels for this processor; null where it has neither AVX-512 nor AVX2 with FMA. The environment variable

@@ -35,15 +35,6 @@ void for_each_block(const Shape& shape, const Work& work) {
                  [&](int64_t block, int) { work(block * kBlockRows, std::min(shape.rows, (block + 1) * kBlockRows)); });
 }
 
-template <class T>
-const kernels::BatchNormKernels<T>& kernels_of() {
-  if constexpr (std::is_same_v<T, float>) {
-    return table().batch_norm;
-  } else {
-    return table().batch_norm_bfloat16;
-  }
-}
-
 // What is larger has left the cache when the next operation begins with its start.
 template <class T>
 bool streams(const Shape& shape) {
@@ -91,12 +82,12 @@ Statistics statistics_of(const T* x, const Shape& shape) {
   BlockSums blocks(channels);
   for_each_block(shape, [&](int64_t begin, int64_t end) {
     float* sums = blocks.of(begin);
-    kernels_of<T>().sums({.x = x + begin * channels,
-                          .rows = end - begin,
-                          .channels = channels,
-                          .shift = shift.data(),
-                          .sum = sums,
-                          .square = sums + channels});
+    training_kernels<T>().batch_norm_sums({.x = x + begin * channels,
+                                           .rows = end - begin,
+                                           .channels = channels,
+                                           .shift = shift.data(),
+                                           .sum = sums,
+                                           .square = sums + channels});
   });
   const std::vector<double> total = blocks.total();
 
@@ -140,16 +131,16 @@ void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor
   T* target = mutable_data<T>(y);
   for_each_block(shape, [&](int64_t begin, int64_t end) {
     const int64_t at = begin * shape.channels;
-    kernels_of<T>().apply({.x = data<T>(x) + at,
-                           .rows = end - begin,
-                           .channels = shape.channels,
-                           .scale = scale.const_data_ptr<float>(),
-                           .offset = offset.const_data_ptr<float>(),
-                           .residual = residual.defined() ? data<T>(residual) + at : nullptr,
-                           .activation = kind(activation),
-                           .y = target + at,
-                           .stream = streams<T>(shape),
-                           .passes = bits(passes, shape, begin)});
+    training_kernels<T>().batch_norm({.x = data<T>(x) + at,
+                                      .rows = end - begin,
+                                      .channels = shape.channels,
+                                      .scale = scale.const_data_ptr<float>(),
+                                      .offset = offset.const_data_ptr<float>(),
+                                      .residual = residual.defined() ? data<T>(residual) + at : nullptr,
+                                      .activation = kind(activation),
+                                      .y = target + at,
+                                      .stream = streams<T>(shape),
+                                      .passes = bits(passes, shape, begin)});
   });
 }
 
@@ -192,7 +183,7 @@ void add_up(const Saved& saved, const at::Tensor& gradient, at::Tensor& passed, 
   part.dot = part.sum + channels;
   if (saved.residual_takes_part()) part.passed = mutable_data<T>(passed) + begin * channels;
   if (passed.is_same(gradient)) part.stream = false;
-  kernels_of<T>().gradient_sums(part);
+  training_kernels<T>().batch_norm_gradient_sums(part);
 }
 
 // This first half, done by who computes the gradient: see sums_of_gradient().
@@ -253,7 +244,7 @@ Gradients differentiate(const Saved& saved, const at::Tensor& gradient, const Be
     part.of_gradient = of_gradient.data();
     part.of_centered = of_centered.data();
     part.constant = constant.data();
-    kernels_of<T>().gradient(part);
+    training_kernels<T>().batch_norm_gradient(part);
   });
   return result;
 }

@@ -38,6 +38,15 @@ inline bool has_kernels(at::ScalarType type) {
   return kernels::table() && (type == at::kFloat || (type == at::kBFloat16 && table().multiply_bfloat16));
 }
 
+template <class T>
+const kernels::TrainingKernels<T>& training_kernels() {
+  if constexpr (std::is_same_v<T, float>) {
+    return table().training;
+  } else {
+    return table().training_bfloat16;
+  }
+}
+
 template <class In, class Out>
 void multiply(const kernels::Product<In, Out>& product) {
   constexpr bool from_float = std::is_same_v<In, float>, to_float = std::is_same_v<Out, float>;

@@ -19,15 +19,6 @@ using torch::autograd::variable_list;
 
 namespace {
 
-template <class T>
-const kernels::TrainedDepthwiseKernels<T>& kernels_of() {
-  if constexpr (std::is_same_v<T, float>) {
-    return table().trained_depthwise;
-  } else {
-    return table().trained_depthwise_bfloat16;
-  }
-}
-
 // [c, 1, 3, 3] -> [9][whole vectors].
 at::Tensor by_taps(const at::Tensor& weight) {
   const int64_t channels = weight.size(0), lanes = table().lanes;
@@ -103,7 +94,7 @@ class Depthwise : public torch::autograd::Function<Depthwise> {
         std::vector<T> nowhere;
         TrainedDepthwise<T> part = layer.rows(image, first, last, nowhere);
         part.y = out + image * y.stride(0);
-        kernels_of<T>().forward(part);
+        training_kernels<T>().depthwise(part);
       });
     });
     return y;
@@ -134,7 +125,7 @@ class Depthwise : public torch::autograd::Function<Depthwise> {
         for (int64_t next = first; next < last; next = part.last) {
           part.first = next;
           part.last = std::min(last, next + at_once);
-          kernels_of<T>().backward(part);
+          training_kernels<T>().depthwise_gradients(part);
           const int64_t top = next * stride, bottom = std::min(height, part.last * stride);
           if (done) done(dx, (image * height + top) * width, (image * height + bottom) * width);
         }

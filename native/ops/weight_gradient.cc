@@ -17,15 +17,6 @@ using kernels::Winograd;
 
 namespace {
 
-template <class T>
-const kernels::WeightGradientKernels<T>& kernels_of() {
-  if constexpr (std::is_same_v<T, float>) {
-    return table().weight_gradient;
-  } else {
-    return table().weight_gradient_bfloat16;
-  }
-}
-
 // The rows of one call of the kernel.
 template <class T>
 struct Rows {
@@ -56,7 +47,7 @@ void accumulate(kernels::Accumulation<T> sum, int64_t begin, int64_t end, const 
     sum.next_a = next.a.data();
     sum.next_b = next.b.data() + sum.taps / 2 * next.count;  // of the tap in the middle
     sum.next_count = next.count;
-    kernels_of<T>().accumulate(sum, scratch.data());
+    training_kernels<T>().accumulate(sum, scratch.data());
     sum.first = false;
   }
 }
@@ -194,8 +185,8 @@ at::Tensor winograd_weight_gradient_of(const at::Tensor& x, const at::Tensor& gr
                                        stride};
     };
     parallel_tasks(parts, [&](int64_t part, int) {
-      kernels_of<T>().winograd_inputs(tiles_of(x, part, v, v_stride));
-      kernels_of<T>().winograd_gradients(tiles_of(gradient, part, m, m_stride));
+      training_kernels<T>().winograd_inputs(tiles_of(x, part, v, v_stride));
+      training_kernels<T>().winograd_gradients(tiles_of(gradient, part, m, m_stride));
     });
     parallel_tasks(points, [&](int64_t point, int thread) {
       const T* inputs = v + point * v_stride;

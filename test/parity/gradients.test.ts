@@ -19,6 +19,8 @@ interface Case {
   parameters: [name: string, values: number][]
   /** Of each parameter, how far PyTorch's gradient in bfloat16 is from that in float64. */
   bfloat16: number[]
+  /** The same of all parameters together. */
+  bfloat16All: number
 }
 
 const names = ['resnet18', 'resnet50', 'vgg11', 'mobilenet_v2']
@@ -111,6 +113,7 @@ describe(`the gradients of one training step, against PyTorch in float64${python
   for (const name of runtimeInfo().bfloat16 ? [...names, large] : [])
     it(`${name}, in bfloat16: each parameter's deviates no more than half as much again as PyTorch's`, async () => {
       const { gradients } = await step(caseOf(name), 'bfloat16')
+      const all = { difference: 0, size: 0 }
       for (const [p, { name: parameter, values, expected }] of gradients.entries()) {
         let [difference, size] = [0, 0]
         for (const [i, value] of expected.entries()) {
@@ -120,6 +123,11 @@ describe(`the gradients of one training step, against PyTorch in float64${python
         const deviation = Math.sqrt(difference / size)
         const wanted = caseOf(name).bfloat16[p]!
         assert.ok(deviation <= Math.max(1.5 * wanted, 0.01), `${parameter}: ${deviation}, PyTorch ${wanted}`)
+        all.difference += difference
+        all.size += size
       }
+      const deviation = Math.sqrt(all.difference / all.size)
+      const wanted = caseOf(name).bfloat16All
+      assert.ok(deviation <= 1.5 * wanted, `all: ${deviation}, PyTorch ${wanted}`)
     })
 })

@@ -1,9 +1,9 @@
 """gradients.py FOLDER: the gradients of one training step, in float64, for the trained convolutions.
 
 Writes each case's weights as NAME.pth, at odd addresses, its images as NAME.images.f32 and its gradients, one parameter after the
-other, as NAME.gradients.f32; prints [{name, architecture, setting, shape, loss, parameters: [[name, number of values]], bfloat16}], the last: for
-each parameter, how far the gradient under autocast to bfloat16 is from it, the norm of the difference as a share of its norm. The labels
-are 0, 1, 2, ... and 0 again after 9.
+other, as NAME.gradients.f32; prints [{name, architecture, setting, shape, loss, parameters: [[name, number of values]], bfloat16,
+bfloat16All}], the last two: for each parameter, and all together, how far the gradient under autocast to bfloat16 is from it, the norm of
+the difference as a share of its norm. The labels are 0, 1, 2, ... and 0 again after 9.
 """
 
 import copy
@@ -83,6 +83,10 @@ def is_clear(model, images):
     return all(far)
 
 
+def norm_of(tensors):
+    return torch.cat([tensor.flatten() for tensor in tensors]).norm()
+
+
 # Few layers and pixels. Of these channels, some are no multiple of a vector's width, of these sizes, some are odd. So many
 # images as in the last case cannot all be kept off the kinks: it is for bfloat16, in which values cross them in any case.
 SETTING = [[1, 16, 1, 1], [6, 72, 2, 2], [6, 88, 1, 1]]
@@ -138,6 +142,7 @@ for name, architecture, options, shape in (
             "loss": loss.item(),
             "parameters": [[key, parameter.numel()] for key, parameter in parameters.items()],
             "bfloat16": [((a - b).norm() / b.norm()).item() for a, b in zip(rounded, gradients, strict=True)],
+            "bfloat16All": (norm_of([a - b for a, b in zip(rounded, gradients, strict=True)]) / norm_of(gradients)).item(),
         }
     )
 print(json.dumps(cases))

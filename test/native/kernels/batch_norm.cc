@@ -6,14 +6,8 @@ namespace visiontorch::kernels {
 namespace {
 
 template <class T>
-const BatchNormKernels<T>& batch_norm_of(const Table& table) {
-  if constexpr (std::is_same_v<T, float>) return table.batch_norm;
-  if constexpr (!std::is_same_v<T, float>) return table.batch_norm_bfloat16;
-}
-
-template <class T>
 void test_case(const Table& table, const std::string& name, int64_t rows, int64_t channels, bool added) {
-  const BatchNormKernels<T>& kernels = batch_norm_of<T>(table);
+  const TrainingKernels<T>& kernels = training_of<T>(table);
   constexpr double tolerance = std::is_same_v<T, float> ? kFloat : kBFloat16;
   constexpr double kSummand = 1;  // about as large as what is added up, of which little may be left
   const int64_t size = rows * channels;
@@ -28,7 +22,7 @@ void test_case(const Table& table, const std::string& name, int64_t rows, int64_
   auto at = [&](int64_t row, int64_t c) { return row * channels + c; };
 
   std::vector<float> sum(channels), square(channels), dot(channels);
-  kernels.sums({x.data(), rows, channels, mean.data(), sum.data(), square.data()});
+  kernels.batch_norm_sums({x.data(), rows, channels, mean.data(), sum.data(), square.data()});
   Expected sums{std::vector<double>(channels), kSummand}, squares = sums, dots = sums;
   for (int64_t c = 0; c < channels; c++) {
     double total = 0, squared = 0;
@@ -46,8 +40,8 @@ void test_case(const Table& table, const std::string& name, int64_t rows, int64_
   std::vector<T> storage(size + 64);  // aligned, for what is streamed
   T* y = storage.data() + (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) / sizeof(T);
   std::vector<uint8_t> passes(rows * visiontorch::kernels::bits_stride(channels));
-  kernels.apply({x.data(), rows, channels, scale.data(), offset.data(), added ? residual.data() : nullptr, activation,
-                 y, stream, passes.data()});
+  kernels.batch_norm({x.data(), rows, channels, scale.data(), offset.data(), added ? residual.data() : nullptr,
+                      activation, y, stream, passes.data()});
   Expected outputs{std::vector<double>(size), kSummand, activation};
   for (int64_t row = 0; row < rows; row++)
     for (int64_t c = 0; c < channels; c++)
@@ -67,7 +61,7 @@ void test_case(const Table& table, const std::string& name, int64_t rows, int64_
                             .sum = sum.data(),
                             .dot = dot.data(),
                             .passed = added ? passed.data() : nullptr};
-  kernels.gradient_sums(work);
+  kernels.batch_norm_gradient_sums(work);
   Expected through{std::vector<double>(size)};
   for (int64_t i = 0; i < size; i++) {
     const float out = value_of(result[i]);
@@ -95,7 +89,7 @@ void test_case(const Table& table, const std::string& name, int64_t rows, int64_
     work.gradient = passed.data();
     work.passes = nullptr;
   }
-  kernels.gradient(work);
+  kernels.batch_norm_gradient(work);
   Expected inputs{std::vector<double>(size), kSummand};
   for (int64_t row = 0; row < rows; row++)
     for (int64_t c = 0; c < channels; c++)

@@ -80,9 +80,9 @@ void compare(const std::string& kernel, std::initializer_list<int64_t> sizes, co
 }
 
 template <class T>
-const WeightGradientKernels<T>& weight_gradient_of(const Table& table) {
-  if constexpr (std::is_same_v<T, float>) return table.weight_gradient;
-  if constexpr (!std::is_same_v<T, float>) return table.weight_gradient_bfloat16;
+const TrainingKernels<T>& training_of(const Table& table) {
+  if constexpr (std::is_same_v<T, float>) return table.training;
+  if constexpr (!std::is_same_v<T, float>) return table.training_bfloat16;
 }
 
 inline Activation any_activation() { return static_cast<Activation>(any(3)); }

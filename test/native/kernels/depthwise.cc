@@ -47,12 +47,6 @@ void test_inference(const Table& table, const char* name) {
         }
 }
 
-template <class T>
-const TrainedDepthwiseKernels<T>& trained_of(const Table& table) {
-  if constexpr (std::is_same_v<T, float>) return table.trained_depthwise;
-  if constexpr (!std::is_same_v<T, float>) return table.trained_depthwise_bfloat16;
-}
-
 // The rows in two parts.
 template <class T>
 void test_training(const Table& table, const std::string& name, int64_t channels, int64_t stride, int64_t height,
@@ -86,8 +80,8 @@ void test_training(const Table& table, const std::string& name, int64_t channels
   for (int64_t half : {0, 1}) {
     work.first = out_height * half / 2;
     work.last = out_height * (half + 1) / 2;
-    trained_of<T>(table).forward(work);
-    trained_of<T>(table).backward(work);
+    training_of<T>(table).depthwise(work);
+    training_of<T>(table).depthwise_gradients(work);
   }
   for (int64_t c = 0; c < channels; c++)
     for (int64_t out = 0; out < out_height * out_width; out++) {

@@ -166,7 +166,7 @@ void test_accumulate(const Table& table, const char* name) {
                                     .tap_stride = columns,
                                     .first = first};
           std::vector<float> scratch(accumulation_scratch(rows, columns));
-          weight_gradient_of<T>(table).accumulate(sum, scratch.data());
+          training_of<T>(table).accumulate(sum, scratch.data());
           for (int64_t row = 0; row < rows; row++)
             for (int64_t tap = 0; tap < taps; tap++)
               for (int64_t c = 0; c < columns; c++) {

@@ -111,8 +111,8 @@ void test_winograd_gradient(const Table& table, const char* name) {
       const WinogradTiles<T> of_x{height, width, in, x.data(), first, last, inputs.data(), inputs_stride};
       const WinogradTiles<T> of_gradient{height,           width,           out, gradient.data(), first, last,
                                          gradients.data(), gradients_stride};
-      weight_gradient_of<T>(table).winograd_inputs(of_x);
-      weight_gradient_of<T>(table).winograd_gradients(of_gradient);
+      training_of<T>(table).winograd_inputs(of_x);
+      training_of<T>(table).winograd_gradients(of_gradient);
     }
     std::vector<float> result(out * in * 9);
     Expected expected{std::vector<double>(result.size())};

@@ -2,10 +2,14 @@
 
 #include "checkpoint/bytes.h"
 #include "checkpoint/containers.h"
+#include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
 
 namespace {
+
+// Messages quote names from the file, each cut on its own.
+constexpr size_t kLongestMessage = 1000;
 
 // What a file is that is no checkpoint: the usual ways in which a download goes wrong.
 [[noreturn]] void not_a_checkpoint(std::string_view file) {
@@ -24,13 +28,6 @@ Container detect(std::string_view file) {
   not_a_checkpoint(file);
 }
 
-// Messages quote names from the file, which must not reach a terminal as control sequences.
-std::string printable(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7F') c = '?';
-  return text;
-}
-
 }  // namespace
 
 std::shared_ptr<File> File::open(const std::string& path, bool verify) {
@@ -38,7 +35,7 @@ std::shared_ptr<File> File::open(const std::string& path, bool verify) {
   try {
     file->parse(verify);
   } catch (const Error& error) {
-    std::string message = "'" + path + "': " + printable(error.what());
+    std::string message = "'" + path + "': " + printable(error.what(), kLongestMessage);
     if (error.code() == "ERR_CHECKPOINT_CORRUPT")
       message += ". The file is damaged or incomplete: download or save it again";
     throw Error(error.code(), message);

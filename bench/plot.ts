@@ -30,7 +30,9 @@ writeFileSync(path, onPaper({ title: '', ...grid(panels) }))
 note(`wrote ${path}`)
 
 function newestGrowth(): Cell[] {
-  for (const file of readdirSync(resultsFolder).sort().reverse()) {
+  const date = (file: string) => /\d{4}-\d\d-\d\d\.json$/.exec(file)?.[0] ?? ''
+  const newestFirst = readdirSync(resultsFolder).sort((a, b) => date(b).localeCompare(date(a)))
+  for (const file of newestFirst) {
     const { cells } = JSON.parse(readFileSync(join(resultsFolder, file), 'utf8')) as { cells: Cell[] }
     const growth = cells.filter(({ work }) => work.startsWith('growth '))
     if (growth.length > 0) return growth

@@ -1,10 +1,11 @@
 // What was measured: shown as tables, and written as JSON with the machine's description.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { note, print, table } from '../lib/cli/terminal.js'
 import { LIBTORCH_VERSION } from '../lib/loader/installation.js'
+import { runtimeInfo } from '../lib/runtime.js'
 import type { Job } from './job.js'
 
 export interface Spread {
@@ -85,27 +86,61 @@ export function spread(values: readonly number[]): Spread {
 
 export const resultsFolder = join(import.meta.dirname, 'results')
 
-/** Writes what there is so far. */
+/** The results of one kind of processor: the newest of each cell. */
+export interface Results {
+  machine: Record<string, unknown>
+  limits: Record<string, number>
+  cells: (Cell & { date: string; commit: string; rounds: number })[]
+}
+
+/**
+ * Adds what there is so far to today's results of this kind of processor, `results/<processor>-<date>.json`: a cell
+ * that was measured before is replaced.
+ */
 export function save(options: { rounds: number; threads: number }): void {
   if (cells.length === 0) return
-  const date = new Date().toISOString()
-  const { rounds, threads } = options
+  const { kernels } = runtimeInfo()
+  const cpu = cpus()[0]?.model ?? 'unknown processor'
   const machine = {
-    cpu: cpus()[0]?.model,
+    cpu,
+    kernels,
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     node: process.version,
     libtorch: LIBTORCH_VERSION,
-    threads,
+    threads: options.threads,
     omp: Object.fromEntries(
       Object.entries(process.env).filter(([name]) => /^(G?OMP|KMP|MALLOC)_/.test(name)),
     ),
     hugePages: readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'utf8').trim(),
-    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
+  }
+  const date = new Date().toISOString()
+  // "4f956e5", or "4f956e5-dirty" if the tree had uncommitted changes.
+  const commit = execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], {
+    encoding: 'utf8',
+  }).trim()
+  const measured = cells.map(cell => ({ date, commit, rounds: options.rounds, ...cell }))
+
+  const name = `${cpu} ${kernels}`.toLowerCase().replace(/\([^)]*\)|[^a-z0-9_]+/g, '-')
+  const path = join(resultsFolder, `${name}-${date.slice(0, 10)}.json`.replace(/-{2,}/g, '-'))
+  const before: Partial<Results> = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
+  const works = new Set(measured.map(({ work }) => work))
+  const results: Results = {
+    machine,
+    limits: { ...before.limits, ...limits },
+    cells: [...(before.cells ?? []).filter(({ work }) => !works.has(work)), ...measured],
   }
   mkdirSync(resultsFolder, { recursive: true })
-  const path = join(resultsFolder, `${date.slice(0, 19).replaceAll(':', '')}.json`)
-  writeFileSync(path, `${JSON.stringify({ date, machine, rounds, limits, cells }, null, 1)}\n`)
+  writeFileSync(path, `${stringify(results)}\n`)
   note(`wrote ${path}`)
+}
+
+/** JSON with four digits a number, and the times of a peer on one line. */
+function stringify(results: Results): string {
+  const rounded = (_: string, value: unknown) =>
+    typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value
+  return JSON.stringify(results, rounded, 1).replace(/\[[^[\]{}"]+\]/g, numbers =>
+    numbers.replace(/\s+/g, ' ').replace('[ ', '[').replace(' ]', ']'),
+  )
 }

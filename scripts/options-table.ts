@@ -25,7 +25,7 @@ export function withOptionsTable(document: string): string | undefined {
   return `${document.slice(0, from + begin.length)}\n${optionsTable()}\n${document.slice(to)}`
 }
 
-export const documents = ['README.md', 'docs/training.md'].map(name => join(root, name)).filter(existsSync)
+export const documents = ['docs/training.md'].map(name => join(root, name)).filter(existsSync)
 
 if (process.argv[1] === import.meta.filename) {
   for (const path of documents) {

@@ -41,7 +41,16 @@ async function stageVisiontorch(): Promise<string> {
   const stage = join(OUT, 'visiontorch')
   rmSync('dist', { recursive: true, force: true })
   execFileSync('npm', ['run', '--silent', 'build:ts'], { stdio: 'inherit' })
-  for (const file of ['dist', 'weights', 'README.md', 'CHANGELOG.md', 'LICENSE'].filter(existsSync))
+  for (const file of [
+    'dist',
+    'weights',
+    'docs',
+    'examples',
+    'README.md',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'LICENSE',
+  ].filter(existsSync))
     cpSync(file, join(stage, file), { recursive: true })
 
   await promisify(prebuildify)({

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+const root = join(import.meta.dirname, '../..')
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`),
+].filter(path => path.endsWith('.md'))
+
+/** The anchors that GitHub gives to a page's headings. */
+function anchors(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+describe('the documentation', () => {
+  for (const page of pages) {
+    it(`${page} has no dead link`, () => {
+      for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+        const [path, anchor] = target!.split('#') as [string, string?]
+        const file = path === '' ? page : join(dirname(page), path)
+        assert.ok(existsSync(join(root, file)), `${target} does not exist`)
+        if (anchor !== undefined)
+          assert.ok(anchors(read(file)).includes(anchor), `${target}: no such heading`)
+      }
+    })
+  }
+
+  it('explains every error code, and no other', () => {
+    const codes = (text: string) => [...new Set(text.match(/ERR_[A-Z_]+/g))].sort()
+    assert.deepEqual(codes(read('docs/errors.md')), codes(read('lib/errors.ts')))
+  })
+
+  it('keeps the README short', () => {
+    assert.ok(Buffer.byteLength(read('README.md')) <= 6144)
+  })
+})

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { type Architecture, checkArchitecture, classifierLayer } from './architectures.js'
+import type { DownloadProgress } from './download/download.js'
 import { VisionTorchError } from './errors.js'
 import { checkPreprocessing, DEFAULT_PREPROCESSING, type Preprocessing } from './image/preprocessing.js'
 import { check, invalid, is } from './is.js'
@@ -8,7 +9,6 @@ import { type CheckpointValue, type NativeCheckpoint, type NetworkOptions, nativ
 import { checkNetworkOptions, networkOptionNames } from './network-options.js'
 import { type Device, resolveDevice } from './runtime.js'
 import { fetchWeights } from './weights/cache.js'
-import type { DownloadProgress } from './weights/download.js'
 import { imagenetClasses, type OfficialWeights, resolveWeights } from './weights/manifest.js'
 
 /**

@@ -1,14 +1,24 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { check } from '../is.js'
+import { check, invalid } from '../is.js'
 import { installLibTorch } from '../libtorch/install.js'
 import { unstore } from '../libtorch/store.js'
 import { cacheDirectory, cachedBuilds, LIBTORCH_VERSION } from '../loader/installation.js'
 import { locateLibTorch } from '../loader/locate.js'
 import { interruptSignal } from './interrupt.js'
 import { jsonOption } from './options.js'
-import { color, formatBytes, note, type Progress, print, printJson, progress, table } from './terminal.js'
+import {
+  color,
+  formatBytes,
+  note,
+  type Progress,
+  print,
+  printJson,
+  progress,
+  table,
+  warn,
+} from './terminal.js'
 
 /** `visiontorch libtorch install|list|remove`: other builds of LibTorch than the one that npm brought. */
 export const libtorchCommand = (): Command =>
@@ -26,11 +36,12 @@ const installCommand = (): Command =>
       '--from <source>',
       "LibTorch's archive (a file or an address) or its directory, instead of PyTorch's download",
     )
+    .option('--sha256 <hash>', 'the SHA-256 that a downloaded archive must have')
     .addHelpText(
       'after',
       '\nVISIONTORCH_LIBTORCH_URL names a mirror of download.pytorch.org/libtorch; HTTPS_PROXY and NO_PROXY are honoured.',
     )
-    .action(async (build: string, { from }: { from?: string }) => {
+    .action(async (build: string, { from, sha256 }: { from?: string; sha256?: string }) => {
       let bar: Progress | undefined
       const show = (label: string, done: number, total: number): void => {
         bar ??= progress(label, total, formatBytes)
@@ -41,12 +52,19 @@ const installCommand = (): Command =>
       }
       const directory = await installLibTorch(build, {
         from,
+        sha256: sha256 === undefined ? undefined : checkHash(sha256),
+        onWarning: warn,
         signal: interruptSignal('stopping; the next install goes on from here'),
         onDownload: ({ received, total }) => show('downloading', received, total ?? received),
         onExtract: (done, total) => show('unpacking', done, total),
       }).finally(() => bar?.stop())
       print(directory)
     })
+
+function checkHash(text: string): string {
+  if (/^[0-9a-f]{64}$/i.test(text)) return text
+  throw invalid('--sha256', '64 hexadecimal digits', text)
+}
 
 const listCommand = (): Command =>
   new Command('list')

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { Command } from 'commander'
+import type { DownloadProgress } from '../download/download.js'
 import { fetchWeights, weightsPath } from '../weights/cache.js'
-import type { DownloadProgress } from '../weights/download.js'
 import { findWeights, fullName, listWeights, type OfficialWeights } from '../weights/manifest.js'
 import { interruptSignal } from './interrupt.js'
 import { jsonOption } from './options.js'
@@ -14,6 +14,7 @@ import {
   printJson,
   progress,
   table,
+  warn,
 } from './terminal.js'
 
 /** `visiontorch weights list` and `visiontorch weights pull`. */
@@ -85,7 +86,7 @@ async function pull(name: string, weights: OfficialWeights | string, signal: Abo
     bar.update(received)
   }
   try {
-    return await fetchWeights(weights, { verify: true, signal, onProgress })
+    return await fetchWeights(weights, { verify: true, signal, onProgress, onWarning: warn })
   } finally {
     bar?.stop()
   }

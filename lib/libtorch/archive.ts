@@ -1,11 +1,14 @@
 import { createWriteStream } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { crc32 } from 'node:zlib'
 import { type Entry, openPromise } from 'yauzl'
 import { VisionTorchError } from '../errors.js'
+
+/** More than any build of LibTorch unpacks to. */
+const MAX_BYTES = 2 ** 34
 
 export interface ExtractOptions {
   signal?: AbortSignal | undefined
@@ -46,6 +49,7 @@ async function extract(archive: string, directory: string, { signal, onProgress 
     )
 
   const total = wanted.reduce((sum, { entry }) => sum + entry.uncompressedSize, 0)
+  await checkSpace(directory, total)
   let done = 0
   for (const { entry, path } of wanted) {
     await mkdir(dirname(path), { recursive: true })
@@ -67,6 +71,17 @@ async function extract(archive: string, directory: string, { signal, onProgress 
     )
     if (sum !== entry.crc32) throw new Error(`${entry.fileName} has another checksum than the archive says`)
   }
+}
+
+/** The zip reader holds every entry to the size that it declares, so that these add up to what is written. */
+async function checkSpace(directory: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(directory)
+  if (bytes <= MAX_BYTES && bytes <= bavail * bsize) return
+  const limit = Math.min(MAX_BYTES, bavail * bsize)
+  throw new VisionTorchError(
+    'ERR_FILE_WRITE',
+    `${directory}: the archive unpacks to ${bytes} bytes, and there is room for ${limit}. Free some space, or check the archive`,
+  )
 }
 
 /** Where an entry of the archive goes, or undefined for what is not needed (Python, tests, tools). */

@@ -1,18 +1,24 @@
 import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type DownloadProgress, download } from '../download/download.js'
+import { safeName } from '../download/name.js'
 import { VisionTorchError } from '../errors.js'
 import { invalid } from '../is.js'
 import { cacheDirectory, inspectInstallation, LIBTORCH_VERSION } from '../loader/installation.js'
-import { type DownloadProgress, download } from '../weights/download.js'
 import { type ExtractOptions, extractLibTorch } from './archive.js'
+import { ARCHIVES } from './archives.js'
 import { store } from './store.js'
 
 export interface InstallOptions {
   /** An archive or a directory of LibTorch, or the address of an archive. Default: PyTorch's own download. */
   from?: string | undefined
+  /** The SHA-256 of a downloaded archive. Default: that of {@link ARCHIVES}, if its name stands there. */
+  sha256?: string | undefined
   signal?: AbortSignal | undefined
+  /** Called with a message if nothing tells the hash of a downloaded archive. */
+  onWarning?: ((message: string) => void) | undefined
   onDownload?: ((progress: DownloadProgress) => void) | undefined
   onExtract?: ExtractOptions['onProgress']
 }
@@ -54,19 +60,30 @@ export function archiveUrl(version: string, variant: string): string {
 }
 
 /** The path of what was named; an address is downloaded, or an interrupted download of it is continued. */
-async function fetched(from: string, { signal, onDownload }: InstallOptions): Promise<string> {
+async function fetched(
+  from: string,
+  { sha256, signal, onDownload, onWarning }: InstallOptions,
+): Promise<string> {
   if (/^https?:/.test(from)) {
+    if (!URL.canParse(from)) throw invalid('from', 'a file, a directory or an http(s) address', from)
     const downloads = join(cacheDirectory(), 'downloads')
     await mkdir(downloads, { recursive: true })
-    const path = join(downloads, decodeURIComponent(basename(new URL(from).pathname)))
+    const name = safeName(new URL(from).pathname, 'libtorch.zip')
+    const path = join(downloads, name)
     const remedy = 'name an archive or directory of LibTorch with --from'
-    await download(from, path, { signal, onProgress: onDownload, remedy })
+    const archive = sha256 === undefined ? ARCHIVES[name] : { sha256 }
+    await download(from, path, { signal, onProgress: onDownload, remedy, verify: true, ...archive })
+    if (archive === undefined) onWarning?.(unverified(name))
     return path
   }
   const path = from.startsWith('file:') ? fileURLToPath(from) : from
   if (existsSync(path)) return path
   throw new VisionTorchError('ERR_FILE_NOT_FOUND', `${path}: expected an archive or a directory of LibTorch`)
 }
+
+const unverified = (name: string): string =>
+  `${name}: the hash of this archive is unknown, so it was not checked. ` +
+  `Known are ${Object.keys(ARCHIVES).join(', ')}; --sha256 gives that of another one`
 
 async function checkVariant(directory: string, version: string, variant: string): Promise<void> {
   const found = inspectInstallation(directory, version)

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { type DownloadProgress, download } from '../download/download.js'
+import { safeName } from '../download/name.js'
 import { VisionTorchError } from '../errors.js'
 import { cannotWrite } from '../files.js'
 import { invalid } from '../is.js'
-import { type DownloadProgress, download } from './download.js'
 import { fileName, type OfficialWeights } from './manifest.js'
 
 /** visiontorch's folder in the user's cache: `$XDG_CACHE_HOME/visiontorch`, by default `~/.cache/visiontorch`. */
@@ -18,7 +20,12 @@ export interface FetchWeightsOptions {
   verify?: boolean
   signal?: AbortSignal | undefined
   onProgress?: ((progress: DownloadProgress) => void) | undefined
+  /** Called with a message if nothing tells the hash of a downloaded file. Default: `process.emitWarning`. */
+  onWarning?: ((message: string) => void) | undefined
 }
+
+/** The largest checkpoint that is downloaded from an address of the user's, in bytes. */
+const MAX_BYTES = 2 ** 34
 
 /**
  * The path of a checkpoint in the user's cache, downloaded first where it is not there yet. Official weights come from
@@ -33,7 +40,7 @@ export async function fetchWeights(
 ): Promise<string> {
   const { url, path, sha256, official } =
     typeof weights === 'string' ? anyWeights(weights) : officialWeights(weights)
-  const { verify = false, signal, onProgress } = options
+  const { verify = false, signal, onProgress, onWarning = emitWarning } = options
   const folder = dirname(path)
   await mkdir(folder, { recursive: true }).catch(error => {
     throw cannotWrite(folder, error)
@@ -42,8 +49,24 @@ export async function fetchWeights(
   const mirror =
     official === undefined ? '' : 'set VISIONTORCH_WEIGHTS_URL to a mirror that is reachable, or '
   const remedy = `${mirror}put the file at ${path} yourself`
-  await download(url, path, { sha256, verify, signal, onProgress, remedy })
+  const isNew = !existsSync(path)
+  await download(url, path, { sha256, verify, signal, onProgress, remedy, maxBytes: maxBytes(official) })
+  if (isNew && sha256 === undefined) {
+    onWarning(
+      `${url}: the hash of this file is unknown, so it was not checked. ` +
+        'It is known if the name ends in it, as in name-0676ba61.pth',
+    )
+  }
   return path
+}
+
+const emitWarning = (message: string): void =>
+  process.emitWarning(message, { code: 'VISIONTORCH_UNVERIFIED_DOWNLOAD' })
+
+/** The manifest gives the exact size, or one that is rounded to a thousandth of a MiB. */
+function maxBytes(official: OfficialWeights | undefined): number {
+  if (official === undefined) return MAX_BYTES
+  return official.bytes ?? Math.ceil((official.mebibytes + 0.001) * 2 ** 20)
 }
 
 /** Where official weights lie, or will lie. */
@@ -62,7 +85,7 @@ function officialWeights(official: OfficialWeights) {
 function anyWeights(address: string) {
   if (!URL.canParse(address)) throw invalid('weights', 'an http(s) address', address)
   const { pathname } = new URL(address)
-  const name = pathname.slice(pathname.lastIndexOf('/') + 1).replace(/[^\w.-]/g, '_') || 'weights.pth'
+  const name = safeName(pathname, 'weights.pth')
   const sha256 = /-([0-9a-f]{8,64})\.\w+$/.exec(name)?.[1]
   // Without a hash in its name, only the whole address says which file it is.
   const folder = sha256 === undefined ? createHash('sha256').update(address).digest('hex').slice(0, 16) : ''

@@ -7,8 +7,8 @@ import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { type DownloadOptions, download } from '../../lib/weights/download.js'
-import { behave, FlakyServer } from '../support/flaky-server.js'
+import { type DownloadOptions, download, redirected } from '../../lib/download/download.js'
+import { type Behaviour, behave, FlakyServer } from '../support/flaky-server.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 
 const content = randomBytes(300_000)
@@ -207,6 +207,67 @@ describe('a download', () => {
     await isComplete()
   })
 
+  describe('that is too large', () => {
+    it('is not begun if the server says so', async () => {
+      await assert.rejects(get({ maxBytes: content.length - 1 }), {
+        code: 'ERR_DOWNLOAD',
+        message: /the server sends 300000 bytes or more, expected at most 299999\. Nothing was kept/,
+      })
+      await get({ maxBytes: content.length })
+      await isComplete()
+    })
+
+    it('is stopped if the server does not say', async () => {
+      server.length = false
+      await assert.rejects(
+        get({ maxBytes: 100_000 }),
+        /the server sends \d+ bytes or more, expected at most 100000/,
+      )
+      assert.equal(existsSync(`${destination}.part`), false)
+    })
+  })
+
+  describe('that is redirected', () => {
+    const to =
+      (location: () => string): Behaviour =>
+      (_request, response) => {
+        response.writeHead(302, { location: location() })
+        response.end()
+      }
+
+    it('follows, also a relative address', async () => {
+      server.behaviours = [to(() => `${url}?again`), to(() => '/elsewhere'), behave.well]
+      await get()
+      await isComplete()
+      assert.deepEqual(
+        server.requests.map(request => request.url),
+        ['/file.pth', '/file.pth?again', '/elsewhere'],
+      )
+    })
+
+    it('for ever is refused', async () => {
+      server.behaviours = [to(() => url)]
+      await assert.rejects(get(), { code: 'ERR_DOWNLOAD', message: /more than 5 redirects/ })
+      assert.equal(server.requests.length, 6)
+    })
+
+    it('to what is not a web address is refused', async () => {
+      for (const location of ['file:///etc/passwd', 'ftp://127.0.0.1/x', 'data:,x']) {
+        server.behaviours = [to(() => location)]
+        await assert.rejects(get(), { code: 'ERR_DOWNLOAD', message: /which is not https/ })
+      }
+    })
+
+    it('from https to http is refused', () => {
+      assert.equal(redirected('https://a.org/x', '//b.org/y'), 'https://b.org/y')
+      assert.equal(redirected('http://a.org/x', 'https://b.org/y'), 'https://b.org/y')
+      assert.throws(() => redirected('https://a.org/x', 'http://a.org/x'), {
+        code: 'ERR_DOWNLOAD',
+        message: /^https:\/\/a\.org\/x: the server redirects to http:\/\/a\.org\/x, which is not https/,
+      })
+    })
+  })
+
   it('of another content is refused by its hash and not kept', async () => {
     server.content = randomBytes(1000)
     await assert.rejects(get(), {
@@ -270,7 +331,7 @@ describe('a download', () => {
         response.write('x')
       },
     ]
-    await assert.rejects(get(), { code: 'ERR_FILE_WRITE', message: /the disk is full/ })
+    await assert.rejects(get({ maxBytes: 2 ** 53 }), { code: 'ERR_FILE_WRITE', message: /the disk is full/ })
   })
 
   it('into a folder that is missing or read-only says so', async () => {

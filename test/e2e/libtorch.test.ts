@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -43,6 +44,7 @@ describe('visiontorch libtorch', () => {
 
   const cache = () => join(home, 'visiontorch/libtorch')
   const directory = () => join(cache(), '2.13.0-cu130')
+  const sha256 = (content: Buffer) => createHash('sha256').update(content).digest('hex')
   /** The archive as a file. */
   async function file(content = archive): Promise<string> {
     const path = join(home, 'libtorch.zip')
@@ -51,8 +53,9 @@ describe('visiontorch libtorch', () => {
   }
 
   it('install downloads, checks and unpacks, leaves nothing else, and list and remove know it', async () => {
-    const { code, out, err } = await run('libtorch', 'install', 'cu130')
+    const { code, out, err } = await run('libtorch', 'install', 'cu130', '--sha256', sha256(archive))
     assert.equal(code, 0, err)
+    assert.equal(err, '')
     assert.equal(out, `${directory()}\n`)
     assert.equal(server.requests[0]!.url, '/libtorch/cu130/libtorch-shared-with-deps-2.13.0%2Bcu130.zip')
     assert.deepEqual((await readdir(cache())).sort(), ['2.13.0-cu130', 'downloads'])
@@ -75,7 +78,7 @@ describe('visiontorch libtorch', () => {
       while (((await stat(part).catch(() => null))?.size ?? 0) < 100_000) await setTimeout(10)
     }
     server.behaviours = [behave.cutAt(100_000, handled), behave.well]
-    const { code, err } = await run('libtorch', 'install', 'cu130')
+    const { code, err } = await run('libtorch', 'install', 'cu130', '--sha256', sha256(archive))
     assert.equal(code, 0, err)
     assert.deepEqual(server.starts, [0, 100_000])
   })
@@ -103,6 +106,34 @@ describe('visiontorch libtorch', () => {
     home = await temporaryFolder()
     const fromAddress = await run('libtorch', 'install', 'cu130', '--from', `${address}/elsewhere/torch.zip`)
     assert.equal(fromAddress.code, 0, fromAddress.err)
+    assert.match(
+      fromAddress.err,
+      /warning: torch\.zip: the hash of this archive is unknown, so it was not checked/,
+    )
+  })
+
+  it('install keeps to its folder, whatever the address says', async () => {
+    for (const path of [
+      '..%2F..%2F..%2F..%2Fescaped.zip',
+      '%E0%A4%A.zip',
+      '%2e%2e%5cescaped.zip',
+      '.hidden',
+    ]) {
+      server.behaviours = [behave.status(404)]
+      await run('libtorch', 'install', 'cu130', '--from', `${address}/${path}`)
+      server.behaviours = [
+        (_request, response) => {
+          response.writeHead(200, { 'content-length': 1_000_000 })
+          response.write('cut', () => response.destroy())
+        },
+      ]
+      const { code, err } = await run('libtorch', 'install', 'cu130', '--from', `${address}/${path}`)
+      assert.equal(code, 1)
+      assert.match(err, /^error: /m)
+      assert.deepEqual(await readdir(home), ['visiontorch'])
+      assert.deepEqual(await readdir(join(home, 'visiontorch')), ['libtorch'])
+      assert.deepEqual(await readdir(cache()), ['downloads'])
+    }
   })
 
   describe('install refuses, with a remedy, and leaves nothing in the cache,', () => {
@@ -137,6 +168,19 @@ describe('visiontorch libtorch', () => {
       const old = await libtorchArchive('2.12.0+cu130')
       await refused(/is LibTorch 2\.12\.0\+cu130; .* 2\.13\.0/, 'cu130', '--from', await file(old))
       await refused(/expected LibTorch for cpu, got cu130/, 'cpu', '--from', await file())
+    })
+
+    it("an archive of PyTorch's name with another content", async () => {
+      await refused(/expected a file whose SHA-256 starts with 945c5a3d9\w+, got \w+/, 'cu130')
+    })
+
+    it('an archive with a path that leads out of it', async () => {
+      const hostile = await libtorchArchive('2.13.0+cu130', 'libtorch', '../../../../escaped.h')
+      await refused(/is damaged: invalid relative path/, 'cu130', '--from', await file(hostile))
+    })
+
+    it('a hash that is none', async () => {
+      await refused(/--sha256: expected 64 hexadecimal digits, got 'abc'/, 'cu130', '--sha256', 'abc')
     })
 
     it('a build that there is not', async () => {

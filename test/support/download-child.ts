@@ -1,5 +1,5 @@
 // A process of its own that downloads a file: the other side in the test of two processes.
-import { download } from '../../lib/weights/download.js'
+import { download } from '../../lib/download/download.js'
 
 const [url, destination, sha256] = process.argv.slice(2)
 await download(url!, destination!, { sha256 })

@@ -6,7 +6,8 @@ import { setTimeout } from 'node:timers/promises'
 import type { EnvHttpProxyAgent, Response } from 'undici'
 import { VisionTorchError } from '../errors.js'
 import { invalid } from '../is.js'
-import { explain, type Failure, type Position, statusFailure, TRUNCATED } from './download-error.js'
+import { printable } from '../text.js'
+import { explain, type Failure, type Position, statusFailure, TRUNCATED } from './error.js'
 
 export interface DownloadProgress {
   /** Bytes on the disk so far, with those of an earlier run. */
@@ -28,9 +29,14 @@ export interface DownloadOptions {
   retries?: number
   /** Milliseconds before the first retry; they double with each. Default 1000. */
   retryDelay?: number
+  /** The largest file that is accepted, in bytes. Default 16 GiB. */
+  maxBytes?: number
   /** What a user can do instead, for error messages: `put the file at PATH yourself`. */
   remedy?: string
 }
+
+const MAX_BYTES = 2 ** 34
+const MAX_REDIRECTS = 5
 
 /**
  * Downloads a file, unless the destination is there already. The data goes to `<destination>.part`, which an
@@ -149,6 +155,7 @@ class Transfer {
       if (response.status === 416) return undefined // nothing is missing
       file = await open(this.#part, this.#at.received > 0 ? 'a' : 'w')
       for await (const chunk of response.body ?? []) {
+        await this.#checkLength(this.#at.received + chunk.length)
         await file.appendFile(chunk)
         this.#hash.update(chunk)
         this.#at.received += chunk.length
@@ -161,6 +168,7 @@ class Transfer {
       return undefined
     } catch (error) {
       signal.throwIfAborted()
+      if (error instanceof VisionTorchError) throw error
       return this.explain(error)
     } finally {
       await file?.close()
@@ -182,7 +190,15 @@ class Transfer {
       bodyTimeout: timeout,
       connect: { timeout },
     })
-    return fetch(this.url, { headers, dispatcher: this.#agent, signal })
+    let url = this.url
+    for (let redirects = 0; ; redirects++) {
+      const response = await fetch(url, { headers, dispatcher: this.#agent, signal, redirect: 'manual' })
+      const location = response.status >= 300 && response.status < 400 && response.headers.get('location')
+      if (!location) return response
+      await response.body?.cancel()
+      if (redirects === MAX_REDIRECTS) throw refused(this.url, `more than ${MAX_REDIRECTS} redirects`)
+      url = redirected(url, location)
+    }
   }
 
   /** Reads the answer's head: where its body goes, and how long the file is. */
@@ -213,8 +229,17 @@ class Transfer {
       await response.body?.cancel()
       return statusFailure(this.url, status, response.statusText, this.options.remedy ?? '')
     }
+    await this.#checkLength(this.#at.total ?? this.#at.received)
     await this.#checkSpace()
     return undefined
+  }
+
+  /** Refuses a file of this many bytes if that is more than expected, and keeps nothing of it. */
+  async #checkLength(bytes: number): Promise<void> {
+    const { maxBytes = MAX_BYTES } = this.options
+    if (bytes <= maxBytes) return
+    await rm(this.#part, { force: true })
+    throw refused(this.url, `the server sends ${bytes} bytes or more, expected at most ${maxBytes}`)
   }
 
   async #checkSpace(): Promise<void> {
@@ -256,6 +281,21 @@ class Transfer {
       return undefined
     }
   }
+}
+
+/** @internal Where a redirect leads. A file that was asked for by https never comes by anything else. */
+export function redirected(from: string, location: string): string {
+  const to = new URL(location, from)
+  const isAllowed = to.protocol === 'https:' || (to.protocol === 'http:' && from.startsWith('http:'))
+  if (!isAllowed) throw refused(from, `the server redirects to ${printable(to.href)}, which is not https`)
+  return to.href
+}
+
+function refused(url: string, why: string): VisionTorchError {
+  return new VisionTorchError(
+    'ERR_DOWNLOAD',
+    `${url}: ${why}. Nothing was kept; check the address and the mirror`,
+  )
 }
 
 async function hashFile(path: string, hash: Hash, signal: AbortSignal | undefined): Promise<void> {

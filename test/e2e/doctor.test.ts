@@ -6,7 +6,8 @@ import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
 import { checkDataset, type DatasetReport } from '../../lib/doctor/dataset.js'
 import { link, removeTemporaryFolders, temporaryFolder, writeFiles } from '../support/folder.js'
-import { hasShared, shared } from '../support/shared.js'
+import { hasShared, NO_SHARED, shared } from '../support/shared.js'
+import { skip } from '../support/skip.js'
 
 /** A small image that no other seed gives: two colours. */
 const picture = (seed: number) =>
@@ -226,7 +227,7 @@ describe('the data set check', () => {
   })
 
   it('tells what is wrong with the awkward files of real programs', async function () {
-    if (!hasShared) this.skip() // ../shared is not here
+    if (!hasShared) skip(this, NO_SHARED)
     const root = await temporaryFolder()
     await plant(root, ['train'], ['plain'], 1)
     await cp(shared('data/tricky'), join(root, 'train', 'tricky'), { recursive: true })

@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import sharp from 'sharp'
 import { Registry, userEnvironment } from '../support/registry.js'
+import { skip } from '../support/skip.js'
 
 const run = promisify(execFile)
 const tarballs = existsSync('dist-packages')
@@ -15,10 +16,9 @@ const tarballs = existsSync('dist-packages')
       .filter(name => name.endsWith('.tgz'))
       .map(name => join('dist-packages', name))
   : []
-const unavailable =
-  tarballs.length === 2 ? '' : ' (skipped: `npm run package` makes the packages that these install)'
+const unavailable = tarballs.length === 2 ? '' : '`npm run package` has not built the packages'
 
-describe(`npm install visiontorch, with nothing but Node and npm on the PATH${unavailable}`, function () {
+describe(`npm install visiontorch, with nothing but Node and npm on the PATH`, function () {
   this.timeout(300_000)
   let machine: string
   let registry: Registry
@@ -26,7 +26,7 @@ describe(`npm install visiontorch, with nothing but Node and npm on the PATH${un
   let app: string // a project with visiontorch installed
 
   before(async function () {
-    if (unavailable) this.skip()
+    if (unavailable) skip(this, unavailable)
     machine = await mkdtemp(join(tmpdir(), 'visiontorch-install-'))
     registry = await Registry.start(machine, tarballs)
     env = await userEnvironment(join(machine, 'home'), registry.url)

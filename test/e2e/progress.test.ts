@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawnSync } from 'node:child_process'
 import { promisify } from 'node:util'
+import { skip } from '../support/skip.js'
 
 const run = promisify(execFile)
 const program = [process.execPath, '--import', 'tsx', 'test/support/play-training.ts']
@@ -40,9 +41,9 @@ describe('the progress of training', () => {
     assert.match(stdout, /accuracy/)
   })
 
-  describe(`on a terminal${hasScript ? '' : ' (skipped: no script(1) to make one)'}`, () => {
+  describe(`on a terminal`, () => {
     before(function () {
-      if (!hasScript) this.skip()
+      if (!hasScript) skip(this, 'script(1) is not installed')
     })
 
     it('is a bar with step, loss, accuracy, learning rate, speed and the time left', async () => {

@@ -8,6 +8,7 @@ import sharp from 'sharp'
 import { type ReportData, writeReport } from '../../lib/report/report.js'
 import { chromiumPath } from '../support/chromium.js'
 import { sample } from '../support/report.js'
+import { skip } from '../support/skip.js'
 
 describe('a report', () => {
   let directory: string
@@ -90,7 +91,7 @@ describe('a report', () => {
     this.timeout(120_000)
     let browser: Browser
     before(async function () {
-      if (!chromiumPath) return this.skip()
+      if (!chromiumPath) skip(this, 'Chromium is not installed')
       browser = await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox'] })
     })
     after(() => browser?.close())

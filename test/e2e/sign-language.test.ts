@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { createModel, ImageFolder, train } from '../../lib/index.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
-import { hasShared, shared } from '../support/shared.js'
+import { hasShared, NO_SHARED, shared } from '../support/shared.js'
+import { skip } from '../support/skip.js'
 
-describe(`photographs of sign language${hasShared ? '' : ' (skipped: no ../shared)'}`, () => {
+describe(`photographs of sign language`, () => {
   before(function () {
-    if (!hasShared) this.skip()
+    if (!hasShared) skip(this, NO_SHARED)
   })
   after(removeTemporaryFolders)
 

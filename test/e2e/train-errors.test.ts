@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { evaluate, loadModel, type Model, type TrainOptions, train } from '../../lib/index.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
+import { skip } from '../support/skip.js'
 import { onOneThread, smallNetwork } from '../support/small-network.js'
 
 const classes = ['checks', 'columns', 'rows']
@@ -103,8 +104,7 @@ describe('training that cannot work', () => {
     await mkdir(disk)
     // Only root may mount a small disk.
     if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'tmpfs', disk]).status !== 0) {
-      console.log('      (a small disk cannot be mounted here)')
-      this.skip()
+      skip(this, 'a small disk cannot be mounted here')
     }
     try {
       await refused(options({ directory: join(disk, 'run') }), 'ERR_FILE_WRITE', /last\.pth.*Free some space/)

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspectCheckpoint, readCheckpoint } from '../../lib/index.js'
 import { hashTensors, type TensorHash } from '../support/checkpoint.js'
-import { hasShared, shared } from '../support/shared.js'
+import { hasShared, NO_SHARED, shared } from '../support/shared.js'
+import { skip } from '../support/skip.js'
 
 const fixtures = join(import.meta.dirname, '../fixtures/checkpoints')
 
@@ -95,9 +96,9 @@ describe('checkpoints that torch 2.13 writes', () => {
   })
 })
 
-describe(`checkpoints that other projects published${hasShared ? '' : ' (skipped: no ../shared)'}`, () => {
+describe(`checkpoints that other projects published`, () => {
   before(function () {
-    if (!hasShared) this.skip()
+    if (!hasShared) skip(this, NO_SHARED)
   })
   for (const [file, expected] of hasShared
     ? Object.entries(readJson(shared('pth/expected-real.json')))
@@ -108,9 +109,9 @@ describe(`checkpoints that other projects published${hasShared ? '' : ' (skipped
   }
 })
 
-describe(`checkpoints of older torch${hasShared ? '' : ' (skipped: no ../shared)'}`, () => {
+describe(`checkpoints of older torch`, () => {
   before(function () {
-    if (!hasShared) this.skip()
+    if (!hasShared) skip(this, NO_SHARED)
   })
   // Where torch 2.13 refuses a file that holds the state dict of sd_zip.pth.
   const stateDict = hasShared ? readJson(shared('pth/expected-fixtures.json'))['sd_zip.pth']!.tensors! : {}

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type CheckpointValue, readCheckpoint, type TensorData, writeCheckpoint } from '../../lib/index.js'
-import { pythonSkip, runReference } from '../support/python.js'
+import { NO_PYTHON, python, runReference } from '../support/python.js'
+import { skip } from '../support/skip.js'
 
 type Described = [type: string, value: unknown]
 
@@ -31,11 +32,11 @@ const describeTensor = ({ dtype, shape, data }: TensorData): Described => [
   [dtype, shape, createHash('sha256').update(new Uint8Array(data.buffer)).digest('hex'), false],
 ]
 
-describe(`what writeCheckpoint writes loads in Python with weights_only=True${pythonSkip}`, () => {
+describe(`what writeCheckpoint writes loads in Python with weights_only=True`, () => {
   let directory: string
   let path: string
   before(function () {
-    if (pythonSkip) this.skip()
+    if (!python) skip(this, NO_PYTHON)
     directory = mkdtempSync(join(tmpdir(), 'visiontorch-python-'))
     path = join(directory, 'written.pth')
   })

@@ -5,6 +5,7 @@ import { native } from '../../lib/native.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { plainSgd } from '../support/plain-sgd.js'
+import { skip } from '../support/skip.js'
 import { smallNetwork } from '../support/small-network.js'
 
 const { cuda } = runtimeInfo()
@@ -18,12 +19,11 @@ async function logits(model: Model, images: number, size: number): Promise<numbe
 
 const largest = (values: number[]) => Math.max(...values.map(Math.abs))
 
-describe(`a GPU${cuda ? '' : ' (skipped: LibTorch sees none)'}`, function () {
+describe(`a GPU`, function () {
   this.timeout(120_000)
-  if (!cuda) {
-    it.skip('needs one')
-    return
-  }
+  before(function () {
+    if (!cuda) skip(this, 'LibTorch sees no CUDA device')
+  })
   after(removeTemporaryFolders)
 
   // cuDNN convolves float32 in TF32, with 10 bits of mantissa, as in PyTorch.

@@ -7,7 +7,8 @@ import { IMAGENET_POLICIES, type Policy, policySpaces } from '../../lib/image/po
 import { DEFAULT_PREPROCESSING } from '../../lib/image/preprocessing.js'
 import type { Size } from '../../lib/image/transform.js'
 import { type ImageBatch, native, type Pixels } from '../../lib/native.js'
-import { pythonSkip, runReference } from '../support/python.js'
+import { NO_PYTHON, python, runReference } from '../support/python.js'
+import { skip } from '../support/skip.js'
 
 /** A geometric operation by its magnitude, as torchvision names it: its matrix is lib/image/affine.ts's to make. */
 interface Named {
@@ -69,8 +70,8 @@ function toOperation(named: Operation | Named, size: Size): Operation {
 }
 
 describe(`image operations, against torchvision ${versions.torchvision} on Pillow ${versions.pillow}`, () => {
-  it(`are compared with what Python gives today${pythonSkip}`, function () {
-    if (pythonSkip) this.skip()
+  it(`are compared with what Python gives today`, function () {
+    if (!python) skip(this, NO_PYTHON)
     assert.equal(runReference('image_operations.py'), fixtures)
   })
 

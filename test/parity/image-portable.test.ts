@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { native } from '../../lib/native.js'
+import { skip } from '../support/skip.js'
 
 const script = fileURLToPath(new URL('../support/resize-digest.ts', import.meta.url))
 
 describe('resizing', () => {
   it('gives the same bytes with and without vector instructions', function () {
     if (native().runtimeInfo().cpuCapability === 'DEFAULT') {
-      console.log('      skipped: this processor has no vector instructions that LibTorch uses')
-      this.skip()
+      skip(this, 'this processor does not have vector instructions that LibTorch uses')
     }
     const digest = (capability: Record<string, string>) => {
       const result = spawnSync(process.execPath, ['--import', 'tsx', script], {

@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MAX_PIXELS } from '../../lib/image/decode.js'
 import { native } from '../../lib/native.js'
-import { pythonSkip, runReference } from '../support/python.js'
+import { NO_PYTHON, python, runReference } from '../support/python.js'
+import { skip } from '../support/skip.js'
 
-describe(`the JPEG decoder, against Pillow${pythonSkip}`, () => {
+describe(`the JPEG decoder, against Pillow`, () => {
   it('gives the same bytes, for every kind of JPEG that Pillow writes', async function () {
-    if (pythonSkip) this.skip()
+    if (!python) skip(this, NO_PYTHON)
     this.timeout(60_000)
     const folder = mkdtempSync(join(tmpdir(), 'visiontorch-'))
     try {

@@ -4,7 +4,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { hasKernels } from '../support/processor.js'
-import { python, pythonSkip, runReference } from '../support/python.js'
+import { NO_PYTHON, python, runReference } from '../support/python.js'
+import { skip } from '../support/skip.js'
 
 interface Case {
   architecture: string
@@ -13,15 +14,12 @@ interface Case {
   bfloat16: number
 }
 
-describe(`the inference kernels, against PyTorch in float64${pythonSkip}`, function () {
+describe(`the inference kernels, against PyTorch in float64`, function () {
   this.timeout(600_000)
-  if (python === undefined) {
-    it.skip('needs Python')
-    return
-  }
   let folder: string
   let cases: Case[]
-  before(async () => {
+  before(async function () {
+    if (!python) skip(this, NO_PYTHON)
     folder = await temporaryFolder()
     const printed = runReference('kernels.py', folder)
     writeFileSync(join(folder, 'cases.json'), printed)
@@ -44,11 +42,8 @@ describe(`the inference kernels, against PyTorch in float64${pythonSkip}`, funct
   const title = ({ architecture, shape }: Case) => `${architecture}, ${shape.join(' x ')}`
 
   for (const kernels of ['avx512', 'avx2', 'onednn'] as const) {
-    if (kernels !== 'onednn' && !hasKernels(kernels)) {
-      it.skip(`${kernels}: this processor does not have it`)
-      continue
-    }
-    it(`${kernels}: logits of images of any size are within 1e-5 of the largest`, () => {
+    it(`${kernels}: logits of images of any size are within 1e-5 of the largest`, function () {
+      if (kernels !== 'onednn' && !hasKernels(kernels)) skip(this, `this processor does not have ${kernels}`)
       for (const [i, deviation] of deviations(kernels, 'float32').entries())
         assert.ok(deviation <= 1e-5, `${title(cases[i]!)}: ${deviation}`)
     })

@@ -6,8 +6,9 @@ import { decode } from '../../lib/image/decode.js'
 import { evalTransform } from '../../lib/image/transform.js'
 import type { Model } from '../../lib/model.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
-import { python, pythonSkip, runReference } from '../support/python.js'
+import { NO_PYTHON, python, runReference } from '../support/python.js'
 import { hasShared, shared } from '../support/shared.js'
+import { skip } from '../support/skip.js'
 
 const containers = {
   zip: 'zip file',
@@ -26,12 +27,11 @@ async function logitsOf(model: Model, paths: readonly string[]): Promise<Float32
   return model.network.forward(batch, paths.length, 'logits')
 }
 
-describe(`predictions, against torchvision${pythonSkip}`, function () {
+describe(`predictions, against torchvision`, function () {
   this.timeout(600_000)
-  if (python === undefined) {
-    it.skip('needs Python')
-    return
-  }
+  before(function () {
+    if (!python) skip(this, NO_PYTHON)
+  })
   const images = hasShared ? photographs.map(name => shared(`data/assets/${name}`)) : []
 
   for (const architecture of ['resnet50', 'mobilenet_v2', 'vgg16'] as const) {

@@ -5,7 +5,8 @@ import { type Model, type StartEvent, type TrainOptions, train } from '../../lib
 import { type NativeTrainer, native, type TrainerOptions } from '../../lib/native.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
-import { pythonSkip, runReference } from '../support/python.js'
+import { NO_PYTHON, python, runReference } from '../support/python.js'
+import { skip } from '../support/skip.js'
 import { onOneThread, smallNetwork } from '../support/small-network.js'
 
 const optimizers = {
@@ -24,11 +25,11 @@ interface Continued {
   sums: Record<string, [number, number]>
 }
 
-describe(`training goes on in Python, and from there goes on here${pythonSkip}`, () => {
+describe(`training goes on in Python, and from there goes on here`, () => {
   onOneThread()
   let root: string
   before(async function () {
-    if (pythonSkip) this.skip()
+    if (!python) skip(this, NO_PYTHON)
     root = await temporaryFolder()
     await drawPhotos(join(root, 'photos'))
     await writeFile(join(root, 'batches'), values)

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { createModel } from '../../lib/create-model.js'
 import type { Model } from '../../lib/model.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
-import { python, pythonSkip, runReference } from '../support/python.js'
+import { NO_PYTHON, python, runReference } from '../support/python.js'
+import { skip } from '../support/skip.js'
 
 interface Loaded {
   tensors: Record<string, string>
@@ -19,12 +20,11 @@ async function hashes(model: Model): Promise<Record<string, string>> {
   return tensors
 }
 
-describe(`saved models, in Python${pythonSkip}`, function () {
+describe(`saved models, in Python`, function () {
   this.timeout(600_000)
-  if (python === undefined) {
-    it.skip('needs Python')
-    return
-  }
+  before(function () {
+    if (!python) skip(this, NO_PYTHON)
+  })
   after(removeTemporaryFolders)
 
   const classes = ['ein Apfel', 'リンゴ', "l'orange"]

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 /** The Python of the parity tests, with the packages of test/reference/requirements.txt; `npm run reference:python` makes it. */
 export const python = process.env.VISIONTORCH_TEST_PYTHON
 
-/** Why parity tests that run Python skip, for their titles; empty where they run. */
-export const pythonSkip = python ? '' : ' (skipped: VISIONTORCH_TEST_PYTHON names no Python)'
+/** Why tests that run Python skip. */
+export const NO_PYTHON = 'VISIONTORCH_TEST_PYTHON names no Python (npm run reference:python)'
 
 /** Runs a script of test/reference/, and gives what it prints. */
 export function runReference(script: string, ...args: string[]): string {

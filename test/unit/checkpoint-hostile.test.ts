@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { inspectCheckpoint, readCheckpoint } from '../../lib/index.js'
 import { native } from '../../lib/native.js'
 import { i64, legacyFile, op, pickle, storage, tar, tensor, zip, zipFile } from '../support/pth.js'
-import { hasShared, shared } from '../support/shared.js'
+import { hasShared, NO_SHARED, shared } from '../support/shared.js'
+import { skip } from '../support/skip.js'
 
 describe('hostile checkpoints', () => {
   let directory: string
@@ -332,9 +333,9 @@ describe('hostile checkpoints', () => {
     })
   })
 
-  describe(`of ../shared${hasShared ? '' : ' (skipped: no ../shared)'}`, () => {
+  describe(`of ../shared`, () => {
     before(function () {
-      if (!hasShared) this.skip()
+      if (!hasShared) skip(this, NO_SHARED)
     })
     const sound = ['e_ok.pth', 'z_base.pth', 'z_byteorder_big.pth', 'z_dotver.pth']
     for (const file of hasShared ? readdirSync(shared('pth/hostile')) : []) {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { hasKernels, kernelSets } from '../support/processor.js'
+import { skip } from '../support/skip.js'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -22,11 +23,8 @@ describe('the kernels, beside plain loops in double precision', function () {
   after(removeTemporaryFolders)
 
   for (const set of kernelSets) {
-    if (!hasKernels(set)) {
-      it.skip(`${set}: this processor does not have it`)
-      continue
-    }
-    it(`${set} gives the same, whatever the sizes`, () => {
+    it(`${set} gives the same, whatever the sizes`, function () {
+      if (!hasKernels(set)) skip(this, `this processor does not have ${set}`)
       const lines = execFileSync(program, [set], { encoding: 'utf8' }).trim().split('\n')
       assert.ok(lines.length >= 15, `kernels tested: ${lines.length}`)
       for (const line of lines) {

@@ -9,6 +9,7 @@ import { native } from '../../lib/native.js'
 import * as networks from '../../lib/networks.js'
 import { runtimeInfo, setThreads } from '../../lib/runtime.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { skip } from '../support/skip.js'
 import { tinyModel, tinyOptions } from '../support/tiny-model.js'
 
 const gray = { data: new Uint8Array(32 * 32 * 3).fill(90), width: 32, height: 32, channels: 3 }
@@ -92,7 +93,7 @@ describe('createModel', () => {
   }
 
   it('says which device is not there', async function () {
-    if (native().runtimeInfo().cuda) this.skip()
+    if (native().runtimeInfo().cuda) skip(this, 'LibTorch sees a CUDA device')
     await assert.rejects(createModel('resnet18', { device: 'cuda' }), {
       code: 'ERR_DEVICE',
       message: /Use 'cpu'/,

@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { TensorBoardWriter } from '../../lib/report/tensorboard.js'
+import { NO_PYTHON } from '../support/python.js'
+import { skip } from '../support/skip.js'
 
 const python = process.env.VISIONTORCH_TEST_PYTHON
 const run = promisify(execFile)
 const skipped = !python
-  ? 'VISIONTORCH_TEST_PYTHON names no Python'
+  ? NO_PYTHON
   : spawnSync(python, ['-c', 'import tensorboard']).status !== 0
     ? 'that Python has no package tensorboard'
     : undefined
@@ -46,10 +48,10 @@ describe('TensorBoard event files', () => {
     assert.equal(bytes.subarray(0, 12).toString('hex'), '1800000000000000a37f4b22')
   })
 
-  describe(`read by TensorBoard itself${skipped ? ` (skipped: ${skipped})` : ''}`, function () {
+  describe(`read by TensorBoard itself`, function () {
     this.timeout(120_000)
     before(function () {
-      if (skipped) this.skip()
+      if (skipped) skip(this, skipped)
     })
 
     it("come back from TensorBoard's own reader as they were written", async () => {

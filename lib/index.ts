@@ -24,7 +24,7 @@ export { type EvaluateOptions, evaluate } from './evaluate.js'
 export type { Augmentation, AugmentationOption, ColorJitter } from './image/augmentation.js'
 export type { ImageInput, RawImage } from './image/input.js'
 export { type Preprocessing, preprocess, type ResizeMode } from './image/preprocessing.js'
-export type { ClassMetrics, Evaluation, PoorPrediction } from './metrics.js'
+export type { ClassMetrics, ConfusionCell, Evaluation, PoorPrediction } from './metrics.js'
 export { Model, type ModelDType, type ModelSummary } from './model.js'
 export type {
   CheckpointValue,

@@ -24,6 +24,16 @@ export interface PoorPrediction {
   labelScore: number
 }
 
+/** How many images of one class were taken for another, or for their own. */
+export interface ConfusionCell {
+  /** Index of the true class. */
+  actual: number
+  /** Index of the class with the highest score. */
+  predicted: number
+  /** Images, at least one. */
+  count: number
+}
+
 export interface Evaluation {
   /** Share of images whose class has the highest score, 0 to 1. */
   top1: number
@@ -34,8 +44,10 @@ export interface Evaluation {
   /** Images evaluated. */
   count: number
   classes: ClassMetrics[]
-  /** `confusion[true][predicted]` counts images. */
-  confusion: number[][]
+  /** The cells of the confusion matrix that are not zero, row by row: few, however many classes there are. */
+  confusions: ConfusionCell[]
+  /** `confusion[true][predicted]` counts images. Built when it is first read: classes x classes numbers. */
+  readonly confusion: number[][]
   /** The images whose own class had the lowest probability, worst first. */
   worst: PoorPrediction[]
 }
@@ -44,7 +56,8 @@ export interface Evaluation {
 export class Metrics {
   #classes: readonly string[]
   #keepWorst: number
-  #confusion: number[][]
+  /** Counts by `actual * classes + predicted`: a matrix of 10,000 classes is nearly empty. */
+  #cells = new Map<number, number>()
   #top5 = 0
   #loss = 0
   #count = 0
@@ -54,7 +67,6 @@ export class Metrics {
   constructor(classes: readonly string[], keepWorst: number) {
     this.#classes = classes
     this.#keepWorst = keepWorst
-    this.#confusion = classes.map(() => new Array<number>(classes.length).fill(0))
   }
 
   /** `logits`: a row of `classes.length` for each label. */
@@ -79,7 +91,8 @@ export class Metrics {
     const loss = Math.log(sum) + row[best]! - own
     this.#count++
     this.#loss += loss
-    this.#confusion[label]![best]!++
+    const cell = label * row.length + best
+    this.#cells.set(cell, (this.#cells.get(cell) ?? 0) + 1)
     if (above < 5) this.#top5++
     this.#remember({
       file,
@@ -101,26 +114,48 @@ export class Metrics {
   }
 
   result(): Evaluation {
-    const confusion = this.#confusion
-    const given = this.#classes.map((_, j) => confusion.reduce((sum, row) => sum + row[j]!, 0))
+    const width = this.#classes.length
+    const confusions = Array.from(this.#cells)
+      .sort(([a], [b]) => a - b)
+      .map(([cell, count]) => ({ actual: Math.floor(cell / width), predicted: cell % width, count }))
+    const [support, given, hits] = [0, 1, 2].map(() => new Float64Array(width)) as Counts
+    for (const { actual, predicted, count } of confusions) {
+      support[actual]! += count
+      given[predicted]! += count
+      if (actual === predicted) hits[actual] = count
+    }
     const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole)
-    let right = 0
-    const classes = this.#classes.map((label, i) => {
-      const hits = confusion[i]![i]!
-      const support = confusion[i]!.reduce((a, b) => a + b, 0)
-      right += hits
-      const precision = ratio(hits, given[i]!)
-      const recall = ratio(hits, support)
-      return { label, precision, recall, f1: ratio(2 * hits, given[i]! + support), support }
-    })
+    const classes = this.#classes.map((label, i) => ({
+      label,
+      precision: ratio(hits[i]!, given[i]!),
+      recall: ratio(hits[i]!, support[i]!),
+      f1: ratio(2 * hits[i]!, given[i]! + support[i]!),
+      support: support[i]!,
+    }))
+    let matrix: number[][] | undefined
     return {
-      top1: ratio(right, this.#count),
+      top1: ratio(
+        hits.reduce((a, b) => a + b, 0),
+        this.#count,
+      ),
       top5: ratio(this.#top5, this.#count),
       loss: ratio(this.#loss, this.#count),
       count: this.#count,
       classes,
-      confusion,
+      confusions,
+      get confusion() {
+        matrix ??= matrixOf(confusions, width)
+        return matrix
+      },
       worst: this.#worst,
     }
   }
+}
+
+type Counts = [Float64Array, Float64Array, Float64Array]
+
+function matrixOf(cells: readonly ConfusionCell[], width: number): number[][] {
+  const matrix = Array.from({ length: width }, () => new Array<number>(width).fill(0))
+  for (const { actual, predicted, count } of cells) matrix[actual]![predicted] = count
+  return matrix
 }

@@ -52,7 +52,7 @@ async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
       bar.update(done)
     },
   }).finally(() => bar?.stop())
-  const { worst: _, ...figures } = evaluation
+  const { worst: _, confusions: _c, ...figures } = evaluation
   if (json) printJson(figures)
   else print(text(evaluation))
   if (out === undefined) return

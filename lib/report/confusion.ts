@@ -12,21 +12,15 @@ export async function drawConfusion(evaluation: Evaluation): Promise<Chart> {
   const every = Math.ceil(12 / cell)
   const indices = labels.map((_, index) => index)
   const named = indices.filter(index => index % every === 0)
-  const cells = evaluation.confusion.flatMap((row, actual) => {
-    const support = row.reduce((sum, value) => sum + value, 0)
-    return row.flatMap((value, predicted) =>
-      value === 0
-        ? []
-        : [
-            {
-              actual,
-              predicted,
-              value,
-              share: value / support,
-              text: `${labels[actual]} predicted as ${labels[predicted]}: ${value} of ${support}`,
-            },
-          ],
-    )
+  const cells = evaluation.confusions.map(({ actual, predicted, count }) => {
+    const { support } = evaluation.classes[actual]!
+    return {
+      actual,
+      predicted,
+      value: count,
+      share: count / support,
+      text: `${labels[actual]} predicted as ${labels[predicted]}: ${count} of ${support}`,
+    }
   })
   const rectangle = {
     x: { scale: 'x', field: 'predicted' },

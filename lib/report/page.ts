@@ -98,13 +98,10 @@ function matrix({ title, svg, width }: Chart): string {
   return `<figure class="card scroll" tabindex="0" role="region" aria-label="${escapeHtml(title)}"><div style="width:${width}px">${svg}</div></figure>`
 }
 
-function pairs({ confusion, classes }: Evaluation): string {
-  const all = confusion.flatMap((row, actual) => {
-    const support = classes[actual]!.support
-    return row.flatMap((count, predicted) =>
-      count > 0 && actual !== predicted ? [{ actual, predicted, count, share: count / support }] : [],
-    )
-  })
+function pairs({ confusions, classes }: Evaluation): string {
+  const all = confusions
+    .filter(({ actual, predicted }) => actual !== predicted)
+    .map(cell => ({ ...cell, share: cell.count / classes[cell.actual]!.support }))
   if (all.length === 0) return '<p class="card">No image was taken for one of another class.</p>'
   const rows = all
     .sort((a, b) => b.count - a.count || b.share - a.share)

@@ -180,7 +180,8 @@ async function withImages(data: ReportData, directory: string): Promise<ReportDa
       return { file, label, predicted, score: 0.9 - index / 20, labelScore: 0.01 * (index + 1) }
     }),
   )
-  return { ...data, evaluation: { ...data.evaluation!, worst } }
+  data.evaluation!.worst = worst
+  return data
 }
 
 /** Keeps a screenshot of the whole page where `VISIONTORCH_TEST_SCREENSHOTS` names a directory. */

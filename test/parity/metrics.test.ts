@@ -41,6 +41,12 @@ describe(`metrics, against ${fixture.made_by}`, () => {
       close(got.top5, expected.top5)
       close(got.loss, expected.loss)
       assert.deepEqual(got.confusion, expected.confusion)
+      assert.deepEqual(
+        got.confusions,
+        expected.confusion.flatMap((row, actual) =>
+          row.flatMap((count, predicted) => (count > 0 ? [{ actual, predicted, count }] : [])),
+        ),
+      )
       for (const [i, row] of got.classes.entries()) {
         close(row.precision, expected.precision[i]!)
         close(row.recall, expected.recall[i]!)

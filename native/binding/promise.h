@@ -56,16 +56,22 @@ struct Outcome {
     }
   }
 
+  // Resolves or rejects the promise.
   template <class Convert>
-  void settle(Napi::Env env, Napi::Promise::Deferred& deferred, Convert& convert) {
-    Napi::HandleScope scope(env);
+  void settle(Napi::Env env, Napi::Promise::Deferred& deferred, Convert& convert) noexcept {
     try {
-      if (error) std::rethrow_exception(error);
-      deferred.Resolve(convert(env, std::move(*value)));
-    } catch (const Napi::Error& e) {
-      deferred.Reject(e.Value());
+      Napi::HandleScope scope(env);
+      try {
+        if (error) std::rethrow_exception(error);
+        deferred.Resolve(convert(env, std::move(*value)));
+      } catch (const Napi::Error& e) {
+        deferred.Reject(e.Value());
+      } catch (...) {
+        deferred.Reject(to_js_error(env, std::current_exception()).Value());
+      }
     } catch (...) {
-      deferred.Reject(to_js_error(env, std::current_exception()).Value());
+      // The environment is ending (its worker was terminated): it runs no JavaScript any more, so Resolve and Reject
+      // both throw. Nobody waits for the result.
     }
   }
 };

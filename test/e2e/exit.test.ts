@@ -1,22 +1,66 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 
-// A program that computes as much as it can, and ends in the midst of it.
-const program = (milliseconds: number) => `
-  import { createModel } from './lib/create-model.js'
-  const model = await createModel('mobilenet_v2', { numClasses: 2 })
-  const image = { data: new Uint8Array(64 * 64 * 3), width: 64, height: 64, channels: 3 }
-  for (let i = 0; i < 100; i++) model.predict(image, { batchSize: 2 }).catch(() => {})
-  setTimeout(() => process.exit(3), ${milliseconds})
-`
+const rounds = 20
 
-describe('process.exit()', function () {
-  this.timeout(120_000)
-  for (const milliseconds of [0, 20, 50, 100]) {
-    it(`ends the process cleanly while the network computes (after ${milliseconds} ms)`, () => {
-      const args = ['--import', 'tsx', '--input-type=module', '--eval', program(milliseconds)]
-      const { status, signal, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
-      assert.deepEqual({ status, signal, stderr }, { status: 3, signal: null, stderr: '' })
-    })
+/** Runs one of the programs beside ending-tasks.mjs. */
+function run(program: string, ...args: string[]) {
+  const path = join(import.meta.dirname, '../support', program)
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [path, ...args], {
+    encoding: 'utf8',
+    timeout: 240_000,
+  })
+  return { status, signal, stdout, stderr }
+}
+
+describe('a thread that ends while the addon works', function () {
+  this.timeout(300_000)
+  let folder: string
+  let endings: ReturnType<typeof run>
+  before(async () => {
+    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
+    assert.equal(built.status, 0, built.stdout + built.stderr)
+    folder = await temporaryFolder()
+    const photo = { width: 500, height: 375, channels: 3 as const, background: '#a02010' }
+    await sharp({ create: photo }).jpeg().toFile(join(folder, 'photo.jpg'))
+    endings = run('worker-endings.mjs', folder, String(rounds))
+  })
+  after(removeTemporaryFolders)
+
+  it('ends alone if it is a worker: the process lives', () => {
+    assert.deepEqual(
+      { status: endings.status, signal: endings.signal, stderr: endings.stderr },
+      { status: 0, signal: null, stderr: '' },
+      endings.stdout,
+    )
+  })
+
+  it('was tried with every entry point that gives a promise, and with each way to end', async () => {
+    const contract = await readFile('lib/native.ts', 'utf8')
+    const names = [...contract.matchAll(/^ {2}(\w+)\([^;]*?\): (Promise<|\w)/gm)]
+      .filter(([, , result]) => result === 'Promise<')
+      .map(([, name]) => name!)
+    assert.ok(names.length >= 20, names.join())
+    for (const name of names) assert.deepEqual(triedWith('terminate()', name), [name])
+    for (const way of ['process.exit()', 'an uncaught error'])
+      assert.deepEqual(triedWith(way, names[0]!).sort(), [...names].sort())
+  })
+
+  /** The entry points that were under way when workers ended in this way, this one among them. */
+  function triedWith(way: string, name: string): string[] {
+    const start = `${rounds} workers ended by ${way}: `
+    const lines = endings.stdout.split('\n').filter(line => line.startsWith(start))
+    return lines.map(line => line.slice(start.length).split(', ')).find(tried => tried.includes(name)) ?? []
   }
+
+  it('ends the process cleanly if it is the main thread', () => {
+    for (let round = 0; round < rounds; round++) {
+      const { status, signal, stderr } = run('process-ending.mjs', folder, String(2 * round))
+      assert.deepEqual({ status, signal, stderr }, { status: 3, signal: null, stderr: '' }, `round ${round}`)
+    }
+  })
 })

@@ -1,0 +1,126 @@
+// Every asynchronous entry point of the addon, as a task that can be repeated while its thread ends.
+import { join } from 'node:path'
+import { native } from '../../dist/native.js'
+
+const addon = native()
+const size = 32
+const network = {
+  widthMult: 0.25,
+  invertedResidualSetting: [
+    [1, 16, 1, 1],
+    [2, 16, 2, 2],
+  ],
+}
+const pixels = { data: new Uint8Array(400 * 300 * 3).fill(90), width: 400, height: 300, channels: 3 }
+const transform = [
+  { op: 'resize', from: [0, 0, 400, 300], size: [size, size], crop: [0, 0, size, size], filter: 'bilinear' },
+]
+const labels = Int32Array.from({ length: 16 }, (_, index) => index % 3)
+const step = { learningRate: 1e-3, seed: 0, scale: 1, update: true, mixed: null }
+
+const createModel = () => addon.createModel('mobilenet_v2', 3, 0, network)
+const createTrainer = async () =>
+  addon.createTrainer(await createModel(), {
+    optimizer: { name: 'sgd', momentum: 0.9, dampening: 0, nesterov: false, weightDecay: 0 },
+    labelSmoothing: 0,
+    classWeights: null,
+    clipGradNorm: null,
+    ema: null,
+    dtype: 'float32',
+  })
+function createBatch() {
+  const batch = new addon.ImageBatch(16, size, size, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
+  batch.setTensor(new Float32Array(16 * 3 * size * size))
+  return batch
+}
+const largeValue = () =>
+  new Map([['tensor', { dtype: 'float32', shape: [1 << 20], data: new Float32Array(1 << 20) }]])
+
+/**
+ * The tasks by the entry point's name: each gives, in a folder with what {@link writeFiles} wrote, a function that
+ * starts the entry point once.
+ */
+export const tasks = {
+  openCheckpoint: async folder => () => addon.openCheckpoint(join(folder, 'large.pth'), { verify: true }),
+  async read(folder) {
+    const checkpoint = await addon.openCheckpoint(join(folder, 'large.pth'), { verify: false })
+    return () => checkpoint.read()
+  },
+  async writeCheckpoint(folder, id) {
+    const value = largeValue()
+    return () => addon.writeCheckpoint(join(folder, `written-${id}.pth`), value)
+  },
+  async saveModel(folder, id) {
+    const model = await createModel()
+    return () => addon.saveModel(join(folder, `saved-${id}.pth`), model, new Map(), null)
+  },
+  createModel: async () => createModel,
+  async replaceClassifier() {
+    const model = await createModel()
+    return () => model.replaceClassifier(100, 0)
+  },
+  async loadStateDict(folder) {
+    const model = await createModel()
+    const checkpoint = await addon.openCheckpoint(join(folder, 'model.pth'), { verify: false })
+    return () => model.loadStateDict(checkpoint)
+  },
+  async stateDict() {
+    const model = await createModel()
+    return () => model.stateDict()
+  },
+  async forward() {
+    const [model, batch] = [await createModel(), createBatch()]
+    return () => model.forward(batch, batch.capacity, 'logits')
+  },
+  async to() {
+    const model = await createModel()
+    return () => model.to('cpu', 'float32')
+  },
+  createTrainer: async () => createTrainer,
+  async setFrozen() {
+    const trainer = await createTrainer()
+    return () => trainer.setFrozen(true, true)
+  },
+  async step() {
+    const [trainer, batch] = [await createTrainer(), createBatch()]
+    return () => trainer.step(batch, labels, step)
+  },
+  async stepFeatures() {
+    const trainer = await createTrainer()
+    const features = new Float32Array(16 * 1280)
+    return () => trainer.stepFeatures(features, labels, step)
+  },
+  async loadState(folder) {
+    const trainer = await createTrainer()
+    const checkpoint = await addon.openCheckpoint(join(folder, 'last.pth'), { verify: false })
+    return () => trainer.loadState(checkpoint)
+  },
+  async set() {
+    const batch = createBatch()
+    return () => batch.set(0, pixels, transform)
+  },
+  async mix() {
+    const batch = createBatch()
+    return () => batch.mix(batch.capacity, 0.3, null)
+  },
+  transformPixels: async () => () => addon.transformPixels(pixels, transform),
+  decodeJpeg: async folder => () => addon.decodeJpeg(join(folder, 'photo.jpg'), 1e8),
+  async cmykToRgb() {
+    const data = new Uint8Array(4 << 18)
+    return () => addon.cmykToRgb(data)
+  },
+}
+
+/** What the tasks read. */
+export async function writeFiles(folder) {
+  await addon.writeCheckpoint(join(folder, 'large.pth'), largeValue())
+  await addon.saveModel(join(folder, 'model.pth'), await createModel(), new Map(), null)
+  const trainer = await createTrainer()
+  await trainer.step(createBatch(), labels, step)
+  await addon.saveModel(join(folder, 'last.pth'), await createModel(), new Map(), trainer)
+}
+
+/** Has the task under way until the thread ends. */
+export async function repeat(task) {
+  for (;;) await Promise.all([task(), task(), task()])
+}

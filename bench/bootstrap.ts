@@ -8,11 +8,16 @@ import { cacheDirectory } from '../lib/loader/installation.js'
 import { once } from './peer.js'
 
 const ORT = 'onnxruntime-node@1.30.0'
+// What users of ONNX Runtime decode and resize with.
+const SHARP = 'sharp@0.35'
 const TFJS = '4.22.0'
 const ONNX = ['onnx==1.22.0', 'ml_dtypes', 'protobuf']
+// The runtime of openvino-node, whose install script downloads it from elsewhere.
+const OPENVINO = ['openvino==2026.4.1', 'openvino-telemetry']
 
 export const folder = join(cacheDirectory(), '../bench')
-export const onnxPackages = join(folder, 'onnx')
+/** Python packages beside those of the tests' reference environment. */
+export const pythonPackages = join(folder, 'python')
 export const noise = join(folder, 'noise.f32')
 export const photo = join(folder, 'photo.jpg')
 export const weightsOf = (file: string) => join(folder, `${file}.pth`)
@@ -37,7 +42,9 @@ export async function bootstrap(
   { threads, tfjs }: { threads: number; tfjs: boolean },
 ): Promise<void> {
   mkdirSync(folder, { recursive: true })
-  installOnnx()
+  installOnnxRuntime()
+  installPython('onnx', ONNX)
+  installPython('openvino', OPENVINO)
   if (tfjs) installTensorFlow()
   await bundle()
   for (const network of networks) {
@@ -49,16 +56,27 @@ export async function bootstrap(
   }
 }
 
-function installOnnx(): void {
-  if (!existsSync(join(folder, 'ort/node_modules/onnxruntime-node'))) {
-    note(`installing ${ORT} into ${folder}`)
-    // Its install script would fetch a CUDA build.
-    execFileSync('npm', ['install', '--prefix', join(folder, 'ort'), '--ignore-scripts', '--no-save', ORT])
-  }
-  if (existsSync(join(onnxPackages, 'onnx'))) return
-  note(`installing ${ONNX[0]} into ${folder}`)
-  const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', onnxPackages]
-  execFileSync(python(), [...install, ...ONNX])
+function installOnnxRuntime(): void {
+  const installed = (name: string) => existsSync(join(folder, 'ort/node_modules', name))
+  if (installed('onnxruntime-node') && installed('sharp')) return
+  note(`installing ${ORT} into ${folder}`)
+  // Its install script would fetch a CUDA build.
+  const packages = [ORT, SHARP]
+  execFileSync('npm', [
+    'install',
+    '--prefix',
+    join(folder, 'ort'),
+    '--ignore-scripts',
+    '--no-save',
+    ...packages,
+  ])
+}
+
+function installPython(name: string, packages: readonly string[]): void {
+  if (existsSync(join(pythonPackages, name))) return
+  note(`installing ${packages[0]} into ${folder}`)
+  const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--upgrade', '--target', pythonPackages]
+  execFileSync(python(), [...install, ...packages])
 }
 
 /** Whether a package of TensorFlow.js is installed: `node`, `core`, `backend-wasm`. */

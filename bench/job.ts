@@ -22,6 +22,8 @@ export interface Job {
   size: number
   dtype: 'float32' | 'bfloat16'
   threads: number
+  /** `cpu` or `cuda`: the first GPU. */
+  device: 'cpu' | 'cuda'
   /** One of a peer's ways: see peer.ts. */
   setup: string
   /** The benchmark's cache, and what lies there: weights, normal noise as float32, a photograph, many photographs. */

@@ -20,7 +20,7 @@ import { training } from './works/training.js'
 /** In this order: what comes after `limit` is also shown as a share of it. */
 const works = {
   limit: { run: limit, about: 'the best rate of arithmetic on this machine' },
-  inference: { run: inference, about: 'batches of 1, 8 and 32 beside PyTorch and ONNX Runtime' },
+  inference: { run: inference, about: 'batches of 1, 8 and 32 beside PyTorch, ONNX Runtime and OpenVINO' },
   training: { run: training, about: 'steps of SGD at batch 16 and 32 beside PyTorch' },
   epoch: { run: epoch, about: 'two epochs from JPEG files beside torchvision' },
   start: { run: start, about: 'from the start of a process to its first prediction' },
@@ -48,8 +48,13 @@ const program = new Command('bench')
   )
   .option('--rounds <n>', 'rounds, in each of which every peer takes its turn', integer(1, 100), 5)
   .option('--threads <n>', 'threads of every peer', integer(1, 256), availableParallelism())
+  .addOption(
+    new Option('--device <device>', 'in inference and training: cpu, or cuda for the first GPU')
+      .choices(['cpu', 'cuda'])
+      .default('cpu'),
+  )
   .option('--images <n>', 'images of an epoch', integer(1), 256)
-  .option('--compile', 'also torch.compile with freezing (slow to start; needs g++)', false)
+  .option('--compile', 'also torch.compile, for inference with freezing (slow to start; needs g++)', false)
   .option(
     '--tfjs',
     'also TensorFlow.js in float32: tfjs-node, or where it cannot be installed, WebAssembly (slow)',

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { bundled, folder, noise, onnxPackages, photo, python, weightsOf } from './bootstrap.js'
+import { bundled, folder, noise, photo, python, pythonPackages, weightsOf } from './bootstrap.js'
 import type { Job } from './job.js'
 
 // One program with one setup, in a process of its own that lives for one cell of the table.
@@ -25,6 +25,8 @@ const peers = {
   'in memory': { program: 'visiontorch', setup: 'memory', env: {} },
   stock: { program: 'python', setup: 'stock', env: {} },
   tuned: { ...tuned, setup: 'tuned' },
+  /** Tuned, with PyTorch's allocations in pages of 2 MB. */
+  'huge pages': { program: 'python', setup: 'tuned', env: { ...reusingMalloc, THP_MEM_ALLOC_ENABLE: '1' } },
   compile: { ...tuned, setup: 'compile' },
   /** The number of processes of torchvision's DataLoader. */
   '2 workers': { ...tuned, setup: '2' },
@@ -34,6 +36,7 @@ const peers = {
   /** On its WebAssembly backend, which has one thread in Node. */
   'tfjs-wasm': { program: 'tfjs', setup: 'wasm', env: {} },
   onnxruntime: { program: 'onnxruntime', setup: '', env: {} },
+  openvino: { program: 'openvino', setup: '', env: {} },
 } as const
 
 /** What a peer must be told; the rest has defaults. */
@@ -60,6 +63,7 @@ export class Peer {
       batch: 1,
       size: 224,
       dtype: 'float32',
+      device: 'cpu',
       weights: weightsOf(task.network),
       photos: [],
       data: '',
@@ -71,12 +75,12 @@ export class Peer {
       photo,
     }
     const command =
-      program === 'python'
-        ? [python(), join(import.meta.dirname, 'peers/python', `${job.work}.py`)]
+      program === 'python' || program === 'openvino'
+        ? [python(), join(import.meta.dirname, 'peers', program, `${job.work}.py`)]
         : [process.execPath, bundled(`${program}/${job.work}`)]
     this.#child = spawn(command[0]!, [command[1]!, JSON.stringify(job)], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, ...env, PYTHONPATH: onnxPackages },
+      env: { ...process.env, ...env, PYTHONPATH: pythonPackages },
     })
     this.#child.stderr!.on('data', text => {
       this.#errors = `${this.#errors}${text}`.slice(-4000)

@@ -1,11 +1,12 @@
 // What visiontorch's programs share. They run on dist/, as users do.
 import { createModel, type Model, setThreads } from '../../lib/index.js'
-import { native } from '../../lib/native.js'
+import { type NetworkOptions, native } from '../../lib/native.js'
 import { job, readNoise } from './serve.js'
 
 setThreads(job.threads)
 
-export const load = () => createModel(job.network, { weights: job.weights })
+export const load = (options: NetworkOptions = {}) =>
+  createModel(job.network, { weights: job.weights, device: 'cpu', ...options })
 
 /** `job.batch` images of noise, `job.size` pixels high and wide. */
 export function noiseBatch(model: Model) {

@@ -10,7 +10,11 @@ export interface Options {
   dtype: Job['dtype'][]
   rounds: number
   threads: number
+  device: Job['device']
   images: number
   compile: boolean
   tfjs: boolean
 }
+
+/** What a cell's title says of the device: nothing of the CPU. */
+export const onDevice = (device: Job['device']): string => (device === 'cpu' ? '' : `, ${device}`)

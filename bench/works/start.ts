@@ -3,7 +3,7 @@ import { Peer, type PeerName } from '../peer.js'
 import { beginCell, type Row, show } from '../result.js'
 import type { Options } from './options.js'
 
-const names: PeerName[] = ['visiontorch', 'stock']
+const names: PeerName[] = ['visiontorch', 'stock', 'onnxruntime']
 
 /** From the start of a process to its first prediction, of a JPEG file. */
 export async function start({ rounds, threads }: Options): Promise<void> {

@@ -12,6 +12,7 @@ import torch  # noqa: E402
 
 job = json.loads(sys.argv[1])
 torch.set_num_threads(job["threads"])
+device = job.get("device", "cpu")
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # whatever else prints goes to stderr
 
@@ -70,7 +71,7 @@ def trainer(model):
 
     def step(images, labels):
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=job["dtype"] == "bfloat16"):
+        with torch.autocast(device, torch.bfloat16, enabled=job["dtype"] == "bfloat16"):
             loss = torch.nn.functional.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
@@ -83,7 +84,8 @@ def memory_format():
     return torch.contiguous_format if job["setup"] == "stock" else torch.channels_last
 
 
-def serve(step, clock=time.perf_counter):
+def serve(step, clock=time.perf_counter, read=lambda output: output):
+    """Answers each request by the times of so many steps in ms; `read` turns the last result into a list, unmeasured."""
     answer({})
     for count in requests():
         times = []
@@ -91,4 +93,4 @@ def serve(step, clock=time.perf_counter):
             begin = clock()
             output = step()
             times.append((clock() - begin) * 1000)
-        answer({"times": times, "output": output, "peak": peak()})
+        answer({"times": times, "output": read(output), "peak": peak()})

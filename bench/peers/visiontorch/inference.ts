@@ -2,7 +2,7 @@ import { load, noiseBatch } from '../network.js'
 import { job, serve } from '../serve.js'
 
 const model = await load()
-const batch = noiseBatch(model)
 const { multiplyAdds } = model.summary(job.size)
-await model.to('cpu', job.dtype)
+await model.to(job.device, job.dtype)
+const batch = noiseBatch(model)
 await serve(() => model.network.forward(batch, job.batch, 'logits'), { facts: { multiplyAdds } })

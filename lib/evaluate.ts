@@ -6,6 +6,7 @@ import { relabel } from './data/labels.js'
 import { inOrder, Loader } from './data/loader.js'
 import { openDataset } from './data/open.js'
 import { VisionTorchError } from './errors.js'
+import { toPath } from './file-name.js'
 import { decode } from './image/decode.js'
 import type { Preprocessing } from './image/preprocessing.js'
 import { evalTransform } from './image/transform.js'
@@ -70,7 +71,7 @@ export async function evaluate(
 
 /** A folder may hold classes in any split; without a split it is what training held out of it. */
 async function open(data: string, classes: readonly string[], signal?: AbortSignal): Promise<Dataset> {
-  const isFolder = await stat(data)
+  const isFolder = await stat(toPath(data))
     .then(found => found.isDirectory())
     .catch(() => false)
   return isFolder

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { commandArguments } from './arguments.js'
 import { run } from './program.js'
 
 // A reader that has seen enough (`| head`) closes the pipe: that is no failure.
@@ -7,5 +8,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
-await run(process.argv.slice(2))
+await run(commandArguments())
 process.exit() // with process.exitCode; what is still open, such as a stdin that was waited for, must not hold it up

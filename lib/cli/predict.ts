@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { hasImageExtension } from '../data/layout.js'
 import { listFiles } from '../data/walk.js'
 import { VisionTorchError } from '../errors.js'
+import { toPath } from '../file-name.js'
 import { formatShare } from '../format.js'
 import { type Prediction, predictEach } from '../predict.js'
 import { interruptSignal } from './interrupt.js'
@@ -61,7 +62,7 @@ async function runPredict(paths: string[], options: PredictCommandOptions): Prom
 async function expand(paths: string[], signal: AbortSignal): Promise<string[]> {
   const files: string[] = []
   for (const path of paths) {
-    const isFolder = path !== '-' && (await stat(path).catch(() => undefined))?.isDirectory()
+    const isFolder = path !== '-' && (await stat(toPath(path)).catch(() => undefined))?.isDirectory()
     if (!isFolder) {
       files.push(path)
       continue

@@ -1,6 +1,7 @@
 import { createLogUpdate } from 'log-update'
 import pc from 'picocolors'
 import stringWidth from 'string-width'
+import { escapeName } from '../file-name.js'
 
 // What every command shows: results go to stdout; progress, notes and warnings, which are for the person who waits,
 // go to stderr. A bar is drawn only on a terminal.
@@ -22,7 +23,7 @@ export const colorErr = pc.createColors(coloured(process.stderr))
 
 /** A result: one line (or more) on stdout. */
 export function print(text: string): void {
-  aroundBar(() => process.stdout.write(`${text}\n`))
+  aroundBar(() => process.stdout.write(`${escapeName(text)}\n`))
 }
 
 /** The one JSON document of `--json`. */
@@ -32,17 +33,17 @@ export function printJson(value: unknown): void {
 
 /** Something worth knowing while waiting, on stderr; silent with `--quiet`. */
 export function note(text: string): void {
-  if (!quiet) aroundBar(() => process.stderr.write(`${text}\n`))
+  if (!quiet) aroundBar(() => process.stderr.write(`${escapeName(text)}\n`))
 }
 
 /** Something that the user should look at, on stderr. */
 export function warn(text: string): void {
-  aroundBar(() => process.stderr.write(`${colorErr.yellow('warning:')} ${text}\n`))
+  aroundBar(() => process.stderr.write(`${colorErr.yellow('warning:')} ${escapeName(text)}\n`))
 }
 
 /** Something that went wrong, on stderr. */
 export function fail(text: string): void {
-  aroundBar(() => process.stderr.write(`${colorErr.red('error:')} ${text}\n`))
+  aroundBar(() => process.stderr.write(`${colorErr.red('error:')} ${escapeName(text)}\n`))
 }
 
 /** Columns of text: `align` has a letter a column, `l` or `r`; columns without one are left-aligned. */

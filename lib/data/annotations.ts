@@ -1,8 +1,7 @@
-import { createReadStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { dirname, relative, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
-import { replaceFile } from '../files.js'
+import { decodeName, encodeName, escapeName, unescapeName } from '../file-name.js'
+import { openRegular, replaceFile } from '../files.js'
 import { check, invalid, is } from '../is.js'
 import {
   type Dataset,
@@ -68,7 +67,7 @@ export async function writeAnnotations(
   const written = new Map<string, number>()
   const write = async (name: string, lines: string[]): Promise<void> => {
     const path = resolve(folder, name)
-    await replaceFile(path, lines.map(line => `${line}\n`).join(''))
+    await replaceFile(path, encodeName(lines.map(line => `${line}\n`).join('')))
     written.set(path, lines.length)
   }
   const line = ({ path, label }: Sample): string => {
@@ -80,7 +79,7 @@ export async function writeAnnotations(
     }
     return `${label};${isRelative ? relative(resolve(folder), path) : path}`
   }
-  await write(CLASSES_FILE, [...data.classes])
+  await write(CLASSES_FILE, data.classes.map(escapeName))
   for (const [split, samples] of data.splits) {
     const only = split === 'val' && !data.splits.has('test')
     await write(annotationsFile(only ? 'test' : (split as SplitName)), samples.map(line))
@@ -99,12 +98,13 @@ function splitFiles(files: string | Partial<Record<SplitName, string>>): Map<Spl
 
 /** Class names, a line each, as in `cls_classes.txt`. */
 export async function readClasses(path: string): Promise<string[]> {
-  const text = await readFile(path, 'utf8').catch(error => {
+  const text = await readText(path).catch(error => {
     throw unreadable(path, error)
   })
   const names = withoutMark(text)
     .split(/\r?\n/)
     .filter(line => line.trim() !== '')
+    .map(unescapeName)
   return checkClasses(path, names)
 }
 
@@ -127,17 +127,19 @@ async function readAnnotations(
   const folder = dirname(path)
   const samples: Sample[] = []
   let number = 0
-  const add = (text: string): void => {
+  const add = (bytes: string): void => {
+    const text = decodeName(Buffer.from(bytes, 'latin1'))
     const line = (++number === 1 ? withoutMark(text) : text).replace(/\r$/, '')
     if (line.trim() === '') return
     const { id, image } = parseLine(line, `${path}:${number}`, classes.length)
     samples.push({ path: resolve(folder, image), label: id })
   }
   // Not node:readline: it also breaks lines at U+2028 and U+2029, which a file name may hold.
+  // As Latin-1, whose characters are the bytes: a file name need not be UTF-8.
   let rest = ''
-  const file = createReadStream(path, { encoding: 'utf8', signal })
   try {
-    for await (const chunk of file) {
+    const { file } = await openRegular(path)
+    for await (const chunk of file.createReadStream({ encoding: 'latin1', signal })) {
       const lines = (rest + chunk).split('\n')
       rest = lines.pop()!
       lines.forEach(add)
@@ -145,7 +147,9 @@ async function readAnnotations(
     }
   } catch (error) {
     signal?.throwIfAborted()
-    throw error instanceof VisionTorchError ? error : unreadable(path, error)
+    throw error instanceof VisionTorchError && error.code !== 'ERR_FILE_READ'
+      ? error
+      : unreadable(path, error)
   }
   add(rest)
   if (samples.length === 0) throw new VisionTorchError('ERR_DATASET', `${path}: no images. ${FORMAT}`)
@@ -167,7 +171,17 @@ const FORMAT = "Expected lines '<class id>;<path>'"
 /** Without the byte order mark that Windows editors put first. */
 const withoutMark = (text: string): string => (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text)
 
+async function readText(path: string): Promise<string> {
+  const { file } = await openRegular(path)
+  try {
+    return await file.readFile('utf8')
+  } finally {
+    await file.close()
+  }
+}
+
 function unreadable(path: string, cause: unknown): VisionTorchError {
+  if (cause instanceof VisionTorchError) return new VisionTorchError('ERR_DATASET', cause.message, { cause })
   const { code } = cause as NodeJS.ErrnoException
   return new VisionTorchError(
     'ERR_DATASET',

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { encodeName, toPath } from '../file-name.js'
 import { cannotWrite } from '../files.js'
 import type { Pixels } from '../native.js'
 
@@ -58,8 +59,8 @@ export function imageCacheDirectory(): string {
 
 async function key(path: string): Promise<string> {
   // A file that is not there is left to the decoder, which says so.
-  const { size, mtimeMs } = await stat(path).catch(() => ({ size: 0, mtimeMs: 0 }))
-  return `${createHash('sha256').update(`${path}\0${size}\0${mtimeMs}`).digest('hex')}.pixels`
+  const { size, mtimeMs } = await stat(toPath(path)).catch(() => ({ size: 0, mtimeMs: 0 }))
+  return `${createHash('sha256').update(encodeName(path)).update(`\0${size}\0${mtimeMs}`).digest('hex')}.pixels`
 }
 
 const headerBytes = 12

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { extname, join, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
+import { toPath } from '../file-name.js'
 import { check, closest } from '../is.js'
 import { type SplitName, splitName, splitOrder } from './dataset.js'
 import { listFiles, listFolder } from './walk.js'
@@ -52,7 +53,7 @@ export interface LayoutOptions {
 export async function readLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {
   const root = resolve(check.string('root', path))
   try {
-    if (!(await stat(root)).isDirectory()) throw datasetError(root, `is not a folder. ${LAYOUT}`)
+    if (!(await stat(toPath(root))).isDirectory()) throw datasetError(root, `is not a folder. ${LAYOUT}`)
     const { splits, problems } = await splitFolders(root, options.signal)
     const folders: ClassFolder[] = []
     const loose: string[] = []
@@ -73,7 +74,7 @@ export async function readLayout(path: string, options: LayoutOptions = {}): Pro
     const { code, path: where } = cause as NodeJS.ErrnoException
     if (code === undefined || where === undefined) throw cause
     const message =
-      code === 'ENOENT' && where === root
+      code === 'ENOENT' && where === String(toPath(root))
         ? `no such folder. ${LAYOUT}`
         : `cannot read ${where} (${code}). Check that it exists and may be read`
     throw datasetError(root, message, cause)

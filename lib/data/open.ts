@@ -1,6 +1,7 @@
 import { access, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
+import { toPath } from '../file-name.js'
 import { check } from '../is.js'
 import { annotationsFile, CLASSES_FILE, fromAnnotations } from './annotations.js'
 import { type Dataset, type DatasetOptions, type SplitName, splitOrder } from './dataset.js'
@@ -14,7 +15,7 @@ import { ImageFolder } from './image-folder.js'
  */
 export async function openDataset(data: string, options: DatasetOptions = {}): Promise<Dataset> {
   const path = resolve(check.string('data', data))
-  const isFile = await stat(path).then(
+  const isFile = await stat(toPath(path)).then(
     found => found.isFile(),
     () => false,
   )
@@ -42,7 +43,7 @@ async function annotationFiles(path: string): Promise<string | Partial<Record<Sp
 }
 
 const exists = (path: string): Promise<boolean> =>
-  access(path).then(
+  access(toPath(path)).then(
     () => true,
     () => false,
   )

@@ -1,6 +1,6 @@
-import type { Dirent } from 'node:fs'
 import { opendir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { decodeName, toPath } from '../file-name.js'
 import { byCodePoint, pause, SLICE, sortInSlices } from './sort.js'
 
 // Entries a system call: large enough to be quick, small enough that handling them does not hold up the event loop.
@@ -8,13 +8,26 @@ const ENTRIES = 256
 
 const hidden = (name: string): boolean => name.startsWith('.')
 
+/** An entry of a folder whose names are read as bytes, which the types of Node do not know. */
+interface Entry {
+  name: Uint8Array
+  isFile(): boolean
+  isDirectory(): boolean
+  isSymbolicLink(): boolean
+}
+
+async function openFolder(path: string): Promise<AsyncIterable<Entry>> {
+  const encoding = 'buffer' as unknown as BufferEncoding
+  return (await opendir(toPath(path), { bufferSize: ENTRIES, encoding })) as unknown as AsyncIterable<Entry>
+}
+
 /** What an entry is, through symbolic links. A dangling link counts as a file: reading it must fail, not be missed. */
-async function kindOf(path: string, entry: Dirent): Promise<'file' | 'directory' | undefined> {
+async function kindOf(path: string, entry: Entry): Promise<'file' | 'directory' | undefined> {
   if (entry.isFile()) return 'file'
   if (entry.isDirectory()) return 'directory'
   if (!entry.isSymbolicLink()) return undefined // a pipe or a socket: opening it could wait for ever
   try {
-    const target = await stat(path)
+    const target = await stat(toPath(path))
     return target.isFile() ? 'file' : target.isDirectory() ? 'directory' : undefined
   } catch {
     return 'file'
@@ -28,12 +41,13 @@ export async function listFolder(
 ): Promise<{ directories: string[]; files: string[] }> {
   const directories: string[] = []
   const files: string[] = []
-  for await (const entry of await opendir(path, { bufferSize: ENTRIES })) {
+  for await (const entry of await openFolder(path)) {
     signal?.throwIfAborted()
-    if (hidden(entry.name)) continue
-    const kind = await kindOf(join(path, entry.name), entry)
-    if (kind === 'directory') directories.push(entry.name)
-    else if (kind === 'file') files.push(entry.name)
+    const name = decodeName(entry.name)
+    if (hidden(name)) continue
+    const kind = await kindOf(join(path, name), entry)
+    if (kind === 'directory') directories.push(name)
+    else if (kind === 'file') files.push(name)
   }
   return {
     directories: await sortInSlices(directories, byCodePoint, signal),
@@ -51,7 +65,7 @@ export async function* listFiles(root: string, signal?: AbortSignal): AsyncGener
   const open: { path: string; ancestors: readonly string[] }[] = [{ path: root, ancestors: [] }]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { path, ancestors } = next
-    const { dev, ino } = await stat(path, { bigint: true })
+    const { dev, ino } = await stat(toPath(path), { bigint: true })
     const id = `${dev}:${ino}`
     if (ancestors.includes(id)) continue
     const { directories, files } = await listFolder(path, signal)

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { type Layout, layoutClasses, layoutProblems, readLayout } from '../data/layout.js'
 import { openDataset } from '../data/open.js'
 import { pause, SLICE } from '../data/sort.js'
+import { toPath } from '../file-name.js'
 import { check } from '../is.js'
 import { type Finding, Findings } from './finding.js'
 import { checkImage, describeOther } from './image.js'
@@ -45,7 +46,7 @@ const IMBALANCE = 10
 export async function checkDataset(data: string, options: CheckDatasetOptions = {}): Promise<DatasetReport> {
   check.options('options', options, ['signal', 'onProgress'])
   const findings = new Findings()
-  const isFile = await stat(check.string('data', data)).then(
+  const isFile = await stat(toPath(check.string('data', data))).then(
     found => found.isFile(),
     () => false,
   )

@@ -1,9 +1,8 @@
 import { hash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import type { Metadata } from 'sharp'
 import { VisionTorchError } from '../errors.js'
-import { decode } from '../image/decode.js'
+import { decode, readImage } from '../image/decode.js'
 import { loadSharp } from '../image/sharp.js'
 import type { FindingKind } from './finding.js'
 
@@ -18,11 +17,12 @@ export interface CheckedImage {
 export async function checkImage(path: string, signal?: AbortSignal): Promise<CheckedImage> {
   let bytes: Uint8Array
   try {
-    bytes = await readFile(path, { signal })
+    bytes = await readImage(path)
   } catch (error) {
-    signal?.throwIfAborted()
-    return broken('unreadable', (error as NodeJS.ErrnoException).code ?? String(error))
+    const { cause, message } = error as VisionTorchError
+    return broken('unreadable', (cause as NodeJS.ErrnoException)?.code ?? message)
   }
+  signal?.throwIfAborted()
   if (bytes.length === 0) return broken('empty-file', '')
   try {
     await decode(bytes, { signal })
@@ -34,7 +34,7 @@ export async function checkImage(path: string, signal?: AbortSignal): Promise<Ch
     return broken(undecodable(why, bytes), detail)
   }
   const issues: CheckedImage['issues'] = []
-  const metadata = await (await loadSharp())(bytes).metadata()
+  const metadata = await loadSharp()(bytes).metadata()
   const { format, orientation = 1, space } = metadata
   if (formatOf(path) !== format) issues.push({ kind: 'wrong-extension', detail: content(metadata) })
   if (orientation > 1) issues.push({ kind: 'rotated', detail: `EXIF orientation ${orientation}` })
@@ -77,7 +77,7 @@ const content = ({ format, compression }: Metadata): string =>
 /** What a file that is not taken for an image holds, where that is an image all the same. */
 export async function describeOther(path: string): Promise<string> {
   try {
-    return content(await (await loadSharp())(path).metadata())
+    return content(await loadSharp()(await readImage(path)).metadata())
   } catch {
     return ''
   }

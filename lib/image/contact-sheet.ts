@@ -1,5 +1,6 @@
-import sharp, { type OverlayOptions } from 'sharp'
+import type { OverlayOptions } from 'sharp'
 import { check, invalid } from '../is.js'
+import { loadSharp } from './sharp.js'
 
 /** One picture of a contact sheet: RGB bytes, row by row, and what to write below it. */
 export interface LabelledImage {
@@ -45,7 +46,7 @@ export async function contactSheet(
     ]
   })
   const sheet = { width: GAP + across * cell.width, height: GAP + down * cell.height }
-  return sharp({ create: { ...sheet, channels: 3, background: 'white' } })
+  return loadSharp()({ create: { ...sheet, channels: 3, background: 'white' } })
     .composite(overlays)
     .png()
     .toBuffer()

@@ -1,6 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import type { Sharp, SharpOptions } from 'sharp'
 import { VisionTorchError } from '../errors.js'
+import { toPath } from '../file-name.js'
+import { openRegular } from '../files.js'
 import { check } from '../is.js'
 import { type Addon, native, type Pixels } from '../native.js'
 import { gifTransparentColor, isCmyk } from './header.js'
@@ -47,9 +48,9 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
     signal?.throwIfAborted()
     if (pixels !== null) return pixels
   }
-  const sharp = await loadSharp()
+  const sharp = loadSharp()
   const bytes =
-    source.kind === 'path' ? await read(source.path) : source.kind === 'bytes' ? source.bytes : undefined
+    source.kind === 'path' ? await readImage(source.path) : source.kind === 'bytes' ? source.bytes : undefined
   signal?.throwIfAborted()
   if (bytes?.length === 0) throw failure(source.name, 'it is empty')
   try {
@@ -71,7 +72,10 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
 /** A sound JPEG, in less than half of sharp's time; null for all else, of which sharp also tells what is wrong. */
 async function decodeJpeg(source: Source): Promise<Pixels | null> {
   jpegDecoder ??= findJpegDecoder()
-  if (source.kind === 'path') return jpegDecoder(source.path, MAX_PIXELS)
+  if (source.kind === 'path') {
+    const path = toPath(source.path)
+    return jpegDecoder(typeof path === 'string' ? path : await readImage(source.path), MAX_PIXELS)
+  }
   return source.kind === 'bytes' ? jpegDecoder(source.bytes, MAX_PIXELS) : null
 }
 
@@ -87,18 +91,24 @@ function findJpegDecoder(): JpegDecoder {
   }
 }
 
-async function read(path: string): Promise<Uint8Array> {
+/** @internal The content of an image file. Throws `ERR_FILE_NOT_FOUND` or `ERR_FILE_READ`. */
+export async function readImage(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path)
+    const { file } = await openRegular(path)
+    try {
+      return await file.readFile()
+    } finally {
+      await file.close()
+    }
   } catch (error) {
+    if (error instanceof VisionTorchError) throw error
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       throw new VisionTorchError('ERR_FILE_NOT_FOUND', `${path}: no such file. Check the path`, {
         cause: error,
       })
     }
-    const why = code === 'EISDIR' ? 'expected an image, got a directory' : `cannot be read: ${message}`
-    throw new VisionTorchError('ERR_FILE_READ', `${path}: ${why}`, { cause: error })
+    throw new VisionTorchError('ERR_FILE_READ', `${path}: cannot be read: ${message}`, { cause: error })
   }
 }
 

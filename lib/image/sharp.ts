@@ -1,21 +1,29 @@
+import { closeSync, openSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { devNull } from 'node:os'
 import { VisionTorchError } from '../errors.js'
 
 type Sharp = typeof import('sharp').default
 
-let loading: Promise<Sharp> | undefined
+// Not import(): it remembers a failure for ever.
+const require = createRequire(import.meta.url)
+
+let loaded: Sharp | undefined
 
 /**
- * sharp, loaded at the first call: its binaries come in optional packages, and where these were left out, that must be
- * an error of the call that decodes and not of `import 'visiontorch'`.
+ * sharp, loaded by the first call: its binaries come in optional packages, and if they were not installed, the call that
+ * decodes must fail, not `import 'visiontorch'`. A failed call is tried again by the next one.
+ * @throws VisionTorchError `ERR_ADDON_NOT_FOUND`; `ERR_FILE_READ` if too many files are open.
  */
-export function loadSharp(): Promise<Sharp> {
-  loading ??= load()
-  return loading
+export function loadSharp(): Sharp {
+  loaded ??= load()
+  return loaded
 }
 
-async function load(): Promise<Sharp> {
+function load(): Sharp {
+  checkDescriptors()
   try {
-    const { default: sharp } = await import('sharp')
+    const sharp = require('sharp') as Sharp
     // One thread for each image, so that decoding never crowds out computing, and no cache of files seen once.
     sharp.concurrency(1)
     sharp.cache(false)
@@ -27,5 +35,21 @@ async function load(): Promise<Sharp> {
         'Run: npm install --include=optional sharp',
       { cause },
     )
+  }
+}
+
+/** Node remembers a package.json that it could not open as missing, so that one try without descriptors spoils all later ones. */
+function checkDescriptors(): void {
+  const held: number[] = []
+  try {
+    for (let i = 0; i < 8; i++) held.push(openSync(devNull, 'r'))
+  } catch (cause) {
+    throw new VisionTorchError(
+      'ERR_FILE_READ',
+      'sharp, which decodes images, cannot be loaded: too many files are open. Close some, or raise the limit (ulimit -n)',
+      { cause },
+    )
+  } finally {
+    for (const descriptor of held) closeSync(descriptor)
   }
 }

@@ -1,6 +1,10 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import pLimit from 'p-limit'
+import type { Raw } from 'sharp'
+import { escapeName } from '../file-name.js'
 import { cannotWrite, replaceFile } from '../files.js'
+import { decode } from '../image/decode.js'
 import { loadSharp } from '../image/sharp.js'
 import type { Evaluation, PoorPrediction } from '../metrics.js'
 import type { EpochMetrics } from '../train/events.js'
@@ -37,13 +41,16 @@ export const WORST_IN_REPORT = 24
  */
 export async function writeReport(directory: string, data: ReportData): Promise<string[]> {
   const { history, best, evaluation } = data
+  const turn = pLimit(4) // a decoded photograph takes tens of megabytes
   const [curves, confusion, thumbnails] = await Promise.all([
     drawCurves(history, best),
     evaluation && drawConfusion(evaluation),
-    Promise.all((evaluation?.worst ?? []).slice(0, WORST_IN_REPORT).map(thumbnail)),
+    Promise.all(
+      (evaluation?.worst ?? []).slice(0, WORST_IN_REPORT).map(image => turn(() => thumbnail(image))),
+    ),
   ])
   const files: [string, string | Buffer][] = [
-    ['report.html', renderPage(data, { curves, confusion, thumbnails })],
+    ['report.html', escapeName(renderPage(data, { curves, confusion, thumbnails }))],
   ]
   if (curves.length > 0) files.push(['results.png', await png(sheet(curves))])
   if (confusion) files.push(['confusion_matrix.png', await png(onPaper(confusion))])
@@ -71,7 +78,7 @@ function sheet(charts: readonly Chart[]): string {
 
 /** On white, at two pixels a unit. The letters come from the system's fonts; without one they are empty boxes. */
 async function png(svg: string): Promise<Buffer> {
-  const sharp = await loadSharp()
+  const sharp = loadSharp()
   return sharp(Buffer.from(svg), { density: 144, unlimited: true })
     .flatten({ background: '#ffffff' })
     .png()
@@ -79,12 +86,11 @@ async function png(svg: string): Promise<Buffer> {
 }
 
 async function thumbnail(prediction: PoorPrediction): Promise<Thumbnail> {
-  const sharp = await loadSharp()
   try {
-    const { data, info } = await sharp(prediction.file, { failOn: 'none' })
-      .autoOrient()
+    const { data: raw, ...size } = await decode(prediction.file, { autoOrient: true })
+    const sharp = loadSharp()
+    const { data, info } = await sharp(raw, { raw: size as Raw })
       .resize(320, 320, { fit: 'inside', withoutEnlargement: true })
-      .flatten({ background: '#ffffff' })
       .webp({ quality: 70 })
       .toBuffer({ resolveWithObject: true })
     const uri = `data:image/webp;base64,${data.toString('base64')}`

@@ -1,6 +1,7 @@
 import { access, copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
+import { escapeName } from '../file-name.js'
 import { cannotWrite, replaceFile } from '../files.js'
 import type { EpochMetrics } from './events.js'
 
@@ -95,7 +96,7 @@ export class RunDirectory {
   }
 
   async writeClasses(classes: readonly string[]): Promise<void> {
-    await replaceFile(join(this.path, 'classes.txt'), classes.map(name => `${name}\n`).join(''))
+    await replaceFile(join(this.path, 'classes.txt'), classes.map(name => `${escapeName(name)}\n`).join(''))
   }
 
   /** Writes all epochs anew: few, and so the files are whole and without doubles after a resume. */

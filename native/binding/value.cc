@@ -35,6 +35,51 @@ napi_typedarray_type array_type(at::ScalarType dtype) {
   throw Error("ERR_INVALID_ARGUMENT", path + ": expected " + expected);
 }
 
+// Strings cross as UTF-8 in which a lone surrogate keeps its three bytes, as in Python's pickles ("surrogatepass"):
+// class names hold them for the bytes of folder names that are not UTF-8 (lib/file-name.ts).
+std::string from_string(Napi::String string) {
+  std::string text = string.Utf8Value();
+  if (text.find("\xEF\xBF\xBD") == std::string::npos) return text;  // U+FFFD, which Node-API writes for them
+  const std::u16string units = string.Utf16Value();
+  const auto is = [&](size_t at, char16_t kind) { return at < units.size() && (units[at] & 0xFC00) == kind; };
+  text.clear();
+  size_t begin = 0;
+  const auto copy_until = [&](size_t end) {
+    text += Napi::String::New(string.Env(), units.substr(begin, end - begin)).Utf8Value();
+  };
+  for (size_t at = 0; at < units.size(); at++) {
+    if (is(at, 0xD800) && is(at + 1, 0xDC00)) {
+      at++;
+    } else if (is(at, 0xD800) || is(at, 0xDC00)) {
+      copy_until(at);
+      text += {'\xED', static_cast<char>(0x80 | (units[at] >> 6 & 0x3F)), static_cast<char>(0x80 | (units[at] & 0x3F))};
+      begin = at + 1;
+    }
+  }
+  copy_until(units.size());
+  return text;
+}
+
+Napi::String to_string(Napi::Env env, const std::string& text) {
+  const auto is = [&](size_t at, uint8_t first, uint8_t last) {
+    return at < text.size() && static_cast<uint8_t>(text[at]) >= first && static_cast<uint8_t>(text[at]) <= last;
+  };
+  std::u16string units;
+  size_t begin = 0;
+  const auto copy_until = [&](size_t end) {
+    units += Napi::String::New(env, text.substr(begin, end - begin)).Utf16Value();
+  };
+  for (size_t at = text.find('\xED'); at != std::string::npos; at = text.find('\xED', at + 1)) {
+    if (!is(at + 1, 0xA0, 0xBF) || !is(at + 2, 0x80, 0xBF)) continue;
+    copy_until(at);
+    units += static_cast<char16_t>(0xD000 | (text[at + 1] & 0x3F) << 6 | (text[at + 2] & 0x3F));
+    begin = at + 3;
+  }
+  if (begin == 0) return Napi::String::New(env, text);
+  copy_until(text.size());
+  return Napi::String::New(env, units);
+}
+
 // Reads a JavaScript value; `path_` says where in it, for errors.
 class FromJs {
  public:
@@ -52,7 +97,7 @@ class FromJs {
       case napi_boolean: return value.As<Napi::Boolean>().Value();
       case napi_number: return number(value.As<Napi::Number>().DoubleValue());
       case napi_bigint: return big_int(value.As<Napi::BigInt>());
-      case napi_string: return value.As<Napi::String>().Utf8Value();
+      case napi_string: return from_string(value.As<Napi::String>());
       case napi_object: return object(value.As<Napi::Object>(), path, depth);
       default: invalid(path, "null, a boolean, number, bigint, string, array, Map or { dtype, shape, data }");
     }
@@ -164,7 +209,7 @@ class ToJs {
       case Value::Kind::Bool: return Napi::Boolean::New(env_, value.as_bool());
       case Value::Kind::Int: return integer(value.as_int());
       case Value::Kind::Float: return Napi::Number::New(env_, value.as_float());
-      case Value::Kind::String: return Napi::String::New(env_, value.as_string());
+      case Value::Kind::String: return to_string(env_, value.as_string());
       case Value::Kind::BigInt: return big_int(*value.as_big_int().bytes);
       case Value::Kind::Bytes: return typed_array(value.as_bytes().data);
       case Value::Kind::List:

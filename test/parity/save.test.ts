@@ -27,7 +27,8 @@ describe(`saved models, in Python`, function () {
   })
   after(removeTemporaryFolders)
 
-  const classes = ['ein Apfel', 'リンゴ', "l'orange"]
+  // The last is the folder name 'Gro\xdf' in Latin-1, as os.fsdecode() gives it.
+  const classes = ['ein Apfel', 'リンゴ', 'Gro\udcdf']
   const cases = [
     { architecture: 'mobilenet_v2', options: { widthMult: 0.25 }, kwargs: { width_mult: 0.25 } },
     { architecture: 'resnet18', options: {}, kwargs: {} },

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { toPath } from '../../lib/file-name.js'
 
 /** A folder of the test's own, removed when its test (or the suite that asked in a `before`) is over. */
 export async function temporaryFolder(): Promise<string> {
@@ -23,8 +24,8 @@ export async function writeFiles(
 ): Promise<void> {
   const entries = Array.isArray(files) ? files.map(name => [name, ''] as const) : Object.entries(files)
   for (const [name, content] of entries) {
-    await mkdir(dirname(join(root, name)), { recursive: true })
-    await writeFile(join(root, name), content)
+    await mkdir(toPath(dirname(join(root, name))), { recursive: true })
+    await writeFile(toPath(join(root, name)), content)
   }
 }
 

@@ -67,6 +67,22 @@ describe('an image folder', () => {
     })
   })
 
+  it('has names that are not UTF-8, in the order of Python', async () => {
+    const root = await folderOf([
+      'train/a/z\udce9.jpg',
+      'train/a/zz.jpg',
+      'train/Gro\udcdf/\udce9/1.jpg',
+      'train/Grö/1.jpg',
+    ])
+    const data = await ImageFolder.open(root, { valFraction: 0 })
+    assert.deepEqual(data.classes, ['Grö', 'Gro\udcdf', 'a'].sort(byCodePoint))
+    assert.deepEqual(shown(data, 'train').slice(-2), ['a: train/a/zz.jpg', 'a: train/a/z\udce9.jpg'])
+    await writeAnnotations(data, root)
+    const read = await openDataset(join(root, 'cls_train.txt'), { valFraction: 0 })
+    assert.deepEqual(read.classes, data.classes)
+    assert.deepEqual(read.split('train'), data.split('train'))
+  })
+
   it('ignores hidden files, passes over what is no image and says so', async () => {
     const root = await folderOf([
       ...many('train/a', 2),

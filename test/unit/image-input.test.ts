@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -9,6 +11,7 @@ import { decode } from '../../lib/image/decode.js'
 import { Draw } from '../../lib/image/draw.js'
 import type { ImageInput } from '../../lib/image/input.js'
 import { DEFAULT_PREPROCESSING, preprocess } from '../../lib/image/preprocessing.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 
 const width = 20
 const height = 12
@@ -51,7 +54,9 @@ describe('an image input', () => {
       'ERR_FILE_NOT_FOUND',
       /none\.jpg: no such file/,
     ],
-    ['a directory', () => directory, 'ERR_FILE_READ', /got a directory/],
+    ['a directory', () => directory, 'ERR_FILE_READ', /not a regular file but a directory/],
+    ['a device', () => '/dev/zero', 'ERR_FILE_READ', /not a regular file but a device/],
+    ['a file that the kernel makes up', () => '/proc/self/mem', 'ERR_FILE_READ', /a file of \/proc/],
     ['an empty file', () => new Uint8Array(0), 'ERR_IMAGE_DECODE', /it is empty/],
     ['text', () => Buffer.from('This is not an image.'), 'ERR_IMAGE_DECODE', /no known format/],
     ['half a file', () => png.subarray(0, png.length >> 1), 'ERR_IMAGE_DECODE', /damaged/],
@@ -69,6 +74,26 @@ describe('an image input', () => {
       await assert.rejects(decode(input()), { name: 'VisionTorchError', code, message })
     })
   }
+
+  it('that is a named pipe or a socket is refused at once, and blocks no thread', async () => {
+    const pipe = join(directory, 'pipe.jpg')
+    assert.equal(spawnSync('mkfifo', [pipe]).status, 0)
+    const socket = join(directory, 'socket.jpg')
+    const server = createServer().listen(socket)
+    try {
+      // More than libuv has threads: were they blocked, no file could be read any more.
+      for (let i = 0; i < 6; i++) {
+        await assert.rejects(decode(pipe), {
+          code: 'ERR_FILE_READ',
+          message: /regular file but a named pipe/,
+        })
+        await assert.rejects(decode(socket), { code: 'ERR_FILE_READ', message: /regular file but a socket/ })
+      }
+      assert.equal((await decode(file)).width, width)
+    } finally {
+      server.close()
+    }
+  })
 
   it('is refused for a failing stream with the error of the stream', async () => {
     const stream = new Readable({ read: () => stream.destroy(new Error('the network fell over')) })
@@ -106,6 +131,8 @@ describe('an image input', () => {
 })
 
 describe('decoding', () => {
+  after(removeTemporaryFolders)
+
   it('keeps the high byte of 16-bit gray', async () => {
     const values = Uint16Array.from({ length: 256 }, (_, i) => i * 257)
     const gray16 = await sharp(values, { raw: { width: 16, height: 16, channels: 1 } })
@@ -129,6 +156,22 @@ describe('decoding', () => {
     const small = await decode(jpeg, { fastDecode: 60 })
     assert.deepEqual([small.width, small.height], [100, 60])
     assert.equal((await decode(jpeg, { fastDecode: 900 })).height, 240)
+  })
+
+  it('works again after sharp could not be loaded for want of file descriptors', async () => {
+    const path = join(await temporaryFolder(), 'a.png')
+    writeFileSync(path, png)
+    const child = `
+      import { closeSync, openSync } from 'node:fs'
+      import { loadSharp } from ${JSON.stringify(join(import.meta.dirname, '../../lib/image/sharp.ts'))}
+      const held = []
+      try { for (;;) held.push(openSync('/dev/null')) } catch {}
+      try { loadSharp() } catch ({ code, message }) { console.log(code, message) }
+      held.forEach(closeSync)
+      console.log((await loadSharp()(${JSON.stringify(path)}).metadata()).width)`
+    const command = `ulimit -n 300; exec '${process.execPath}' --import tsx --input-type=module -`
+    const { stdout, stderr } = spawnSync('sh', ['-c', command], { input: child, encoding: 'utf8' })
+    assert.match(stdout, /^ERR_FILE_READ .* too many files are open\..*\n20\n$/, stderr)
   })
 
   it('refuses unknown options', async () => {

@@ -5,20 +5,17 @@
 
 #include <array>
 
-namespace visiontorch::infer::cuda {
+#include "eager/activate.h"
+
+namespace visiontorch::infer {
 
 namespace {
-
-at::Tensor activate(at::Tensor y, Fused activation) {
-  if (!activation) return y;
-  return *activation == nn::Activation::ReLU ? at::relu_(y) : at::hardtanh_(y, 0, 6);
-}
 
 using Pair = std::array<int64_t, 2>;
 
 // Convolution, bias, residual and ReLU in one kernel; undefined where cuDNN has none for this type and processor.
-at::Tensor fused(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                 const nn::Conv2d& conv, const at::Tensor& residual) {
+at::Tensor convolution_relu(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                            const nn::Conv2d& conv, const at::Tensor& residual) {
   static bool available = at::Context::hasCuDNN();
   if (!available) return {};
   const Pair stride = {conv.stride, conv.stride}, padding = {conv.padding, conv.padding},
@@ -35,25 +32,46 @@ at::Tensor fused(const at::Tensor& x, const at::Tensor& weight, const std::optio
   }
 }
 
+bool has_depthwise(nn::Nodes nodes) {
+  bool found = false;
+  nn::for_each_layer(nodes, "", nn::Order::Registration, [&](const std::string&, nn::Layer layer) {
+    if (auto* conv = std::get_if<nn::Conv2d*>(&layer)) found = found || (*conv)->is_depthwise();
+  });
+  return found;
+}
+
 }  // namespace
 
-at::Tensor prepare(const ops::Affine& layer, at::ScalarType dtype, at::MemoryFormat format) {
+// Channels-last, but for depthwise convolutions: cuDNN compiles a kernel for each of these and for each size of a
+// batch, which takes seconds. LibTorch's own for the other layout are there at once, and about as fast.
+CudaLowering::CudaLowering(const nn::Network& network, at::ScalarType dtype, at::Device device)
+    : Lowering(dtype, device),
+      format_(has_depthwise(network.backbone) ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast) {}
+
+at::Tensor CudaLowering::prepare(const at::Tensor& images) const {
+  return images.to(device_).to(dtype_).contiguous(format_);
+}
+
+Convolution CudaLowering::convolution(const nn::Conv2dNormActivation& block, const nn::Shape&,
+                                      std::optional<nn::Activation> activation) const {
+  const ops::Affine layer = fold(block);
   at::Tensor weight = layer.weight;
   if (layer.factors.defined()) weight = (weight * layer.factors.view({-1, 1, 1, 1})).to(at::kFloat);
-  return weight.to(dtype).contiguous(format);
+  weight = weight.to(dtype_).contiguous(format_);
+  std::optional<at::Tensor> bias;
+  if (layer.bias.defined()) bias = layer.bias.to(dtype_);
+  return [weight, bias, conv = block.conv, activation](const at::Tensor& x, const at::Tensor& residual) {
+    if (activation == nn::Activation::ReLU)
+      if (at::Tensor y = convolution_relu(x, weight, bias, conv, residual); y.defined()) return y;
+    at::Tensor y = at::conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups);
+    if (residual.defined()) y.add_(residual);
+    return eager::activate_(y, activation);
+  };
 }
 
-at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                       const nn::Conv2d& conv, Fused activation, const at::Tensor& residual) {
-  if (activation == nn::Activation::ReLU)
-    if (at::Tensor y = fused(x, weight, bias, conv, residual); y.defined()) return y;
-  at::Tensor y = at::conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups);
-  if (residual.defined()) y.add_(residual);
-  return activate(y, activation);
+Op CudaLowering::linear(const nn::Linear& linear, std::optional<nn::Activation> activation) const {
+  return [weight = linear.weight.detach().to(dtype_), bias = linear.bias.detach().to(dtype_),
+          activation](const at::Tensor& x) { return eager::activate_(at::linear(x, weight, bias), activation); };
 }
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Fused activation) {
-  return activate(at::linear(x, weight, bias), activation);
-}
-
-}  // namespace visiontorch::infer::cuda
+}  // namespace visiontorch::infer

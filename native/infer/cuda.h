@@ -1,25 +1,23 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include "infer/lowering.h"
 
-#include <optional>
+namespace visiontorch::infer {
 
-#include "nn/network.h"
-#include "ops/packing.h"
+// A GPU's back end: LibTorch's and cuDNN's operators. Launching a kernel takes longer there than most of them compute,
+// hence as few for a layer as there are operators for.
+class CudaLowering : public Lowering {
+ public:
+  CudaLowering(const nn::Network& network, at::ScalarType dtype, at::Device device);
 
-namespace visiontorch::infer::cuda {
+  at::Tensor prepare(const at::Tensor& images) const override;
 
-using nn::Fused;
+ private:
+  Convolution convolution(const nn::Conv2dNormActivation& block, const nn::Shape& input,
+                          std::optional<nn::Activation> activation) const override;
+  Op linear(const nn::Linear& linear, std::optional<nn::Activation> activation) const override;
 
-// The layers of an inference plan on a GPU, by LibTorch's and cuDNN's operators. Launching a kernel takes longer there
-// than most of them compute, hence as few for a layer as there are operators for.
+  const at::MemoryFormat format_;
+};
 
-// The layer's weight, multiplied by its factors.
-at::Tensor prepare(const ops::Affine& layer, at::ScalarType dtype, at::MemoryFormat format);
-// activation(conv(x) + bias + residual)
-at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                       const nn::Conv2d& conv, Fused activation, const at::Tensor& residual);
-// activation(x * weight + bias)
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Fused activation);
-
-}  // namespace visiontorch::infer::cuda
+}  // namespace visiontorch::infer

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "infer/onednn.h"
 #include "runtime/autocast.h"
 
 namespace visiontorch::infer {
@@ -33,16 +32,9 @@ Plan& Model::plan_for(at::IntArrayRef sizes, at::ScalarType type) {
 at::Tensor Model::infer(const at::Tensor& images, Output output) {
   at::NoGradGuard no_grad;
   const at::ScalarType type = compute_type(device.type(), dtype);
-  if (!device.is_cpu() || onednn::available(type)) {
-    Plan& plan = plan_for(images.sizes(), type);
-    at::Tensor features = plan.features(images);
-    return (output == Output::Features ? features : plan.logits(network, features)).to(at::kCPU, at::kFloat);
-  }
-  for (nn::Entry& entry : network.entries()) *entry.tensor = nn::aligned(*entry.tensor);
-  AutocastGuard autocast(device.type(), type);
-  at::Tensor x = nn::forward(network.backbone, images.to(device), {});
-  if (output == Output::Logits) x = nn::forward(network.classifier, x, {});
-  return x.to(at::kCPU, at::kFloat);
+  Plan& plan = plan_for(images.sizes(), type);
+  at::Tensor features = plan.features(images);
+  return (output == Output::Features ? features : plan.logits(network, features)).to(at::kCPU, at::kFloat);
 }
 
 void Model::classifier_changed() {

@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "eager/activate.h"
+
 namespace visiontorch::infer::onednn {
 
 namespace {
@@ -26,13 +28,18 @@ struct Post {
   optional<string_view> algorithm;
 };
 
-Post post_op(Fused activation) {
+Post post_op(optional<nn::Activation> activation) {
   if (!activation) return {"none", Scalars(), std::nullopt};
-  if (*activation == nn::Activation::ReLU) return {"relu", Scalars(), std::nullopt};
-  Scalars limits;
-  limits.push_back(at::Scalar(0.0));
-  limits.push_back(at::Scalar(6.0));
-  return {"hardtanh", limits, std::nullopt};
+  switch (*activation) {
+    case nn::Activation::ReLU: return {"relu", Scalars(), std::nullopt};
+    case nn::Activation::ReLU6: {
+      Scalars limits;
+      limits.push_back(at::Scalar(0.0));
+      limits.push_back(at::Scalar(6.0));
+      return {"hardtanh", limits, std::nullopt};
+    }
+  }
+  return {"none", Scalars(), std::nullopt};
 }
 
 std::array<int64_t, 2> pair(int64_t value) { return {value, value}; }
@@ -53,7 +60,7 @@ at::Tensor pack_convolution(const at::Tensor& weight, const nn::Conv2d& conv, at
 }
 
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const optional<at::Tensor>& bias,
-                       const nn::Conv2d& conv, Fused activation) {
+                       const nn::Conv2d& conv, optional<nn::Activation> activation) {
   using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const optional<at::Tensor>&, at::IntArrayRef,
                                at::IntArrayRef, at::IntArrayRef, int64_t, string_view, Scalars, optional<string_view>);
   static auto op = find<Signature>("mkldnn::_convolution_pointwise");
@@ -63,14 +70,16 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const opti
 }
 
 at::Tensor convolution_add_(at::Tensor other, const at::Tensor& x, const at::Tensor& packed,
-                            const optional<at::Tensor>& bias, const nn::Conv2d& conv, bool relu) {
+                            const optional<at::Tensor>& bias, const nn::Conv2d& conv,
+                            optional<nn::Activation> activation) {
   using Signature = at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&, const optional<at::Tensor>&,
                                 at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t, string_view,
                                 optional<at::Scalar>, optional<string_view>, Scalars, optional<string_view>);
   static auto op = find<Signature>("mkldnn::_convolution_pointwise_", "binary");
+  const bool fused = activation == nn::Activation::ReLU;  // the only one that this operator takes
   op.call(other, x, packed, bias, pair(conv.padding), pair(conv.stride), pair(conv.dilation), conv.groups, "add",
-          at::Scalar(1.0), relu ? optional<string_view>("relu") : std::nullopt, Scalars(), std::nullopt);
-  return other;
+          at::Scalar(1.0), fused ? optional<string_view>("relu") : std::nullopt, Scalars(), std::nullopt);
+  return fused ? other : eager::activate_(other, activation);
 }
 
 at::Tensor pack_linear(const at::Tensor& weight, int64_t batch_size) {
@@ -78,7 +87,8 @@ at::Tensor pack_linear(const at::Tensor& weight, int64_t batch_size) {
   return op.call(weight, batch_size);
 }
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& bias, Fused activation) {
+at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& bias,
+                  optional<nn::Activation> activation) {
   using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const optional<at::Tensor>&, string_view, Scalars,
                                optional<string_view>);
   static auto op = find<Signature>("mkldnn::_linear_pointwise");

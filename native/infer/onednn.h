@@ -4,11 +4,9 @@
 
 #include <optional>
 
-#include "nn/network.h"
+#include "nn/layers.h"
 
 namespace visiontorch::infer::onednn {
-
-using nn::Fused;
 
 // The one place that knows LibTorch's oneDNN operators: fused, with weights packed once for an input shape. They have
 // no autograd. Schemas: aten/src/ATen/native/mkldnn/RegisterMkldnnOpContextClass.cpp.
@@ -19,12 +17,14 @@ bool available(at::ScalarType dtype);
 at::Tensor pack_convolution(const at::Tensor& weight, const nn::Conv2d& conv, at::IntArrayRef input_size);
 // activation(conv(x) + bias)
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
-                       const nn::Conv2d& conv, Fused activation);
-// relu?(conv(x) + bias + other), written into `other`, which must be channels-last.
+                       const nn::Conv2d& conv, std::optional<nn::Activation> activation);
+// activation(conv(x) + bias + other), written into `other`, which must be channels-last.
 at::Tensor convolution_add_(at::Tensor other, const at::Tensor& x, const at::Tensor& packed,
-                            const std::optional<at::Tensor>& bias, const nn::Conv2d& conv, bool relu);
+                            const std::optional<at::Tensor>& bias, const nn::Conv2d& conv,
+                            std::optional<nn::Activation> activation);
 
 at::Tensor pack_linear(const at::Tensor& weight, int64_t batch_size);
-at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& bias, Fused activation);
+at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& bias,
+                  std::optional<nn::Activation> activation);
 
 }  // namespace visiontorch::infer::onednn

@@ -3,9 +3,9 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
-#include <functional>
-#include <vector>
+#include <memory>
 
+#include "infer/lowering.h"
 #include "nn/network.h"
 
 namespace visiontorch::infer {
@@ -16,7 +16,7 @@ namespace visiontorch::infer {
 class Plan {
  public:
   // `images` are the sizes [n, 3, h, w] that the weights are packed for; another n works too. Throws
-  // ERR_INVALID_ARGUMENT where the network leaves nothing of so small an image.
+  // ERR_INVALID_ARGUMENT if the network leaves nothing of so small an image.
   Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype, at::Device device);
 
   // float32 images, channels-last, on the CPU -> pooled features [n, features], in the plan's type.
@@ -27,16 +27,12 @@ class Plan {
   void forget_classifier() { classifier_.clear(); }
 
  private:
-  friend class PlanBuilder;
-  using Op = std::function<at::Tensor(at::Tensor)>;
-  using Ops = std::vector<Op>;
-  static at::Tensor run(const Ops& ops, at::Tensor x);
-  static int64_t chunk(int64_t height, int64_t width);
+  std::unique_ptr<Lowering> lowering(const nn::Network& network, int64_t count) const;
 
   at::ScalarType dtype_;
   at::Device device_;
-  at::MemoryFormat format_;
   int64_t chunk_;  // images that go through the backbone at a time
+  std::unique_ptr<Lowering> lowering_;
   Ops backbone_, classifier_;
 };
 

@@ -13,4 +13,9 @@ void initialize(Network& network, uint64_t seed);
 // PyTorch's own defaults for every layer of these nodes, as when a new head is put on a torchvision model in Python.
 void initialize_default(Nodes& nodes, uint64_t seed);
 
+// What several families draw after PyTorch's defaults: kaiming_normal_(mode='fan_out', nonlinearity='relu') for
+// convolutions' weights, normal_(0, linear_std) for linear layers' (unset: these keep their defaults), zeros for
+// biases.
+void redraw_normal(Network& network, std::optional<double> linear_std, at::Generator& generator);
+
 }  // namespace visiontorch::nn

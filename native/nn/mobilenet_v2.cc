@@ -1,6 +1,7 @@
 // MobileNetV2: Sandler et al. 2018, arXiv:1801.04381; names and order of torchvision/models/mobilenetv2.py.
 #include <algorithm>
 
+#include "nn/init.h"
 #include "nn/registry.h"
 #include "runtime/error.h"
 
@@ -19,28 +20,36 @@ int64_t make_divisible(double value, int64_t divisor) {
   return static_cast<double>(result) < 0.9 * value ? result + divisor : result;
 }
 
-Nodes conv_bn_relu6(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t groups) {
-  return {{"0", Conv2d{.in_channels = in,
-                       .out_channels = out,
-                       .kernel_size = kernel,
-                       .stride = stride,
-                       .padding = (kernel - 1) / 2,
-                       .groups = groups}},
-          {"1", BatchNorm2d{out}},
-          {"2", Activation{Activation::ReLU6}}};
+Conv2dNormActivation conv_norm(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t groups,
+                               std::optional<Activation> activation, Conv2dNormActivation::Names names = {}) {
+  return {.conv = {.in_channels = in,
+                   .out_channels = out,
+                   .kernel_size = kernel,
+                   .stride = stride,
+                   .padding = (kernel - 1) / 2,
+                   .groups = groups},
+          .norm = BatchNorm2d{out},
+          .activation = activation,
+          .names = std::move(names)};
 }
 
-Node inverted_residual(const std::string& name, int64_t in, int64_t out, int64_t stride, int64_t expansion) {
+InvertedResidual inverted_residual(int64_t in, int64_t out, int64_t stride, int64_t expansion) {
   const int64_t hidden = in * expansion;
-  Nodes conv;
-  auto add = [&](auto op) { conv.push_back({"conv." + std::to_string(conv.size()), op}); };
-  if (expansion != 1) add(Sequential{conv_bn_relu6(in, hidden, 1, 1, 1)});
-  add(Sequential{conv_bn_relu6(hidden, hidden, 3, stride, hidden)});
-  add(Conv2d{.in_channels = hidden, .out_channels = out, .kernel_size = 1});
-  add(BatchNorm2d{out});
-  if (stride == 1 && in == out) return {name, Residual{conv, {}, false}};
-  return {name, Sequential{conv}};
+  int index = 0;
+  auto next_name = [&] { return "conv." + std::to_string(index++); };
+  auto conv_norm_relu6 = [&](int64_t channels, int64_t kernel, int64_t step, int64_t groups) {
+    const std::string name = next_name();
+    return conv_norm(channels, hidden, kernel, step, groups, Activation::ReLU6,
+                     {name + ".0", name + ".1", name + ".2"});
+  };
+  std::optional<Conv2dNormActivation> expand;
+  if (expansion != 1) expand = conv_norm_relu6(in, 1, 1, 1);
+  const Conv2dNormActivation depthwise = conv_norm_relu6(hidden, 3, stride, hidden);
+  const std::string conv = next_name(), norm = next_name();
+  return {expand, depthwise, conv_norm(hidden, out, 1, 1, 1, std::nullopt, {conv, norm, ""}), stride == 1 && in == out};
 }
+
+void redraw(Network& network, at::Generator& generator) { redraw_normal(network, 0.01, generator); }
 
 Network build(const std::string& architecture, int64_t num_classes, const Options& options) {
   const auto& setting = options.inverted_residual_setting.empty() ? kPaperSetting : options.inverted_residual_setting;
@@ -48,7 +57,7 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
 
   int64_t channels = scaled(32 * options.width_mult);
   const int64_t last = scaled(1280 * std::max(1.0, options.width_mult));
-  Nodes features = {{"0", Sequential{conv_bn_relu6(3, channels, 3, 2, 1)}}};
+  Nodes features = {{"0", conv_norm(3, channels, 3, 2, 1, Activation::ReLU6)}};
   for (const auto& row : setting) {
     if (row.size() != 4 || *std::min_element(row.begin(), row.end()) < 1)
       throw Error("ERR_INVALID_ARGUMENT",
@@ -56,17 +65,17 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
     const int64_t out = scaled(static_cast<double>(row[1]) * options.width_mult);
     for (int64_t i = 0; i < row[2]; i++) {
       features.push_back(
-          inverted_residual(std::to_string(features.size()), channels, out, i == 0 ? row[3] : 1, row[0]));
+          {std::to_string(features.size()), inverted_residual(channels, out, i == 0 ? row[3] : 1, row[0])});
       channels = out;
     }
   }
-  features.push_back({std::to_string(features.size()), Sequential{conv_bn_relu6(channels, last, 1, 1, 1)}});
+  features.push_back({std::to_string(features.size()), conv_norm(channels, last, 1, 1, 1, Activation::ReLU6)});
 
   return {architecture,
           num_classes,
-          Initialization::MobileNetV2,
           {{"features", Sequential{features}}, {"avgpool", AdaptiveAvgPool2d{1}}, {"flatten", Flatten{}}},
-          {{"classifier.0", Dropout{options.dropout.value_or(0.2)}}, {"classifier.1", Linear{last, num_classes}}}};
+          {{"classifier.0", Dropout{options.dropout.value_or(0.2)}}, {"classifier.1", Linear{last, num_classes}}},
+          redraw};
 }
 
 }  // namespace

@@ -2,52 +2,65 @@
 
 #include <ATen/ATen.h>
 
-#include <cstring>
+#include <algorithm>
+
+#include "runtime/error.h"
 
 namespace visiontorch::nn {
 
-std::string join_name(const std::string& prefix, const std::string& name) {
-  if (prefix.empty()) return name;
-  return name.empty() ? prefix : prefix + "." + name;
-}
+namespace {
 
-void for_each_leaf(Nodes& nodes, const std::string& prefix,
-                   const std::function<void(const std::string&, Node&)>& visit) {
-  for (Node& node : nodes) {
-    const std::string path = join_name(prefix, node.name);
-    if (auto* sequential = std::get_if<Sequential>(&node.op)) {
-      for_each_leaf(sequential->children, path, visit);
-    } else if (auto* residual = std::get_if<Residual>(&node.op)) {
-      for_each_leaf(residual->body, path, visit);
-      for_each_leaf(residual->shortcut, path, visit);
-    } else {
-      visit(path, node);
-    }
+struct LayerVisitor {
+  Order order;
+  const std::function<void(const std::string&, Layer)>& visit;
+
+  void operator()(const std::string& path, Nodes& nodes) const {
+    for (Node& node : nodes) std::visit([&](auto& block) { (*this)(join_name(path, node.name), block); }, node.block);
   }
+  void operator()(const std::string& path, Conv2dNormActivation& block) const {
+    visit(join_name(path, block.names.conv), &block.conv);
+    if (block.norm) visit(join_name(path, block.names.norm), &*block.norm);
+  }
+  void operator()(const std::string& path, LinearActivation& block) const {
+    visit(join_name(path, block.names.linear), &block.linear);
+  }
+  void operator()(const std::string& path, Linear& linear) const { visit(path, &linear); }
+  void operator()(const std::string&, MaxPool2d&) const {}
+  void operator()(const std::string&, AdaptiveAvgPool2d&) const {}
+  void operator()(const std::string&, Flatten&) const {}
+  void operator()(const std::string&, Dropout&) const {}
+  void operator()(const std::string& path, Sequential& block) const { (*this)(path, block.children); }
+  // torchvision makes a block's downsample layers before the block, and registers them after the others.
+  void operator()(const std::string& path, Residual& block) const {
+    auto downsample = [&] {
+      if (block.downsample) (*this)(path, *block.downsample);
+    };
+    if (order == Order::Construction) downsample();
+    for (Conv2dNormActivation& part : block.body) (*this)(path, part);
+    if (order == Order::Registration) downsample();
+  }
+  void operator()(const std::string& path, InvertedResidual& block) const {
+    if (block.expand) (*this)(path, *block.expand);
+    (*this)(path, block.depthwise);
+    (*this)(path, block.project);
+  }
+};
+
+}  // namespace
+
+void for_each_layer(Nodes& nodes, const std::string& prefix, Order order,
+                    const std::function<void(const std::string&, Layer)>& visit) {
+  LayerVisitor{order, visit}(prefix, nodes);
 }
 
 std::vector<Entry> Network::entries() {
   std::vector<Entry> result;
-  for (bool in_classifier : {false, true}) {
-    for_each_leaf(in_classifier ? classifier : backbone, "", [&](const std::string& path, Node& node) {
-      auto add = [&](const char* name, at::Tensor& tensor, bool is_parameter) {
-        result.push_back({join_name(path, name), &tensor, is_parameter, in_classifier});
-      };
-      if (auto* conv = std::get_if<Conv2d>(&node.op)) {
-        add("weight", conv->weight, true);
-        if (conv->has_bias) add("bias", conv->bias, true);
-      } else if (auto* norm = std::get_if<BatchNorm2d>(&node.op)) {
-        add("weight", norm->weight, true);
-        add("bias", norm->bias, true);
-        add("running_mean", norm->running_mean, false);
-        add("running_var", norm->running_var, false);
-        add("num_batches_tracked", norm->num_batches_tracked, false);
-      } else if (auto* linear = std::get_if<Linear>(&node.op)) {
-        add("weight", linear->weight, true);
-        add("bias", linear->bias, true);
-      }
-    });
-  }
+  for (bool in_classifier : {false, true})
+    for_each_layer(in_classifier ? classifier : backbone, "", Order::Registration,
+                   [&](const std::string& path, Layer layer) {
+                     for (const LayerTensor& entry : std::visit([](auto* each) { return each->tensors(); }, layer))
+                       result.push_back({join_name(path, entry.name), entry.tensor, entry.is_parameter, in_classifier});
+                   });
   return result;
 }
 
@@ -57,32 +70,19 @@ Network Network::clone() const {
   return copy;
 }
 
-at::Tensor aligned(const at::Tensor& tensor) {
-  const auto address = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
-  if (address % tensor.element_size() == 0) return tensor;
-  at::Tensor copy = at::empty(tensor.sizes(), tensor.options());
-  std::memcpy(copy.mutable_data_ptr(), tensor.const_data_ptr(), tensor.nbytes());
-  return copy;
+void outline(Nodes& nodes) {
+  for_each_layer(nodes, "", Order::Registration,
+                 [](const std::string&, Layer layer) { std::visit([](auto* each) { each->outline(); }, layer); });
 }
 
-void outline(Nodes& nodes) {
-  const auto meta = at::TensorOptions(at::kFloat).device(at::kMeta);
-  for_each_leaf(nodes, "", [&](const std::string&, Node& node) {
-    if (auto* conv = std::get_if<Conv2d>(&node.op)) {
-      const int64_t k = conv->kernel_size;
-      conv->weight = at::empty({conv->out_channels, conv->in_channels / conv->groups, k, k}, meta);
-      if (conv->has_bias) conv->bias = at::empty({conv->out_channels}, meta);
-    } else if (auto* norm = std::get_if<BatchNorm2d>(&node.op)) {
-      norm->weight = at::ones({norm->num_features}, at::kFloat);
-      norm->bias = at::zeros({norm->num_features}, at::kFloat);
-      norm->running_mean = at::zeros({norm->num_features}, at::kFloat);
-      norm->running_var = at::ones({norm->num_features}, at::kFloat);
-      norm->num_batches_tracked = at::zeros({}, at::kLong);
-    } else if (auto* linear = std::get_if<Linear>(&node.op)) {
-      linear->weight = at::empty({linear->out_features, linear->in_features}, meta);
-      linear->bias = at::empty({linear->out_features}, meta);
-    }
-  });
+void check_image_size(const Network& network, int64_t height, int64_t width) {
+  auto fits = [&](int64_t h, int64_t w) { return !is_empty(output_shape(network.backbone, {3, h, w})); };
+  if (fits(height, width)) return;
+  int64_t least = 1;
+  while (!fits(least, least)) least++;
+  throw Error("ERR_INVALID_ARGUMENT", "inputSize: expected at least " + std::to_string(least) + ", got " +
+                                          std::to_string(std::min(height, width)) + ": the image is too small for " +
+                                          network.architecture + ", which leaves nothing of it");
 }
 
 }  // namespace visiontorch::nn

@@ -3,6 +3,7 @@
 // torchvision/models/resnet.py.
 #include <array>
 
+#include "nn/init.h"
 #include "nn/registry.h"
 #include "runtime/error.h"
 
@@ -44,25 +45,38 @@ Conv2d conv1x1(int64_t in, int64_t out, int64_t stride = 1) {
   return {.in_channels = in, .out_channels = out, .kernel_size = 1, .stride = stride};
 }
 
-constexpr Activation kReLU{Activation::ReLU};
-
-Nodes basic_block(int64_t in, int64_t planes, int64_t stride) {
-  return {{"conv1", conv3x3(in, planes, stride)},
-          {"bn1", BatchNorm2d{planes}},
-          {"relu", kReLU},
-          {"conv2", conv3x3(planes, planes, 1)},
-          {"bn2", BatchNorm2d{planes}}};
+// `number` is the layer's in its block: conv1, bn1.
+Conv2dNormActivation conv_norm(const Conv2d& conv, int number, std::optional<Activation> activation) {
+  const std::string suffix = std::to_string(number);
+  return {conv, BatchNorm2d{conv.out_channels}, activation, {"conv" + suffix, "bn" + suffix, "relu"}};
 }
 
-Nodes bottleneck(int64_t in, int64_t width, int64_t out, int64_t stride, int64_t groups, int64_t dilation) {
-  return {{"conv1", conv1x1(in, width)},
-          {"bn1", BatchNorm2d{width}},
-          {"relu", kReLU},
-          {"conv2", conv3x3(width, width, stride, groups, dilation)},
-          {"bn2", BatchNorm2d{width}},
-          {"relu", kReLU},
-          {"conv3", conv1x1(width, out)},
-          {"bn3", BatchNorm2d{out}}};
+std::vector<Conv2dNormActivation> basic_block(int64_t in, int64_t planes, int64_t stride) {
+  return {conv_norm(conv3x3(in, planes, stride), 1, Activation::ReLU),
+          conv_norm(conv3x3(planes, planes, 1), 2, std::nullopt)};
+}
+
+std::vector<Conv2dNormActivation> bottleneck(int64_t in, int64_t width, int64_t out, int64_t stride, int64_t groups,
+                                             int64_t dilation) {
+  return {conv_norm(conv1x1(in, width), 1, Activation::ReLU),
+          conv_norm(conv3x3(width, width, stride, groups, dilation), 2, Activation::ReLU),
+          conv_norm(conv1x1(width, out), 3, std::nullopt)};
+}
+
+void redraw(Network& network, at::Generator& generator) { redraw_normal(network, std::nullopt, generator); }
+
+void zero_residuals(Nodes& nodes) {
+  for (Node& node : nodes) {
+    if (auto* sequential = std::get_if<Sequential>(&node.block)) zero_residuals(sequential->children);
+    if (auto* residual = std::get_if<Residual>(&node.block)) residual->body.back().norm->weight.zero_();
+  }
+}
+
+// The last batch norm of every residual branch starts at zero, so that each block starts as the identity
+// (Goyal et al. 2017, arXiv:1706.02677; torchvision's zero_init_residual).
+void redraw_with_zero_residuals(Network& network, at::Generator& generator) {
+  redraw(network, generator);
+  zero_residuals(network.backbone);
 }
 
 void check_options(const Variant& variant, const Options& options) {
@@ -101,10 +115,11 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
       Residual block{.body = variant.bottleneck
                                  ? bottleneck(channels, width, out, s, groups, i == 0 ? first_dilation : dilation)
                                  : basic_block(channels, planes, s),
-                     .shortcut = {},
-                     .relu = true};
+                     .downsample = std::nullopt,
+                     .activation = Activation::ReLU};
       if (i == 0 && (stride != 1 || channels != out))
-        block.shortcut = {{"downsample", Sequential{{{"0", conv1x1(channels, out, stride)}, {"1", BatchNorm2d{out}}}}}};
+        block.downsample = Conv2dNormActivation{
+            conv1x1(channels, out, stride), BatchNorm2d{out}, std::nullopt, {"downsample.0", "downsample.1", ""}};
       result.push_back({std::to_string(i), block});
       channels = out;
     }
@@ -112,8 +127,8 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
   };
 
   const auto& dilate = options.replace_stride_with_dilation;
-  Conv2d stem{.in_channels = 3, .out_channels = 64, .kernel_size = 7, .stride = 2, .padding = 3};
-  Nodes backbone = {{"conv1", stem}, {"bn1", BatchNorm2d{64}}, {"relu", kReLU}, {"maxpool", MaxPool2d{3, 2, 1}}};
+  const Conv2d stem{.in_channels = 3, .out_channels = 64, .kernel_size = 7, .stride = 2, .padding = 3};
+  Nodes backbone = {{"", conv_norm(stem, 1, Activation::ReLU)}, {"maxpool", MaxPool2d{3, 2, 1}}};
   backbone.push_back({"layer1", layer(64, variant.blocks[0], 1, false)});
   backbone.push_back({"layer2", layer(128, variant.blocks[1], 2, dilate[0])});
   backbone.push_back({"layer3", layer(256, variant.blocks[2], 2, dilate[1])});
@@ -122,9 +137,9 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
   backbone.push_back({"flatten", Flatten{}});
   return {architecture,
           num_classes,
-          options.zero_init_residual ? Initialization::ResNetZeroResidual : Initialization::ResNet,
           backbone,
-          {{"fc", Linear{512 * expansion, num_classes}}}};
+          {{"fc", Linear{512 * expansion, num_classes}}},
+          options.zero_init_residual ? redraw_with_zero_residuals : redraw};
 }
 
 }  // namespace

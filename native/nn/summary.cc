@@ -1,81 +1,87 @@
 #include "nn/network.h"
-#include "runtime/error.h"
 
 namespace visiontorch::nn {
 
 namespace {
 
-using Shape = std::vector<int64_t>;  // {channels, height, width} or {features}
-
 struct Summarizer {
   std::vector<LayerSummary> layers;
 
-  void run(const Nodes& nodes, const std::string& prefix, Shape& shape) {
-    for (const Node& node : nodes) visit(node, join_name(prefix, node.name), shape);
+  // Adds the rows of these nodes and returns the shape of their output.
+  Shape run(const Nodes& nodes, const std::string& prefix, Shape shape) {
+    for (const Node& node : nodes) {
+      const std::string path = join_name(prefix, node.name);
+      shape = std::visit([&](const auto& block) { return visit(block, path, shape); }, node.block);
+    }
+    return shape;
   }
 
  private:
-  void visit(const Node& node, const std::string& path, Shape& shape) {
-    auto add = [&](const char* type, int64_t parameters = 0, int64_t multiply_adds = 0) {
-      layers.push_back({path, type, shape, parameters, multiply_adds});
-    };
-    std::visit(Overload{
-                   [&](const Conv2d& op) {
-                     slide(path, shape, op.dilation * (op.kernel_size - 1) + 1, op.stride, op.padding);
-                     shape[0] = op.out_channels;
-                     const int64_t weights =
-                         op.out_channels * (op.in_channels / op.groups) * op.kernel_size * op.kernel_size;
-                     add("Conv2d", weights + (op.has_bias ? op.out_channels : 0), weights * shape[1] * shape[2]);
-                   },
-                   [&](const BatchNorm2d& op) { add("BatchNorm2d", 2 * op.num_features); },
-                   [&](const Linear& op) {
-                     shape = {op.out_features};
-                     add("Linear", (op.in_features + 1) * op.out_features, op.in_features * op.out_features);
-                   },
-                   [&](const Activation& op) { add(op.kind == Activation::ReLU ? "ReLU" : "ReLU6"); },
-                   [&](const MaxPool2d& op) {
-                     slide(path, shape, op.kernel_size, op.stride, op.padding);
-                     add("MaxPool2d");
-                   },
-                   [&](const AdaptiveAvgPool2d& op) {
-                     shape = {shape[0], op.output_size, op.output_size};
-                     add("AdaptiveAvgPool2d");
-                   },
-                   [&](const Flatten&) {
-                     shape = {shape[0] * shape[1] * shape[2]};
-                     add("Flatten");
-                   },
-                   [&](const Dropout&) { add("Dropout"); },
-                   [&](const Sequential& op) { run(op.children, path, shape); },
-                   [&](const Residual& op) {
-                     Shape input = shape;
-                     run(op.body, path, shape);
-                     run(op.shortcut, path, input);
-                     add(op.relu ? "Add, ReLU" : "Add");
-                   },
-               },
-               node.op);
+  Shape add(const std::string& path, const std::string& type, Shape output, int64_t parameters = 0,
+            int64_t multiply_adds = 0) {
+    layers.push_back({path, type, output, parameters, multiply_adds});
+    return output;
   }
 
-  static void slide(const std::string& path, Shape& shape, int64_t window, int64_t stride, int64_t padding) {
-    for (int axis : {1, 2}) {
-      const int64_t room = shape[axis] + 2 * padding - window;
-      if (room < 0)
-        throw Error("ERR_INVALID_ARGUMENT",
-                    "inputSize: the image is too small for this network, nothing is left of it at " + path +
-                        "; use at least 32");
-      shape[axis] = room / stride + 1;
-    }
+  Shape visit(const Conv2d& conv, const std::string& path, const Shape& input) {
+    const Shape output = conv.output_shape(input);
+    const int64_t weights = conv.weight_count(), bias = conv.has_bias ? conv.out_channels : 0;
+    return add(path, "Conv2d", output, weights + bias, weights * output[1] * output[2]);
+  }
+  Shape visit(const BatchNorm2d& norm, const std::string& path, const Shape& input) {
+    return add(path, "BatchNorm2d", norm.output_shape(input), 2 * norm.num_features);
+  }
+  Shape visit(Activation activation, const std::string& path, const Shape& input) {
+    return add(path, name_of(activation), input);
+  }
+  Shape visit(const Linear& linear, const std::string& path, const Shape& input) {
+    return add(path, "Linear", linear.output_shape(input), (linear.in_features + 1) * linear.out_features,
+               linear.in_features * linear.out_features);
+  }
+  Shape visit(const MaxPool2d& pool, const std::string& path, const Shape& input) {
+    return add(path, "MaxPool2d", pool.output_shape(input));
+  }
+  Shape visit(const AdaptiveAvgPool2d& pool, const std::string& path, const Shape& input) {
+    return add(path, "AdaptiveAvgPool2d", pool.output_shape(input));
+  }
+  Shape visit(const Flatten& flatten, const std::string& path, const Shape& input) {
+    return add(path, "Flatten", flatten.output_shape(input));
+  }
+  Shape visit(const Dropout&, const std::string& path, const Shape& input) { return add(path, "Dropout", input); }
+
+  Shape visit(const Conv2dNormActivation& block, const std::string& path, const Shape& input) {
+    Shape shape = visit(block.conv, join_name(path, block.names.conv), input);
+    if (block.norm) visit(*block.norm, join_name(path, block.names.norm), shape);
+    if (block.activation) visit(*block.activation, join_name(path, block.names.activation), shape);
+    return shape;
+  }
+  Shape visit(const LinearActivation& block, const std::string& path, const Shape& input) {
+    const Shape shape = visit(block.linear, join_name(path, block.names.linear), input);
+    return visit(block.activation, join_name(path, block.names.activation), shape);
+  }
+  Shape visit(const Sequential& block, const std::string& path, const Shape& input) {
+    return run(block.children, path, input);
+  }
+  Shape visit(const Residual& block, const std::string& path, const Shape& input) {
+    Shape shape = input;
+    for (const Conv2dNormActivation& part : block.body) shape = visit(part, path, shape);
+    if (block.downsample) visit(*block.downsample, path, input);
+    return add(path, block.activation ? std::string("Add, ") + name_of(*block.activation) : "Add", shape);
+  }
+  Shape visit(const InvertedResidual& block, const std::string& path, const Shape& input) {
+    Shape shape = block.expand ? visit(*block.expand, path, input) : input;
+    shape = visit(block.project, path, visit(block.depthwise, path, shape));
+    return block.residual ? add(path, "Add", shape) : shape;
   }
 };
 
 }  // namespace
 
 std::vector<LayerSummary> summarize(const Network& network, int64_t size) {
+  check_image_size(network, size, size);
   Summarizer summarizer;
-  Shape shape = {3, size, size};
-  summarizer.run(network.backbone, "", shape);
-  summarizer.run(network.classifier, "", shape);
+  const Shape features = summarizer.run(network.backbone, "", {3, size, size});
+  summarizer.run(network.classifier, "", features);
   return std::move(summarizer.layers);
 }
 

@@ -1,6 +1,7 @@
 // VGG: Simonyan & Zisserman 2014, arXiv:1409.1556; names and order of torchvision/models/vgg.py.
 #include <map>
 
+#include "nn/init.h"
 #include "nn/registry.h"
 
 namespace visiontorch::nn {
@@ -17,36 +18,46 @@ const std::map<int, std::vector<int64_t>> kConfigurations = {
     {19, {64, 64, M, 128, 128, M, 256, 256, 256, 256, M, 512, 512, 512, 512, M, 512, 512, 512, 512, M}},
 };
 
+void redraw(Network& network, at::Generator& generator) { redraw_normal(network, 0.01, generator); }
+
 Network build(const std::string& architecture, int64_t num_classes, const Options& options) {
   const int depth = std::stoi(architecture.substr(3));
   const bool has_batch_norm = architecture.ends_with("_bn");
   const double dropout = options.dropout.value_or(0.5);
 
+  // torchvision numbers the parts in one flat Sequential.
   Nodes features;
-  auto add = [&](auto op) { features.push_back({std::to_string(features.size()), op}); };
+  int index = 0;
+  auto next_name = [&] { return std::to_string(index++); };
   int64_t channels = 3;
   for (int64_t out : kConfigurations.at(depth)) {
     if (out == M) {
-      add(MaxPool2d{2, 2});
+      features.push_back({next_name(), MaxPool2d{2, 2}});
       continue;
     }
-    add(Conv2d{.in_channels = channels, .out_channels = out, .kernel_size = 3, .padding = 1, .has_bias = true});
-    if (has_batch_norm) add(BatchNorm2d{out});
-    add(Activation{Activation::ReLU});
+    Conv2dNormActivation block{
+        .conv = {.in_channels = channels, .out_channels = out, .kernel_size = 3, .padding = 1, .has_bias = true},
+        .norm = has_batch_norm ? std::optional(BatchNorm2d{out}) : std::nullopt,
+        .activation = Activation::ReLU};
+    block.names.conv = next_name();
+    if (has_batch_norm) block.names.norm = next_name();
+    block.names.activation = next_name();
+    features.push_back({"", block});
     channels = out;
   }
 
+  auto hidden = [](int64_t in, const char* linear, const char* activation) {
+    return Node{"", LinearActivation{Linear{in, 4096}, Activation::ReLU, {linear, activation}}};
+  };
   return {architecture,
           num_classes,
-          Initialization::VGG,
           {{"features", Sequential{features}}, {"avgpool", AdaptiveAvgPool2d{7}}, {"flatten", Flatten{}}},
-          {{"classifier.0", Linear{512 * 7 * 7, 4096}},
-           {"classifier.1", Activation{Activation::ReLU}},
+          {hidden(512 * 7 * 7, "classifier.0", "classifier.1"),
            {"classifier.2", Dropout{dropout}},
-           {"classifier.3", Linear{4096, 4096}},
-           {"classifier.4", Activation{Activation::ReLU}},
+           hidden(4096, "classifier.3", "classifier.4"),
            {"classifier.5", Dropout{dropout}},
-           {"classifier.6", Linear{4096, num_classes}}}};
+           {"classifier.6", Linear{4096, num_classes}}},
+          redraw};
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ struct Statistics {
 };
 
 template <class T>
-Statistics statistics_of(const T* x, const Shape& shape) {
+Statistics statistics_of(const T* x, const Shape& shape, const BatchNorm2d& norm) {
   const int64_t channels = shape.channels;
   std::vector<float> shift(static_cast<size_t>(channels));
   for (int64_t c = 0; c < channels; c++) shift[static_cast<size_t>(c)] = value_of(x[c]);
@@ -100,7 +100,7 @@ Statistics statistics_of(const T* x, const Shape& shape) {
     const double offset = total[i] / n;
     const double variance = std::max(0.0, total[channels + i] / n - offset * offset);
     mean[c] = static_cast<float>(shift[i] + offset);
-    inverse_std[c] = static_cast<float>(1 / std::sqrt(variance + BatchNorm2d::kEps));
+    inverse_std[c] = static_cast<float>(1 / std::sqrt(variance + norm.eps));
     result.unbiased_variance.push_back(variance * n / (n - 1));
   }
   return result;
@@ -111,7 +111,7 @@ void update_running(const BatchNorm2d& norm, const Statistics& statistics) {
   auto* mean = norm.running_mean.data_ptr<float>();
   auto* variance = norm.running_var.data_ptr<float>();
   const auto* batch_mean = statistics.mean.const_data_ptr<float>();
-  constexpr double m = BatchNorm2d::kMomentum;
+  const double m = norm.momentum;
   for (int64_t c = 0; c < norm.num_features; c++) {
     mean[c] = static_cast<float>((1 - m) * mean[c] + m * batch_mean[c]);
     variance[c] = static_cast<float>((1 - m) * variance[c] + m * statistics.unbiased_variance[static_cast<size_t>(c)]);
@@ -126,7 +126,7 @@ uint8_t* bits(const at::Tensor& passes, const Shape& shape, int64_t row) {
 
 template <class T>
 void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& scale, const at::Tensor& offset,
-               nn::Fused activation, at::Tensor& y, at::Tensor& passes) {
+               std::optional<nn::Activation> activation, at::Tensor& y, at::Tensor& passes) {
   const Shape shape = shape_of(x);
   T* target = mutable_data<T>(y);
   for_each_block(shape, [&](int64_t begin, int64_t end) {
@@ -253,12 +253,12 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& residual,
                             const at::Tensor& weight, const at::Tensor& bias, const BatchNorm2d& norm,
-                            nn::Fused activation) {
+                            std::optional<nn::Activation> activation) {
     at::Tensor y = at::empty_like(x), passes;
     if (activation) passes = at::empty({shape_of(x).rows, kernels::bits_stride(x.size(1))}, at::kByte);
     Statistics statistics;
     with_type(x.scalar_type(), [&]<class T>(T) {
-      statistics = statistics_of(data<T>(x), shape_of(x));
+      statistics = statistics_of(data<T>(x), shape_of(x), norm);
       const at::Tensor scale = weight * statistics.inverse_std, offset = bias - statistics.mean * scale;
       normalize<T>(x, residual.value_or(at::Tensor()), scale, offset, activation, y, passes);
     });
@@ -310,7 +310,7 @@ void check_batch_norm(const at::Tensor& x) {
 }
 
 at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
-                                 nn::Fused activation) {
+                                 std::optional<nn::Activation> activation) {
   check_batch_norm(x);
   std::optional<at::Tensor> added;
   if (residual.defined()) added = residual.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);

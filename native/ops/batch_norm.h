@@ -4,12 +4,11 @@
 
 #include <optional>
 
-#include "nn/network.h"
+#include "nn/layers.h"
 #include "ops/convolution.h"
 
 namespace visiontorch::ops {
 
-using nn::Activation;
 using nn::BatchNorm2d;
 
 // activation(batch_norm(x) + residual) with the statistics of the batch, as one operation forward and one backward: on
@@ -17,7 +16,7 @@ using nn::BatchNorm2d;
 // twice as often. `residual` may be undefined. Updates the running statistics as PyTorch does. Arithmetic in float32,
 // sums over blocks of rows in the order of these: forward the same result for any number of threads.
 at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
-                                 nn::Fused activation);
+                                 std::optional<nn::Activation> activation);
 
 // What to call with the rows of the gradient of y where that is computed, while they are in the cache: the backward
 // pass of the batch norm whose result y is begins with them, and need not read them again. Rows may be changed: the

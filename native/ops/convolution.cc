@@ -108,7 +108,8 @@ Convolution Convolution::winograd(const Affine& layer, at::ScalarType type, Taps
   return result;
 }
 
-at::Tensor Convolution::operator()(const at::Tensor& input, Fused activation, at::Tensor residual) const {
+at::Tensor Convolution::operator()(const at::Tensor& input, std::optional<nn::Activation> activation,
+                                   at::Tensor residual) const {
   const at::Tensor x = input.to(merged_ ? at::kFloat : type_).contiguous(at::MemoryFormat::ChannelsLast);
   auto size = [&](int64_t in) { return (in + 2 * windows_.top - windows_.height) / windows_.stride + 1; };
   at::Tensor y = residual.defined() ? residual.contiguous(at::MemoryFormat::ChannelsLast)

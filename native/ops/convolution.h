@@ -7,12 +7,10 @@
 #include <vector>
 
 #include "kernels/kernels.h"
-#include "nn/network.h"
+#include "nn/layers.h"
 #include "ops/packing.h"
 
 namespace visiontorch::ops {
-
-using nn::Fused;
 
 // To be called with a result and its rows (pixels) [begin, end) once they are computed, each once, by the thread that
 // did.
@@ -45,7 +43,7 @@ class Convolution {
 
   // x: [n, in, h, w], channels-last -> activation(conv(x) + bias + residual) in this type, channels-last. A residual is
   // overwritten by the result.
-  at::Tensor operator()(const at::Tensor& x, Fused activation, at::Tensor residual = {}) const;
+  at::Tensor operator()(const at::Tensor& x, std::optional<nn::Activation> activation, at::Tensor residual = {}) const;
 
  private:
   // What is multiplied: windows of height x width pixels, the first from row -top and column -left on.

@@ -15,7 +15,7 @@ Linear::Linear(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType 
     : weight_(type == at::kFloat ? weight.contiguous() : nn::aligned(weight).to(type).contiguous()),
       bias_(bias.contiguous()) {}
 
-at::Tensor Linear::operator()(const at::Tensor& input, nn::Fused activation) const {
+at::Tensor Linear::operator()(const at::Tensor& input, std::optional<nn::Activation> activation) const {
   constexpr int64_t kRows = 96;  // of weights, of a task: enough to make up for reading the inputs
   const at::Tensor x = input.to(weight_.scalar_type()).contiguous();
   const int64_t outputs = weight_.size(0), threads = at::get_num_threads();

@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "nn/network.h"
+#include "nn/layers.h"
 
 namespace visiontorch::ops {
 
@@ -16,7 +16,7 @@ class Linear {
   Linear(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type);
 
   // x [n, in] -> activation(x * weight^T + bias) [n, out] in float32.
-  at::Tensor operator()(const at::Tensor& x, nn::Fused activation) const;
+  at::Tensor operator()(const at::Tensor& x, std::optional<nn::Activation> activation) const;
 
  private:
   at::Tensor weight_, bias_;

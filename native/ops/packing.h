@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include "kernels/kernels.h"
-#include "nn/network.h"
+#include "nn/layers.h"
 
 namespace visiontorch::ops {
 
@@ -13,9 +13,13 @@ namespace visiontorch::ops {
 
 inline const kernels::Table& table() { return *kernels::table(); }
 
-inline kernels::Activation kind(nn::Fused activation) {
+inline kernels::Activation kind(std::optional<nn::Activation> activation) {
   if (!activation) return kernels::Activation::None;
-  return *activation == nn::Activation::ReLU ? kernels::Activation::ReLU : kernels::Activation::ReLU6;
+  switch (*activation) {
+    case nn::Activation::ReLU: return kernels::Activation::ReLU;
+    case nn::Activation::ReLU6: return kernels::Activation::ReLU6;
+  }
+  return kernels::Activation::None;
 }
 
 // A tensor's memory as the kernels' type: at::kFloat as float, at::kBFloat16 as kernels::BFloat16.

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "nn/network.h"
+#include "nn/layers.h"
 
 namespace visiontorch::ops {
 

@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "nn/network.h"
+#include "nn/layers.h"
 
 namespace visiontorch::ops {
 

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "checkpoint/state_dict.h"
+#include "eager/forward.h"
 #include "runtime/autocast.h"
 
 namespace visiontorch::train {
@@ -61,8 +62,8 @@ StepResult Trainer::step(const at::Tensor& images, const at::Tensor& labels, con
   {
     AutocastGuard autocast(model_->device.type(), options_.dtype);
     c10::AutoGradMode grad(!frozen_);
-    features = nn::forward(model_->network.backbone, images.to(model_->device),
-                           {.training = true, .batch_stats = !(frozen_ && batch_norm_eval_)});
+    features = eager::forward(model_->network.backbone, images.to(model_->device),
+                              {.training = true, .batch_stats = !(frozen_ && batch_norm_eval_)});
   }
   return finish_step(features, labels, options);
 }
@@ -76,7 +77,7 @@ StepResult Trainer::finish_step(const at::Tensor& features, const at::Tensor& la
   at::Tensor logits;
   {
     AutocastGuard autocast(model_->device.type(), options_.dtype);
-    logits = nn::forward(model_->network.classifier, features, {.training = true, .batch_stats = true});
+    logits = eager::forward(model_->network.classifier, features, {.training = true, .batch_stats = true});
   }
   logits = logits.to(at::kFloat);
   const at::Tensor labels = labels_cpu.to(model_->device);

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "nn/blocks.h"
+
+namespace visiontorch::eager {
+
+struct Mode {
+  bool training = false;     // dropout
+  bool batch_stats = false;  // batch norm uses and updates statistics of the batch; false: its running statistics
+};
+
+// The forward pass, operation by operation, with autograd: training, and inference for the blocks that a plan's back
+// end does not know.
+at::Tensor forward(const nn::Nodes& nodes, at::Tensor x, Mode mode);
+
+}  // namespace visiontorch::eager

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "infer/lowering.h"
+
+namespace visiontorch::infer {
+
+// The CPU's back end: this project's own kernels, or oneDNN's where there are none, with weights packed for the inputs'
+// shape. dtype: float32 or bfloat16.
+class CpuLowering : public Lowering {
+ public:
+  // For this many images at a time; other numbers work too.
+  CpuLowering(at::ScalarType dtype, int64_t count) : Lowering(dtype, at::kCPU), count_(count) {}
+
+  at::Tensor prepare(const at::Tensor& images) const override;
+
+ private:
+  Convolution convolution(const nn::Conv2dNormActivation& block, const nn::Shape& input,
+                          std::optional<nn::Activation> activation) const override;
+  Op linear(const nn::Linear& linear, std::optional<nn::Activation> activation) const override;
+  Op max_pool(const nn::MaxPool2d& pool) const override;
+  Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d& pool) const override;
+  Op inverted_residual(const nn::InvertedResidual& block) const override;
+
+  const int64_t count_;
+};
+
+}  // namespace visiontorch::infer

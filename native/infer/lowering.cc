@@ -1,0 +1,115 @@
+#include "infer/lowering.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "eager/forward.h"
+#include "runtime/autocast.h"
+
+namespace visiontorch::infer {
+
+namespace {
+
+bool is_identity(const nn::Block& block, const nn::Shape& input) {
+  if (std::holds_alternative<nn::Dropout>(block)) return true;
+  auto* pool = std::get_if<nn::AdaptiveAvgPool2d>(&block);
+  return pool && pool->output_shape(input) == input;
+}
+
+}  // namespace
+
+at::Tensor run(const Ops& ops, at::Tensor x) {
+  for (const Op& op : ops) x = op(std::move(x));
+  return x;
+}
+
+nn::Shape Lowering::lower(const nn::Nodes& nodes, nn::Shape shape, Ops& ops) const {
+  for (const nn::Node& node : nodes) {
+    if (auto* sequential = std::get_if<nn::Sequential>(&node.block)) {
+      shape = lower(sequential->children, shape, ops);
+      continue;
+    }
+    if (!is_identity(node.block, shape)) {
+      Op op = std::visit([&](const auto& block) { return lower(block, shape); }, node.block);
+      ops.push_back(op ? std::move(op) : eager(node));
+    }
+    shape = nn::output_shape({node}, shape);
+  }
+  return shape;
+}
+
+Op Lowering::lower(const nn::Conv2dNormActivation& block, const nn::Shape& input) const {
+  Convolution conv = convolution(block, input, block.activation);
+  if (!conv) return {};
+  return [conv = std::move(conv)](const at::Tensor& x) { return conv(x, {}); };
+}
+
+Op Lowering::lower(const nn::Residual& block, const nn::Shape& input) const {
+  std::vector<const nn::Conv2dNormActivation*> parts;
+  for (const nn::Conv2dNormActivation& part : block.body) parts.push_back(&part);
+  return residual(parts, block.downsample ? &*block.downsample : nullptr, block.activation, input);
+}
+
+Op Lowering::lower(const nn::InvertedResidual& block, const nn::Shape& input) const {
+  if (Op op = inverted_residual(block)) return op;
+  if (block.residual) {
+    std::vector<const nn::Conv2dNormActivation*> parts = {&block.depthwise, &block.project};
+    if (block.expand) parts.insert(parts.begin(), &*block.expand);
+    return residual(parts, nullptr, {}, input);
+  }
+  nn::Nodes parts = {{"", block.depthwise}, {"", block.project}};
+  if (block.expand) parts.insert(parts.begin(), {"", *block.expand});
+  Ops ops;
+  lower(parts, input, ops);
+  return [ops](at::Tensor x) { return run(ops, std::move(x)); };
+}
+
+// The last convolution adds the shortcut and applies the activation. The sum is written into the shortcut's result, or
+// into the block's input, which nothing needs any more.
+Op Lowering::residual(const std::vector<const nn::Conv2dNormActivation*>& parts,
+                      const nn::Conv2dNormActivation* downsample, Activation activation, const nn::Shape& input) const {
+  std::vector<Convolution> body;
+  nn::Shape shape = input;
+  for (const nn::Conv2dNormActivation* part : parts) {
+    body.push_back(convolution(*part, shape, part == parts.back() ? activation : part->activation));
+    if (!body.back()) return {};
+    shape = part->output_shape(shape);
+  }
+  Convolution shortcut;
+  if (downsample) {
+    shortcut = convolution(*downsample, input, downsample->activation);
+    if (!shortcut) return {};
+  }
+  return [body, shortcut](const at::Tensor& x) {
+    at::Tensor y = x;
+    for (size_t i = 0; i + 1 < body.size(); i++) y = body[i](y, {});
+    return body.back()(y, shortcut ? shortcut(x, {}) : x);
+  };
+}
+
+Op Lowering::eager(const nn::Node& node) const {
+  nn::Nodes nodes = {node};
+  nn::for_each_layer(nodes, "", nn::Order::Registration, [](const std::string&, nn::Layer layer) {
+    for (const nn::LayerTensor& each : std::visit([](auto* l) { return l->tensors(); }, layer))
+      *each.tensor = nn::aligned(*each.tensor);
+  });
+  return [nodes, dtype = dtype_, device = device_.type()](at::Tensor x) {
+    const AutocastGuard autocast(device, dtype);
+    return eager::forward(nodes, std::move(x), {}).to(dtype);
+  };
+}
+
+ops::Affine fold(const nn::Conv2dNormActivation& block) {
+  const nn::Conv2d& conv = block.conv;
+  ops::Affine layer{conv.weight.detach(), conv.has_bias ? conv.bias.detach() : at::Tensor(), {}};
+  if (!block.norm) return layer;
+  const nn::BatchNorm2d& norm = *block.norm;
+  layer.factors = norm.weight.detach().to(at::kDouble) / (norm.running_var.to(at::kDouble) + norm.eps).sqrt();
+  at::Tensor mean = norm.running_mean.to(at::kDouble);
+  if (layer.bias.defined()) mean = mean - layer.bias.to(at::kDouble);
+  layer.bias = (norm.bias.detach().to(at::kDouble) - mean * layer.factors).to(at::kFloat);
+  return layer;
+}
+
+}  // namespace visiontorch::infer

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "nn/network.h"
+#include "ops/packing.h"
+
+namespace visiontorch::infer {
+
+// An operation of a plan.
+using Op = std::function<at::Tensor(at::Tensor)>;
+using Ops = std::vector<Op>;
+at::Tensor run(const Ops& ops, at::Tensor x);
+
+// (x, residual or undefined) -> activation(conv(x) + residual). The result may be written into the residual.
+using Convolution = std::function<at::Tensor(const at::Tensor&, at::Tensor)>;
+
+// How a network becomes operations for inference. This class composes what a back end, a derived class, has for the
+// blocks; a block that the back end does not know, for which it gives a null function, runs eagerly.
+class Lowering {
+ public:
+  virtual ~Lowering() = default;
+
+  // Images [n, 3, h, w] in float32, channels-last, on the CPU -> as the first operation takes them.
+  virtual at::Tensor prepare(const at::Tensor& images) const = 0;
+
+  // Appends the operations of these nodes for inputs of this shape, and returns that of the outputs.
+  nn::Shape lower(const nn::Nodes& nodes, nn::Shape shape, Ops& ops) const;
+
+ protected:
+  Lowering(at::ScalarType dtype, at::Device device) : dtype_(dtype), device_(device) {}
+
+  const at::ScalarType dtype_;
+  const at::Device device_;
+
+ private:
+  using Activation = std::optional<nn::Activation>;
+
+  // `activation` takes the place of the block's own.
+  virtual Convolution convolution(const nn::Conv2dNormActivation& block, const nn::Shape& input,
+                                  Activation activation) const = 0;
+  virtual Op linear(const nn::Linear& linear, Activation activation) const = 0;
+  virtual Op max_pool(const nn::MaxPool2d&) const { return {}; }
+  virtual Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d&) const { return {}; }
+  // The whole block as one operation; null if it is to be composed of its convolutions.
+  virtual Op inverted_residual(const nn::InvertedResidual&) const { return {}; }
+
+  Op lower(const nn::Conv2dNormActivation& block, const nn::Shape& input) const;
+  Op lower(const nn::LinearActivation& block, const nn::Shape&) const { return linear(block.linear, block.activation); }
+  Op lower(const nn::Linear& layer, const nn::Shape&) const { return linear(layer, {}); }
+  Op lower(const nn::MaxPool2d& pool, const nn::Shape&) const { return max_pool(pool); }
+  Op lower(const nn::AdaptiveAvgPool2d& pool, const nn::Shape&) const { return adaptive_avg_pool(pool); }
+  Op lower(const nn::Residual& block, const nn::Shape& input) const;
+  Op lower(const nn::InvertedResidual& block, const nn::Shape& input) const;
+  template <class Block>
+  Op lower(const Block&, const nn::Shape&) const {
+    return {};
+  }
+  Op residual(const std::vector<const nn::Conv2dNormActivation*>& parts, const nn::Conv2dNormActivation* downsample,
+              Activation activation, const nn::Shape& input) const;
+  Op eager(const nn::Node& node) const;
+};
+
+// The convolution's weight and bias with the batch norm folded in: y = (conv(x) - mean) / sqrt(var + eps) * gamma +
+// beta. Computed in double, so that it costs no accuracy.
+ops::Affine fold(const nn::Conv2dNormActivation& block);
+
+}  // namespace visiontorch::infer

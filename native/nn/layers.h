@@ -1,0 +1,87 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace visiontorch::nn {
+
+// The shape of one image's activations, without the batch: {channels, height, width} or {features}. A size of zero
+// means that nothing is left of so small an image.
+using Shape = std::vector<int64_t>;
+bool is_empty(const Shape& shape);
+
+// The tensor, or a copy of it where its address is no multiple of its elements' size. A layer's weight may be so after
+// loading, which spares a copy: legacy files have no padding, and torchvision's vgg16-397923af.pth has its data at odd
+// addresses. Only ops::Linear, and Winograd's transformation on the way, read it there.
+at::Tensor aligned(const at::Tensor& tensor);
+
+// A tensor of a layer: an entry of the state dict.
+struct LayerTensor {
+  const char* name;  // "weight", "running_mean", ...
+  at::Tensor* tensor;
+  bool is_parameter;  // otherwise a buffer
+};
+
+// Every layer knows the shape of its output. Those with parameters also give their tensors, in PyTorch's order, and
+// outline() makes them: norms' with their initial values, weights and biases without memory (on PyTorch's meta device),
+// to be initialized or loaded.
+
+// Every `switch` over this lists all kinds and has no default, so that the compiler reports one that is missing.
+enum class Activation : uint8_t { ReLU, ReLU6 };
+const char* name_of(Activation activation);  // that of PyTorch's class
+
+struct Conv2d {
+  int64_t in_channels, out_channels, kernel_size;
+  int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
+  bool has_bias = false;
+  at::Tensor weight{}, bias{};  // [out, in / groups, k, k], [out]
+
+  bool is_depthwise() const { return groups > 1 && groups == in_channels && groups == out_channels; }
+  int64_t weight_count() const { return out_channels * (in_channels / groups) * kernel_size * kernel_size; }
+  Shape output_shape(const Shape& input) const;
+  std::vector<LayerTensor> tensors();
+  void outline();
+};
+
+struct BatchNorm2d {
+  int64_t num_features;
+  double eps = 1e-5, momentum = 0.1;                           // PyTorch's defaults
+  at::Tensor weight{}, bias{}, running_mean{}, running_var{};  // [num_features]
+  at::Tensor num_batches_tracked{};                            // int64 scalar
+
+  Shape output_shape(const Shape& input) const { return input; }
+  std::vector<LayerTensor> tensors();
+  void outline();
+};
+
+struct Linear {
+  int64_t in_features, out_features;
+  at::Tensor weight{}, bias{};  // [out, in], [out]
+
+  Shape output_shape(const Shape& input) const;
+  std::vector<LayerTensor> tensors();
+  void outline();
+};
+
+struct MaxPool2d {
+  int64_t kernel_size, stride, padding = 0;
+  Shape output_shape(const Shape& input) const;
+};
+
+struct AdaptiveAvgPool2d {
+  int64_t output_size;
+  Shape output_shape(const Shape& input) const;
+};
+
+struct Flatten {
+  Shape output_shape(const Shape& input) const;
+};
+
+struct Dropout {
+  double p;
+  Shape output_shape(const Shape& input) const { return input; }
+};
+
+}  // namespace visiontorch::nn

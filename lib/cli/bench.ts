@@ -119,8 +119,10 @@ function randomBatch(model: Model, batchSize: number) {
 
 /** Two runs to warm up, then at least three, and as many as fit into the time. */
 async function measure(run: () => Promise<unknown>, batchSize: number, seconds: number, signal: AbortSignal) {
-  await run()
-  await run()
+  for (let i = 0; i < 2; i++) {
+    signal.throwIfAborted()
+    await run()
+  }
   const times: number[] = []
   for (const start = performance.now(); times.length < 3 || performance.now() - start < 1000 * seconds; ) {
     signal.throwIfAborted()

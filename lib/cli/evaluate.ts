@@ -56,6 +56,7 @@ async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
   if (json) printJson(figures)
   else print(text(evaluation))
   if (out === undefined) return
+  signal.throwIfAborted()
   const files = await writeReport(out, {
     title: `${model.architecture} on ${data}`,
     history: [],

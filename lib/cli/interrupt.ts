@@ -1,16 +1,34 @@
+import { constants } from 'node:os'
+import { outputSignal } from './output.js'
 import { note } from './terminal.js'
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+let received: NodeJS.Signals | undefined
+
 /**
- * A signal that the first Ctrl-C (or SIGTERM) aborts; the command then rejects with an `AbortError` and the process
- * ends with 130. The second Ctrl-C kills, as the handler is gone by then.
+ * A signal that aborts at the first Ctrl-C, SIGTERM or SIGHUP, and when nobody reads the results any more; the command
+ * then rejects with an `AbortError`. The second Ctrl-C kills.
  */
 export function interruptSignal(message = 'stopping; press Ctrl-C again to kill'): AbortSignal {
   const controller = new AbortController()
-  const stop = () => {
-    process.off('SIGINT', stop).off('SIGTERM', stop)
+  const stop = (name: NodeJS.Signals) => {
+    if (received !== undefined) {
+      process.off(name, stop)
+      process.kill(process.pid, name)
+      return
+    }
+    // The listener stays until the second one: libraries that clean up at an exit (signal-exit) raise the signal again,
+    // which kills, as soon as no listener but theirs is left.
+    received = name
     note(message)
     controller.abort()
   }
-  process.on('SIGINT', stop).on('SIGTERM', stop)
-  return controller.signal
+  for (const name of signals) process.on(name, stop)
+  return AbortSignal.any([controller.signal, outputSignal])
+}
+
+/** The exit code of a command that a signal stopped: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. */
+export function interruptCode(): number | undefined {
+  return received && 128 + constants.signals[received]
 }

@@ -9,6 +9,7 @@ import { type Prediction, predictEach } from '../predict.js'
 import { interruptSignal } from './interrupt.js'
 import { addModelOptions, type ModelOptions, openModel } from './model.js'
 import { integer, jsonOption } from './options.js'
+import { outputDrained } from './output.js'
 import { color, fail, note, print, progress } from './terminal.js'
 
 interface PredictCommandOptions extends ModelOptions {
@@ -48,6 +49,7 @@ async function runPredict(paths: string[], options: PredictCommandOptions): Prom
         write.error(file, error)
       }
       if (files.length > 1) bar.update(index + 1)
+      await outputDrained(signal)
     }
   } finally {
     write.end()

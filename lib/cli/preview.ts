@@ -61,6 +61,7 @@ async function runPreview(options: PreviewCommandOptions): Promise<void> {
   const augmentation = checkAugmentation('augmentation', options.augmentation ?? 'standard')
   const batches = trainingBatches(loader, [indices], { augmentation, preprocessing, seed, epoch, first: 0 })
   for await (const { images, labels } of batches) {
+    signal.throwIfAborted()
     const pictures = batchImages(images, labels.length, preprocessing)
     const named = pictures.map((picture, i) => ({ ...picture, label: dataset.classes[labels[i]!]! }))
     await replaceFile(out, await contactSheet(named))

@@ -6,7 +6,9 @@ import { benchCommand } from './bench.js'
 import { doctorCommand } from './doctor.js'
 import { evaluateCommand } from './evaluate.js'
 import { inspectCommand } from './inspect.js'
+import { interruptCode } from './interrupt.js'
 import { libtorchCommand } from './libtorch.js'
+import { flushOutput, outputFailure, watchOutput } from './output.js'
 import { predictCommand } from './predict.js'
 import { previewCommand } from './preview.js'
 import { summaryCommand } from './summary.js'
@@ -29,14 +31,23 @@ const commands: readonly (() => Command)[] = [
   benchCommand,
 ]
 
-/** Runs the command line and sets `process.exitCode`: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
+/**
+ * Runs the command line, waits until its output is written, and sets `process.exitCode`: 0 done, 1 failed, 2 wrong usage,
+ * 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
+ */
 export async function run(args: readonly string[]): Promise<void> {
+  watchOutput()
   const program = createProgram()
   try {
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
     process.exitCode = report(error, program.opts().verbose === true)
   }
+  await flushOutput()
+  const failure = outputFailure()
+  if (failure === undefined || interruptCode() !== undefined) return
+  fail(failure.message)
+  process.exitCode = 1
 }
 
 function createProgram(): Command {
@@ -64,8 +75,9 @@ function adopt(command: Command, program: Command): Command {
 function report(error: unknown, verbose: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed it
   if (error instanceof Error && error.name === 'AbortError') {
-    process.stderr.write('interrupted\n')
-    return 130
+    const code = interruptCode()
+    if (code !== undefined) process.stderr.write('interrupted\n')
+    return code ?? 0 // or nobody reads the results: run() says so unless the reader has seen enough
   }
   const text = error instanceof Error ? error.message : String(error)
   fail(text)

@@ -82,7 +82,7 @@ export function liveLine(render: () => string): LiveLine {
     if (bar !== draw) return
     bar = undefined
     live.clear()
-    live.done() // shows the cursor again
+    live.done()
   }
   if (process.stderr.isTTY && !quiet) bar = draw
   return {
@@ -124,7 +124,8 @@ export function progress(
   }
 }
 
-const live = createLogUpdate(process.stderr)
+// The cursor stays visible: to restore a hidden one, log-update would install signal handlers that end the process.
+const live = createLogUpdate(process.stderr, { showCursor: true })
 let bar: (() => void) | undefined // the bar on the screen
 
 /** Writes above the bar, where there is one. */

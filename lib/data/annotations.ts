@@ -1,7 +1,8 @@
+import { mkdir } from 'node:fs/promises'
 import { dirname, relative, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
 import { decodeName, encodeName, escapeName, unescapeName } from '../file-name.js'
-import { openRegular, replaceFile } from '../files.js'
+import { cannotWrite, openRegular, replaceFile } from '../files.js'
 import { check, invalid, is } from '../is.js'
 import {
   type Dataset,
@@ -55,7 +56,8 @@ export interface WriteAnnotationsOptions {
 
 /**
  * Writes `cls_classes.txt`, `cls_train.txt` and `cls_test.txt` into a folder, as the seed platform reads them: what is
- * validated on is its test. A data set with both `val` and `test` gives `cls_val.txt` as well.
+ * validated on is its test. The folder is created if it does not exist. A data set with both `val` and `test` gives
+ * `cls_val.txt` as well.
  * @returns the paths of the files, with the number of lines of each.
  * @throws ERR_DATASET when a path holds a line break, ERR_FILE_WRITE.
  */
@@ -79,6 +81,7 @@ export async function writeAnnotations(
     }
     return `${label};${isRelative ? relative(resolve(folder), path) : path}`
   }
+  await mkdir(folder, { recursive: true }).catch(cause => Promise.reject(cannotWrite(folder, cause)))
   await write(CLASSES_FILE, data.classes.map(escapeName))
   for (const [split, samples] of data.splits) {
     const only = split === 'val' && !data.splits.has('test')

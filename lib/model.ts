@@ -290,6 +290,15 @@ export function checkClasses(name: string, classes: unknown): readonly string[] 
   return Object.freeze([...classes])
 }
 
+/** @internal Names of classes in a file: as {@link checkClasses}, and none too long to be one. */
+export function checkSavedClasses(classes: unknown): readonly string[] {
+  const isName = (name: unknown) => is.string(name) && name.length <= 1000
+  if (!Array.isArray(classes) || !classes.every(isName)) {
+    throw invalid('classes', 'names of at most 1000 characters', classes)
+  }
+  return checkClasses('classes', classes)
+}
+
 /** @internal PyTorch's seeds are 64 bits; JavaScript's integers 53. */
 export function checkSeed(seed: unknown): number {
   return check.integer('seed', seed ?? 0, 0)

@@ -1,7 +1,10 @@
 import { VisionTorchError } from '../errors.js'
+import { check, invalid, is } from '../is.js'
+import { checkSavedClasses } from '../model.js'
 import type { CheckpointValue } from '../native.js'
+import { printable } from '../text.js'
 import type { EpochMetrics } from './events.js'
-import type { ResolvedTrainOptions } from './options.js'
+import { type ResolvedTrainOptions, resolveOptions } from './options.js'
 
 /** Sums over the images of the epoch that is being trained. */
 export interface EpochSums {
@@ -53,34 +56,99 @@ export function trainingEntry(
   })
 }
 
+const MOST_EPOCHS = 1_000_000
+const MOST_STEPS = 1_000_000_000
+
 /**
  * Reads how far a checkpoint's run was: last.pth of this program, or the layout of torchvision's
- * references/classification/train.py, `{ model, optimizer, lr_scheduler, epoch }`, whose epoch counts from 0.
+ * references/classification/train.py, `{ model, optimizer, lr_scheduler, epoch }`, whose epoch counts from 0. Every value is
+ * checked, as the file may be anybody's.
  * @throws ERR_CHECKPOINT_MISMATCH for anything else.
  */
 export function savedRun(metadata: CheckpointValue, path: string): SavedRun {
-  const root = fromCheckpointValue(metadata) as Record<string, unknown>
-  const classes = Array.isArray(root?.classes) ? root.classes.map(String) : null
-  const training = root?.training as Record<string, unknown> | undefined
-  if (training !== undefined) {
-    const sampler = training.sampler as { epoch: number; step: number }
-    const state = {
-      epoch: sampler.epoch,
-      step: sampler.step,
-      sums: training.sums as EpochSums,
-      history: training.history as EpochMetrics[],
-      best: training.best as EpochMetrics | null,
+  const root = fromCheckpointValue(metadata)
+  try {
+    if (is.object(root)) {
+      const isOurs = 'training' in root
+      const classes = isOurs ? checkSavedClasses(root.classes) : null
+      if (isOurs) return { ...checkTraining(root.training), classes }
+      if ('epoch' in root && 'optimizer' in root) {
+        const epoch = check.integer('epoch', root.epoch, 0, MOST_EPOCHS)
+        return { state: { ...newState(), epoch: epoch + 1 }, options: {}, classes }
+      }
     }
-    return { state, options: training.options as Record<string, unknown>, classes }
-  }
-  if (typeof root?.epoch === 'number' && 'optimizer' in root) {
-    return { state: { ...newState(), epoch: root.epoch + 1 }, options: {}, classes }
+  } catch (error) {
+    throw new VisionTorchError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `${path}: what it says about its training is not valid: ${printable((error as Error).message, 500)}`,
+      { cause: error },
+    )
   }
   throw new VisionTorchError(
     'ERR_CHECKPOINT_MISMATCH',
     `${path}: expected a checkpoint that training can continue (last.pth, or one of torchvision's references with ` +
       'model, optimizer and epoch). To start from its weights, create the model with them instead of resuming',
   )
+}
+
+function checkTraining(value: unknown): Omit<SavedRun, 'classes'> {
+  const training = checkObject('training', value)
+  const sampler = checkObject('sampler', training.sampler)
+  const epoch = check.integer('sampler.epoch', sampler.epoch, 0, MOST_EPOCHS)
+  const sums = checkObject('sums', training.sums)
+  const { history } = training
+  if (!Array.isArray(history) || history.length > epoch) {
+    throw invalid('history', `an array of at most ${epoch} epochs`, history)
+  }
+  const state: TrainingState = {
+    epoch,
+    step: check.integer('sampler.step', sampler.step, 0, MOST_STEPS),
+    sums: {
+      images: check.integer('sums.images', sums.images, 0),
+      loss: check.number('sums.loss', sums.loss),
+      correct: check.integer('sums.correct', sums.correct, 0),
+      seconds: check.number('sums.seconds', sums.seconds, 0),
+    },
+    history: history.map((row, i) => checkMetrics(`history[${i}]`, row, epoch)),
+    best: training.best === null ? null : checkMetrics('best', training.best, epoch),
+  }
+  return { state, options: checkOptions(training.options) }
+}
+
+function checkMetrics(name: string, value: unknown, epochs: number): EpochMetrics {
+  const row = checkObject(name, value)
+  const number = (key: keyof EpochMetrics, min?: number, max?: number) =>
+    check.number(`${name}.${key}`, row[key], min, max)
+  return {
+    epoch: check.integer(`${name}.epoch`, row.epoch, 1, epochs),
+    learningRate: number('learningRate', 0),
+    trainLoss: number('trainLoss'),
+    trainTop1: number('trainTop1', 0, 1),
+    validationLoss: number('validationLoss'),
+    top1: number('top1', 0, 1),
+    top5: number('top5', 0, 1),
+    imagesPerSecond: number('imagesPerSecond', 0),
+    seconds: number('seconds', 0),
+  }
+}
+
+/** Options that a run may take over from a file. Where it writes, say, is none of them. */
+function checkOptions(value: unknown): Record<string, unknown> {
+  const options = checkObject('options', value)
+  for (const name of ['directory', 'resume', 'workers', 'signal']) {
+    if (name in options) throw invalid(`options.${name}`, 'no such option', options[name])
+  }
+  if ('data' in options) {
+    const data = check.string('options.data', options.data)
+    if (data.length > 4096 || data.includes('\0')) throw invalid('options.data', 'a path', data)
+  }
+  resolveOptions(options)
+  return options
+}
+
+function checkObject(name: string, value: unknown): Record<string, unknown> {
+  if (is.object(value)) return value
+  throw invalid(name, 'a dictionary', value)
 }
 
 /** Plain values to what checkpoints hold: objects become Maps, without their undefined entries. */

@@ -1,16 +1,13 @@
-import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import type { Dataset, Sample } from './data/dataset.js'
-import { ImageFolder } from './data/image-folder.js'
 import { relabel } from './data/labels.js'
 import { inOrder, Loader } from './data/loader.js'
-import { openDataset } from './data/open.js'
+import { toDataset } from './data/open.js'
 import { VisionTorchError } from './errors.js'
-import { toPath } from './file-name.js'
 import { decode } from './image/decode.js'
 import type { Preprocessing } from './image/preprocessing.js'
 import { evalTransform } from './image/transform.js'
-import { check, is } from './is.js'
+import { check } from './is.js'
 import { type Evaluation, Metrics } from './metrics.js'
 import type { Model } from './model.js'
 import type { NativeModel } from './native.js'
@@ -24,6 +21,11 @@ export interface EvaluateOptions {
   workers?: number
   /** How many of the worst predictions the result lists. Default 24. */
   keepWorst?: number
+  /**
+   * The classes of the data, in the order of the ids in annotations, or a file with one a line. Default: the list beside
+   * the annotations, else the model's classes.
+   */
+  classes?: string | readonly string[]
   signal?: AbortSignal | undefined
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined
 }
@@ -39,13 +41,13 @@ export async function evaluate(
   data: string | Dataset,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const known = ['split', 'batchSize', 'workers', 'keepWorst', 'signal', 'onProgress']
+  const known = ['split', 'batchSize', 'workers', 'keepWorst', 'classes', 'signal', 'onProgress']
   check.options('options', options, known)
   const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
   const workers = check.integer('workers', options.workers ?? Math.min(8, availableParallelism()), 1, 1024)
   const keepWorst = check.integer('keepWorst', options.keepWorst ?? 24, 0)
   const { split = 'val', signal, onProgress } = options
-  const dataset = is.string(data) ? await open(data, model.classes, signal) : data
+  const dataset = await toDataset(data, { classes: options.classes, modelClasses: model.classes, signal })
   const chosen = split === 'all' ? [...dataset.splits.values()].flat() : dataset.split(split)
   const samples = relabel(chosen, dataset.classes, model.classes)
   if (samples.length === 0) {
@@ -67,16 +69,6 @@ export async function evaluate(
     batchSize,
   })
   return evaluator.run(model.network, { keepWorst, signal, onProgress })
-}
-
-/** A folder may hold classes in any split; without a split it is what training held out of it. */
-async function open(data: string, classes: readonly string[], signal?: AbortSignal): Promise<Dataset> {
-  const isFolder = await stat(toPath(data))
-    .then(found => found.isDirectory())
-    .catch(() => false)
-  return isFolder
-    ? ImageFolder.open(data, { classes, ...(signal && { signal }) })
-    : openDataset(data, { signal })
 }
 
 /** @internal Evaluates networks on the same images again and again, with the same buffers. */

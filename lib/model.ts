@@ -1,5 +1,6 @@
 import { type Architecture, classifierLayer } from './architectures.js'
 import { Batcher } from './batcher.js'
+import { checkClassNames } from './data/class-names.js'
 import { VisionTorchError } from './errors.js'
 import type { ImageInput } from './image/input.js'
 import { checkPreprocessing, type Preprocessing } from './image/preprocessing.js'
@@ -287,7 +288,7 @@ export function checkClasses(name: string, classes: unknown): readonly string[] 
   if (!Array.isArray(classes) || classes.length === 0 || !classes.every(is.string)) {
     throw invalid(name, 'the names of the classes, or their number', classes)
   }
-  return Object.freeze([...classes])
+  return Object.freeze([...checkClassNames(name, classes)])
 }
 
 /** @internal Names of classes in a file: as {@link checkClasses}, and none too long to be one. */

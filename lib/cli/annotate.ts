@@ -1,11 +1,13 @@
 import { Command } from 'commander'
 import { writeAnnotations } from '../data/annotations.js'
+import { readClasses } from '../data/class-names.js'
 import { ImageFolder } from '../data/image-folder.js'
-import { integer, number } from './options.js'
+import { classesOption, integer, number } from './options.js'
 import { formatCount, print, warn } from './terminal.js'
 
 interface AnnotateFlags {
   data: string
+  classes?: string
   out?: string
   relative?: boolean
   valFraction?: number
@@ -17,16 +19,18 @@ export const annotateCommand = (): Command =>
   new Command('annotate')
     .description('write cls_classes.txt, cls_train.txt and cls_test.txt for a folder of images')
     .requiredOption('--data <dir>', 'DIR/train/<class>/*.jpg and DIR/val or DIR/test, or DIR/<class>/*.jpg')
+    .addOption(classesOption())
     .option('--out <dir>', 'where to write them (default: the data folder)')
     .option('--relative', 'paths relative to the files, so that the folder can be moved (default: absolute)')
     .option(
       '--val-fraction <share>',
-      'share of every class that becomes the test where there are only training images (default: 0.1)',
+      'share of every class that becomes the test if there are only training images (default: 0.1)',
       number(0, 0.9),
     )
     .option('--seed <n>', 'chooses them (default: 0)', integer(0))
-    .action(async ({ data, out = data, relative = false, ...options }: AnnotateFlags) => {
-      const folder = await ImageFolder.open(data, options)
+    .action(async ({ data, classes: file, out = data, relative = false, ...options }: AnnotateFlags) => {
+      const classes = file === undefined ? {} : { classes: await readClasses(file) }
+      const folder = await ImageFolder.open(data, { ...options, ...classes })
       for (const warning of folder.warnings) warn(warning)
       const written = await writeAnnotations(folder, out, { relative })
       for (const [path, lines] of written) print(`${path}  ${formatCount(lines)} lines`)

@@ -1,10 +1,13 @@
 import { relative } from 'node:path'
 import type { DatasetReport } from '../doctor/dataset.js'
 import type { Severity } from '../doctor/finding.js'
+import { printable } from '../text.js'
 import { color, formatCount, print, table } from './terminal.js'
 
 /** How many places of a finding are shown; `--json` has them all. */
 const SHOWN = 10
+/** How many classes the table has; of more, it has the smallest. */
+const MOST_CLASSES = 50
 
 /** Prints what was found in a data set: its classes, then each kind of finding with its places. */
 export function printDatasetReport({ root, classes, splits, findings, ok }: DatasetReport): void {
@@ -13,7 +16,9 @@ export function printDatasetReport({ root, classes, splits, findings, ok }: Data
     print(`\n${colors[severity](severity)}  ${color.bold(title)}: ${formatCount(places.length)}`)
     for (const { path, detail } of places.slice(0, SHOWN)) {
       const where = path === root ? '' : relative(root, path)
-      print(`  ${[where, short(detail.replaceAll(`${root}/`, ''))].filter(text => text !== '').join('  ')}`)
+      print(
+        `  ${[printable(where), printable(detail.replaceAll(`${root}/`, ''), 300)].filter(text => text !== '').join('  ')}`,
+      )
     }
     if (places.length > SHOWN)
       print(`  and ${formatCount(places.length - SHOWN)} more (--json lists them all)`)
@@ -26,16 +31,23 @@ export function printDatasetReport({ root, classes, splits, findings, ok }: Data
   )
 }
 
-/** An image with very many copies must not fill the screen. */
-const short = (detail: string): string => (detail.length > 300 ? `${detail.slice(0, 299)}…` : detail)
-
 function classTable(classes: readonly string[], splits: DatasetReport['splits']): string {
-  const labels = new Set([...classes, ...splits.flatMap(split => split.classes.map(({ label }) => label))])
-  const count = (split: DatasetReport['splits'][number], label: string): string =>
-    formatCount(split.classes.find(entry => entry.label === label)?.images ?? 0)
-  const rows = [...labels].map(label => [label, ...splits.map(split => count(split, label))])
+  const counts = splits.map(split => new Map(split.classes.map(({ label, images }) => [label, images])))
+  const labels = [...new Set([...classes, ...counts.flatMap(ofSplit => [...ofSplit.keys()])])]
+  const fewest = (label: string): number => Math.min(...counts.map(ofSplit => ofSplit.get(label) ?? 0))
+  const shown =
+    labels.length <= MOST_CLASSES
+      ? labels
+      : labels.toSorted((a, b) => fewest(a) - fewest(b)).slice(0, MOST_CLASSES)
+  const rows = shown.map(label => [
+    printable(label, 60),
+    ...counts.map(ofSplit => formatCount(ofSplit.get(label) ?? 0)),
+  ])
   rows.push([color.dim('all'), ...splits.map(({ images }) => formatCount(images))])
-  return table(['class', ...splits.map(({ name }) => name)], rows, `l${'r'.repeat(splits.length)}`)
+  const lines = table(['class', ...splits.map(({ name }) => name)], rows, `l${'r'.repeat(splits.length)}`)
+  return shown.length === labels.length
+    ? lines
+    : `${lines}\n(the ${MOST_CLASSES} smallest of ${formatCount(labels.length)} classes; --json lists them all)`
 }
 
 const colors: Record<Severity, (text: string) => string> = {

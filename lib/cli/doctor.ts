@@ -4,20 +4,29 @@ import { checkMachine } from '../doctor/machine.js'
 import { printDatasetReport } from './dataset-report.js'
 import { interruptSignal } from './interrupt.js'
 import { printMachineReport } from './machine-report.js'
-import { jsonOption } from './options.js'
+import { classesOption, integer, jsonOption } from './options.js'
 import { type Progress, printJson, progress } from './terminal.js'
+
+interface DoctorFlags {
+  data?: string
+  classes?: string
+  batchSize?: number
+  json?: boolean
+}
 
 /** `visiontorch doctor`: what keeps training from working, or from meaning anything: this machine, or a data set. */
 export const doctorCommand = (): Command =>
   new Command('doctor')
-    .description('look for what would go wrong; exit code 1 where something would')
+    .description('look for what would go wrong; exit code 1 if something would')
     .option(
       '--data <dir>',
       'check a data set instead of this machine: a folder of images or an annotation file',
     )
+    .addOption(classesOption())
+    .option('--batch-size <n>', 'that you will train with (default: 32)', integer(1))
     .addOption(jsonOption())
-    .action(async ({ data, json = false }: { data?: string; json?: boolean }) => {
-      const ok = data === undefined ? doctorMachine(json) : await doctorData(data, json)
+    .action(async ({ data, json = false, ...options }: DoctorFlags) => {
+      const ok = data === undefined ? doctorMachine(json) : await doctorData(data, json, options)
       if (!ok) process.exitCode = 1
     })
 
@@ -30,13 +39,17 @@ function doctorMachine(json: boolean): boolean {
 }
 
 /** Checks a data set and shows what was found. Gives whether training can use it. */
-async function doctorData(data: string, json: boolean): Promise<boolean> {
+async function doctorData(
+  data: string,
+  json: boolean,
+  options: Pick<DoctorFlags, 'classes' | 'batchSize'>,
+): Promise<boolean> {
   let bar: Progress | undefined
   const onProgress = ({ done, total }: { done: number; total: number }): void => {
     bar ??= progress('decoding', total)
     bar.update(done)
   }
-  const report = await checkDataset(data, { signal: interruptSignal(), onProgress }).finally(() =>
+  const report = await checkDataset(data, { ...options, signal: interruptSignal(), onProgress }).finally(() =>
     bar?.stop(),
   )
   if (json) printJson(report)

@@ -20,7 +20,7 @@ interface EvaluateCommandOptions extends ModelOptions {
 }
 
 export const evaluateCommand = (): Command =>
-  addModelOptions(new Command('evaluate'))
+  addModelOptions(new Command('evaluate'), ['model', 'weights'])
     .description('accuracy, precision and recall on labelled images')
     .requiredOption(
       '--data <dir|file>',
@@ -46,6 +46,7 @@ async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
     split,
     batchSize,
     ...(workers !== undefined && { workers }),
+    ...(options.classes !== undefined && { classes: options.classes }),
     signal,
     onProgress({ done, total }) {
       bar ??= progress('evaluating', total)

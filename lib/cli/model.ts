@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import type { Architecture } from '../architectures.js'
 import { createModel, loadModel } from '../create-model.js'
-import { readClasses } from '../data/annotations.js'
+import { readClasses } from '../data/class-names.js'
 import type { DownloadProgress } from '../download/download.js'
 import { VisionTorchError } from '../errors.js'
 import type { Model, ModelDType } from '../model.js'
@@ -26,15 +26,14 @@ export const dtypeOption = () =>
 export const modelOption = () =>
   new Option('--model <name>', "the network, by torchvision's name: resnet50, ...")
 
-/** Adds the options of {@link ModelOptions} to a command. */
-export function addModelOptions(command: Command): Command {
+/** Adds the options of {@link ModelOptions} to a command; `--checkpoint` excludes `others`. */
+export function addModelOptions(
+  command: Command,
+  others: string[] = ['model', 'weights', 'classes'],
+): Command {
   return command
     .addOption(
-      new Option('--checkpoint <file>', 'a model that visiontorch trained or saved').conflicts([
-        'model',
-        'weights',
-        'classes',
-      ]),
+      new Option('--checkpoint <file>', 'a model that visiontorch trained or saved').conflicts(others),
     )
     .addOption(modelOption())
     .option(

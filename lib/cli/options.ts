@@ -29,6 +29,11 @@ export function list<T>(parse: (text: string) => T): (text: string) => T[] {
 
 export const deviceOption = () =>
   new Option('--device <device>', 'where to compute: auto, cpu, cuda or cuda:N').default('auto')
+export const classesOption = () =>
+  new Option(
+    '--classes <file>',
+    "the classes' names in the order of their ids, one a line (default: the folders' names, or cls_classes.txt)",
+  )
 export const jsonOption = () => new Option('--json', 'print one JSON document on stdout and nothing else')
 export const threadsOption = () =>
   new Option('--threads <n>', 'threads of one operation on the CPU (default: the number of cores)').argParser(

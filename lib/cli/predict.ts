@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { Command } from 'commander'
-import { hasImageExtension } from '../data/layout.js'
+import { hasImageExtension } from '../data/extensions.js'
 import { listFiles } from '../data/walk.js'
 import { VisionTorchError } from '../errors.js'
 import { toPath } from '../file-name.js'

@@ -11,15 +11,16 @@ import { checkPreprocessing, DEFAULT_PREPROCESSING } from '../image/preprocessin
 import { native } from '../native.js'
 import { resizedTo } from '../train/data.js'
 import { trainingBatches } from '../train/feed.js'
-import { epochUpdates } from '../train/sampler.js'
+import { epochUpdates, largestBatch } from '../train/sampler.js'
 import { optionTable } from '../train/table.js'
 import { interruptSignal } from './interrupt.js'
-import { integer } from './options.js'
+import { classesOption, integer } from './options.js'
 import { print } from './terminal.js'
 import { trainOption } from './train.js'
 
 interface PreviewCommandOptions {
   data: string
+  classes?: string
   augmentation?: unknown
   resize?: 'crop' | 'pad' | 'squish'
   inputSize?: number
@@ -33,6 +34,7 @@ export const previewCommand = (): Command =>
   new Command('preview')
     .description('a picture of a training batch as the network sees it')
     .requiredOption('--data <dir|file>', 'the images, as for train')
+    .addOption(classesOption())
     .addOption(trainOption('augmentation', optionTable.augmentation))
     .addOption(trainOption('resize', optionTable.resize))
     .addOption(trainOption('inputSize', optionTable.inputSize))
@@ -45,17 +47,18 @@ export const previewCommand = (): Command =>
 async function runPreview(options: PreviewCommandOptions): Promise<void> {
   const signal = interruptSignal()
   const { seed = 0, out } = options
-  const dataset = await openDataset(options.data, { signal })
+  const dataset = await openDataset(options.data, { classes: options.classes, signal })
   const samples = dataset.split('train')
   const preprocessing = checkPreprocessing('preprocessing', resizedTo(DEFAULT_PREPROCESSING, options))
   const { crop, mean, std } = preprocessing
   const batchSize = Math.min(options.batchSize, samples.length)
+  const capacity = largestBatch(samples.length, batchSize)
   const epoch = options.epoch - 1
   const loader = new Loader({
     samples,
     workers: Math.min(8, availableParallelism()),
     decode: path => decode(path),
-    createBatch: () => new (native().ImageBatch)(batchSize, crop, crop, mean, std),
+    createBatch: () => new (native().ImageBatch)(capacity, crop, crop, mean, std),
   })
   const [[indices]] = epochUpdates(samples.length, batchSize, 1, seed, epoch) as [[Uint32Array]]
   const augmentation = checkAugmentation('augmentation', options.augmentation ?? 'standard')

@@ -13,12 +13,13 @@ import { flagName, flagOf, type OptionRow, optionTable, shownDefault } from '../
 import { train } from '../train/train.js'
 import { interruptSignal } from './interrupt.js'
 import { downloadProgress } from './model.js'
-import { deviceOption, threadsOption } from './options.js'
+import { classesOption, deviceOption, threadsOption } from './options.js'
 import { trainingDisplay } from './progress.js'
 import { note, printJson } from './terminal.js'
 
 interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'> {
   data?: string
+  classes?: string
   model?: string
   weights: string
   device: string
@@ -30,6 +31,7 @@ export function trainCommand(): Command {
   const command = new Command('train')
     .description('train a network on images in a folder for each class')
     .option('--data <dir|file>', 'DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg, or an annotation file')
+    .addOption(classesOption())
     .option('--model <name>', "the network, by torchvision's name (default: resnet50)")
     .option(
       '--weights <name|file|none>',
@@ -62,7 +64,7 @@ export function trainOption(name: string, row: OptionRow<unknown>): Option {
 }
 
 async function runTrain(options: TrainCommandOptions): Promise<void> {
-  const { data, model: architecture, weights, device, threads, json, ...training } = options
+  const { data, classes, model: architecture, weights, device, threads, json, ...training } = options
   if (data === undefined && training.resume === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
@@ -71,7 +73,7 @@ async function runTrain(options: TrainCommandOptions): Promise<void> {
   }
   if (threads !== undefined) setThreads(threads)
   const signal = interruptSignal('finishing the step and saving; press Ctrl-C again to kill')
-  const dataset = data === undefined ? undefined : await openDataset(data, { signal })
+  const dataset = data === undefined ? undefined : await openDataset(data, { classes, signal })
   using model = await openModel(options, dataset, signal)
   using display = trainingDisplay()
   const run = train(model, { ...training, ...(dataset && { data: dataset }), signal })

@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname, relative, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
-import { decodeName, encodeName, escapeName, unescapeName } from '../file-name.js'
-import { cannotWrite, openRegular, replaceFile } from '../files.js'
+import { encodeName, escapeName } from '../file-name.js'
+import { cannotWrite, replaceFile } from '../files.js'
 import { check, invalid, is } from '../is.js'
+import { printable } from '../text.js'
+import { checkDatasetClasses, readClasses } from './class-names.js'
 import {
   type Dataset,
   type DatasetOptions,
@@ -13,6 +15,9 @@ import {
   splitOrder,
 } from './dataset.js'
 import { holdOut, holdOutOptions } from './hold-out.js'
+import { readLines } from './lines.js'
+import { relocate } from './relocate.js'
+import { quoted } from './split-folders.js'
 
 /** The files of the seed platform: a line an image, `<class id>;<path>`, and a line a class. */
 export const CLASSES_FILE = 'cls_classes.txt'
@@ -20,7 +25,8 @@ export const annotationsFile = (split: SplitName): string => `cls_${split}.txt`
 
 /**
  * A data set from annotation files: a line an image, `<class id>;<path>`. A path may hold spaces, `;` and any other
- * character; a relative one counts from the file's own folder.
+ * character; a relative one counts from the file's own folder. If the images are not there, as after the folder was
+ * moved, the ends of the paths are looked for below the file's folder.
  *
  * @param files One file, or one for each split: `{ train: 'cls_train.txt', test: 'cls_test.txt' }`. A single file is
  *   the split `train`, of which a share is held out for validation (`valFraction`, 0 for none).
@@ -34,19 +40,28 @@ export async function fromAnnotations(
 ): Promise<SampleDataset> {
   check.options('options', options, ['valFraction', 'seed', 'signal', 'onProgress'])
   const held = holdOutOptions(options)
-  const names = typeof classes === 'string' ? await readClasses(classes) : checkClasses('classes', classes)
+  const names = is.string(classes)
+    ? await readClasses(classes, options.signal)
+    : checkDatasetClasses('classes', classes)
   const paths = splitFiles(files)
   const splits = new Map<SplitName, Sample[]>()
+  const warnings: string[] = []
   let before = 0
   for (const [split, path] of paths) {
     const onSamples = (count: number): void => options.onProgress?.({ files: before + count })
     const samples = await readAnnotations(path, names, onSamples, options.signal)
-    splits.set(split, samples)
+    const moved = await relocate(samples, dirname(path))
+    if (moved !== undefined)
+      warnings.push(
+        `The images of ${path} are not where it says: those below ${printable(moved.from)} are read from ${moved.to}.`,
+      )
+    splits.set(split, moved?.samples ?? samples)
     before += samples.length
   }
-  const root = dirname([...paths.values()][0]!)
-  const warnings = await holdOut(splits, root, held)
-  return new SampleDataset(root, names, splits, warnings)
+  const source = [...paths.values()][0]!
+  const root = dirname(source)
+  warnings.push(...(await holdOut(splits, root, held)), ...withoutImages(splits, names))
+  return new SampleDataset(root, names, splits, warnings, source)
 }
 
 export interface WriteAnnotationsOptions {
@@ -99,26 +114,16 @@ function splitFiles(files: string | Partial<Record<SplitName, string>>): Map<Spl
   return new Map(given.map(split => [split, resolve(check.string(`files.${split}`, files[split]))]))
 }
 
-/** Class names, a line each, as in `cls_classes.txt`. */
-export async function readClasses(path: string): Promise<string[]> {
-  const text = await readText(path).catch(error => {
-    throw unreadable(path, error)
-  })
-  const names = withoutMark(text)
-    .split(/\r?\n/)
-    .filter(line => line.trim() !== '')
-    .map(unescapeName)
-  return checkClasses(path, names)
-}
-
-function checkClasses(source: string, names: readonly string[]): string[] {
-  const problem = (message: string): VisionTorchError =>
-    new VisionTorchError('ERR_DATASET', `${source}: ${message}`)
-  if (!Array.isArray(names) || !names.every(is.string)) throw invalid(source, 'class names', names)
-  if (names.length < 2) throw problem(`expected at least two class names, a line each, got ${names.length}`)
-  const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) throw problem(`the class '${twice}' is there twice. Give every class its own name`)
-  return [...names]
+/** Classes of the list that no annotation names: often a sign of the wrong list. */
+function withoutImages(
+  splits: ReadonlyMap<SplitName, readonly Sample[]>,
+  classes: readonly string[],
+): string[] {
+  const train = splits.get('train')
+  if (train === undefined) return []
+  const used = new Set(train.map(({ label }) => label))
+  const absent = classes.filter((_, label) => !used.has(label))
+  return absent.length === 0 ? [] : [`No training images of the class ${quoted(absent)}.`]
 }
 
 async function readAnnotations(
@@ -130,31 +135,15 @@ async function readAnnotations(
   const folder = dirname(path)
   const samples: Sample[] = []
   let number = 0
-  const add = (bytes: string): void => {
-    const text = decodeName(Buffer.from(bytes, 'latin1'))
-    const line = (++number === 1 ? withoutMark(text) : text).replace(/\r$/, '')
-    if (line.trim() === '') return
-    const { id, image } = parseLine(line, `${path}:${number}`, classes.length)
-    samples.push({ path: resolve(folder, image), label: id })
-  }
-  // Not node:readline: it also breaks lines at U+2028 and U+2029, which a file name may hold.
-  // As Latin-1, whose characters are the bytes: a file name need not be UTF-8.
-  let rest = ''
-  try {
-    const { file } = await openRegular(path)
-    for await (const chunk of file.createReadStream({ encoding: 'latin1', signal })) {
-      const lines = (rest + chunk).split('\n')
-      rest = lines.pop()!
-      lines.forEach(add)
-      onSamples(samples.length)
+  for await (const lines of readLines(path, signal)) {
+    for (const line of lines) {
+      number++
+      if (line.trim() === '') continue
+      const { id, image } = parseLine(line, `${path}:${number}`, classes.length)
+      samples.push({ path: /^[a-z]:[\\/]/i.test(image) ? image : resolve(folder, image), label: id })
     }
-  } catch (error) {
-    signal?.throwIfAborted()
-    throw error instanceof VisionTorchError && error.code !== 'ERR_FILE_READ'
-      ? error
-      : unreadable(path, error)
+    onSamples(samples.length)
   }
-  add(rest)
   if (samples.length === 0) throw new VisionTorchError('ERR_DATASET', `${path}: no images. ${FORMAT}`)
   return samples
 }
@@ -162,35 +151,12 @@ async function readAnnotations(
 function parseLine(line: string, where: string, classes: number): { id: number; image: string } {
   const [, id, image] = /^\s*(\d+)\s*;(.*\S.*)$/s.exec(line) ?? []
   if (id === undefined || image === undefined) {
-    throw new VisionTorchError('ERR_DATASET', `${where}: ${FORMAT}, got '${line.slice(0, 80)}'`)
+    throw new VisionTorchError('ERR_DATASET', `${where}: ${FORMAT}, got '${printable(line, 80)}'`)
   }
   if (Number(id) < classes) return { id: Number(id), image }
   const range = `expected a class id from 0 to ${classes - 1} (there are ${classes} classes)`
-  throw new VisionTorchError('ERR_DATASET', `${where}: ${range}, got ${id}`)
+  const remedy = 'Give the list of classes that the annotations were made with'
+  throw new VisionTorchError('ERR_DATASET', `${where}: ${range}, got ${printable(id, 20)}. ${remedy}`)
 }
 
 const FORMAT = "Expected lines '<class id>;<path>'"
-
-/** Without the byte order mark that Windows editors put first. */
-const withoutMark = (text: string): string => (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text)
-
-async function readText(path: string): Promise<string> {
-  const { file } = await openRegular(path)
-  try {
-    return await file.readFile('utf8')
-  } finally {
-    await file.close()
-  }
-}
-
-function unreadable(path: string, cause: unknown): VisionTorchError {
-  if (cause instanceof VisionTorchError) return new VisionTorchError('ERR_DATASET', cause.message, { cause })
-  const { code } = cause as NodeJS.ErrnoException
-  return new VisionTorchError(
-    'ERR_DATASET',
-    `${path}: cannot be read (${code}). Check that the file is there`,
-    {
-      cause,
-    },
-  )
-}

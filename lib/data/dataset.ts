@@ -10,16 +10,18 @@ export interface Sample {
 
 /** Labelled images in named splits: what training, evaluation and the data set check read. */
 export interface Dataset {
-  /** The absolute path that the data set was opened from. */
+  /** The absolute path of the folder that holds the data set. */
   readonly root: string
+  /** What opens it again if that is not the root: an annotation file. */
+  readonly source?: string | undefined
   /** Class names; a sample's label is an index into them. */
   readonly classes: readonly string[]
   /** The splits that exist, out of `train`, `val` and `test`. */
   readonly splits: ReadonlyMap<string, readonly Sample[]>
-  /** What a user should know, a sentence each: files that were passed over, classes without validation images. */
+  /** What a user should know, a sentence each: files that were skipped, classes without validation images. */
   readonly warnings: readonly string[]
   /**
-   * The samples of a split. `val` falls back to `test` where there is no `val`: it is what training validates on.
+   * The samples of a split. `val` falls back to `test` if there is no `val`: it is what training validates on.
    * @throws ERR_DATASET when there is no such split.
    */
   split(name: string): readonly Sample[]
@@ -66,6 +68,7 @@ export class SampleDataset implements Dataset {
     readonly classes: readonly string[],
     readonly splits: ReadonlyMap<string, readonly Sample[]>,
     readonly warnings: readonly string[],
+    readonly source?: string,
   ) {}
 
   split(name: string): readonly Sample[] {

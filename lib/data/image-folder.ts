@@ -1,4 +1,5 @@
 import { check } from '../is.js'
+import { checkClassNames } from './class-names.js'
 import { type DatasetOptions, type Sample, SampleDataset, type SplitName } from './dataset.js'
 import { holdOut, holdOutOptions } from './hold-out.js'
 import { datasetError, layoutClasses, layoutProblems, layoutWarnings, readLayout } from './layout.js'
@@ -19,7 +20,8 @@ export interface ImageFolderOptions extends DatasetOptions {
  *     root/<class>/*.jpg
  *
  * Classes are the sorted names of train's folders; those of the other splits are mapped by name. Folders of classes are
- * searched with all their sub folders, symbolic links are followed, hidden files are ignored. Without a split to
+ * searched with all their sub folders, and symbolic links are followed. Hidden files and what other programs leave
+ * (`@eaDir`, `__MACOSX`, `Thumbs.db`) are skipped. Without a split to
  * validate on, a share of every class is held out of the training images (`valFraction`).
  */
 export class ImageFolder extends SampleDataset {
@@ -40,13 +42,14 @@ export class ImageFolder extends SampleDataset {
   static async open(root: string, options: ImageFolderOptions = {}): Promise<ImageFolder> {
     check.options('options', options, ['valFraction', 'seed', 'classes', 'signal', 'onProgress'])
     const held = holdOutOptions(options)
+    const given = options.classes && checkClassNames('classes', options.classes)
     const layout = await readLayout(root, options)
-    const [problem, ...more] = layoutProblems(layout, options.classes)
+    const [problem, ...more] = layoutProblems(layout, given)
     if (problem !== undefined) {
       const others = more.length === 0 ? '' : `. There is more: visiontorch doctor --data lists it`
       throw datasetError(layout.root, problem + others)
     }
-    const classes = options.classes ?? layoutClasses(layout)
+    const classes = given ?? layoutClasses(layout)
     const labels = new Map(classes.map((name, label) => [name, label]))
     const splits = new Map<SplitName, Sample[]>([...layout.splits.keys()].map(split => [split, []]))
     // In the order of the labels, which need not be that of the folders where the classes were given.

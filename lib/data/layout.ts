@@ -1,18 +1,14 @@
 import { stat } from 'node:fs/promises'
-import { extname, join, resolve } from 'node:path'
+import { basename, extname, join, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
 import { toPath } from '../file-name.js'
 import { check, closest } from '../is.js'
-import { type SplitName, splitName, splitOrder } from './dataset.js'
+import { printable } from '../text.js'
+import { classNameProblem } from './class-names.js'
+import type { SplitName } from './dataset.js'
+import { hasImageExtension, imageExtensions } from './extensions.js'
+import { findSplits, otherLevel, quoted } from './split-folders.js'
 import { listFiles, listFolder } from './walk.js'
-
-/** The file name extensions of images, in lower case. */
-const imageExtensions: ReadonlySet<string> = new Set(
-  ['jpg', 'jpeg', 'jfif', 'png', 'webp', 'avif', 'gif', 'tif', 'tiff'].map(extension => `.${extension}`),
-)
-
-/** Whether a file is taken for an image by its name. */
-export const hasImageExtension = (path: string): boolean => imageExtensions.has(extname(path).toLowerCase())
 
 /** What a folder of a class holds, with its sub folders. */
 export interface ClassFolder {
@@ -35,8 +31,14 @@ export interface Layout {
   readonly folders: readonly ClassFolder[]
   /** Images that lie in no class folder. */
   readonly loose: readonly string[]
-  /** What the names of the folders alone say is wrong. */
+  /** What other programs left in the folders: not part of the data. */
+  readonly junk: readonly string[]
+  /** What the folders alone say is wrong. */
   readonly problems: readonly string[]
+  /** What a user should know of how the folders were understood. */
+  readonly notes: readonly string[]
+  /** For an error about too few classes: which other folder may be meant. Empty if none is in sight. */
+  readonly hint: string
 }
 
 export const LAYOUT = 'Expected DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg, or DIR/<class>/*.jpg'
@@ -54,22 +56,33 @@ export async function readLayout(path: string, options: LayoutOptions = {}): Pro
   const root = resolve(check.string('root', path))
   try {
     if (!(await stat(toPath(root))).isDirectory()) throw datasetError(root, `is not a folder. ${LAYOUT}`)
-    const { splits, problems } = await splitFolders(root, options.signal)
+    const { signal } = options
+    const { splits, problems, notes, junk: beside } = await findSplits(root, signal)
     const folders: ClassFolder[] = []
     const loose: string[] = []
+    const junk = [...beside]
     let count = 0
     const onFiles = (files: number): void => {
       count += files
       options.onProgress?.({ files: count })
     }
     for (const [split, folder] of splits) {
-      const { directories, files } = await listFolder(folder, options.signal)
-      loose.push(...files.filter(hasImageExtension).map(name => join(folder, name)))
+      const { directories, files, junk: own } = await listFolder(folder, signal)
+      const images = files.filter(hasImageExtension)
+      loose.push(...images.map(name => join(folder, name)))
+      if (folder !== root) junk.push(...own)
       for (const name of directories) {
-        folders.push(await classFolder(split, name, join(folder, name), onFiles, options.signal))
+        folders.push(await classFolder({ split, name, path: join(folder, name) }, junk, onFiles, signal))
+      }
+      if (directories.length === 0 && split !== 'train' && splits.has('train')) {
+        splits.delete(split)
+        notes.push(`${folder} is not used: it has no folders of classes, only ${images.length} images.`)
       }
     }
-    return { root, splits, folders, loose, problems }
+    const classes = folders.filter(({ split }) => split === 'train').map(({ name }) => name)
+    const hint =
+      classes.length < 2 ? await otherLevel(splits.get('train') ?? root, classes).catch(() => '') : ''
+    return { root, splits, folders, loose, junk, problems, notes, hint }
   } catch (cause) {
     const { code, path: where } = cause as NodeJS.ErrnoException
     if (code === undefined || where === undefined) throw cause
@@ -84,46 +97,28 @@ export async function readLayout(path: string, options: LayoutOptions = {}): Pro
 export const datasetError = (root: string, message: string, cause?: unknown): VisionTorchError =>
   new VisionTorchError('ERR_DATASET', `${root}: ${message}`, cause === undefined ? {} : { cause })
 
-async function splitFolders(root: string, signal?: AbortSignal) {
-  const { directories } = await listFolder(root, signal)
-  const found = new Map<SplitName, string>()
-  const problems: string[] = []
-  for (const directory of directories) {
-    const name = splitName(directory)
-    if (name === undefined) continue
-    const other = found.get(name)
-    if (other === undefined) found.set(name, directory)
-    else problems.push(`two folders for the split '${name}': '${other}' and '${directory}'. Keep one of them`)
-  }
-  const present = splitOrder.filter(name => found.has(name))
-  const splits = new Map(present.map(name => [name, join(root, found.get(name)!)]))
-  if (splits.size === 0) splits.set('train', root)
-  return { splits, problems }
-}
-
 async function classFolder(
-  split: SplitName,
-  name: string,
-  path: string,
+  folder: Pick<ClassFolder, 'split' | 'name' | 'path'>,
+  junk: string[],
   onFiles: (count: number) => void,
   signal?: AbortSignal,
 ): Promise<ClassFolder> {
   const images: string[] = []
   const others: string[] = []
-  for await (const files of listFiles(path, signal)) {
+  for await (const files of listFiles(folder.path, signal, junk)) {
     for (const file of files) (hasImageExtension(file) ? images : others).push(file)
     onFiles(files.length)
   }
-  return { split, name, path, images, others }
+  return { ...folder, images, others }
 }
 
 /** The classes: the names of train's folders. */
 export const layoutClasses = ({ folders }: Layout): string[] =>
   folders.filter(({ split }) => split === 'train').map(({ name }) => name)
 
-/** What keeps training, or evaluation where the classes were given, from using a layout: a sentence each. */
+/** What keeps training, or evaluation with given classes, from using a layout: a sentence each. */
 export function layoutProblems(layout: Layout, given?: readonly string[]): string[] {
-  const { splits, folders, loose } = layout
+  const { splits, folders, loose, hint } = layout
   const problems = [...layout.problems]
   const train = splits.get('train')
   const classes = given ?? layoutClasses(layout)
@@ -133,22 +128,28 @@ export function layoutProblems(layout: Layout, given?: readonly string[]): strin
       return [...problems, `has a folder for the split '${other}' but none that is called 'train'. ${LAYOUT}`]
     }
     if (classes.length === 0) {
-      const hint = loose.length > 0 ? `: its ${loose.length} images lie in no class folder` : ''
-      return [...problems, `no class folders in ${train}${hint}. ${LAYOUT}`]
+      const found = loose.length > 0 ? `: its ${loose.length} images lie in no class folder` : ''
+      return [...problems, `no class folders in ${train}${found}. ${LAYOUT}.${hint}`]
     }
     if (classes.length === 1) {
       problems.push(
-        `a classifier needs at least two classes, got one folder ('${classes[0]}') in ${train}. ${LAYOUT}`,
+        `a classifier needs at least two classes, got one folder (${quoted(classes)}) in ${train}. ${LAYOUT}.${hint}`,
       )
     }
+    for (const name of classes) {
+      const fault = classNameProblem(name)
+      if (fault !== undefined)
+        problems.push(`the name of the folder '${printable(name, 60)}' in ${train} ${fault}. Rename it`)
+    }
   }
+  const known = new Set(classes)
   for (const [split, path] of splits) {
     const own = folders.filter(folder => folder.split === split)
-    for (const { name } of own.filter(folder => !classes.includes(folder.name))) {
-      const near = closest(name, classes)
-      const hint = near === undefined ? '' : ` Did you mean '${near}'?`
-      const known = given === undefined ? "'train' lacks" : 'the given classes lack'
-      problems.push(`${known} the class '${name}' of ${path}.${hint} Name the folders alike, or remove it`)
+    for (const { name } of own.filter(folder => !known.has(folder.name))) {
+      const lacking = given === undefined ? "'train' lacks" : 'the given classes lack'
+      problems.push(
+        `${lacking} the class '${printable(name, 60)}' of ${path}.${likeName(name, classes)} Name the folders alike, or remove it`,
+      )
     }
     const empty = own.filter(({ images }) => images.length === 0)
     if (empty.length === own.length) {
@@ -160,27 +161,63 @@ export function layoutProblems(layout: Layout, given?: readonly string[]): strin
   return problems
 }
 
+function likeName(name: string, classes: readonly string[]): string {
+  const same = classes.find(other => other.normalize() === name.normalize())
+  if (same !== undefined) return ` '${same}' is written with other code points (Unicode NFC and NFD).`
+  const near = closest(name, classes)
+  return near === undefined ? '' : ` Did you mean '${near}'?`
+}
+
 /** What a user should know of a layout that training can use. */
-export function layoutWarnings({ splits, folders, loose }: Layout, classes: readonly string[]): string[] {
-  const warnings: string[] = []
+export function layoutWarnings(layout: Layout, classes: readonly string[]): string[] {
+  const { splits, folders, loose, junk, notes } = layout
+  const warnings = [...notes]
   for (const [split, path] of splits) {
-    if (split === 'train') continue
-    const filled = folders.filter(folder => folder.split === split && folder.images.length > 0)
-    const absent = classes.filter(name => !filled.some(folder => folder.name === name))
+    const filled = new Set(
+      folders.filter(folder => folder.split === split && folder.images.length > 0).map(({ name }) => name),
+    )
+    const absent = classes.filter(name => !filled.has(name))
     if (absent.length === 0 || absent.length === classes.length) continue
-    const left = `it is left out of the figures of '${split}'`
-    warnings.push(`no images of the class ${names(absent.map(name => ({ name })))} in ${path}: ${left}.`)
+    const [noun, left] = absent.length === 1 ? ['class', 'it is'] : ['classes', 'they are']
+    const so = split === 'train' ? 'it cannot be learnt' : `${left} left out of the figures of '${split}'`
+    warnings.push(`no images of the ${noun} ${quoted(absent)} in ${path}: ${so}.`)
   }
+  const alike = namesAlike(classes)
+  if (alike.length > 0)
+    warnings.push(
+      `Classes whose names differ only in case or in their code points stay apart: ${quoted(alike)}. Merge their folders if they are the same.`,
+    )
   if (loose.length > 0) warnings.push(`Images in no class folder are not used: ${loose.length}.`)
-  const kinds = new Map<string, number>()
-  for (const file of folders.flatMap(({ others }) => others)) {
-    const kind = extname(file).toLowerCase() || 'no extension'
-    kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
-  }
-  const counts = [...kinds].map(([kind, count]) => `${count} (${kind})`)
-  if (counts.length > 0) warnings.push(`Files were passed over as no images: ${counts.join(', ')}.`)
+  if (junk.length > 0) warnings.push(`Skipped what other programs left there: ${counted(junk, basename)}.`)
+  const others = folders.flatMap(({ others }) => others)
+  const kind = (file: string): string => extname(file).toLowerCase() || 'no extension'
+  if (others.length > 0) warnings.push(`Skipped files that are not images: ${counted(others, kind)}.`)
   return warnings
 }
 
-const names = (folders: readonly { name: string }[]): string =>
-  folders.map(({ name }) => `'${name}'`).join(', ')
+/** Names that a file system without regard to case would take for one. */
+export function namesAlike(classes: readonly string[]): string[] {
+  return [...groupBy(classes, name => name.normalize().toLowerCase()).values()]
+    .filter(group => group.length > 1)
+    .flat()
+}
+
+/** `2 (.bmp), 1 (.txt)`, the most frequent kinds first. */
+function counted(files: readonly string[], kindOf: (file: string) => string): string {
+  const kinds = [...groupBy(files, kindOf)].sort(([, a], [, b]) => b.length - a.length)
+  const shown = kinds.slice(0, 8).map(([kind, of]) => `${of.length} (${printable(kind, 60)})`)
+  const left = kinds.slice(8).reduce((sum, [, of]) => sum + of.length, 0)
+  return [...shown, ...(left > 0 ? [`${left} of other kinds`] : [])].join(', ')
+}
+
+function groupBy(values: readonly string[], keyOf: (value: string) => string): Map<string, string[]> {
+  const groups = new Map<string, string[]>()
+  for (const value of values) {
+    const group = groups.get(keyOf(value))
+    if (group === undefined) groups.set(keyOf(value), [value])
+    else group.push(value)
+  }
+  return groups
+}
+
+const names = (folders: readonly { name: string }[]): string => quoted(folders.map(({ name }) => name))

@@ -1,33 +1,97 @@
-import { access, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { VisionTorchError } from '../errors.js'
 import { toPath } from '../file-name.js'
-import { check } from '../is.js'
+import { check, invalid, is } from '../is.js'
 import { annotationsFile, CLASSES_FILE, fromAnnotations } from './annotations.js'
+import { readClasses } from './class-names.js'
 import { type Dataset, type DatasetOptions, type SplitName, splitOrder } from './dataset.js'
 import { ImageFolder } from './image-folder.js'
+import { isUnnamed } from './labels.js'
+import { exists } from './relocate.js'
+
+export interface OpenOptions extends DatasetOptions {
+  /** The classes in the order of their ids, or a file with one a line. Default: the folders' names, or the list found. */
+  classes?: string | readonly string[] | undefined
+  /** Those of a model that was trained already: of folders, and of annotations without a list beside them. */
+  modelClasses?: readonly string[] | undefined
+}
 
 /**
- * Opens what a user calls "the data": a folder of images (see {@link ImageFolder}), or an annotation file with
- * `cls_classes.txt` beside it. `cls_train.txt` brings `cls_val.txt` and `cls_test.txt` along where they are there too.
+ * Opens what a user calls "the data":
+ *
+ * - a folder of images, see {@link ImageFolder};
+ * - an annotation file. `cls_train.txt` brings `cls_val.txt` and `cls_test.txt` along if they are beside it;
+ * - a folder with `cls_train.txt` and no folders of classes: that of the seed platform.
+ *
+ * The classes of annotations are in `cls_classes.txt` beside them or in `model_data`, as on the seed platform.
  *
  * @throws ERR_DATASET, as {@link ImageFolder.open} and {@link fromAnnotations} do.
  */
-export async function openDataset(data: string, options: DatasetOptions = {}): Promise<Dataset> {
+export async function openDataset(data: string, options: OpenOptions = {}): Promise<Dataset> {
+  const { classes: given, modelClasses, ...rest } = options
   const path = resolve(check.string('data', data))
+  const classes = is.string(given) ? await readClasses(given, options.signal) : given
+  const { annotations, list } = await findAnnotations(path, classes)
+  if (annotations === undefined) {
+    const ofFolders = classes ?? (modelClasses && !isUnnamed(modelClasses) ? modelClasses : undefined)
+    return ImageFolder.open(path, { ...rest, ...(ofFolders && { classes: ofFolders }) })
+  }
+  const known = classes ?? list ?? modelClasses
+  if (known === undefined) {
+    throw new VisionTorchError(
+      'ERR_DATASET',
+      `${annotations}: expected the class names in ${CLASSES_FILE} beside it, or in ${MODEL_DATA}. Write them there, a name a line, or give another file with --classes FILE`,
+    )
+  }
+  return fromAnnotations(await annotationFiles(annotations), known, rest)
+}
+
+/** What `data` stands for: a path, see {@link openDataset}, or a data set that was opened before. */
+export async function toDataset(data: unknown, options: OpenOptions): Promise<Dataset> {
+  if (is.string(data)) return openDataset(data, options)
+  if (
+    is.object(data) &&
+    data.splits instanceof Map &&
+    typeof data.split === 'function' &&
+    is.string(data.root)
+  )
+    return data as unknown as Dataset
+  throw invalid('data', 'a folder of images, an annotation file or a data set', data)
+}
+
+/** Where the seed platform keeps its list of classes. */
+const MODEL_DATA = 'model_data'
+
+const classLists = (folder: string): string[] => [
+  join(folder, CLASSES_FILE),
+  join(folder, MODEL_DATA, CLASSES_FILE),
+]
+
+async function firstExisting(paths: readonly string[]): Promise<string | undefined> {
+  for (const path of paths) if (await exists(path)) return path
+  return undefined
+}
+
+/**
+ * The annotation file that a path stands for, if any, and the list of classes that belongs to it. A folder's own folders
+ * of classes win: `visiontorch annotate` writes its files into a folder of photos, which may grow afterwards.
+ */
+export async function findAnnotations(
+  path: string,
+  classes?: readonly string[],
+): Promise<{ annotations?: string; list?: string | undefined }> {
   const isFile = await stat(toPath(path)).then(
     found => found.isFile(),
     () => false,
   )
-  if (!isFile) return ImageFolder.open(path, options)
-  const classes = join(dirname(path), CLASSES_FILE)
-  if (!(await exists(classes))) {
-    throw new VisionTorchError(
-      'ERR_DATASET',
-      `${path}: expected the class names in ${CLASSES_FILE} beside it. Write it, a name a line, or run visiontorch annotate`,
-    )
-  }
-  return fromAnnotations(await annotationFiles(path), classes, options)
+  const annotations = isFile ? path : join(path, annotationsFile('train'))
+  if (!isFile && !(await exists(annotations))) return {}
+  const list = await firstExisting(classLists(dirname(annotations)))
+  if (isFile) return { annotations, list }
+  const [name] = classes ?? (list === undefined ? [] : await readClasses(list))
+  const folders = name === undefined ? [] : [join(path, name), join(path, 'train', name)]
+  return (await firstExisting(folders)) === undefined ? { annotations, list } : {}
 }
 
 async function annotationFiles(path: string): Promise<string | Partial<Record<SplitName, string>>> {
@@ -41,9 +105,3 @@ async function annotationFiles(path: string): Promise<string | Partial<Record<Sp
   }
   return files
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(toPath(path)).then(
-    () => true,
-    () => false,
-  )

@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { type Layout, layoutClasses, layoutProblems, readLayout } from '../data/layout.js'
-import { openDataset } from '../data/open.js'
+import { resolve } from 'node:path'
+import { checkClassNames, readClasses } from '../data/class-names.js'
+import { type Layout, layoutClasses, layoutProblems, namesAlike, readLayout } from '../data/layout.js'
+import { findAnnotations, openDataset } from '../data/open.js'
 import { pause, SLICE } from '../data/sort.js'
-import { toPath } from '../file-name.js'
-import { check } from '../is.js'
+import { check, is } from '../is.js'
 import { type Finding, Findings } from './finding.js'
 import { checkImage, describeOther } from './image.js'
 
@@ -21,6 +21,10 @@ export interface DatasetReport {
 }
 
 export interface CheckDatasetOptions {
+  /** The classes, or a file with one a line: as `--classes`. Default: the folders' names, or the list that is found. */
+  classes?: string | readonly string[] | undefined
+  /** The batch size that the images will be trained with. Default 32. */
+  batchSize?: number | undefined
   signal?: AbortSignal | undefined
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined
 }
@@ -44,23 +48,28 @@ const IMBALANCE = 10
  * @throws ERR_DATASET when there is nothing to look at: no such folder, an annotation file that is not understood.
  */
 export async function checkDataset(data: string, options: CheckDatasetOptions = {}): Promise<DatasetReport> {
-  check.options('options', options, ['signal', 'onProgress'])
+  check.options('options', options, ['classes', 'batchSize', 'signal', 'onProgress'])
+  const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
+  const given = is.string(options.classes)
+    ? await readClasses(options.classes, options.signal)
+    : options.classes && checkClassNames('classes', options.classes)
+  const path = resolve(check.string('data', data))
   const findings = new Findings()
-  const isFile = await stat(toPath(check.string('data', data))).then(
-    found => found.isFile(),
-    () => false,
-  )
-  const { root, classes, entries } = isFile
-    ? await annotated(data, options.signal)
-    : await inFolders(data, findings, options.signal)
+  const { annotations } = await findAnnotations(path, given)
+  const { root, classes, entries } =
+    annotations === undefined
+      ? await inFolders(path, given, findings, options.signal)
+      : await annotated(annotations, given, findings, options.signal)
   await checkImages(entries, findings, options)
   const splits = countSplits(entries, classes)
   for (const { name, classes: counts } of splits) {
-    if (name === 'train') checkBalance(root, counts, findings)
+    if (name === 'train') checkTraining(root, counts, batchSize, findings)
     else
       for (const { label, images } of counts)
         if (images === 0) findings.add('absent-class', root, `'${label}' in ${name}`)
   }
+  checkSizes(root, splits, findings)
+  for (const name of namesAlike(classes)) findings.add('names-alike', root, `'${name}'`)
   const list = findings.list()
   return { root, classes, splits, findings: list, ok: !list.some(({ severity }) => severity === 'error') }
 }
@@ -71,24 +80,38 @@ interface Survey {
   entries: Entry[]
 }
 
-async function annotated(path: string, signal: AbortSignal | undefined): Promise<Survey> {
-  const { root, classes, splits } = await openDataset(path, { valFraction: 0, signal })
+async function annotated(
+  path: string,
+  given: readonly string[] | undefined,
+  findings: Findings,
+  signal: AbortSignal | undefined,
+): Promise<Survey> {
+  const options = { valFraction: 0, classes: given, signal }
+  const { root, classes, splits, warnings } = await openDataset(path, options)
+  for (const warning of warnings) findings.add('note', root, warning)
   const entries = [...splits].flatMap(([split, samples]) =>
     samples.map(({ path, label }) => ({ path, place: { split, label: classes[label]! } })),
   )
   return { root, classes: [...classes], entries }
 }
 
-async function inFolders(path: string, findings: Findings, signal: AbortSignal | undefined): Promise<Survey> {
+async function inFolders(
+  path: string,
+  given: readonly string[] | undefined,
+  findings: Findings,
+  signal: AbortSignal | undefined,
+): Promise<Survey> {
   const layout: Layout = await readLayout(path, { signal })
-  for (const problem of layoutProblems(layout)) findings.add('layout', layout.root, problem)
+  for (const problem of layoutProblems(layout, given)) findings.add('layout', layout.root, problem)
+  for (const note of layout.notes) findings.add('note', layout.root, note)
   for (const file of layout.loose) findings.add('loose', file, '')
+  for (const file of layout.junk) findings.add('junk', file, '')
   const entries: Entry[] = layout.loose.map(path => ({ path }))
   for (const { split, name, images, others } of layout.folders) {
     for (const image of images) entries.push({ path: image, place: { split, label: name } })
     for (const other of others) findings.add('passed-over', other, await describeOther(other))
   }
-  return { root: layout.root, classes: layoutClasses(layout), entries }
+  return { root: layout.root, classes: [...(given ?? layoutClasses(layout))], entries }
 }
 
 async function checkImages(
@@ -151,11 +174,26 @@ function countSplits(entries: readonly Entry[], classes: readonly string[]): Dat
   })
 }
 
-function checkBalance(
-  root: string,
-  counts: readonly { label: string; images: number }[],
-  findings: Findings,
-): void {
+function checkTraining(root: string, counts: Counts, batchSize: number, findings: Findings): void {
+  const images = counts.reduce((sum, { images }) => sum + images, 0)
+  const batch = Math.min(batchSize, images)
+  if (batch === 1) findings.add('batch-of-one', root, `${images} training images, batches of ${batchSize}`)
+  else if (images % batch === 1)
+    findings.add('joined-batch', root, `${images} training images, batches of ${batch}`)
+  checkBalance(root, counts, findings)
+}
+
+function checkSizes(root: string, splits: DatasetReport['splits'], findings: Findings): void {
+  const train = splits.find(({ name }) => name === 'train')
+  const others = splits.filter(({ name }) => name !== 'train')
+  for (const { name, images } of others)
+    if (train !== undefined && images > train.images)
+      findings.add('uneven-splits', root, `${train.images} in train, ${images} in ${name}`)
+}
+
+type Counts = DatasetReport['splits'][number]['classes']
+
+function checkBalance(root: string, counts: Counts, findings: Findings): void {
   const sorted = counts.filter(({ images }) => images > 0).sort((a, b) => a.images - b.images)
   const [smallest, largest] = [sorted[0], sorted.at(-1)]
   if (smallest === undefined || largest === undefined || largest.images < IMBALANCE * smallest.images) return

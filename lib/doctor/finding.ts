@@ -23,10 +23,27 @@ const kinds = {
   'wrong-extension': ['warning', 'images of another format than their name says', 'rename them'],
   'passed-over': [
     'warning',
-    'files that are not taken for images',
+    'files that are not images by their names',
     'convert or rename images, remove the rest',
   ],
   loose: ['warning', 'images that lie in no class folder', 'move each into the folder of its class'],
+  note: ['warning', 'folders that may mean something else', ''],
+  junk: [
+    'warning',
+    'what other programs left in the folders',
+    'remove it: visiontorch skips it, but other programs take such folders for classes',
+  ],
+  'names-alike': [
+    'warning',
+    'classes whose names differ only in case or in code points',
+    'merge their folders if they are the same class',
+  ],
+  'uneven-splits': ['warning', 'more images to validate on than to train on', 'move most of them to train'],
+  'batch-of-one': [
+    'warning',
+    'batches of one image, by which batch norm cannot normalise',
+    'train with a batch size of at least 2',
+  ],
   'absent-class': ['warning', 'classes without images to validate on', 'move some of their images there'],
   imbalance: [
     'warning',
@@ -37,6 +54,11 @@ const kinds = {
     'warning',
     'photographs that only their EXIF data turns upright',
     'turn their pixels: neither torchvision nor visiontorch does while reading them',
+  ],
+  'joined-batch': [
+    'info',
+    'a last batch of one image',
+    'it joins the batch before it; Python needs drop_last=True, or another batch size',
   ],
   cmyk: [
     'info',

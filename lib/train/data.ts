@@ -1,10 +1,13 @@
 import pLimit from 'p-limit'
 import type { Decode } from '../data/cache.js'
+import { checkClassNames } from '../data/class-names.js'
 import type { Dataset, Sample } from '../data/dataset.js'
 import { isUnnamed, list, relabel } from '../data/labels.js'
+import { exists } from '../data/relocate.js'
 import { VisionTorchError } from '../errors.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import type { Model } from '../model.js'
+import { printable } from '../text.js'
 import type { ResolvedTrainOptions, TrainOptions } from './options.js'
 
 /** Labelled by the model's classes. */
@@ -19,7 +22,8 @@ export interface TrainingData {
  *   when there is nothing to train or to validate on.
  */
 export function trainingData(model: Model, dataset: Dataset): TrainingData {
-  const { classes, root } = dataset
+  const { root } = dataset
+  const classes = checkClassNames('data.classes', dataset.classes)
   if (model.numClasses !== classes.length) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
@@ -80,6 +84,52 @@ export function fitBatchSizes(
     return Math.min(options[name], images)
   }
   return { ...options, batchSize: limited('batchSize'), freezeBatchSize: limited('freezeBatchSize') }
+}
+
+/**
+ * @throws ERR_INVALID_ARGUMENT if single images would be trained on, of a size that leaves batch norm one value to
+ *   normalise by. A frozen backbone that keeps its statistics may see them.
+ */
+export function checkBatchNorm(model: Model, options: ResolvedTrainOptions): void {
+  const { batchSize, freezeBatchSize, freezeEpochs, epochs, frozenBatchNorm } = options
+  const smallest = Math.min(
+    freezeEpochs < epochs ? batchSize : Infinity,
+    freezeEpochs > 0 && frozenBatchNorm === 'train' ? freezeBatchSize : Infinity,
+  )
+  if (smallest > 1) return
+  const { crop } = model.preprocessing
+  const layer = model
+    .summary(crop)
+    .layers.find(({ type, outputShape: [, h = 1, w = 1] }) => type === 'BatchNorm2d' && h * w === 1)
+  if (layer === undefined) return
+  throw new VisionTorchError(
+    'ERR_INVALID_ARGUMENT',
+    `batchSize: one image of ${crop} x ${crop} pixels leaves the batch norm ${layer.name} a single value to normalise ` +
+      'by. Use batches of at least 2 images, or a larger inputSize',
+  )
+}
+
+/** @throws ERR_DATASET naming the first annotated image that is not there, before hours of training reach it. */
+export async function checkPresent(
+  { root }: Dataset,
+  { train, validation }: TrainingData,
+  signal?: AbortSignal,
+): Promise<void> {
+  const samples = [...train, ...validation]
+  const missing: string[] = []
+  for (let start = 0; start < samples.length; start += 256) {
+    signal?.throwIfAborted()
+    const paths = samples.slice(start, start + 256).map(({ path }) => path)
+    const there = await Promise.all(paths.map(exists))
+    missing.push(...paths.filter((_, i) => !there[i]))
+  }
+  if (missing.length === 0) return
+  const count = `${missing.length} of the ${samples.length} annotated images are not there`
+  throw new VisionTorchError(
+    'ERR_DATASET',
+    `${root}: ${count}; the first is ${printable(missing[0]!)}. A relative path counts from the annotation file. ` +
+      "Correct the paths, write the annotations again with visiontorch annotate, or skip the images with onUnreadable: 'skip'",
+  )
 }
 
 /**

@@ -20,7 +20,7 @@ import {
   trainingBatches,
 } from './feed.js'
 import type { ResolvedTrainOptions } from './options.js'
-import { epochUpdates, type Update } from './sampler.js'
+import { epochUpdates, largestBatch, type Update } from './sampler.js'
 import { learningRateAt } from './schedule.js'
 import { noSums, type TrainingState, toCheckpointValue, trainingEntry } from './state.js'
 
@@ -53,7 +53,9 @@ export class Training {
     const { workers, batchSize, freezeBatchSize, freezeEpochs } = options
     this.#weights = classWeights(options.classWeights, data.train, model.classes)
     this.#batchSize = freezeEpochs > 0 ? Math.max(batchSize, freezeBatchSize) : batchSize
-    const createBatch = () => model.createBatch(this.#batchSize)
+    const count = data.train.length
+    const capacity = Math.max(largestBatch(count, batchSize), largestBatch(count, freezeBatchSize))
+    const createBatch = () => model.createBatch(capacity)
     this.#loader = new Loader({ samples: data.train, createBatch, decode, workers })
     this.#evaluator = new Evaluator({
       samples: data.validation,

@@ -5,7 +5,8 @@ export type Update = Uint32Array[]
 
 /**
  * The updates of an epoch (counted from 0): a new order each epoch, cut into batches, `accumulation` batches an update.
- * Every image is seen once; the last batch may be smaller.
+ * Every image is seen once. The last batch may be smaller; a single image that is left joins the batch before it, since
+ * batch norm cannot normalise by one image.
  */
 export function epochUpdates(
   count: number,
@@ -18,10 +19,17 @@ export function epochUpdates(
   const updates: Update[] = []
   for (let start = 0; start < count; ) {
     const update: Update = []
-    for (; update.length < accumulation && start < count; start += batchSize) {
-      update.push(order.subarray(start, start + batchSize))
+    while (update.length < accumulation && start < count) {
+      const left = count - start
+      const size = left === batchSize + 1 ? largestBatch(count, batchSize) : batchSize
+      update.push(order.subarray(start, start + size))
+      start += size
     }
     updates.push(update)
   }
   return updates
 }
+
+/** The images of the largest batch that {@link epochUpdates} gives: one more than `batchSize` if one image is left. */
+export const largestBatch = (count: number, batchSize: number): number =>
+  batchSize > 1 && count > batchSize && count % batchSize === 1 ? batchSize + 1 : batchSize

@@ -2,14 +2,23 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { cachedDecode } from '../data/cache.js'
 import type { Dataset } from '../data/dataset.js'
 import { isUnnamed } from '../data/labels.js'
-import { openDataset } from '../data/open.js'
+import { toDataset } from '../data/open.js'
 import { VisionTorchError } from '../errors.js'
 import { decode } from '../image/decode.js'
-import { invalid, is } from '../is.js'
+import { is } from '../is.js'
 import { checkReport, type Model } from '../model.js'
 import { type NativeCheckpoint, native } from '../native.js'
 import { TensorBoardWriter } from '../report/tensorboard.js'
-import { classWeights, fitBatchSizes, readable, resizedTo, type TrainingData, trainingData } from './data.js'
+import {
+  checkBatchNorm,
+  checkPresent,
+  classWeights,
+  fitBatchSizes,
+  readable,
+  resizedTo,
+  type TrainingData,
+  trainingData,
+} from './data.js'
 import { RunDirectory } from './directory.js'
 import type { EpochMetrics, TrainingEvent, TrainingResult } from './events.js'
 import { Training } from './loop.js'
@@ -67,15 +76,22 @@ async function start(
           "train with dtype: 'bfloat16' for the speed",
       )
     }
-    const dataset = await open(merged.data, signal)
+    const dataset = await toDataset(merged.data, {
+      ...(saved !== null && { modelClasses: model.classes }),
+      signal,
+    })
     for (const message of dataset.warnings) emit({ type: 'warning', message })
     if (given.resume === true && checkpoint === null) {
       emit({ type: 'warning', message: `${resumeFrom} is not there: training starts at the beginning` })
     }
     const cached = cachedDecode(options.cache, path => decode(path))
-    const data = await usable(trainingData(model, dataset), options, cached, emit, signal)
+    const all = trainingData(model, dataset)
+    if (dataset.source !== undefined && options.onUnreadable === 'stop')
+      await checkPresent(dataset, all, signal)
+    const data = await usable(all, options, cached, emit, signal)
     options = fitBatchSizes(options, merged, data.train.length)
     model.preprocessing = resizedTo(model.preprocessing, options) // prediction must see images in the same way
+    checkBatchNorm(model, options)
     const sameDirectory =
       resumeFrom !== null && basename(resumeFrom) === 'last.pth' ? dirname(resumeFrom) : null
     const directory = await RunDirectory.open(
@@ -201,7 +217,7 @@ function withoutUndefined(options: TrainOptions): Partial<TrainOptions> {
 /** What the next run that resumes takes over: what was asked for, but for how and where it is run. */
 function savedOptions(options: TrainOptions): Record<string, unknown> {
   const { signal: _, resume: _r, directory: _d, workers: _w, data, ...rest } = options
-  return { data: is.string(data) ? resolve(data) : data!.root, ...rest }
+  return { data: is.string(data) ? resolve(data) : (data!.source ?? data!.root), ...rest }
 }
 
 async function openIfThere(path: string, optional: boolean): Promise<NativeCheckpoint | null> {
@@ -222,12 +238,6 @@ function checkClasses(saved: SavedRun | null, model: Model, path: string | null)
     `${path}: its classes are not those of the model. Create the model with the same classes in the same order, or ` +
       'load it from this file',
   )
-}
-
-async function open(data: string | Dataset | undefined, signal: AbortSignal | undefined): Promise<Dataset> {
-  if (is.string(data)) return openDataset(data, { signal })
-  if (is.object(data) && 'splits' in data) return data as unknown as Dataset
-  throw invalid('data', 'a folder of images, an annotation file or a data set', data)
 }
 
 async function usable(

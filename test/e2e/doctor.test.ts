@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { cp, readFile, writeFile } from 'node:fs/promises'
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
@@ -147,6 +147,39 @@ describe('the data set check', () => {
       ['layout', 'empty-file', 'loose'],
     )
     assert.deepEqual(report.splits, [])
+  })
+
+  it('warns of what other programs left, of which training makes no classes', async () => {
+    const root = await temporaryFolder()
+    await plant(root, ['train', 'val'], ['cat', 'dog'], 2)
+    await writeFiles(root, {
+      'train/@eaDir/cat.jpg': await jpeg(50),
+      '__MACOSX/train/cat/._0.jpg': '',
+      'val/.ipynb_checkpoints/1.jpg': await jpeg(51),
+      'train/cat/Thumbs.db': '',
+      'train/dog/.DS_Store': '',
+    })
+    const report = await checkDataset(root)
+    assert.deepEqual(report.classes, ['cat', 'dog'])
+    assert.deepEqual(found(report, 'junk'), [
+      '__MACOSX',
+      'train/@eaDir',
+      'train/cat/Thumbs.db',
+      'train/dog/.DS_Store',
+      'val/.ipynb_checkpoints',
+    ])
+    assert.equal(report.ok, true)
+  })
+
+  it('tells of batches of one image, classes alike, and more images to validate on than to train on', async () => {
+    const root = await temporaryFolder()
+    await plant(root, ['val', 'train'], ['Cat', 'cat'], 5)
+    await rm(join(root, 'train/cat/4.jpg'))
+    const kinds = async (batchSize: number) =>
+      (await checkDataset(root, { batchSize })).findings.map(({ kind }) => kind)
+    assert.deepEqual(await kinds(32), ['names-alike', 'uneven-splits'])
+    assert.deepEqual(await kinds(4), ['names-alike', 'uneven-splits', 'joined-batch'])
+    assert.deepEqual(await kinds(1), ['names-alike', 'uneven-splits', 'batch-of-one'])
   })
 
   it('takes annotation files, whose images may be gone', async () => {

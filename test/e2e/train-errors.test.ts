@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { evaluate, loadModel, type Model, type TrainOptions, train } from '../../lib/index.js'
-import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { removeTemporaryFolders, temporaryFolder, writeFiles } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { skip } from '../support/skip.js'
 import { onOneThread, smallNetwork } from '../support/small-network.js'
@@ -80,6 +80,37 @@ describe('training that cannot work', () => {
       /batchSize: expected at most the 24 training images, got 25/,
     )
     await train(model, { ...options(), batchSize: undefined } as never) // the default of 32 is not insisted on
+  })
+
+  it('says that batch norm cannot normalise by one image, before it trains', async () => {
+    using deep = await smallNetwork({
+      invertedResidualSetting: [[1, 16, 1, 1], ...[2, 2, 2, 2].map(stride => [2, 24, 1, stride])],
+    })
+    await refused(
+      options({ batchSize: 1 }),
+      'ERR_INVALID_ARGUMENT',
+      /batchSize: one image of 32 x 32 pixels leaves the batch norm features\.\S+ a single value .*at least 2 images/,
+      deep,
+    )
+    await train(deep, options({ batchSize: 1, freezeEpochs: 1 })) // which keeps the statistics
+    const steps: number[] = []
+    const run = train(deep, options({ batchSize: 23 }))
+    for await (const event of run) if (event.type === 'step') steps.push(event.steps)
+    assert.deepEqual(steps, [1]) // the 24th image joins the others
+  })
+
+  it('says which annotated image is not there, before it trains', async () => {
+    const folder = join(root, 'annotated')
+    await writeFiles(folder, {
+      'cls_classes.txt': `${classes.join('\n')}\n`,
+      'cls_train.txt': `0;${photos}/train/checks/0.png\n1;gone/1.png\n2;${photos}/train/rows/0.png\n`,
+      'cls_val.txt': `0;${photos}/val/checks/0.png\n`,
+    })
+    await refused(
+      options({ data: join(folder, 'cls_train.txt') }),
+      'ERR_DATASET',
+      /annotated: 1 of the 4 annotated images are not there; the first is .*gone\/1\.png\. .*visiontorch annotate/,
+    )
   })
 
   it('stops when the loss is no number any more, says where, and keeps the last checkpoint', async () => {

@@ -83,7 +83,7 @@ describe('an image folder', () => {
     assert.deepEqual(read.split('train'), data.split('train'))
   })
 
-  it('ignores hidden files, passes over what is no image and says so', async () => {
+  it('ignores hidden files, skips what is not an image and says so', async () => {
     const root = await folderOf([
       ...many('train/a', 2),
       ...many('train/b', 2),
@@ -101,7 +101,7 @@ describe('an image folder', () => {
     assert.equal(data.split('train').length, 4)
     assert.deepEqual(data.warnings, [
       'Images in no class folder are not used: 1.',
-      'Files were passed over as no images: 1 (.txt), 2 (.bmp).',
+      'Skipped files that are not images: 2 (.bmp), 1 (.txt).',
     ])
   })
 
@@ -144,6 +144,97 @@ describe('an image folder', () => {
     const seen: number[] = []
     await ImageFolder.open(root, { onProgress: ({ files }) => seen.push(files) })
     assert.deepEqual(seen, [2, 5])
+  })
+
+  describe('of unusual shape', () => {
+    it('may have a class called train, val or test', async () => {
+      const root = await folderOf([...many('bus', 2), ...many('test', 2), ...many('train', 2)])
+      const data = await ImageFolder.open(root, { valFraction: 0 })
+      assert.deepEqual(data.classes, ['bus', 'test', 'train'])
+      assert.deepEqual(data.warnings, [
+        "'test', 'train' is taken for a class, since it holds images itself, as 'bus' does.",
+      ])
+      const inSplits = await folderOf(['train/train/1.jpg', 'train/bus/1.jpg', 'val/train/2.jpg'])
+      assert.deepEqual((await ImageFolder.open(inSplits)).classes, ['bus', 'train'])
+    })
+
+    it('is refused if train may be a split as well as a class', async () => {
+      const root = await folderOf([...many('bus', 2), 'train/1.jpg', 'train/a/1.jpg', 'train/b/1.jpg'])
+      await assert.rejects(ImageFolder.open(root), {
+        code: 'ERR_DATASET',
+        message: /cannot tell whether 'train' is a split or a class: .*'bus' beside it.*or rename it/,
+      })
+    })
+
+    it('may have images without classes to test on, as competitions do', async () => {
+      const root = await folderOf([...many('train/a', 20), ...many('train/b', 20), ...many('test', 9)])
+      const data = await ImageFolder.open(root)
+      assert.deepEqual([...data.splits.keys()], ['train', 'val'])
+      assert.equal(data.warnings[0], `${root}/test is not used: it has no folders of classes, only 9 images.`)
+    })
+
+    it('may hold what other programs leave: it is skipped, and makes no class', async () => {
+      const root = await folderOf([
+        ...many('cat', 3),
+        ...many('dog', 3),
+        ...many('@eaDir', 1),
+        ...many('__MACOSX/cat', 1),
+        ...many('.ipynb_checkpoints', 1),
+        ...many('cat/@eaDir', 2),
+        'cat/Thumbs.db',
+        'dog/._1.jpg',
+        '.DS_Store',
+      ])
+      const data = await ImageFolder.open(root, { valFraction: 0 })
+      assert.deepEqual(data.classes, ['cat', 'dog'])
+      assert.equal(data.split('train').length, 6)
+      assert.deepEqual(data.warnings, [
+        'Skipped what other programs left there: 2 (@eaDir), 1 (.DS_Store), 1 (.ipynb_checkpoints), 1 (__MACOSX), 1 (Thumbs.db), 1 (._1.jpg).',
+      ])
+    })
+
+    it('may have classes whose names differ in case only', async () => {
+      const data = await ImageFolder.open(await folderOf([...many('Cat', 2), ...many('cat', 2)]))
+      assert.deepEqual(data.classes, ['Cat', 'cat'])
+      assert.match(data.warnings[0]!, /differ only in case .*: 'Cat', 'cat'/)
+    })
+
+    it('is pointed out if another folder is meant', async () => {
+      const root = await folderOf(['photos/train/a/1.jpg', 'photos/train/b/1.jpg', 'photos/val/a/1.jpg'])
+      const fails = (folder: string, message: RegExp) =>
+        assert.rejects(ImageFolder.open(join(root, folder)), { code: 'ERR_DATASET', message })
+      await fails('', /one folder \('photos'\).* Did you mean .*\/photos, which holds 'train', 'val'\?/)
+      await fails(
+        'photos/train/a',
+        /its 1 images lie in no class folder.* give the one above: .*photos\/train\./,
+      )
+      const { warnings } = await ImageFolder.open(join(root, 'photos/train'))
+      assert.match(warnings[0]!, /photos also holds 'val', which is not used\. Give .*photos to use it/)
+    })
+
+    it('says when names differ only in how letters are encoded', async () => {
+      const root = await folderOf(['train/caf\u00e9/1.jpg', 'train/bar/1.jpg', 'val/cafe\u0301/1.jpg'])
+      await assert.rejects(
+        ImageFolder.open(root),
+        /is written with other code points \(Unicode NFC and NFD\)/,
+      )
+    })
+
+    it('may have thousands of classes, of which messages name a few', async () => {
+      const root = await folderOf(Array.from({ length: 3000 }, (_, i) => `train/${i}/1.jpg`))
+      await writeFiles(root, ['val/7/1.jpg'])
+      const { classes, warnings } = await ImageFolder.open(root)
+      assert.equal(classes.length, 3000)
+      assert.match(warnings[0]!, /no images of the classes '0', '1', '10', '100', '1000' and 2,994 more in /)
+    })
+
+    it('refuses a class with a line break in its name', async () => {
+      const root = await folderOf(['train/a\nb/1.jpg', 'train/c/1.jpg'])
+      await assert.rejects(ImageFolder.open(root), {
+        code: 'ERR_DATASET',
+        message: /the name of the folder 'a\\u\{a\}b' in .*train contains a line break\. Rename it/,
+      })
+    })
   })
 
   describe('without a split to validate on', () => {
@@ -291,6 +382,57 @@ describe('annotation files', () => {
       assert.deepEqual(read.split('train'), data.split('train'))
       assert.deepEqual(read.split('val'), data.split('val'))
     }
+  })
+
+  it('are found in the folder of the seed platform, with its list of classes', async () => {
+    const root = await folderOf({
+      'model_data/cls_classes.txt': 'cat\ndog\n',
+      'cls_train.txt':
+        '0;/elsewhere/seed/datasets/train/cat/1.jpg\n1;/elsewhere/seed/datasets/train/dog/2.jpg\n',
+      'cls_test.txt': '1;D:\\seed\\datasets\\test\\dog\\3.jpg\n',
+      'datasets/train/cat/1.jpg': '',
+      'datasets/train/dog/2.jpg': '',
+      'datasets/test/dog/3.jpg': '',
+      'img/street.jpg': '',
+      'logs/README.md': '',
+    })
+    const data = await openDataset(root)
+    assert.deepEqual(data.classes, ['cat', 'dog'])
+    assert.deepEqual(shown(data, 'train'), ['cat: datasets/train/cat/1.jpg', 'dog: datasets/train/dog/2.jpg'])
+    assert.deepEqual(shown(data, 'val'), ['dog: datasets/test/dog/3.jpg'])
+    assert.equal(data.source, join(root, 'cls_train.txt'))
+    assert.equal(
+      data.warnings[0],
+      `The images of ${root}/cls_train.txt are not where it says: those below /elsewhere/seed are read from ${root}.`,
+    )
+  })
+
+  it('give way to the folders of classes that they were written for', async () => {
+    const root = await folderOf([...many('cat', 3), ...many('dog', 3)])
+    await writeAnnotations(await ImageFolder.open(root), root)
+    await writeFiles(root, ['cat/new.jpg'])
+    assert.equal((await openDataset(root, { valFraction: 0 })).split('train').length, 7)
+  })
+
+  it('take their classes from a list that is named, before the one beside them', async () => {
+    const root = await folderOf({ 'cls_train.txt': '0;1.jpg\n1;2.jpg\n', 'names.txt': 'a\nb\n' })
+    const open = (options: object) => openDataset(join(root, 'cls_train.txt'), options)
+    await assert.rejects(open({}), /cls_classes\.txt beside it, or in model_data\. .*--classes FILE/)
+    assert.deepEqual((await open({ classes: join(root, 'names.txt') })).classes, ['a', 'b'])
+    assert.deepEqual((await open({ modelClasses: ['m', 'n'] })).classes, ['m', 'n'])
+    await writeFiles(root, { 'cls_classes.txt': 'c\nd\n' })
+    assert.deepEqual((await open({ modelClasses: ['m', 'n'] })).classes, ['c', 'd'])
+    assert.deepEqual((await open({ classes: ['e', 'f'] })).classes, ['e', 'f'])
+  })
+
+  it('may be UTF-16, and have any line ends', async () => {
+    const root = await folderOf({
+      'cls_train.txt': Buffer.from('\ufeff0;é.jpg\r\n1;b.jpg\r\n', 'utf16le'),
+      'mac.txt': '0;a.jpg\r1;b.jpg\r',
+    })
+    const open = (file: string) => fromAnnotations(join(root, file), ['a', 'b'], { valFraction: 0 })
+    assert.deepEqual(shown(await open('cls_train.txt'), 'train'), ['a: é.jpg', 'b: b.jpg'])
+    assert.deepEqual(shown(await open('mac.txt'), 'train'), ['a: a.jpg', 'b: b.jpg'])
   })
 
   it('are refused with the line that is wrong', async () => {

@@ -1,0 +1,9 @@
+import { extname } from 'node:path'
+
+/** The file name extensions of images, in lower case. */
+export const imageExtensions: ReadonlySet<string> = new Set(
+  ['jpg', 'jpeg', 'jfif', 'png', 'webp', 'avif', 'gif', 'tif', 'tiff'].map(extension => `.${extension}`),
+)
+
+/** Whether a file is taken for an image by its name. */
+export const hasImageExtension = (path: string): boolean => imageExtensions.has(extname(path).toLowerCase())

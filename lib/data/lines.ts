@@ -1,0 +1,57 @@
+import { VisionTorchError } from '../errors.js'
+import { decodeName } from '../file-name.js'
+import { openRegular } from '../files.js'
+
+/**
+ * The lines of a text file in slices, without their ends (`\n`, `\r\n` or `\r`) and without a byte order mark. UTF-16
+ * is known by its mark, as Windows PowerShell writes it. Bytes that are not UTF-8 come as {@link decodeName} gives them,
+ * since file names need not be UTF-8.
+ * @throws ERR_DATASET for a file that cannot be read.
+ */
+export async function* readLines(path: string, signal?: AbortSignal): AsyncGenerator<string[]> {
+  // Not node:readline: it also breaks lines at U+2028 and U+2029, which a file name may hold.
+  let rest = ''
+  let decode: ((bytes: Buffer, last: boolean) => string) | undefined
+  let isFirst = true
+  const finish = (lines: string[]): string[] => {
+    const names = decode === latin1 ? lines.map(line => decodeName(Buffer.from(line, 'latin1'))) : lines
+    if (isFirst && names.length > 0) {
+      names[0] = names[0]!.replace(/^\ufeff/, '')
+      isFirst = false
+    }
+    return names
+  }
+  try {
+    const { file } = await openRegular(path)
+    for await (const chunk of file.createReadStream({ signal }) as AsyncIterable<Buffer>) {
+      decode ??= decoderOf(chunk)
+      const lines = (rest + decode(chunk, false)).split(/\r\n|\n|\r(?!$)/)
+      rest = lines.pop()!
+      yield finish(lines)
+    }
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw unreadable(path, error)
+  }
+  yield finish([(rest + (decode?.(Buffer.of(), true) ?? '')).replace(/\r$/, '')])
+}
+
+/** Each character is a byte, so that lines are cut before names are decoded. */
+const latin1 = (bytes: Buffer): string => bytes.toString('latin1')
+
+function decoderOf(start: Buffer): (bytes: Buffer, last: boolean) => string {
+  const mark = start.subarray(0, 2).toString('hex')
+  if (mark !== 'fffe' && mark !== 'feff') return latin1
+  const decoder = new TextDecoder(mark === 'fffe' ? 'utf-16le' : 'utf-16be')
+  return (bytes, last) => decoder.decode(bytes, { stream: !last })
+}
+
+function unreadable(path: string, cause: unknown): VisionTorchError {
+  if (cause instanceof VisionTorchError) return new VisionTorchError('ERR_DATASET', cause.message, { cause })
+  const { code, message } = cause as NodeJS.ErrnoException
+  return new VisionTorchError(
+    'ERR_DATASET',
+    `${path}: cannot be read (${code ?? message}). Check that the file is there`,
+    { cause },
+  )
+}

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { drawPhotos } from '../support/photos.js'
+import { NO_PYTHON, python } from '../support/python.js'
+import { hasShared, NO_SHARED, shared } from '../support/shared.js'
+import { skip } from '../support/skip.js'
+
+/** Trains a small network for an epoch from the command line. */
+const trainFrom = (data: string, out: string, ...more: string[]) => {
+  const options = `--data ${data} --out ${out} --model mobilenet_v2 --weights none --epochs 1 --batch-size 4`
+  const rest = '--input-size 32 --threads 1 --no-report'
+  return run('train', ...options.split(' '), ...rest.split(' '), ...more)
+}
+
+const run = (...args: string[]) =>
+  spawnSync(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1' },
+  })
+
+describe('data sets as users have them', () => {
+  afterEach(removeTemporaryFolders)
+
+  it("train from the seed platform's own folder, and go on", async () => {
+    const root = await temporaryFolder()
+    await drawPhotos(join(root, 'datasets'), { classes: ['checks', 'rows'], train: 6, val: 2 })
+    await mkdir(join(root, 'model_data'))
+    await writeFile(join(root, 'model_data', 'cls_classes.txt'), 'checks\nrows\n')
+    await rename(join(root, 'datasets', 'val'), join(root, 'datasets', 'test'))
+    run('annotate', '--data', join(root, 'datasets'), '--out', root)
+    await rename(join(root, 'cls_classes.txt'), join(root, 'unused.txt'))
+    const out = join(root, 'logs')
+    const first = trainFrom(root, out)
+    assert.equal(first.status, 0, first.stderr)
+    assert.match(first.stderr, /2 classes, 12 images to train on, 4 to validate with/)
+    const second = run('train', '--resume', '--out', out, '--epochs', '2', '--threads', '1')
+    assert.equal(second.status, 0, second.stderr)
+    assert.match(second.stdout, /epoch +[12] +2$/m)
+  })
+
+  it('take a list of classes everywhere', async () => {
+    const root = await temporaryFolder()
+    await drawPhotos(root, { classes: ['checks', 'rows'], train: 4, val: 2 })
+    const list = join(root, 'names.txt')
+    await writeFile(list, 'rows\nchecks\n')
+    const out = join(root, 'run')
+    const trained = trainFrom(root, out, '--classes', list)
+    assert.equal(trained.status, 0, trained.stderr)
+    assert.equal(await readFile(join(out, 'classes.txt'), 'utf8'), 'rows\nchecks\n')
+    const annotated = run('annotate', '--data', root, '--classes', list)
+    assert.equal(annotated.status, 0, annotated.stderr)
+    assert.equal(await readFile(join(root, 'cls_classes.txt'), 'utf8'), 'rows\nchecks\n')
+    for (const command of [
+      ['doctor', '--data', root],
+      ['preview', '--data', root, '--out', join(root, 'preview.png')],
+      ['evaluate', '--data', root, '--checkpoint', join(out, 'best.pth')],
+    ]) {
+      const { status, stderr } = run(...command, '--classes', list)
+      assert.equal(status, 0, `${command[0]}: ${stderr}`)
+    }
+    await writeFile(list, 'rows\nche\nck\n')
+    assert.match(run('doctor', '--data', root, '--classes', list).stdout, /lack the class 'checks'/)
+  })
+
+  it('are refused before a file is written if the name of a class has a line break', async () => {
+    const root = await temporaryFolder()
+    await drawPhotos(root, { classes: ['checks', 'rows'], train: 4, val: 2 })
+    for (const split of ['train', 'val']) await rename(join(root, split, 'rows'), join(root, split, 'a\nb'))
+    const out = join(root, 'run')
+    const { status, stderr } = trainFrom(root, out)
+    assert.equal(status, 1)
+    assert.match(stderr, /^error: .*'a\\u\{a\}b' in .* contains a line break\. Rename it/)
+    assert.equal(existsSync(out), false)
+  })
+
+  it('of ../shared/cases train, or say what is wrong', async function () {
+    if (!hasShared) return skip(this, NO_SHARED)
+    if (python === undefined) return skip(this, NO_PYTHON)
+    this.timeout(120_000)
+    const root = await temporaryFolder()
+    const environment = { ...process.env, VISIONTORCH_TEST_REFERENCE: join(process.cwd(), 'test/reference') }
+    execFileSync(python, [shared('cases/make.py'), root], { env: environment })
+    const data = (name: string) => join(root, 'data', name)
+    const classes = trainFrom(data('class_called_train'), join(root, 'a'))
+    assert.equal(classes.status, 0, classes.stderr)
+    assert.match(classes.stderr, /'train' is taken for a class/)
+    assert.match(classes.stderr, /3 classes/)
+    const last = trainFrom(data('last_batch_of_one'), join(root, 'b'))
+    assert.equal(last.status, 0, last.stderr)
+    const gbk = trainFrom(data('last_batch_of_one'), join(root, 'c'), '--classes', data('gbk_classes.txt'))
+    assert.equal(gbk.status, 1)
+    assert.match(gbk.stderr, /gbk_classes\.txt:2: is not UTF-8\. It reads '狗' if it is GBK/)
+  })
+})

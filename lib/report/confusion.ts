@@ -1,26 +1,37 @@
 import type { Mark } from 'vega'
 import type { Evaluation } from '../metrics.js'
+import { printable } from '../text.js'
 import { type Chart, color, draw, font } from './chart.js'
+import { shortLabels } from './labels.js'
 
-/** The confusion matrix: rows are true classes, and a cell's shade is its share of the row. */
+/** How many classes the drawing has; of more, it has the most confused. */
+export const MOST_MATRIX = 40
+
+/**
+ * The confusion matrix: rows are true classes, and a cell's shade is its share of the row. Cells off the diagonal, which
+ * are the mistakes, have a colour of their own.
+ */
 export async function drawConfusion(evaluation: Evaluation): Promise<Chart> {
-  const labels = evaluation.classes.map(({ label }) => label)
+  const { classes, confusions } = evaluation
+  const shown =
+    classes.length <= MOST_MATRIX ? classes.map((_, index) => index) : mostConfused(evaluation, MOST_MATRIX)
+  const place = new Map(shown.map((index, at) => [index, at]))
+  const labels = shortLabels(
+    shown.map(index => printable(classes[index]!.label)),
+    LONGEST_LABEL,
+  )
   const count = labels.length
-  const cell = Math.max(3, Math.min(56, Math.floor(620 / count)))
+  const cell = Math.max(15, Math.min(56, Math.floor(620 / count)))
   const size = cell * count
-  // A label needs about 12 pixels: with smaller cells only every nth class is named.
-  const every = Math.ceil(12 / cell)
   const indices = labels.map((_, index) => index)
-  const named = indices.filter(index => index % every === 0)
-  const cells = evaluation.confusions.map(({ actual, predicted, count }) => {
-    const { support } = evaluation.classes[actual]!
-    return {
-      actual,
-      predicted,
-      value: count,
-      share: count / support,
-      text: `${labels[actual]} predicted as ${labels[predicted]}: ${count} of ${support}`,
-    }
+  const cells = confusions.flatMap(({ actual, predicted, count }) => {
+    const [row, column] = [place.get(actual), place.get(predicted)]
+    if (row === undefined || column === undefined) return []
+    const { label, support } = classes[actual]!
+    const text = `${label} predicted as ${classes[predicted]!.label}: ${count} of ${support}`
+    return [
+      { actual: row, predicted: column, value: count, share: count / support, text: printable(text, 400) },
+    ]
   })
   const rectangle = {
     x: { scale: 'x', field: 'predicted' },
@@ -28,16 +39,15 @@ export async function drawConfusion(evaluation: Evaluation): Promise<Chart> {
     width: { scale: 'x', band: 1 },
     height: { scale: 'y', band: 1 },
   }
-  const padding = cell >= 12 ? 0.06 : 0
+  const padding = 0.06
   const axis = {
-    values: named,
     encode: { labels: { update: { text: { signal: 'labels[datum.value]' } } } },
     ticks: false,
     domain: false,
-    labelLimit: 180,
-    labelFontSize: cell >= 12 ? 12 : 10,
+    labelLimit: 0,
+    labelFontSize: cell >= 20 ? 12 : 11,
   }
-  // Only every label's own width would tell; Vega, without a canvas, can but guess it.
+  // Vega can only guess how wide a label is without a canvas.
   const turned = cell < 40 || labels.some(label => label.length > 6)
   const counts: Mark = {
     type: 'text',
@@ -52,13 +62,16 @@ export async function drawConfusion(evaluation: Evaluation): Promise<Chart> {
         text: { field: 'value' },
         font: { value: font },
         fontSize: { value: cell >= 40 ? 14 : 10 },
-        fill: [{ test: 'datum.share > 0.7', value: color.onSeries }, { value: color.ink }],
+        fill: [{ test: 'datum.share > 0.6', value: color.onSeries }, { value: color.ink }],
       },
     },
   }
   return draw({
     title: 'Confusion matrix',
-    subtitle: 'rows: true class, columns: predicted',
+    subtitle:
+      count === classes.length
+        ? 'rows: true class, columns: predicted'
+        : `the ${count} most confused of ${classes.length.toLocaleString('en-US')} classes; rows: true class, columns: predicted; all cells: confusions.csv`,
     width: size,
     height: size,
     fit: false,
@@ -98,13 +111,35 @@ export async function drawConfusion(evaluation: Evaluation): Promise<Chart> {
         encode: {
           enter: {
             ...rectangle,
-            fill: { value: color.series[0] },
-            fillOpacity: { signal: '0.12 + 0.88 * datum.share' },
+            fill: {
+              signal: `datum.actual === datum.predicted ? '${color.series[0]}' : '${color.series[1]}'`,
+            },
+            fillOpacity: {
+              signal:
+                'datum.actual === datum.predicted ? 0.12 + 0.88 * datum.share : 0.3 + 0.7 * datum.share',
+            },
             description: { field: 'text' },
           },
         },
       },
-      ...(cell >= 20 ? [counts] : []),
+      ...(cell >= 18 ? [counts] : []),
     ],
   })
+}
+
+/** In columns: with 40 classes the labels take about as much room as the cells. */
+const LONGEST_LABEL = 26
+
+/** The classes of the cells off the diagonal that count most images, in the order of the classes. */
+function mostConfused({ classes, confusions }: Evaluation, most: number): number[] {
+  const chosen = new Set<number>()
+  const mistakes = confusions
+    .filter(({ actual, predicted }) => actual !== predicted)
+    .sort((a, b) => b.count - a.count || a.actual - b.actual || a.predicted - b.predicted)
+  for (const { actual, predicted } of mistakes) {
+    for (const index of [actual, predicted]) if (chosen.size < most) chosen.add(index)
+    if (chosen.size === most) break
+  }
+  for (let index = 0; chosen.size < Math.min(most, classes.length); index++) chosen.add(index)
+  return [...chosen].sort((a, b) => a - b)
 }

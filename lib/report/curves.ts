@@ -43,10 +43,18 @@ const curves: Curve[] = [
   },
 ]
 
-/** Loss, accuracy, learning rate and throughput by epoch; none without epochs. */
-export function drawCurves(history: readonly EpochMetrics[], best: EpochMetrics | null): Promise<Chart[]> {
-  if (history.length === 0) return Promise.resolve([])
-  return Promise.all(curves.map(curve => drawCurve(curve, history, best)))
+/** Loss, accuracy (of the top five if that says something), learning rate and throughput by epoch; none without epochs. */
+export async function drawCurves(
+  history: readonly EpochMetrics[],
+  best: EpochMetrics | null,
+  top5: boolean,
+): Promise<Chart[]> {
+  if (history.length === 0) return []
+  const shown = curves.map(curve => ({
+    ...curve,
+    series: curve.series.filter(({ label }) => top5 || !label.endsWith('top 5')),
+  }))
+  return Promise.all(shown.map(curve => drawCurve(curve, history, best)))
 }
 
 async function drawCurve(
@@ -57,12 +65,12 @@ async function drawCurve(
   const text = (value: number) => (curve.share ? formatShare(value) : formatNumber(value))
   const points = curve.series.flatMap(({ label, value }) =>
     history
-      .map(row => ({ epoch: row.epoch, series: label, value: value(row) }))
+      .map(row => ({ epoch: Number(row.epoch), series: label, value: Number(value(row)) }))
       .filter(point => Number.isFinite(point.value)),
   )
   const labels = history.map(row => ({
-    epoch: row.epoch,
-    text: `Epoch ${row.epoch}: ${curve.series.map(({ label, value }) => `${label} ${text(value(row))}`).join(', ')}`,
+    epoch: Number(row.epoch),
+    text: `Epoch ${Number(row.epoch)}: ${curve.series.map(({ label, value }) => `${label} ${text(value(row))}`).join(', ')}`,
   }))
   const values = points.map(point => point.value)
   const lowest = Math.min(1, ...values)

@@ -9,9 +9,10 @@ import { loadSharp } from '../image/sharp.js'
 import type { Evaluation, PoorPrediction } from '../metrics.js'
 import type { EpochMetrics } from '../train/events.js'
 import { type Chart, onPaper } from './chart.js'
-import { drawConfusion } from './confusion.js'
+import { drawConfusion, MOST_MATRIX } from './confusion.js'
+import { classesCsv, confusionsCsv } from './csv.js'
 import { drawCurves } from './curves.js'
-import { renderPage } from './page.js'
+import { hasTop5, renderPage } from './page.js'
 
 /** What a report shows. */
 export interface ReportData {
@@ -36,14 +37,15 @@ export interface Thumbnail extends PoorPrediction {
 export const WORST_IN_REPORT = 24
 
 /**
- * Writes `report.html` (one file that needs nothing else), and, where there is something to draw, `results.png` (the
- * curves) and `confusion_matrix.png`, into `directory`, which is made if need be. Returns the paths.
+ * Writes `report.html` (one file that needs nothing else), and, if there is something to draw, `results.png` (the
+ * curves) and `confusion_matrix.png`, into `directory`, which is made if need be. With more classes than the page shows,
+ * `classes.csv` and `confusions.csv` have them all. Returns the paths.
  */
 export async function writeReport(directory: string, data: ReportData): Promise<string[]> {
   const { history, best, evaluation } = data
   const turn = pLimit(4) // a decoded photograph takes tens of megabytes
   const [curves, confusion, thumbnails] = await Promise.all([
-    drawCurves(history, best),
+    drawCurves(history, best, hasTop5(evaluation?.classes.length ?? Infinity)),
     evaluation && drawConfusion(evaluation),
     Promise.all(
       (evaluation?.worst ?? []).slice(0, WORST_IN_REPORT).map(image => turn(() => thumbnail(image))),
@@ -53,6 +55,8 @@ export async function writeReport(directory: string, data: ReportData): Promise<
     ['report.html', escapeName(renderPage(data, { curves, confusion, thumbnails }))],
   ]
   if (curves.length > 0) files.push(['results.png', await png(sheet(curves))])
+  if (evaluation && evaluation.classes.length > MOST_MATRIX)
+    files.push(['classes.csv', classesCsv(evaluation)], ['confusions.csv', confusionsCsv(evaluation)])
   if (confusion) files.push(['confusion_matrix.png', await png(onPaper(confusion))])
   await mkdir(directory, { recursive: true }).catch(error => Promise.reject(cannotWrite(directory, error)))
   return Promise.all(

@@ -7,6 +7,12 @@ const variables = (theme: Readonly<Record<string, string>>) =>
     .map(([name, value]) => `--${name}: ${value};`)
     .join(' ')
 
+/** A class for each percent: the page's policy allows no style attributes. */
+const shares = Array.from(
+  { length: 101 },
+  (_, percent) => `.s${percent} { --share: ${percent / 100}; }`,
+).join(' ')
+
 export const style = `
 :root {
   --page: #f6f7f9; --surface: #ffffff; --edge: #e1e4e9; ${variables(themes.light)}
@@ -21,7 +27,7 @@ export const style = `
 * { box-sizing: border-box; }
 body {
   margin: 0; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, Helvetica, Arial, sans-serif;
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", Helvetica, Arial, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
   font-variant-numeric: tabular-nums;
 }
 main { max-width: 1240px; margin: 0 auto; padding: 32px 20px 64px; }
@@ -37,14 +43,20 @@ p { margin: 0; }
 .tiles dd { margin: 0; font-size: 23px; font-weight: 650; letter-spacing: -0.01em; white-space: nowrap; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 14px; }
 figure svg { display: block; width: 100%; height: auto; }
+.matrix svg { width: auto; max-width: none; }
+.verdict-card { border-left: 5px solid var(--tone); margin-bottom: 16px; }
+.verdict-card .lead { font-size: 17px; font-weight: 600; margin-bottom: 4px; overflow-wrap: anywhere; }
+.good { --tone: var(--series-3); } .fair { --tone: var(--series-2); } .bad { --tone: var(--wrong); }
+${shares}
 figure .mark-rect [aria-label] { pointer-events: all; }
 .confusions { display: grid; grid-template-columns: minmax(0, auto) minmax(min(100%, 320px), 1fr); gap: 14px; align-items: start; }
 @media (max-width: 900px) { .confusions { grid-template-columns: minmax(0, 1fr); } }
 .scroll { overflow: auto; }
 .tall { max-height: 560px; }
 details { margin-top: 14px; }
+details > .configuration { margin-top: 8px; }
 summary { cursor: pointer; color: var(--muted); }
-details > .scroll { margin-top: 10px; background: var(--surface); border: 1px solid var(--edge); border-radius: 12px; padding: 6px 14px 14px; }
+section > details > .scroll { margin-top: 10px; background: var(--surface); border: 1px solid var(--edge); border-radius: 12px; padding: 6px 14px 14px; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: 6px 10px; text-align: right; border-bottom: 1px solid var(--grid); white-space: nowrap; }
 tbody tr:last-child > * { border-bottom: 0; }
@@ -55,7 +67,7 @@ thead th { color: var(--muted); font-weight: 500; font-size: 13px; position: sti
   display: block; min-width: 92px; padding: 1px 8px; border-radius: 5px;
   background: linear-gradient(to right, var(--bar) calc(100% * var(--share)), transparent 0) var(--page);
 }
-.configuration { columns: 480px; column-gap: 36px; }
+.configuration { columns: 480px; column-gap: 36px; margin: 0; }
 .configuration div { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 12px; padding: 5px 0; break-inside: avoid; border-bottom: 1px solid var(--grid); overflow-wrap: anywhere; }
 .configuration dt { color: var(--muted); }
 .configuration dd { margin: 0; }

@@ -101,7 +101,10 @@ export class RunDirectory {
 
   /** Writes all epochs anew: few, and so the files are whole and without doubles after a resume. */
   async writeMetrics(history: readonly EpochMetrics[]): Promise<void> {
-    const csv = [columns.join(','), ...history.map(row => columns.map(column => row[column]).join(','))]
+    const csv = [
+      columns.join(','),
+      ...history.map(row => columns.map(column => Number(row[column])).join(',')),
+    ]
     await replaceFile(join(this.path, 'metrics.csv'), `${csv.join('\n')}\n`)
     const lines = history.map(row => `${JSON.stringify(row)}\n`)
     await replaceFile(join(this.path, 'metrics.jsonl'), lines.join(''))

@@ -3,7 +3,7 @@ import { VisionTorchError } from '../errors.js'
 import type { AugmentationOption } from '../image/augmentation.js'
 import { check, invalid, is } from '../is.js'
 import { seedDefaults, seedOptimizers } from './preset.js'
-import { optionTable } from './table.js'
+import { type OptionRow, optionTable } from './table.js'
 
 /** Options of {@link train}. Every one but `data` has a default. A run that resumes takes over those of before. */
 export interface TrainOptions {
@@ -115,6 +115,16 @@ export function resolveOptions(options: TrainOptions): ResolvedTrainOptions {
   }
   contradictions(resolved as ResolvedTrainOptions)
   return resolved as ResolvedTrainOptions
+}
+
+/** @internal The names of the options that differ from what they would be if nothing was given. */
+export function differingOptions(options: Readonly<Record<string, unknown>>): string[] {
+  const isDefault = (name: string, value: unknown): boolean => {
+    const row = (optionTable as Record<string, OptionRow<unknown>>)[name]
+    const fallback = typeof row?.default === 'function' ? row.default(options as never) : row?.default
+    return JSON.stringify(value) === JSON.stringify(fallback)
+  }
+  return Object.entries(options).flatMap(([name, value]) => (isDefault(name, value) ? [] : [name]))
 }
 
 function seedOptimizer(given: unknown): unknown {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import sharp from 'sharp'
 import { type ReportData, writeReport } from '../../lib/report/report.js'
+import { resolveOptions } from '../../lib/train/options.js'
 import { chromiumPath } from '../support/chromium.js'
 import { sample } from '../support/report.js'
 import { skip } from '../support/skip.js'
@@ -64,6 +66,73 @@ describe('a report', () => {
     const html = await writtenPage(directory, { ...data, title: hostile, config: { [hostile]: hostile } })
     assert.ok(!html.includes('<script>alert'))
     assert.equal(html.match(/<script/g)?.length, 1)
+  })
+
+  it('shows figures as numbers, whatever a checkpoint held in their place', async () => {
+    const data = sample(2, 3)
+    for (const row of data.history)
+      for (const name of Object.keys(row) as (keyof typeof row)[])
+        if (name !== 'epoch') Object.assign(row, { [name]: '<img src=x onerror=alert(1)>' })
+    const html = await writtenPage(directory, data)
+    assert.ok(!html.includes('<img'))
+    assert.match(html, /<td>NaN<\/td>/)
+  })
+
+  it('allows its own script and style sheet by their hashes, and nothing else', async () => {
+    const html = await writtenPage(directory, sample(3, 3))
+    const policy = /Content-Security-Policy" content="([^"]*)"/.exec(html)![1]!
+    assert.ok(!policy.includes('unsafe'))
+    for (const tag of ['script', 'style']) {
+      const content = new RegExp(`<${tag}>(.*?)</${tag}>`, 's').exec(html)![1]!
+      const hash = createHash('sha256').update(content).digest('base64')
+      assert.ok(policy.includes(`${tag}-src 'sha256-${hash}'`), `${tag} is not allowed`)
+    }
+    assert.ok(!/<[^>]* (style|on\w+)=/.test(html), 'there is an inline style or handler')
+  })
+
+  it('leaves top-5 accuracy out for five classes or fewer', async () => {
+    assert.doesNotMatch(await writtenPage(directory, sample(5, 3)), /top 5/i)
+    assert.match(await writtenPage(directory, sample(6, 3)), /top 5/i)
+  })
+
+  it('says first which options differ from the defaults', async () => {
+    const options = { ...resolveOptions({ batchSize: 8, optimizer: 'adamw' }) }
+    const html = await writtenPage(directory, { ...sample(2, 3), config: { options, device: 'cpu' } })
+    const [, differing, rest] = /differ from the defaults(.*?)<details>(.*)/s.exec(html)!
+    const names = Array.from(differing!.matchAll(/<dt>([^<]*)/g), match => match[1])
+    assert.deepEqual(names, [
+      'batchSize',
+      'optimizer.name',
+      'optimizer.betas',
+      'optimizer.eps',
+      'optimizer.weightDecay',
+    ])
+    assert.match(rest!, /<dt>learningRate<.*<dt>device</s)
+  })
+
+  it('of 10,000 classes stays small, shows the most confused, and says where all are', async function () {
+    this.timeout(60_000)
+    const data = sample(10_000, 5)
+    const paths = await writeReport(directory, data)
+    const html = await readFile(join(directory, 'report.html'), 'utf8')
+    assert.ok(html.length < 500_000, `report.html has ${html.length} characters`)
+    assert.match(html, /the 40 most confused of 10,000 classes;.*confusions\.csv/)
+    assert.match(html, /The 100 weakest of 10,000 classes; all are in classes\.csv beside this file/)
+    assert.match(html, /The 12 of [\d,]+ with most images/)
+    assert.equal(paths.length, 5)
+    const rows = (await readFile(join(directory, 'classes.csv'), 'utf8')).trimEnd().split('\n')
+    assert.equal(rows.length, 10_001)
+    assert.match(rows[5]!, /^tulip <script>,0\.\d+/)
+  })
+
+  it('writes names into tables so that no spreadsheet runs them', async () => {
+    const data = sample(120, 2)
+    data.evaluation!.classes[0]!.label = '=HYPERLINK("http://x")'
+    data.evaluation!.classes[1]!.label = 'a, b'
+    await writeReport(directory, data)
+    const rows = (await readFile(join(directory, 'classes.csv'), 'utf8')).split('\n')
+    assert.ok(rows[1]!.startsWith(`"'=HYPERLINK(""http://x"")",`))
+    assert.ok(rows[2]!.startsWith('"a, b",'))
   })
 
   it('shows the worst predictions as small pictures, and says which file is gone', async () => {

@@ -1,0 +1,83 @@
+import { formatNumber, formatShare } from '../format.js'
+import type { ClassMetrics } from '../metrics.js'
+import type { EpochMetrics } from '../train/events.js'
+import type { ReportData } from './report.js'
+
+/** What came of a run, in a sentence or two, and what to try next. */
+export interface Verdict {
+  tone: 'good' | 'fair' | 'bad'
+  text: string
+  advice: string
+}
+
+export function verdictOf({ history, best, evaluation }: ReportData): Verdict | null {
+  if (evaluation === null) return null
+  const { top1, count, classes } = evaluation
+  const most = classes.reduce((a, b) => (b.support > a.support ? b : a))
+  const chance = Math.max(1 / classes.length, most.support / count)
+  const noise = 2 * Math.sqrt((chance * (1 - chance)) / count)
+  const weakest = weakestOf(classes)
+  const few =
+    count < 100
+      ? ` Only ${count} images were classified: this figure is uncertain by about ${formatShare(1 / Math.sqrt(count))}.`
+      : ''
+  if (top1 <= chance + noise) {
+    const so = history.length > 0 ? 'Validation accuracy never left chance' : 'The accuracy is that of chance'
+    return {
+      tone: 'bad',
+      text: `${so}: ${formatShare(top1)}, and always naming '${most.label}' gives ${formatShare(most.support / count)}.${few}`,
+      advice:
+        history.length > 0
+          ? 'Start from trained weights, try a third and three times the learning rate, and look at a batch with visiontorch preview: wrong labels and unsuitable augmentation look like this, too.'
+          : 'Check that these weights were trained on these classes, and that images are preprocessed as in training.',
+    }
+  }
+  const accuracy = `${formatShare(top1)}, weakest class '${weakest.label}' (${formatShare(weakest.recall)} of its images were found)`
+  const overfit = overfitFrom(history)
+  if (overfit !== null) {
+    const last = history.at(-1)!
+    return {
+      tone: 'fair',
+      text: `Overfits from epoch ${overfit.epoch + 1} on: the validation loss rose from ${formatNumber(overfit.validationLoss)} to ${formatNumber(last.validationLoss)} while the training loss fell. The weights of epoch ${best?.epoch ?? '?'} were kept: ${accuracy}.${few}`,
+      advice:
+        'Add images or augmentation, freeze the backbone for longer, train for fewer epochs, or set labelSmoothing to 0.1.',
+    }
+  }
+  const improving = best !== null && history.length >= 3 && best.epoch === history.at(-1)!.epoch
+  if (top1 >= 0.9) {
+    return {
+      tone: 'good',
+      text: `Good: ${accuracy}.${few}`,
+      advice: improving
+        ? 'The last epoch was the best: a few more may still help.'
+        : 'Look at the worst predictions below: some are often wrong labels.',
+    }
+  }
+  return {
+    tone: 'fair',
+    text: `Accuracy ${accuracy}.${few}`,
+    advice: improving
+      ? 'The last epoch was the best: train for more epochs.'
+      : 'Look at the confusions and the weakest classes below: more images of those help most.',
+  }
+}
+
+/** Of the classes with images, the one of which the smallest share was found. */
+function weakestOf(classes: readonly ClassMetrics[]): ClassMetrics {
+  const worse = (a: ClassMetrics, b: ClassMetrics) => a.recall - b.recall || a.f1 - b.f1
+  return classes.filter(({ support }) => support > 0).reduce((a, b) => (worse(b, a) < 0 ? b : a))
+}
+
+/** The epoch after which the validation loss rose by a tenth and stayed there while the training loss fell, or null. */
+function overfitFrom(history: readonly EpochMetrics[]): EpochMetrics | null {
+  if (history.length < 4) return null
+  const lowest = history.reduce((a, b) => (b.validationLoss < a.validationLoss ? b : a))
+  const end = history.slice(-3)
+  const rose = end.every(
+    row =>
+      row.epoch > lowest.epoch &&
+      row.validationLoss > 1.1 * lowest.validationLoss &&
+      row.trainLoss < lowest.trainLoss,
+  )
+  return rose ? lowest : null
+}

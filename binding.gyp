@@ -1,5 +1,5 @@
 {
-  # For tools that look for it (node-gyp-build, prebuildify): the build itself is CMakeLists.txt.
+  # For node-gyp and the tools that call it: the build itself is CMakeLists.txt.
   'targets': [
     {
       'target_name': 'visiontorch',

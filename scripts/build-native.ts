@@ -1,7 +1,7 @@
 // Builds the addon with CMake: build/Release/visiontorch.node. Brings LibTorch into the user's cache first if need be.
 import { buildAddon } from './cmake.js'
 import { ensureLibTorch } from './libtorch.js'
-import { checkToolchain } from './toolchain.js'
+import { prepareToolchain } from './toolchain.js'
 
-checkToolchain()
-buildAddon(await ensureLibTorch())
+const env = prepareToolchain()
+buildAddon(await ensureLibTorch(), env)

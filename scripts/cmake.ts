@@ -1,23 +1,42 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { note } from '../lib/cli/terminal.js'
 
-/** Builds the addon against this LibTorch: `<out>/Release/visiontorch.node`. What is up to date is left alone. */
-export function buildAddon(libtorch: string, out = 'build'): void {
-  if (configuredFor(out) !== libtorch) cmake('configure', '--out', out, `--CDLIBTORCH=${libtorch}`)
-  cmake('build', '--out', out, '--parallel', String(availableParallelism()))
+/**
+ * Builds the addons against this LibTorch: `<out>/Release/visiontorch.node`. What is up to date is left alone.
+ * @param env the environment that scripts/toolchain.ts prepared
+ */
+export function buildAddon(libtorch: string, env: NodeJS.ProcessEnv, out = 'build'): void {
+  const cmake = (...args: string[]) => {
+    const options = [...args, '--out', out, '--log-level', 'warn']
+    const { status } = spawnSync('node_modules/.bin/cmake-js', options, { stdio: 'inherit', env })
+    if (status !== 0) process.exit(1)
+  }
+  discardIfMoved(out)
+  if (cached(out, 'LIBTORCH') !== libtorch || !builtWithLibjpeg(out))
+    cmake('configure', `--CDLIBTORCH=${libtorch}`)
+  cmake('build', '--parallel', String(availableParallelism()))
 }
 
-/** The LibTorch that a build directory was configured for. */
-function configuredFor(out: string): string | undefined {
+/** Removes a build directory that came here with a copied or moved checkout, as it would compile the old place. */
+export function discardIfMoved(out: string): void {
+  const home = cached(out, 'CMAKE_HOME_DIRECTORY')
+  if (home === undefined || (existsSync(home) && realpathSync(home) === realpathSync('.'))) return
+  note(`${out} was made for ${home}: building again`)
+  rmSync(out, { recursive: true })
+}
+
+/** Whether the addon decodes JPEGs with libjpeg-turbo. */
+export const builtWithLibjpeg = (out = 'build') => !/^$|NOTFOUND$/.test(cached(out, 'JPEG') ?? '')
+
+/** Whether it holds libjpeg-turbo itself, so that its users need none. */
+export const holdsLibjpeg = (out = 'build') => cached(out, 'JPEG')?.endsWith('.a') ?? false
+
+/** An entry of CMake's cache. */
+function cached(out: string, entry: string): string | undefined {
   const cache = join(out, 'CMakeCache.txt')
-  return existsSync(cache) ? /^LIBTORCH:PATH=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1] : undefined
-}
-
-function cmake(...args: string[]): void {
-  const { status } = spawnSync('node_modules/.bin/cmake-js', [...args, '--log-level', 'warn'], {
-    stdio: 'inherit',
-  })
-  if (status !== 0) process.exit(1)
+  if (!existsSync(cache)) return undefined
+  return new RegExp(`^${entry}:\\w+=(.*)$`, 'm').exec(readFileSync(cache, 'utf8'))?.[1]
 }

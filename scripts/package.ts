@@ -3,8 +3,6 @@
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { promisify } from 'node:util'
-import prebuildify from 'prebuildify'
 import { formatBytes, print, table } from '../lib/cli/terminal.js'
 import {
   inspectInstallation,
@@ -12,8 +10,10 @@ import {
   libraries,
   RUNTIME_PACKAGE,
 } from '../lib/loader/installation.js'
+import { buildAddon, holdsLibjpeg } from './cmake.js'
 import { fail } from './fail.js'
 import { ensureLibTorch } from './libtorch.js'
+import { prepareToolchain } from './toolchain.js'
 
 const OUT = 'dist-packages'
 const MEGABYTE = 1e6
@@ -22,8 +22,14 @@ const platform = { os: [process.platform], cpu: [process.arch], libc: ['glibc'] 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'))
 rmSync(OUT, { recursive: true, force: true })
 const libtorch = await ensureLibTorch()
+buildAddon(libtorch, prepareToolchain())
+if (!holdsLibjpeg())
+  fail(
+    'The addon does not hold libjpeg-turbo, of which its users may have none.',
+    'Install the static library, libjpeg.a, remove build/, and run again.',
+  )
 const packages = [
-  { tarball: pack(await stageVisiontorch()), limit: 5 * MEGABYTE },
+  { tarball: pack(stageVisiontorch()), limit: 5 * MEGABYTE },
   { tarball: pack(stageRuntime()), limit: 130 * MEGABYTE },
 ]
 const sizes = packages.map(({ tarball, limit }) => ({ tarball, limit, size: statSync(tarball).size }))
@@ -37,7 +43,7 @@ print(
 for (const { tarball, limit, size } of sizes) if (size > limit) fail(`${tarball} is over its limit`)
 
 /** What npm publishes has no scripts: nothing is built or fetched on the user's machine. */
-async function stageVisiontorch(): Promise<string> {
+function stageVisiontorch(): string {
   const stage = join(OUT, 'visiontorch')
   rmSync('dist', { recursive: true, force: true })
   execFileSync('npm', ['run', '--silent', 'build:ts'], { stdio: 'inherit' })
@@ -53,27 +59,10 @@ async function stageVisiontorch(): Promise<string> {
   ].filter(existsSync))
     cpSync(file, join(stage, file), { recursive: true })
 
-  await promisify(prebuildify)({
-    targets: [],
-    napi: true,
-    name: 'visiontorch',
-    nodeGyp: join(process.cwd(), 'scripts/node-gyp'),
-    out: stage,
-    strip: true,
-  })
   const prebuilds = join(stage, 'prebuilds', `${process.platform}-${process.arch}`)
-  cpSync('build/Release/libtorch-version.txt', join(prebuilds, 'libtorch-version.txt'))
-  // prebuildify moves the addon out of build/: link it again.
-  execFileSync('npm', ['run', '--silent', 'build:native'])
-  const dynamic = execFileSync('readelf', ['--dynamic', 'build/Release/visiontorch.node'], {
-    encoding: 'utf8',
-  })
-  if (/NEEDED.*libjpeg/.test(dynamic))
-    fail(
-      'The addon needs a libjpeg of its user, who may have none.',
-      'Build it where libjpeg.a is, as on Debian and Ubuntu.',
-    )
-
+  cpSync('build/Release', prebuilds, { recursive: true })
+  for (const addon of ['visiontorch.node', 'open-library.node'])
+    execFileSync('strip', ['--strip-all', join(prebuilds, addon)])
   const { scripts, devDependencies, gypfile, binary, ...published } = manifest
   write(stage, { ...published, optionalDependencies: { [RUNTIME_PACKAGE]: LIBTORCH_VERSION } })
   return stage
@@ -94,6 +83,7 @@ function stageRuntime(): string {
     fail(`${libtorch} has no licenses/, which must be shipped with LibTorch: take it from PyTorch's wheel.`)
   cpSync(licenses, join(stage, 'licenses'), { recursive: true })
   cpSync('scripts/runtime-package.md', join(stage, 'README.md'))
+  cpSync('scripts/runtime-package.cjs', join(stage, 'index.js'))
   writeFileSync(join(stage, 'build-version'), `${installation.version}\n`)
   write(stage, {
     name: RUNTIME_PACKAGE,
@@ -103,6 +93,7 @@ function stageRuntime(): string {
     repository: manifest.repository,
     ...platform,
     preferUnplugged: true,
+    main: 'index.js',
     files: ['lib', 'licenses', 'build-version'],
   })
   return stage

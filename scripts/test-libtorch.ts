@@ -9,30 +9,29 @@ import { cacheDirectory, inspectInstallation } from '../lib/loader/installation.
 import { buildAddon } from './cmake.js'
 import { fail } from './fail.js'
 import { cachedLibTorch, Unavailable } from './libtorch.js'
-import { checkToolchain } from './toolchain.js'
+import { prepareToolchain } from './toolchain.js'
 
 const [version, ...tests] = process.argv.slice(2)
 if (version === undefined || !/^\d+\.\d+\.\d+$/.test(version))
   fail('Usage: npm run test:libtorch -- VERSION [TEST...], VERSION like 2.14.1')
 
-checkToolchain()
+const toolchain = prepareToolchain()
 const cached = await cachedLibTorch(version)
 const libtorch = inspectInstallation(
   cached instanceof Unavailable ? pythonEnvironment(version) : cached,
   version,
 )
-const prebuild = resolve('build', libtorch.version)
-buildAddon(libtorch.directory, join(prebuild, 'build'))
+const build = join('build', libtorch.version)
+buildAddon(libtorch.directory, toolchain, build)
 note(`testing with LibTorch ${libtorch.version} of ${libtorch.directory}`)
 const { status } = spawnSync('npm', ['test', '--', ...tests], {
   stdio: 'inherit',
-  // VISIONTORCH_PREBUILD is node-gyp-build's: where to look for the addon.
   // A CUDA build on a machine without a device warns; the tests of stderr do not expect it.
   env: {
     ...process.env,
     NODE_OPTIONS: '--disable-warning=VISIONTORCH_NO_CUDA_DEVICE',
     VISIONTORCH_LIBTORCH: libtorch.directory,
-    VISIONTORCH_PREBUILD: prebuild,
+    VISIONTORCH_PREBUILD: resolve(build, 'Release'),
   },
 })
 process.exit(status ?? 1)

@@ -1,41 +1,178 @@
-// What building the addon needs of the machine: CMake, a compiler of C++20, and libjpeg-turbo.
+// What building the addon needs of the machine: a compiler of C++20, CMake, make or Ninja, and libjpeg-turbo. All but the
+// compiler are installed into the user's cache if the machine has none, from the registries that npm and pip are configured
+// for; scripts/tools/ pins their hashes.
 import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, readFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { note } from '../lib/cli/terminal.js'
+import { cacheDirectory } from '../lib/loader/installation.js'
 import { fail } from './fail.js'
 
 const CMAKE = [3, 22] as const // as CMakeLists.txt asks for
+const TOOLS = join(cacheDirectory(), '../build-tools')
 
-/** Ends with a remedy when something is missing. */
-export function checkToolchain(): void {
-  const cmake = spawnSync('cmake', ['--version'], { encoding: 'utf8' })
-  const version = /version (\d+)\.(\d+)/
-    .exec(cmake.stdout ?? '')
-    ?.slice(1)
-    .map(Number)
-  if (version === undefined || version[0]! * 1000 + version[1]! < CMAKE[0] * 1000 + CMAKE[1])
-    fail(
-      `CMake ${CMAKE.join('.')} or newer is needed to build the addon; ${version ? `found ${version.join('.')}` : 'found none'}.`,
-      'Install it: apt-get install cmake (Debian, Ubuntu), dnf install cmake (Fedora), or pip install cmake.',
+export type Need = 'compiler' | 'cmake' | 'make' | 'libjpeg'
+
+/** A tool that is missing, and what was found instead. */
+export interface Missing {
+  need: Need
+  message: string
+}
+
+/**
+ * The environment to build in. Ends with every missing tool and the one command that installs them all, if the machine
+ * lacks a tool that cannot be had otherwise. libjpeg-turbo may be missing: then sharp decodes JPEGs, to the same pixels.
+ */
+export function prepareToolchain(): NodeJS.ProcessEnv {
+  const env = { ...process.env }
+  const missing = [checkCompiler(), checkCMake(env), checkMake(env), checkLibjpeg(env)].filter(
+    it => it !== null,
+  )
+  if (missing.some(({ need }) => need === 'compiler')) stop(missing)
+
+  if (missing.some(({ need }) => need === 'cmake' || need === 'make')) {
+    const packages = ['cmake', 'ninja'].map(tool => `${tool}-runtime-${process.platform}-${process.arch}`)
+    const directories = packages.map(name => join(TOOLS, 'node_modules', name, 'bin'))
+    if (!directories.every(existsSync))
+      install('CMake and Ninja', 'npm', [
+        'ci',
+        '--prefix',
+        TOOLS,
+        '--ignore-scripts',
+        '--no-audit',
+        '--no-fund',
+      ])
+    env.PATH = [...directories, env.PATH].join(delimiter)
+  }
+  if (missing.some(({ need }) => need === 'libjpeg')) {
+    const target = join(TOOLS, 'libjpeg')
+    // The wheel holds an archive and its headers, and no Python.
+    if (!existsSync(target))
+      install('libjpeg-turbo', 'python3', [
+        ...['-m', 'pip', 'install', '--quiet', '--target', target, '--no-deps', '--only-binary', ':all:'],
+        ...['--ignore-requires-python', '--require-hashes', '--requirement', join(TOOLS, 'libjpeg.txt')],
+      ])
+    const prefix = join(target, 'libjpeg/install')
+    env.CMAKE_PREFIX_PATH = [prefix, env.CMAKE_PREFIX_PATH].filter(Boolean).join(delimiter)
+    env.CPATH = [join(prefix, 'include'), env.CPATH].filter(Boolean).join(delimiter)
+  }
+
+  const still = [checkCMake(env), checkMake(env)].filter(it => it !== null)
+  const libjpeg = checkLibjpeg(env)
+  if (still.length > 0) stop([...still, libjpeg].filter(it => it !== null))
+  if (libjpeg !== null) {
+    note(
+      `${libjpeg.message} The addon is built without it, and sharp decodes JPEGs: the same pixels, more slowly.`,
     )
-  if (!['make', 'ninja'].some(tool => spawnSync(tool, ['--version']).status === 0))
-    fail('make or Ninja is needed to build the addon; found neither.', 'Install one: apt-get install make.')
+    note(remedy([libjpeg]))
+  }
+  return env
+}
 
-  // CMake's own order
-  const compilers = process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++']
-  const compiler = compilers.find(name => spawnSync(name, ['--version']).status === 0)
+/** The one command that installs all of these, for the system that /etc/os-release describes. */
+export function installCommand(
+  needs: readonly Need[],
+  platform: string = process.platform,
+  osRelease = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '',
+): string | null {
+  const ids = [...osRelease.matchAll(/^ID(?:_LIKE)?="?([^"\n]*)/gm)].flatMap(([, value]) => value!.split(' '))
+  const system = platform === 'darwin' ? 'darwin' : Object.keys(SYSTEMS).find(id => ids.includes(id))
+  if (system === undefined) return null
+  const { command, packages } = SYSTEMS[system]!
+  const names = needs.flatMap(need => packages[need] ?? [])
+  const tools = names.length > 0 ? [`${command} ${names.join(' ')}`] : []
+  if (system === 'darwin' && needs.includes('compiler')) tools.unshift('xcode-select --install')
+  return tools.join(' && ')
+}
+
+const SYSTEMS: { [id: string]: { command: string; packages: { [need in Need]?: string } } } = {
+  ubuntu: {
+    command: 'apt-get install --yes',
+    packages: { compiler: 'g++', cmake: 'cmake', make: 'make', libjpeg: 'libjpeg-turbo8-dev' },
+  },
+  debian: {
+    command: 'apt-get install --yes',
+    packages: { compiler: 'g++', cmake: 'cmake', make: 'make', libjpeg: 'libjpeg62-turbo-dev' },
+  },
+  fedora: {
+    command: 'dnf install --assumeyes',
+    packages: {
+      compiler: 'gcc-c++',
+      cmake: 'cmake',
+      make: 'make',
+      libjpeg: 'libjpeg-turbo-devel libjpeg-turbo-static',
+    },
+  },
+  alpine: {
+    command: 'apk add',
+    packages: {
+      compiler: 'g++',
+      cmake: 'cmake',
+      make: 'make',
+      libjpeg: 'libjpeg-turbo-dev libjpeg-turbo-static',
+    },
+  },
+  darwin: { command: 'brew install', packages: { cmake: 'cmake', make: 'ninja', libjpeg: 'jpeg-turbo' } },
+}
+
+function stop(missing: readonly Missing[]): never {
+  fail('The addon cannot be built:', ...missing.map(({ message }) => `  ${message}`), remedy(missing))
+}
+
+function remedy(missing: readonly Missing[]): string {
+  const command = installCommand(missing.map(({ need }) => need))
+  return command === null
+    ? 'Install it with the package manager of this system.'
+    : `To install it, run: ${command}`
+}
+
+function checkCMake(env: NodeJS.ProcessEnv): Missing | null {
+  const { stdout } = spawnSync('cmake', ['--version'], { env, encoding: 'utf8' })
+  const found = /version (\d+)\.(\d+)/.exec(stdout ?? '')
+  const [major, minor] = found?.slice(1).map(Number) ?? [0, 0]
+  if (major! * 1000 + minor! >= CMAKE[0] * 1000 + CMAKE[1]) return null
+  return {
+    need: 'cmake',
+    message: `CMake ${CMAKE.join('.')} or newer is needed; found ${found ? `${major}.${minor}` : 'none'}.`,
+  }
+}
+
+function checkMake(env: NodeJS.ProcessEnv): Missing | null {
+  if (['ninja', 'make'].some(tool => spawnSync(tool, ['--version'], { env }).status === 0)) return null
+  return { need: 'make', message: 'make or Ninja is needed; found neither.' }
+}
+
+// CMake's own order
+const compilers = process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++']
+
+function compile(program: string, env: NodeJS.ProcessEnv) {
+  const compiler = compilers.find(name => spawnSync(name, ['--version'], { env }).status === 0)
+  if (compiler === undefined) return { status: null, stderr: `found no ${compilers.join(', ')}.` }
+  const options = ['-std=c++20', '-x', 'c++', '-fsyntax-only', '-']
+  const { status, stderr } = spawnSync(compiler, options, { env, input: program, encoding: 'utf8' })
+  return { status, stderr: `${compiler} is none:\n${stderr}` }
+}
+
+function checkCompiler(): Missing | null {
   const program = '#include <concepts>\nstatic_assert(std::same_as<int, int> && __cplusplus >= 202002L);\n'
-  const compile = (input: string) =>
-    compiler === undefined
-      ? null
-      : spawnSync(compiler, ['-std=c++20', '-x', 'c++', '-fsyntax-only', '-'], { input, encoding: 'utf8' })
-  const compiled = compile(program)
-  if (compiled?.status !== 0)
-    fail(
-      `A compiler of C++20 is needed to build the addon; ${compiler ? `${compiler} is none:\n${compiled?.stderr}` : `found no ${compilers.join(', ')}.`}`,
-      'Install one: apt-get install g++ (12 or newer), or name it in CXX.',
-    )
-  if (compile('#include <cstdio>\n#include <jpeglib.h>\nint turbo = JCS_EXTENSIONS;\n')?.status !== 0)
-    fail(
-      'libjpeg-turbo is needed to build the addon; its jpeglib.h was not found.',
-      'Install it: apt-get install libjpeg62-turbo-dev (Debian), libjpeg-turbo8-dev (Ubuntu), or dnf install libjpeg-turbo-devel (Fedora).',
-    )
+  const { status, stderr } = compile(program, process.env)
+  if (status === 0) return null
+  return {
+    need: 'compiler',
+    message: `A compiler of C++20 (g++ 12, say; or name one in CXX) is needed; ${stderr}`,
+  }
+}
+
+function checkLibjpeg(env: NodeJS.ProcessEnv): Missing | null {
+  const program = '#include <cstdio>\n#include <jpeglib.h>\nint turbo = JCS_EXTENSIONS;\n'
+  if (compile(program, env).status === 0) return null
+  return { need: 'libjpeg', message: 'libjpeg-turbo was not found (jpeglib.h).' }
+}
+
+/** Runs an installer in the cache, and shows its error. What it brought is looked for afterwards. */
+function install(what: string, program: string, args: readonly string[]): void {
+  note(`installing ${what} into ${TOOLS}`)
+  cpSync('scripts/tools', TOOLS, { recursive: true })
+  const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8' })
+  if (status !== 0) note(`  ${error?.message ?? stderr.trim().split('\n').slice(-3).join('\n  ')}`)
 }

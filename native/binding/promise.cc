@@ -25,7 +25,8 @@ bool is_out_of_memory(const std::string& what) {
 }  // namespace
 
 Napi::Error to_js_error(Napi::Env env, std::exception_ptr error) {
-  static const char* kMemoryRemedy = "out of memory: use smaller batches or smaller images, or dispose of other models";
+  static const char* kMemoryRemedy =
+      "out of memory: use a smaller batchSize or inputSize, or free other models with dispose()";
   try {
     std::rethrow_exception(error);
   } catch (const Error& e) {

@@ -3,7 +3,6 @@ import type { EpochEvent, EpochMetrics, StepEvent, TrainingEvent, TrainingResult
 import {
   barLine,
   colorErr,
-  fill,
   formatCount,
   formatDuration,
   liveLine,
@@ -21,12 +20,8 @@ export interface TrainingDisplay {
   [Symbol.dispose](): void
 }
 
-/** The columns of the line an epoch, and their widths. */
-const titles = ['epoch', 'loss', 'acc', 'val loss', 'val acc', 'top 5', 'lr', 'img/s', 'time']
+/** Widths of the columns of the line an epoch. */
 const columns = [7, 8, 8, 11, 11, 9, 11, 8, 9]
-
-/** Whether the terminal has no room for the columns and `best` behind them. */
-const isNarrow = () => (process.stderr.isTTY ? process.stderr.columns : Infinity) < 88
 
 /** On stderr, but for the result, which goes to stdout. Use with `using`, so that a failure leaves the terminal clean. */
 export function trainingDisplay(): TrainingDisplay {
@@ -51,7 +46,11 @@ export function trainingDisplay(): TrainingDisplay {
               `${formatCount(event.trainImages)} images to train on, ${formatCount(event.validationImages)} to validate with`,
           )
           note(`files go to ${event.directory}`)
-          if (!isNarrow()) note(colorErr.dim(row(titles)))
+          note(
+            colorErr.dim(
+              row(['epoch', 'loss', 'acc', 'val loss', 'val acc', 'top 5', 'lr', 'img/s', 'time']),
+            ),
+          )
           epochStart = performance.now()
           break
         case 'step':
@@ -84,9 +83,6 @@ export function trainingDisplay(): TrainingDisplay {
 
 function stepLine(event: StepEvent, secondsLeft: number): string {
   const { epoch, epochs, step, steps, meanLoss, accuracy, learningRate, imagesPerSecond } = event
-  const label = `${epoch}/${epochs}`
-  const done = `${step}/${steps}`
-  const left = `${formatDuration(secondsLeft)} left`
   const figures =
     step === steps
       ? ['validating']
@@ -96,13 +92,15 @@ function stepLine(event: StepEvent, secondsLeft: number): string {
           `lr ${formatNumber(learningRate)}`,
           `${formatSpeed(imagesPerSecond)} img/s`,
         ]
-  // What does not fit into one line of a narrow terminal is left out, the least important first.
-  while (fill([label, done, ...figures, left], process.stderr.columns ?? 80).length > 1 && figures.pop());
-  return barLine(isNarrow() ? label : label.padStart(7), step / steps, [done, ...figures, left].join('  '))
+  return barLine(
+    `${epoch}/${epochs}`.padStart(7),
+    step / steps,
+    [`${step}/${steps}`, ...figures, `${formatDuration(secondsLeft)} left`].join('  '),
+  )
 }
 
 function epochLine(event: EpochEvent): string {
-  const cells = [
+  const figures = row([
     `${event.epoch}/${event.epochs}`,
     event.trainLoss.toFixed(3),
     formatShare(event.trainTop1),
@@ -112,11 +110,8 @@ function epochLine(event: EpochEvent): string {
     formatNumber(event.learningRate),
     formatSpeed(event.imagesPerSecond),
     formatDuration(event.seconds),
-  ]
-  const best = event.isBest ? colorErr.green('best') : ''
-  if (!isNarrow()) return `${row(cells)}  ${best}`.trimEnd()
-  const named = cells.map((cell, i) => (i === 0 ? cell : `${titles[i]} ${cell}`))
-  return fill([...named, best], process.stderr.columns - 2).join('\n  ')
+  ])
+  return event.isBest ? `${figures}  ${colorErr.green('best')}` : figures
 }
 
 const row = (cells: readonly string[]) => cells.map((cell, index) => cell.padStart(columns[index]!)).join('')

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { VisionTorchError } from '../errors.js'
 import { LIBTORCH_VERSION } from '../loader/installation.js'
-import { compiledAgainst, findAddon } from '../loader/load.js'
+import { compiledAgainst, findAddons } from '../loader/load.js'
 import { type Attempt, locateLibTorch } from '../loader/locate.js'
 import { native, type RuntimeInfo } from '../native.js'
+import { packageManifest } from '../package.js'
 
 /** What visiontorch runs on here. */
 export interface MachineReport {
@@ -42,7 +42,7 @@ const FEATURES = [
 
 /** Loads LibTorch and tells about it, the processor and the devices. */
 export function checkMachine(): MachineReport {
-  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
+  const { version } = packageManifest()
   const flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? []
   const header = (process.report?.getReport() as { header?: { glibcVersionRuntime?: string } })?.header
   const report: MachineReport = {
@@ -64,7 +64,7 @@ export function checkMachine(): MachineReport {
     advice: [],
   }
   try {
-    const path = findAddon()
+    const path = findAddons().main
     report.addon = { path, libtorchVersion: compiledAgainst(path) }
     report.places = locateLibTorch(report.addon.libtorchVersion).attempts
     report.runtime = native().runtimeInfo()

@@ -5,9 +5,6 @@ import { VisionTorchError } from '../errors.js'
 
 type Sharp = typeof import('sharp').default
 
-// Not import(): it remembers a failure for ever.
-const require = createRequire(import.meta.url)
-
 let loaded: Sharp | undefined
 
 /**
@@ -23,6 +20,8 @@ export function loadSharp(): Sharp {
 function load(): Sharp {
   checkDescriptors()
   try {
+    // Not import(), which remembers a failure for ever. Here, as a bundle of CommonJS has no import.meta.url.
+    const require = createRequire(import.meta.url)
     const sharp = require('sharp') as Sharp
     // One thread for each image, so that decoding never crowds out computing, and no cache of files seen once.
     sharp.concurrency(1)

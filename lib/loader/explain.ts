@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { VisionTorchError } from '../errors.js'
+import { packageDirectory } from '../package.js'
 import { LIBTORCH_VERSION, RUNTIME_PACKAGE } from './installation.js'
 import type { Attempt } from './locate.js'
 
@@ -30,8 +31,7 @@ function remedy(attempts: readonly Attempt[], decisive: Attempt | undefined): st
   const [first] = attempts
   if (first?.place === 'VISIONTORCH_LIBTORCH')
     return `Point VISIONTORCH_LIBTORCH at LibTorch ${LIBTORCH_VERSION}, or: unset VISIONTORCH_LIBTORCH`
-  if (existsSync(fileURLToPath(new URL('../../CMakeLists.txt', import.meta.url))))
-    return 'Run: npm run build:native'
+  if (existsSync(join(packageDirectory(), 'native'))) return 'Run: npm run build:native'
   const reinstall = decisive?.place === RUNTIME_PACKAGE ? `rm -r '${decisive.path}' && ` : ''
   return `Run: ${reinstall}npm install ${RUNTIME_PACKAGE}@${LIBTORCH_VERSION}`
 }

@@ -1,23 +1,22 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { VisionTorchError } from '../errors.js'
+import { type Addons, packageDirectory, prebuiltAddons } from '../package.js'
 import { checkLibrary } from './elf.js'
 import { explain } from './explain.js'
 import { type Installation, LIBTORCH_VERSION, libraries, sameAbi } from './installation.js'
 import { locateLibTorch } from './locate.js'
 import { withShortSpinning } from './openmp.js'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const require = createRequire(import.meta.url)
-const nodeGypBuild = require('node-gyp-build') as { path(directory: string): string }
-const RTLD_NODELETE = 0x1000
-
 /** What the addon reports about the LibTorch that it is really bound to. */
 interface Bound {
   runtimeInfo(): { libtorchVersion: string; libtorchPath: string; cudaDevices: number }
+}
+
+/** The addon that opens shared libraries: native/open_library.cc. */
+interface Opener {
+  openLibrary(path: string): void
 }
 
 /**
@@ -25,19 +24,19 @@ interface Bound {
  * @throws VisionTorchError `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_VERSION`, `ERR_LIBTORCH`, `ERR_ADDON_NOT_FOUND`
  */
 export function loadAddon(): unknown {
-  const path = findAddon()
-  const expected = compiledAgainst(path)
+  const addons = findAddons()
+  const expected = compiledAgainst(addons.main)
   const { found, attempts } = locateLibTorch(expected)
   if (found === null) throw explain(attempts, expected)
 
-  withShortSpinning(() => loadLibTorch(found))
+  withShortSpinning(() => loadLibTorch(found, addons.openLibrary))
   let addon: Bound
   try {
-    addon = require(path) as Bound
+    addon = requireAddon(addons.main) as Bound
   } catch (cause) {
     throw new VisionTorchError(
       'ERR_LIBTORCH',
-      `the addon ${path} cannot be loaded with LibTorch ${found.version} of ${found.directory}: ${message(cause)}`,
+      `the addon ${addons.main} cannot be loaded with LibTorch ${found.version} of ${found.directory}: ${message(cause)}`,
       { cause },
     )
   }
@@ -56,26 +55,31 @@ export function loadAddon(): unknown {
   return addon
 }
 
-/** Where the addon lies: `build/Release` in the repository, `prebuilds/` in the package. */
-export function findAddon(): string {
-  let path: string
-  try {
-    path = nodeGypBuild.path(root)
-  } catch (cause) {
+/**
+ * Where the addons lie: in `build/Release` of the repository, in `prebuilds/` of the package. The environment variable
+ * `VISIONTORCH_PREBUILD` names the directory of another build, to test it.
+ * @throws VisionTorchError `ERR_ADDON_NOT_FOUND`
+ */
+export function findAddons(): Addons {
+  const built = process.env.VISIONTORCH_PREBUILD || join(packageDirectory(), 'build', 'Release')
+  const candidates = [
+    { main: join(built, 'visiontorch.node'), openLibrary: join(built, 'open-library.node') },
+    prebuiltAddons(),
+  ].filter(addons => addons !== null)
+  const found = candidates.find(({ main }) => existsSync(main))
+  if (found === undefined)
     throw new VisionTorchError(
       'ERR_ADDON_NOT_FOUND',
       `visiontorch has no addon for ${process.platform}-${process.arch}; it is built for linux-x64 (glibc). ` +
-        `Looked in ${join(root, 'build/Release')} and ${join(root, 'prebuilds')}.`,
-      { cause },
+        `Looked for ${candidates.map(({ main }) => main).join(' and ')}.`,
     )
-  }
-  const problem = checkLibrary(path)
+  const problem = checkLibrary(found.main)
   if (problem !== null)
     throw new VisionTorchError(
       'ERR_ADDON_NOT_FOUND',
-      `the addon ${path} ${problem}. Install visiontorch again.`,
+      `the addon ${found.main} ${problem}. Install visiontorch again.`,
     )
-  return path
+  return found
 }
 
 /** The build leaves the version of its LibTorch beside the addon. */
@@ -86,10 +90,10 @@ export function compiledAgainst(addon: string): string {
 
 /**
  * Loads LibTorch's libraries by their paths, so that the addon's need of "libtorch_cpu.so" is met by exactly these,
- * wherever packages lie and whatever LD_LIBRARY_PATH and the system's loader cache hold. Node complains that a library
- * is no addon and closes it again, but RTLD_NODELETE keeps it; whether it is there is read from the process's maps.
+ * wherever packages lie and whatever LD_LIBRARY_PATH and the system's loader cache hold. A second addon opens them:
+ * `process.dlopen` is for addons, and Bun and Deno do not keep another library open.
  */
-function loadLibTorch(installation: Installation): void {
+function loadLibTorch(installation: Installation, opener: string): void {
   const wanted = libraries(installation)
   const other = mapped().find(path => /\/libtorch_cpu\.so$/.test(path) && !wanted.includes(path))
   if (other !== undefined)
@@ -98,20 +102,19 @@ function loadLibTorch(installation: Installation): void {
       `this process already runs on the LibTorch of ${other}, and two cannot share a process. Use visiontorch in a ` +
         `process of its own, or point VISIONTORCH_LIBTORCH at that LibTorch if it is ${installation.version}.`,
     )
-  for (const library of wanted) {
-    if (mapped().includes(library)) continue
-    try {
-      process.dlopen({ exports: {} }, library, constants.dlopen.RTLD_LAZY | RTLD_NODELETE)
-    } catch (cause) {
-      if (mapped().includes(library)) continue
-      throw new VisionTorchError(
-        'ERR_LIBTORCH',
-        `LibTorch ${installation.version} of ${installation.directory} cannot be loaded: ${message(cause)}`,
-        { cause },
-      )
-    }
+  try {
+    const { openLibrary } = requireAddon(opener) as Opener
+    for (const library of wanted) openLibrary(library)
+  } catch (cause) {
+    throw new VisionTorchError(
+      'ERR_LIBTORCH',
+      `LibTorch ${installation.version} of ${installation.directory} cannot be loaded: ${message(cause)}`,
+      { cause },
+    )
   }
 }
+
+const requireAddon = (path: string): unknown => createRequire(path)(path)
 
 /** The files that this process has mapped. */
 function mapped(): string[] {

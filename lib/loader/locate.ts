@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
+import { runtimePackageDirectory } from '../package.js'
 import {
   cacheDirectory,
   cachedBuilds,
@@ -58,7 +58,7 @@ function* places(): Generator<{ place: string; path: string | null; missing: str
   for (const name of builds.filter(name => !name.endsWith('-cpu')))
     yield { place: 'user cache (CUDA)', path: inCache(name), missing: '' }
 
-  yield { place: RUNTIME_PACKAGE, path: runtimePackage(), missing: 'not installed' }
+  yield { place: RUNTIME_PACKAGE, path: runtimePackageDirectory(), missing: 'not installed' }
 
   for (const variable of ['VIRTUAL_ENV', 'CONDA_PREFIX']) {
     const environment = process.env[variable]
@@ -71,12 +71,4 @@ function* places(): Generator<{ place: string; path: string | null; missing: str
   for (const name of cpu) yield { place: 'user cache (CPU)', path: inCache(name), missing: '' }
   if (cpu.length === 0)
     yield { place: 'user cache (CPU)', path: null, missing: `nothing in ${cacheDirectory()}` }
-}
-
-function runtimePackage(): string | null {
-  try {
-    return dirname(createRequire(import.meta.url).resolve(`${RUNTIME_PACKAGE}/package.json`))
-  } catch {
-    return null
-  }
 }

@@ -61,6 +61,15 @@ export type Drawing = Pick<Spec, 'data' | 'scales' | 'axes' | 'legends' | 'marks
   fit?: boolean
 }
 
+/**
+ * Vega takes a quarter of a second to load, and only a report needs it. Bundlers must not follow the import, as esbuild
+ * stops at Vega's `await`: so the name is no literal. Next.js follows it to copy the package.
+ */
+function loadVega(): Promise<typeof import('vega')> {
+  const vega = 'vega'
+  return import(/* webpackIgnore: true */ /* turbopackIgnore: false */ vega)
+}
+
 /** Draws with the report's fonts and colours. */
 export async function draw({
   title,
@@ -70,7 +79,7 @@ export async function draw({
   fit = true,
   ...parts
 }: Drawing): Promise<Chart> {
-  const { View, parse } = await import('vega')
+  const { View, parse } = await loadVega()
   const text = { font, fill: color.ink }
   const spec: Spec = {
     ...parts,

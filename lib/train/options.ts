@@ -1,6 +1,7 @@
 import type { Dataset } from '../data/dataset.js'
+import { VisionTorchError } from '../errors.js'
 import type { AugmentationOption } from '../image/augmentation.js'
-import { check, invalid, is, refuse } from '../is.js'
+import { check, invalid, is } from '../is.js'
 import { seedDefaults, seedOptimizers } from './preset.js'
 import { type OptionRow, optionTable } from './table.js'
 
@@ -135,39 +136,24 @@ function seedOptimizer(given: unknown): unknown {
 function contradictions(options: ResolvedTrainOptions): void {
   const { optimizer, epochs, warmupEpochs, freezeEpochs, learningRate, minLearningRate, keep, saveEvery } =
     options
+  const refuse = (message: string) => new VisionTorchError('ERR_INVALID_ARGUMENT', message)
   if (warmupEpochs > 0 && warmupEpochs >= epochs) {
-    throw refuse(
-      `warmupEpochs: expected less than epochs (${epochs}), got ${warmupEpochs}`,
-      'warmupEpochs',
-      'epochs',
-    )
+    throw refuse(`warmupEpochs: expected less than epochs (${epochs}), got ${warmupEpochs}`)
   }
   if (freezeEpochs > epochs) {
-    throw refuse(
-      `freezeEpochs: expected at most epochs (${epochs}), got ${freezeEpochs}`,
-      'freezeEpochs',
-      'epochs',
-    )
+    throw refuse(`freezeEpochs: expected at most epochs (${epochs}), got ${freezeEpochs}`)
   }
   if (minLearningRate > learningRate) {
-    throw refuse(
-      `minLearningRate: expected at most learningRate (${learningRate}), got ${minLearningRate}`,
-      'minLearningRate',
-      'learningRate',
-    )
+    throw refuse(`minLearningRate: expected at most learningRate (${learningRate}), got ${minLearningRate}`)
   }
   if (
     optimizer.name === 'sgd' &&
     optimizer.nesterov &&
     (optimizer.momentum === 0 || optimizer.dampening > 0)
   ) {
-    throw refuse('optimizer.nesterov: expected a momentum above 0 and no dampening with it', 'optimizer')
+    throw refuse('optimizer.nesterov: expected a momentum above 0 and no dampening with it')
   }
   if (keep !== null && saveEvery === null) {
-    throw refuse(
-      'keep: expected saveEvery as well: keep counts the checkpoints that saveEvery writes',
-      'keep',
-      'saveEvery',
-    )
+    throw refuse('keep: says how many of the checkpoints of saveEvery to keep, so set saveEvery too')
   }
 }

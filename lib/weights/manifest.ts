@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { check, closest, refuse } from '../is.js'
+import { VisionTorchError } from '../errors.js'
+import { check, closest } from '../is.js'
+import { weightsFiles } from '../package.js'
 
 /** A checkpoint that torchvision publishes, as `weights/manifest.json` has it. */
 export interface OfficialWeights {
@@ -31,21 +33,20 @@ export interface OfficialWeights {
   }
 }
 
-const readJson = <T>(name: string): T =>
-  JSON.parse(readFileSync(new URL(`../../weights/${name}`, import.meta.url), 'utf8')) as T
+const readJson = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8')) as T
 
 let weights: readonly OfficialWeights[] | undefined
 let classes: readonly string[] | undefined
 
 /** The official checkpoints, of one architecture or of all. */
 export function listWeights(architecture?: string): readonly OfficialWeights[] {
-  weights ??= readJson<{ weights: OfficialWeights[] }>('manifest.json').weights
+  weights ??= readJson<{ weights: OfficialWeights[] }>(weightsFiles().manifest).weights
   return architecture === undefined ? weights : weights.filter(entry => entry.architecture === architecture)
 }
 
 /** The names of ImageNet's 1000 classes, in the order of the official classifiers' outputs. */
 export function imagenetClasses(): readonly string[] {
-  classes ??= readJson<string[]>('imagenet_classes.json')
+  classes ??= readJson<string[]>(weightsFiles().classes)
   return classes
 }
 
@@ -74,9 +75,9 @@ export function findWeights(name: string): OfficialWeights {
   const [architecture = '', weightsName] = name.split('.', 2)
   if (architectures().includes(architecture)) return resolveWeights(architecture, weightsName ?? 'DEFAULT')
   const near = closest(name, [...architectures(), ...listWeights().map(fullName)])
-  throw refuse(
+  throw new VisionTorchError(
+    'ERR_INVALID_ARGUMENT',
     `weights: expected a name that 'visiontorch weights list' shows, got '${name}'${near === undefined ? '' : `. Did you mean '${near}'?`}`,
-    'weights',
   )
 }
 

@@ -1,24 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { build } from 'esbuild'
 import sharp from 'sharp'
-import { Registry, userEnvironment } from '../support/registry.js'
+import { tarballs, unavailable } from '../support/packages.js'
+import { Registry, registryAnswers, userEnvironment } from '../support/registry.js'
 import { skip } from '../support/skip.js'
 
 const run = promisify(execFile)
-const tarballs = existsSync('dist-packages')
-  ? readdirSync('dist-packages')
-      .filter(name => name.endsWith('.tgz'))
-      .map(name => join('dist-packages', name))
-  : []
-const unavailable = tarballs.length === 2 ? '' : '`npm run package` has not built the packages'
-
-describe(`npm install visiontorch, with nothing but Node and npm on the PATH`, function () {
+describe('npm install visiontorch, with nothing but Node and npm on the PATH', function () {
   this.timeout(300_000)
   let machine: string
   let registry: Registry
@@ -27,6 +19,7 @@ describe(`npm install visiontorch, with nothing but Node and npm on the PATH`, f
 
   before(async function () {
     if (unavailable) skip(this, unavailable)
+    if (!(await registryAnswers())) skip(this, 'the npm registry cannot be reached')
     machine = await mkdtemp(join(tmpdir(), 'visiontorch-install-'))
     registry = await Registry.start(machine, tarballs)
     env = await userEnvironment(join(machine, 'home'), registry.url)
@@ -138,18 +131,25 @@ describe(`npm install visiontorch, with nothing but Node and npm on the PATH`, f
     isInstalled(await output('worker.mjs'))
   })
 
-  it('loads from a bundle that leaves the package external', async () => {
-    const bundle = join(app, 'bundle/out.mjs')
-    await build({
-      entryPoints: [join(app, 'info.mjs')],
-      outfile: bundle,
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      external: ['visiontorch'],
-      logLevel: 'error',
-    })
-    isInstalled(await output(bundle))
+  it('predicts the same in Node, Bun and Deno, in the main thread and in a worker', async () => {
+    const { width, height, channels } = { width: 50, height: 40, channels: 3 } as const
+    const data = Uint8Array.from({ length: width * height * channels }, (_, i) => (i * i) % 251)
+    await sharp(data, { raw: { width, height, channels } }).png().toFile(join(app, 'image.png'))
+    await run('npm', ['install', '--no-save', 'bun', 'deno'], { cwd: app, env })
+
+    const expected = await output('predict.mjs')
+    assert.deepEqual(expected.inWorker, expected.predictions)
+    for (const [command, ...args] of [['bun'], ['deno', 'run', '--allow-all']] as const) {
+      const program = join(app, 'node_modules/.bin', command)
+      const { stdout } = await run(program, [...args, 'predict.mjs'], { cwd: app, env })
+      assert.deepEqual(JSON.parse(stdout), expected, command)
+    }
+  })
+
+  it('loads no module of Vega, which only a report needs', async () => {
+    const { stderr } = await run('node', ['predict.mjs'], { cwd: app, env: { ...env, NODE_DEBUG: 'esm' } })
+    assert.match(stderr, /node_modules\/sharp\//)
+    assert.doesNotMatch(stderr, /node_modules\/vega/)
   })
 
   it('loads in the layout of pnpm', async () => {

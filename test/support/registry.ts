@@ -75,6 +75,14 @@ export class Registry implements AsyncDisposable {
   }
 }
 
+/** Whether the registry of npm that this machine is configured for answers. */
+export async function registryAnswers(): Promise<boolean> {
+  return run('npm', ['view', 'sharp', 'version'], { timeout: 30_000 }).then(
+    () => true,
+    () => false,
+  )
+}
+
 /** What a user's machine has: a home of its own, and a PATH with nothing but Node, npm and npx. */
 export async function userEnvironment(home: string, registry: string): Promise<NodeJS.ProcessEnv> {
   const bin = join(home, 'bin')

@@ -22,6 +22,12 @@ export type ErrorCode =
   | 'ERR_DISPOSED'
   | 'ERR_INTERNAL'
 
+/** What a {@link VisionTorchError} holds beside its code and message. */
+export interface VisionTorchErrorDetails extends ErrorOptions {
+  /** See {@link VisionTorchError.options}. */
+  options?: readonly string[]
+}
+
 /**
  * Every error that visiontorch throws, but for the `AbortError` of an aborted signal. The message says what was
  * expected, what came and what to do; `code` is stable and meant for programs.
@@ -29,9 +35,12 @@ export type ErrorCode =
 export class VisionTorchError extends Error {
   override readonly name = 'VisionTorchError'
   readonly code: ErrorCode
+  /** The options that the message names, as a program spells them. The command line shows their flags instead. */
+  readonly options: readonly string[]
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
+  constructor(code: ErrorCode, message: string, details?: VisionTorchErrorDetails) {
+    super(message, details)
     this.code = code
+    this.options = details?.options ?? []
   }
 }

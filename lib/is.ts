@@ -15,8 +15,16 @@ export function show(value: unknown): string {
 }
 
 export function invalid(name: string, expected: string, got: unknown): VisionTorchError {
-  return new VisionTorchError('ERR_INVALID_ARGUMENT', `${name}: expected ${expected}, got ${show(got)}`)
+  return refuse(`${name}: expected ${expected}, got ${show(got)}`, ...optionOf(name))
 }
+
+/** The error for arguments that cannot be; `options` are those that the message names. */
+export function refuse(message: string, ...options: string[]): VisionTorchError {
+  return new VisionTorchError('ERR_INVALID_ARGUMENT', message, { options })
+}
+
+/** `optimizer.betas[0]` -> `optimizer`; nothing for a path. */
+const optionOf = (name: string): string[] => /^\w+(?=$|[.[])/.exec(name)?.slice() ?? []
 
 export const is = {
   string: (value: unknown): value is string => typeof value === 'string' && value.length > 0,
@@ -51,9 +59,9 @@ export const check = {
     if (choices.includes(value as T)) return value as T
     const near = typeof value === 'string' ? closest(value, choices) : undefined
     const hint = near === undefined ? '' : `. Did you mean '${near}'?`
-    throw new VisionTorchError(
-      'ERR_INVALID_ARGUMENT',
+    throw refuse(
       `${name}: expected one of ${choices.join(', ')}, got ${show(value)}${hint}`,
+      ...optionOf(name),
     )
   },
   /** An options object without unknown keys: a misspelt option must not be ignored. */
@@ -63,9 +71,9 @@ export const check = {
     for (const key of Object.keys(value)) {
       if (known.includes(key)) continue
       const near = closest(key, known)
-      throw new VisionTorchError(
-        'ERR_INVALID_ARGUMENT',
+      throw refuse(
         `${name}: unknown option '${key}'${near === undefined ? '' : `. Did you mean '${near}'?`}`,
+        ...optionOf(name),
       )
     }
   },

@@ -15,9 +15,14 @@ export function setThreads(threads: number): void {
   native().setThreads(check.integer('threads', threads, 1, 1024))
 }
 
+const devices = /^(?:(auto|cpu)|cuda(?::(\d+))?)$/
+
+/** @internal Whether this names a device, be it here or not. */
+export const isDevice = (text: string): text is Device => devices.test(text)
+
 /** @internal The device's name for LibTorch: `cpu` or `cuda:N`; `ERR_DEVICE` where it is not there. */
 export function resolveDevice(device: unknown, info: Pick<RuntimeInfo, 'cuda' | 'cudaDevices'>): string {
-  const match = is.string(device) ? /^(?:(auto|cpu)|cuda(?::(\d+))?)$/.exec(device) : null
+  const match = is.string(device) ? devices.exec(device) : null
   if (match === null) throw invalid('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device)
   if (match[1] === 'cpu' || (match[1] === 'auto' && !info.cuda)) return 'cpu'
   if (!info.cuda) {

@@ -2,11 +2,11 @@ import { Command } from 'commander'
 import { writeAnnotations } from '../data/annotations.js'
 import { readClasses } from '../data/class-names.js'
 import { ImageFolder } from '../data/image-folder.js'
-import { classesOption, integer, number } from './options.js'
+import { addDataArgument, classesOption, integer, number, requiredDataOf } from './options.js'
 import { formatCount, print, warn } from './terminal.js'
 
 interface AnnotateFlags {
-  data: string
+  data?: string
   classes?: string
   out?: string
   relative?: boolean
@@ -16,9 +16,12 @@ interface AnnotateFlags {
 
 /** `visiontorch annotate`: a folder of images as the annotation files of the seed platform. */
 export const annotateCommand = (): Command =>
-  new Command('annotate')
-    .description('write cls_classes.txt, cls_train.txt and cls_test.txt for a folder of images')
-    .requiredOption('--data <dir>', 'DIR/train/<class>/*.jpg and DIR/val or DIR/test, or DIR/<class>/*.jpg')
+  addDataArgument(
+    new Command('annotate').description(
+      'write cls_classes.txt, cls_train.txt and cls_test.txt for a folder of images',
+    ),
+    'DATA/train/<class>/*.jpg and DATA/val or DATA/test, or DATA/<class>/*.jpg',
+  )
     .addOption(classesOption())
     .option('--out <dir>', 'where to write them (default: the data folder)')
     .option('--relative', 'paths relative to the files, so that the folder can be moved (default: absolute)')
@@ -28,7 +31,9 @@ export const annotateCommand = (): Command =>
       number(0, 0.9),
     )
     .option('--seed <n>', 'chooses them (default: 0)', integer(0))
-    .action(async ({ data, classes: file, out = data, relative = false, ...options }: AnnotateFlags) => {
+    .action(async (argument: string | undefined, flags: AnnotateFlags) => {
+      const data = requiredDataOf(argument, flags)
+      const { data: _, classes: file, out = data, relative = false, ...options } = flags
       const classes = file === undefined ? {} : { classes: await readClasses(file) }
       const folder = await ImageFolder.open(data, { ...options, ...classes })
       for (const warning of folder.warnings) warn(warning)

@@ -4,7 +4,7 @@ import { checkMachine } from '../doctor/machine.js'
 import { printDatasetReport } from './dataset-report.js'
 import { interruptSignal } from './interrupt.js'
 import { printMachineReport } from './machine-report.js'
-import { classesOption, integer, jsonOption } from './options.js'
+import { addDataArgument, classesOption, dataOf, integer, jsonOption } from './options.js'
 import { type Progress, printJson, progress } from './terminal.js'
 
 interface DoctorFlags {
@@ -16,16 +16,16 @@ interface DoctorFlags {
 
 /** `visiontorch doctor`: what keeps training from working, or from meaning anything: this machine, or a data set. */
 export const doctorCommand = (): Command =>
-  new Command('doctor')
-    .description('look for what would go wrong; exit code 1 if something would')
-    .option(
-      '--data <dir>',
-      'check a data set instead of this machine: a folder of images or an annotation file',
-    )
+  addDataArgument(
+    new Command('doctor').description('look for what would go wrong; exit code 1 if something would'),
+    'check a data set instead of this machine: a folder of images or an annotation file',
+  )
     .addOption(classesOption())
     .option('--batch-size <n>', 'that you will train with (default: 32)', integer(1))
     .addOption(jsonOption())
-    .action(async ({ data, json = false, ...options }: DoctorFlags) => {
+    .action(async (argument: string | undefined, flags: DoctorFlags) => {
+      const { data: _, json = false, ...options } = flags
+      const data = dataOf(argument, flags)
       const ok = data === undefined ? doctorMachine(json) : await doctorData(data, json, options)
       if (!ok) process.exitCode = 1
     })

@@ -7,11 +7,11 @@ import type { Evaluation } from '../metrics.js'
 import { writeReport } from '../report/report.js'
 import { interruptSignal } from './interrupt.js'
 import { addModelOptions, type ModelOptions, openModel } from './model.js'
-import { integer, jsonOption } from './options.js'
+import { addDataArgument, integer, jsonOption, requiredDataOf } from './options.js'
 import { note, type Progress, print, printJson, progress, table } from './terminal.js'
 
 interface EvaluateCommandOptions extends ModelOptions {
-  data: string
+  data?: string
   split: string
   batchSize: number
   workers?: number
@@ -20,12 +20,11 @@ interface EvaluateCommandOptions extends ModelOptions {
 }
 
 export const evaluateCommand = (): Command =>
-  addModelOptions(new Command('evaluate'), ['model', 'weights'])
+  addDataArgument(
+    addModelOptions(new Command('evaluate'), ['model', 'weights']),
+    'a folder of images with a folder for each class, or an annotation file',
+  )
     .description('accuracy, precision and recall on labelled images')
-    .requiredOption(
-      '--data <dir|file>',
-      'a folder of images with a folder for each class, or an annotation file',
-    )
     .option('--split <name>', 'which images: val (or test), train, test, all', 'val')
     .option('--batch-size <n>', 'images computed at once', integer(1, 4096), 32)
     .option(
@@ -37,8 +36,9 @@ export const evaluateCommand = (): Command =>
     .addOption(jsonOption())
     .action(runEvaluate)
 
-async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
-  const { data, split, batchSize, workers, json, out } = options
+async function runEvaluate(argument: string | undefined, options: EvaluateCommandOptions): Promise<void> {
+  const data = requiredDataOf(argument, options)
+  const { split, batchSize, workers, json, out } = options
   const signal = interruptSignal()
   using model = await openModel(options, signal)
   let bar: Progress | undefined
@@ -53,7 +53,7 @@ async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
       bar.update(done)
     },
   }).finally(() => bar?.stop())
-  const { worst: _, confusions: _c, ...figures } = evaluation
+  const figures = toJson(evaluation)
   if (json) printJson(figures)
   else print(text(evaluation))
   if (out === undefined) return
@@ -73,6 +73,13 @@ async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
   })
   await replaceFile(join(out, 'evaluation.json'), `${JSON.stringify(figures)}\n`)
   note(`wrote ${[...files, join(out, 'evaluation.json')].join(', ')}`)
+}
+
+/** Of more than 100 classes only the cells of the confusion matrix that are not zero. */
+function toJson(evaluation: Evaluation): object {
+  const { top1, top5, loss, count, classes, confusions } = evaluation
+  const figures = { top1, top5, loss, count, classes }
+  return classes.length > 100 ? { ...figures, confusions } : { ...figures, confusion: evaluation.confusion }
 }
 
 function text({ top1, top5, loss, count, classes }: Evaluation): string {

@@ -1,4 +1,6 @@
-import { InvalidArgumentError, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { VisionTorchError } from '../errors.js'
+import { isDevice } from '../runtime.js'
 
 // Options and their parsers that several commands share.
 
@@ -27,8 +29,38 @@ export function list<T>(parse: (text: string) => T): (text: string) => T[] {
   return text => text.split(',').map(parse)
 }
 
+/** Adds the data set: an argument, which `--data` may give as well. Read it with {@link dataOf}. */
+export const addDataArgument = (command: Command, help: string): Command =>
+  command.argument('[DATA]', help).option('--data <dir|file>', 'another way to name DATA')
+
+/** The data set that was named; undefined if none was. */
+export function dataOf(argument: string | undefined, { data }: { data?: string }): string | undefined {
+  if (argument !== undefined && data !== undefined && argument !== data) {
+    throw new VisionTorchError(
+      'ERR_INVALID_ARGUMENT',
+      `expected DATA once, got '${argument}' and --data ${data}. Leave one out`,
+    )
+  }
+  return argument ?? data
+}
+
+/** {@link dataOf} for a command that needs it. */
+export function requiredDataOf(argument: string | undefined, options: { data?: string }): string {
+  const data = dataOf(argument, options)
+  if (data !== undefined) return data
+  throw new VisionTorchError(
+    'ERR_INVALID_ARGUMENT',
+    'expected DATA: a folder of images with a folder for each class, or an annotation file',
+  )
+}
+
 export const deviceOption = () =>
-  new Option('--device <device>', 'where to compute: auto, cpu, cuda or cuda:N').default('auto')
+  new Option('--device <device>', 'where to compute: auto, cpu, cuda or cuda:N')
+    .default('auto')
+    .argParser(text => {
+      if (isDevice(text)) return text
+      throw new InvalidArgumentError('Expected auto, cpu, cuda or cuda:N.')
+    })
 export const classesOption = () =>
   new Option(
     '--classes <file>',

@@ -28,10 +28,14 @@ export const predictCommand = (): Command =>
     .action(runPredict)
 
 async function runPredict(paths: string[], options: PredictCommandOptions): Promise<void> {
-  const signal = interruptSignal()
-  const files = await expand(paths, signal)
-  using model = await openModel(options, signal)
   const { topK, batchSize, json } = options
+  const signal = interruptSignal()
+  const { files, areAbsent } = await expand(paths, signal)
+  // Nothing is downloaded for files that are not there.
+  if (areAbsent && options.checkpoint === undefined && options.model !== undefined) {
+    return refuseAll(files, json ? jsonWriter() : textWriter(topK, files))
+  }
+  using model = await openModel(options, signal)
   using bar = progress('predicting', files.length)
   const write = json ? jsonWriter() : textWriter(topK, files)
   let failed = 0
@@ -60,17 +64,29 @@ async function runPredict(paths: string[], options: PredictCommandOptions): Prom
   }
 }
 
+function refuseAll(files: string[], write: ReturnType<typeof textWriter>): void {
+  for (const file of files)
+    write.error(file, new VisionTorchError('ERR_FILE_NOT_FOUND', `${file}: no such file. Check the path`))
+  write.end()
+  process.exitCode = 1
+}
+
 /** Folders are replaced by the images below them. What does not exist is left to fail in its turn. */
-async function expand(paths: string[], signal: AbortSignal): Promise<string[]> {
+async function expand(
+  paths: string[],
+  signal: AbortSignal,
+): Promise<{ files: string[]; areAbsent: boolean }> {
   const files: string[] = []
+  let areAbsent = true
   for (const path of paths) {
-    const isFolder = path !== '-' && (await stat(toPath(path)).catch(() => undefined))?.isDirectory()
-    if (!isFolder) {
+    const found = path === '-' ? undefined : await stat(toPath(path)).catch(() => undefined)
+    if (path === '-' || found !== undefined) areAbsent = false
+    if (!found?.isDirectory()) {
       files.push(path)
       continue
     }
     const before = files.length
-    for await (const found of listFiles(path, signal)) files.push(...found.filter(hasImageExtension))
+    for await (const names of listFiles(path, signal)) files.push(...names.filter(hasImageExtension))
     if (files.length === before) {
       throw new VisionTorchError(
         'ERR_FILE_NOT_FOUND',
@@ -78,7 +94,7 @@ async function expand(paths: string[], signal: AbortSignal): Promise<string[]> {
       )
     }
   }
-  return files
+  return { files, areAbsent }
 }
 
 /** The elements of the array as they come, so that memory does not grow with their number. */

@@ -14,12 +14,12 @@ import { trainingBatches } from '../train/feed.js'
 import { epochUpdates, largestBatch } from '../train/sampler.js'
 import { optionTable } from '../train/table.js'
 import { interruptSignal } from './interrupt.js'
-import { classesOption, integer } from './options.js'
+import { addDataArgument, classesOption, integer, requiredDataOf } from './options.js'
 import { print } from './terminal.js'
 import { trainOption } from './train.js'
 
 interface PreviewCommandOptions {
-  data: string
+  data?: string
   classes?: string
   augmentation?: unknown
   resize?: 'crop' | 'pad' | 'squish'
@@ -31,9 +31,10 @@ interface PreviewCommandOptions {
 }
 
 export const previewCommand = (): Command =>
-  new Command('preview')
-    .description('a picture of a training batch as the network sees it')
-    .requiredOption('--data <dir|file>', 'the images, as for train')
+  addDataArgument(
+    new Command('preview').description('a picture of a training batch as the network sees it'),
+    'the images, as for train',
+  )
     .addOption(classesOption())
     .addOption(trainOption('augmentation', optionTable.augmentation))
     .addOption(trainOption('resize', optionTable.resize))
@@ -44,10 +45,11 @@ export const previewCommand = (): Command =>
     .option('--out <file>', 'where the PNG goes', 'preview.png')
     .action(runPreview)
 
-async function runPreview(options: PreviewCommandOptions): Promise<void> {
+async function runPreview(argument: string | undefined, options: PreviewCommandOptions): Promise<void> {
+  const data = requiredDataOf(argument, options)
   const signal = interruptSignal()
   const { seed = 0, out } = options
-  const dataset = await openDataset(options.data, { classes: options.classes, signal })
+  const dataset = await openDataset(data, { classes: options.classes, signal })
   const samples = dataset.split('train')
   const preprocessing = checkPreprocessing('preprocessing', resizedTo(DEFAULT_PREPROCESSING, options))
   const { crop, mean, std } = preprocessing

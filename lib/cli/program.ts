@@ -1,10 +1,11 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, type Help } from 'commander'
 import { VisionTorchError } from '../errors.js'
 import { packageManifest } from '../package.js'
 import { annotateCommand } from './annotate.js'
 import { benchCommand } from './bench.js'
 import { doctorCommand } from './doctor.js'
 import { evaluateCommand } from './evaluate.js'
+import { inFlags } from './flags.js'
 import { inspectCommand } from './inspect.js'
 import { interruptCode } from './interrupt.js'
 import { libtorchCommand } from './libtorch.js'
@@ -38,10 +39,15 @@ const commands: readonly (() => Command)[] = [
 export async function run(args: readonly string[]): Promise<void> {
   watchOutput()
   const program = createProgram()
+  let running = program
+  const note = (_: Command, command: Command) => {
+    running = command
+  }
+  program.hook('preSubcommand', note).hook('preAction', note)
   try {
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
-    process.exitCode = report(error, program.opts().verbose === true)
+    process.exitCode = report(error, running, program.opts().verbose === true)
   }
   await flushOutput()
   const failure = outputFailure()
@@ -57,12 +63,25 @@ function createProgram(): Command {
     .version(version, '-V, --version', 'print the version')
     .option('--quiet', 'no progress and no notes on stderr')
     .option('--verbose', 'print stack traces of errors')
-    .configureHelp({ showGlobalOptions: true })
-    .showHelpAfterError('(run it with --help to see what it takes)')
+    .configureHelp({ showGlobalOptions: true, minWidthToWrap: 10, formatItem })
+    .configureOutput({ outputError: (text, write) => write(`${oneLine(text)} (--help shows the usage)\n`) })
     .exitOverride()
     .hook('preAction', command => setQuiet(command.opts().quiet === true))
   for (const command of commands) program.addCommand(adopt(command(), program))
   return program
+}
+
+/** Commander's messages put their suggestion on a line of its own. */
+const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
+
+/** An option and what it does: beside each other where there is room, else below each other. */
+function formatItem(term: string, termWidth: number, description: string, help: Help): string {
+  const width = help.helpWidth ?? 80
+  const column = width < 70 ? 4 : Math.min(termWidth, 30)
+  const indent = ' '.repeat(column + 4)
+  const lines = help.boxWrap(description, width - indent.length).split('\n')
+  if (help.displayWidth(term) > column) return [`  ${term}`, ...lines.map(line => indent + line)].join('\n')
+  return [`  ${term.padEnd(column)}  ${lines[0]}`, ...lines.slice(1).map(line => indent + line)].join('\n')
 }
 
 /** Gives a command, and its own commands, the program's way to end. */
@@ -72,15 +91,15 @@ function adopt(command: Command, program: Command): Command {
 }
 
 /** Prints one line that names the cause and the remedy, and gives the exit code. */
-function report(error: unknown, verbose: boolean): number {
+function report(error: unknown, command: Command, verbose: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed it
   if (error instanceof Error && error.name === 'AbortError') {
     const code = interruptCode()
     if (code !== undefined) process.stderr.write('interrupted\n')
     return code ?? 0 // or nobody reads the results: run() says so unless the reader has seen enough
   }
-  const text = error instanceof Error ? error.message : String(error)
-  fail(text)
+  if (error instanceof VisionTorchError) fail(inFlags(error.message, error.options, command))
+  else fail(error instanceof Error ? error.message : String(error))
   if (verbose) console.error(error)
   else if (!(error instanceof VisionTorchError)) process.stderr.write('(--verbose prints the stack)\n')
   return error instanceof VisionTorchError && error.code === 'ERR_INVALID_ARGUMENT' ? 2 : 1

@@ -3,6 +3,7 @@ import type { EpochEvent, EpochMetrics, StepEvent, TrainingEvent, TrainingResult
 import {
   barLine,
   colorErr,
+  fill,
   formatCount,
   formatDuration,
   liveLine,
@@ -20,8 +21,12 @@ export interface TrainingDisplay {
   [Symbol.dispose](): void
 }
 
-/** Widths of the columns of the line an epoch. */
+/** The columns of the line an epoch, and their widths. */
+const titles = ['epoch', 'loss', 'acc', 'val loss', 'val acc', 'top 5', 'lr', 'img/s', 'time']
 const columns = [7, 8, 8, 11, 11, 9, 11, 8, 9]
+
+/** Whether the terminal has no room for the columns and `best` behind them. */
+const isNarrow = () => (process.stderr.isTTY ? process.stderr.columns : Infinity) < 88
 
 /** On stderr, but for the result, which goes to stdout. Use with `using`, so that a failure leaves the terminal clean. */
 export function trainingDisplay(): TrainingDisplay {
@@ -46,11 +51,7 @@ export function trainingDisplay(): TrainingDisplay {
               `${formatCount(event.trainImages)} images to train on, ${formatCount(event.validationImages)} to validate with`,
           )
           note(`files go to ${event.directory}`)
-          note(
-            colorErr.dim(
-              row(['epoch', 'loss', 'acc', 'val loss', 'val acc', 'top 5', 'lr', 'img/s', 'time']),
-            ),
-          )
+          if (!isNarrow()) note(colorErr.dim(row(titles)))
           epochStart = performance.now()
           break
         case 'step':
@@ -83,6 +84,9 @@ export function trainingDisplay(): TrainingDisplay {
 
 function stepLine(event: StepEvent, secondsLeft: number): string {
   const { epoch, epochs, step, steps, meanLoss, accuracy, learningRate, imagesPerSecond } = event
+  const label = `${epoch}/${epochs}`
+  const done = `${step}/${steps}`
+  const left = `${formatDuration(secondsLeft)} left`
   const figures =
     step === steps
       ? ['validating']
@@ -92,15 +96,13 @@ function stepLine(event: StepEvent, secondsLeft: number): string {
           `lr ${formatNumber(learningRate)}`,
           `${formatSpeed(imagesPerSecond)} img/s`,
         ]
-  return barLine(
-    `${epoch}/${epochs}`.padStart(7),
-    step / steps,
-    [`${step}/${steps}`, ...figures, `${formatDuration(secondsLeft)} left`].join('  '),
-  )
+  // What does not fit into one line of a narrow terminal is left out, the least important first.
+  while (fill([label, done, ...figures, left], process.stderr.columns ?? 80).length > 1 && figures.pop());
+  return barLine(isNarrow() ? label : label.padStart(7), step / steps, [done, ...figures, left].join('  '))
 }
 
 function epochLine(event: EpochEvent): string {
-  const figures = row([
+  const cells = [
     `${event.epoch}/${event.epochs}`,
     event.trainLoss.toFixed(3),
     formatShare(event.trainTop1),
@@ -110,8 +112,11 @@ function epochLine(event: EpochEvent): string {
     formatNumber(event.learningRate),
     formatSpeed(event.imagesPerSecond),
     formatDuration(event.seconds),
-  ])
-  return event.isBest ? `${figures}  ${colorErr.green('best')}` : figures
+  ]
+  const best = event.isBest ? colorErr.green('best') : ''
+  if (!isNarrow()) return `${row(cells)}  ${best}`.trimEnd()
+  const named = cells.map((cell, i) => (i === 0 ? cell : `${titles[i]} ${cell}`))
+  return fill([...named, best], process.stderr.columns - 2).join('\n  ')
 }
 
 const row = (cells: readonly string[]) => cells.map((cell, index) => cell.padStart(columns[index]!)).join('')

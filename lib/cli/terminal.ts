@@ -46,10 +46,23 @@ export function fail(text: string): void {
   aroundBar(() => process.stderr.write(`${colorErr.red('error:')} ${escapeName(text)}\n`))
 }
 
-/** Columns of text: `align` has a letter a column, `l` or `r`; columns without one are left-aligned. */
+/**
+ * Columns of text: `align` has a letter a column, `l` or `r`; columns without one are left-aligned. On a terminal that is
+ * too narrow, each row becomes a paragraph.
+ */
 export function table(header: readonly string[], rows: readonly (readonly unknown[])[], align = ''): string {
   const cells = [header, ...rows].map(row => row.map(String))
   const widths = header.map((_, column) => Math.max(...cells.map(row => stringWidth(row[column] ?? ''))))
+  const room = process.stdout.isTTY ? process.stdout.columns : Infinity
+  if (widths.reduce((sum, width) => sum + width + 2, -2) > room) {
+    return cells
+      .slice(1)
+      .map(([first, ...others]) => {
+        const named = others.map((cell, i) => (cell === '' ? '' : `${header[i + 1]} ${cell}`.trim()))
+        return [color.bold(first!), ...fill(named, room - 2).map(line => `  ${line}`)].join('\n')
+      })
+      .join('\n')
+  }
   const lines = cells.map(row =>
     row
       .map((cell, column) => {
@@ -61,6 +74,17 @@ export function table(header: readonly string[], rows: readonly (readonly unknow
   )
   lines[0] = color.bold(lines[0]!)
   return lines.join('\n')
+}
+
+/** Puts as many parts into each line as fit into its width. */
+export function fill(parts: readonly string[], width: number): string[] {
+  const lines: string[] = []
+  for (const part of parts.filter(part => part !== '')) {
+    const longer = `${lines.at(-1)}  ${part}`
+    if (lines.length > 0 && stringWidth(longer) <= width) lines[lines.length - 1] = longer
+    else lines.push(part)
+  }
+  return lines
 }
 
 /** A line that changes while one waits, where stderr is a terminal. Disposable: `using bar = progress('reading', 100)`. */

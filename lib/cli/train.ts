@@ -6,14 +6,16 @@ import { createModel, loadModel } from '../create-model.js'
 import type { Dataset } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
 import { VisionTorchError } from '../errors.js'
+import { refuse } from '../is.js'
 import type { Model } from '../model.js'
 import { type Device, setThreads } from '../runtime.js'
-import type { TrainOptions } from '../train/options.js'
-import { flagName, flagOf, type OptionRow, optionTable, shownDefault } from '../train/table.js'
+import { RunDirectory } from '../train/directory.js'
+import { resolveOptions, type TrainOptions } from '../train/options.js'
+import { flagName, flagOf, type OptionRow, optionGroups, optionTable, shownDefault } from '../train/table.js'
 import { train } from '../train/train.js'
 import { interruptSignal } from './interrupt.js'
 import { downloadProgress } from './model.js'
-import { classesOption, deviceOption, threadsOption } from './options.js'
+import { addDataArgument, classesOption, dataOf, deviceOption, threadsOption } from './options.js'
 import { trainingDisplay } from './progress.js'
 import { note, printJson } from './terminal.js'
 
@@ -28,9 +30,10 @@ interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'> {
 }
 
 export function trainCommand(): Command {
-  const command = new Command('train')
-    .description('train a network on images in a folder for each class')
-    .option('--data <dir|file>', 'DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg, or an annotation file')
+  const command = addDataArgument(
+    new Command('train').description('train a network on images in a folder for each class'),
+    'DATA/train/<class>/*.jpg and DATA/val/<class>/*.jpg, or an annotation file',
+  )
     .addOption(classesOption())
     .option('--model <name>', "the network, by torchvision's name (default: resnet50)")
     .option(
@@ -38,19 +41,34 @@ export function trainCommand(): Command {
       'to start from: official ones, a .pth file or URL, or none',
       'DEFAULT',
     )
-  for (const [name, row] of Object.entries(optionTable)) command.addOption(trainOption(name, row))
-  return command
     .addOption(deviceOption())
     .addOption(threadsOption())
     .addOption(new Option('--json', 'print one JSON object a line for each event, and nothing else'))
-    .action(runTrain)
+  for (const [heading, names] of Object.entries(optionGroups)) {
+    for (const name of names) command.addOption(trainOption(name, optionTable[name]).helpGroup(`${heading}:`))
+  }
+  return command.addHelpText('after', examples).action(runTrain)
 }
+
+const examples = `
+Examples:
+  # fine-tune ResNet50, the default
+  visiontorch train photos --epochs 20
+
+  # a small one, its classifier first
+  visiontorch train photos \\
+    --model mobilenet_v2 --epochs 15 \\
+    --freeze-epochs 5 --lr 0.005
+
+  # continue a run that was interrupted
+  visiontorch train --resume \\
+    --out runs/resnet50-1`
 
 /** The flag of a row of the table of options. */
 export function trainOption(name: string, row: OptionRow<unknown>): Option {
   const { kind, default: fallback, help } = row
-  const shown = shownDefault(row)
-  if (fallback === true) return new Option(flagOf(name, row), `do not: ${help}`)
+  const shown = shownDefault(row).replace(/^[a-z]+[A-Z]\w*$/, flagName) // that of another option
+  if (fallback === true) return new Option(flagOf(name, row), `do not ${help}`)
   const option = new Option(
     flagOf(name, row),
     ['none', 'off'].includes(shown) ? help : `${help} (default: ${shown})`,
@@ -58,19 +76,26 @@ export function trainOption(name: string, row: OptionRow<unknown>): Option {
   if (kind.placeholder === '') return option
   return option.argParser(word => {
     const value = kind.parse(word)
-    kind.check(flagName(name), value)
+    kind.check(name, value)
     return value // not the checked one, which is complete: a preset has other defaults
   })
 }
 
-async function runTrain(options: TrainCommandOptions): Promise<void> {
-  const { data, classes, model: architecture, weights, device, threads, json, ...training } = options
+async function runTrain(argument: string | undefined, options: TrainCommandOptions): Promise<void> {
+  const data = dataOf(argument, options)
+  const { data: _d, classes, model: architecture, weights, device, threads, json, ...training } = options
   if (data === undefined && training.resume === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
-      'expected --data DIR: a folder with a folder for each class',
+      'expected DATA: a folder of images with a folder for each class, or an annotation file',
     )
   }
+  // What can be refused is refused before anything is downloaded.
+  resolveOptions(training)
+  if (training.resume === true && training.directory === undefined)
+    throw refuse('resume: true needs directory, the folder of the run to continue', 'resume', 'directory')
+  if (typeof training.directory === 'string' && training.resume === undefined)
+    await RunDirectory.refuseUsed(training.directory)
   if (threads !== undefined) setThreads(threads)
   const signal = interruptSignal('finishing the step and saving; press Ctrl-C again to kill')
   const dataset = data === undefined ? undefined : await openDataset(data, { classes, signal })
@@ -87,11 +112,17 @@ async function runTrain(options: TrainCommandOptions): Promise<void> {
   } catch (error) {
     display.stop()
     if (signal.aborted && directory !== undefined) {
-      note(`saved ${join(directory, 'last.pth')}; go on with: visiontorch train --resume --out ${directory}`)
+      note(
+        `saved ${join(directory, 'last.pth')}; go on with: visiontorch train --resume --out ${quoted(directory)}`,
+      )
     }
     throw error
   }
 }
+
+/** A path as a word of the shell. */
+const quoted = (path: string): string =>
+  /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 
 /** The network to train: that of the run to resume, or a new one with the classes of the data. */
 async function openModel(
@@ -106,7 +137,7 @@ async function openModel(
   if (dataset === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
-      '--resume: there is no run to take the data from. Give --data DIR',
+      `--resume: ${options.directory} holds no last.pth to take the data from. Name DATA to begin a run`,
     )
   }
   const name = (architecture ?? 'resnet50') as Architecture

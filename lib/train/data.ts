@@ -6,6 +6,7 @@ import { isUnnamed, list, relabel } from '../data/labels.js'
 import { exists } from '../data/relocate.js'
 import { VisionTorchError } from '../errors.js'
 import type { Preprocessing } from '../image/preprocessing.js'
+import { refuse } from '../is.js'
 import type { Model } from '../model.js'
 import { printable } from '../text.js'
 import type { ResolvedTrainOptions, TrainOptions } from './options.js'
@@ -76,9 +77,9 @@ export function fitBatchSizes(
 ): ResolvedTrainOptions {
   const limited = (name: 'batchSize' | 'freezeBatchSize') => {
     if (given[name] !== undefined && options[name] > images) {
-      throw new VisionTorchError(
-        'ERR_INVALID_ARGUMENT',
+      throw refuse(
         `${name}: expected at most the ${images} training images, got ${options[name]}. Choose a smaller batch`,
+        name,
       )
     }
     return Math.min(options[name], images)
@@ -144,9 +145,9 @@ export function classWeights(
   if (option === null) return null
   if (option !== 'balanced') {
     if (option.length === classes.length) return Float32Array.from(option)
-    throw new VisionTorchError(
-      'ERR_INVALID_ARGUMENT',
+    throw refuse(
       `classWeights: expected a number for each of the ${classes.length} classes, got ${option.length}`,
+      'classWeights',
     )
   }
   const counts = classes.map(() => 0)

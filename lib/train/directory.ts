@@ -1,8 +1,8 @@
 import { access, copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { VisionTorchError } from '../errors.js'
 import { escapeName } from '../file-name.js'
 import { cannotWrite, replaceFile } from '../files.js'
+import { refuse } from '../is.js'
 import type { EpochMetrics } from './events.js'
 
 const columns = [
@@ -37,13 +37,19 @@ export class RunDirectory {
     await mkdir(directory.path, { recursive: true }).catch(error =>
       Promise.reject(cannotWrite(directory.path, error)),
     )
-    if (!resuming && (await directory.hasLast())) {
-      throw new VisionTorchError(
-        'ERR_INVALID_ARGUMENT',
-        `directory: ${directory.path} already holds a run. Continue it with resume, or choose another directory`,
-      )
-    }
+    if (!resuming) await RunDirectory.refuseUsed(path)
     return directory
+  }
+
+  /** @throws ERR_INVALID_ARGUMENT if the directory holds a run. */
+  static async refuseUsed(path: string): Promise<void> {
+    const directory = new RunDirectory(resolve(path))
+    if (!(await directory.hasLast())) return
+    throw refuse(
+      `directory: ${directory.path} already holds a run. Continue it with resume: true, or choose another folder`,
+      'directory',
+      'resume',
+    )
   }
 
   static async #firstFree(architecture: string): Promise<RunDirectory> {

@@ -2,7 +2,9 @@ import type { Decode } from '../data/cache.js'
 import { Loader } from '../data/loader.js'
 import { VisionTorchError } from '../errors.js'
 import { Evaluator } from '../evaluate.js'
+import { formatNumber } from '../format.js'
 import { evalTransform } from '../image/transform.js'
+import { refuse } from '../is.js'
 import type { Evaluation } from '../metrics.js'
 import type { Model } from '../model.js'
 import { type CheckpointValue, type NativeTrainer, native } from '../native.js'
@@ -82,9 +84,9 @@ export class Training {
     }
     const { best, history } = state
     if (best === null) {
-      throw new VisionTorchError(
-        'ERR_INVALID_ARGUMENT',
+      throw refuse(
         `epochs: expected more than the ${state.epoch} that the checkpoint has behind it, got ${options.epochs}`,
+        'epochs',
       )
     }
     await this.#restoreBest()
@@ -108,10 +110,10 @@ export class Training {
       state.epoch,
     )
     if (state.step > updates.length) {
-      throw new VisionTorchError(
-        'ERR_INVALID_ARGUMENT',
+      throw refuse(
         `resume: the checkpoint is ${state.step} updates into an epoch that has ${updates.length} now. Resume with the ` +
           'data and the batch size of before',
+        'resume',
       )
     }
     if (!frozen) this.#features = undefined
@@ -241,8 +243,9 @@ export class Training {
     return new VisionTorchError(
       'ERR_NON_FINITE_LOSS',
       `the loss became ${loss} in epoch ${state.epoch + 1}, step ${state.step + 1}, at the learning rate ` +
-        `${learningRate}. Try a smaller learning rate, warmupEpochs or clipGradNorm. ${directory.last} holds the run ` +
+        `${formatNumber(learningRate)}. Try a smaller learning rate, warmupEpochs or clipGradNorm. ${directory.last} holds the run ` +
         `after epoch ${state.epoch}`,
+      { options: ['warmupEpochs', 'clipGradNorm'] },
     )
   }
 

@@ -1,7 +1,6 @@
 import type { Dataset } from '../data/dataset.js'
-import { VisionTorchError } from '../errors.js'
 import type { AugmentationOption } from '../image/augmentation.js'
-import { check, invalid, is } from '../is.js'
+import { check, invalid, is, refuse } from '../is.js'
 import { seedDefaults, seedOptimizers } from './preset.js'
 import { type OptionRow, optionTable } from './table.js'
 
@@ -136,24 +135,39 @@ function seedOptimizer(given: unknown): unknown {
 function contradictions(options: ResolvedTrainOptions): void {
   const { optimizer, epochs, warmupEpochs, freezeEpochs, learningRate, minLearningRate, keep, saveEvery } =
     options
-  const refuse = (message: string) => new VisionTorchError('ERR_INVALID_ARGUMENT', message)
   if (warmupEpochs > 0 && warmupEpochs >= epochs) {
-    throw refuse(`warmupEpochs: expected less than epochs (${epochs}), got ${warmupEpochs}`)
+    throw refuse(
+      `warmupEpochs: expected less than epochs (${epochs}), got ${warmupEpochs}`,
+      'warmupEpochs',
+      'epochs',
+    )
   }
   if (freezeEpochs > epochs) {
-    throw refuse(`freezeEpochs: expected at most epochs (${epochs}), got ${freezeEpochs}`)
+    throw refuse(
+      `freezeEpochs: expected at most epochs (${epochs}), got ${freezeEpochs}`,
+      'freezeEpochs',
+      'epochs',
+    )
   }
   if (minLearningRate > learningRate) {
-    throw refuse(`minLearningRate: expected at most learningRate (${learningRate}), got ${minLearningRate}`)
+    throw refuse(
+      `minLearningRate: expected at most learningRate (${learningRate}), got ${minLearningRate}`,
+      'minLearningRate',
+      'learningRate',
+    )
   }
   if (
     optimizer.name === 'sgd' &&
     optimizer.nesterov &&
     (optimizer.momentum === 0 || optimizer.dampening > 0)
   ) {
-    throw refuse('optimizer.nesterov: expected a momentum above 0 and no dampening with it')
+    throw refuse('optimizer.nesterov: expected a momentum above 0 and no dampening with it', 'optimizer')
   }
   if (keep !== null && saveEvery === null) {
-    throw refuse('keep: says how many of the checkpoints of saveEvery to keep, so set saveEvery too')
+    throw refuse(
+      'keep: expected saveEvery as well: keep counts the checkpoints that saveEvery writes',
+      'keep',
+      'saveEvery',
+    )
   }
 }

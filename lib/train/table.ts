@@ -200,13 +200,51 @@ export const optionTable = {
     'stop',
     'an image that cannot be decoded ends the run, or is left out with a warning',
   ),
-  report: row(kinds.boolean, true, 'at the end, write report.html, results.png and confusion_matrix.png'),
+  report: row(kinds.boolean, true, 'write report.html, results.png and confusion_matrix.png at the end'),
   tensorboard: row(kinds.boolean, false, 'also write TensorBoard event files'),
   directory: row(kinds.optional(kinds.text('<dir>')), null, 'where the files of the run go', {
     shown: 'runs/<architecture>-<n>',
     alias: 'out',
   }),
 } satisfies Record<string, OptionRow<unknown>>
+
+/** The headings of `--help`, and the options below each. */
+export const optionGroups: Readonly<Record<string, readonly (keyof typeof optionTable)[]>> = {
+  Optimization: [
+    'preset',
+    'epochs',
+    'batchSize',
+    'optimizer',
+    'learningRate',
+    'minLearningRate',
+    'schedule',
+    'warmupEpochs',
+    'labelSmoothing',
+    'classWeights',
+    'clipGradNorm',
+    'ema',
+    'gradientAccumulation',
+    'dtype',
+    'seed',
+  ],
+  'Training the classifier first': [
+    'freezeEpochs',
+    'freezeBatchSize',
+    'freezeLearningRate',
+    'frozenBatchNorm',
+  ],
+  Images: ['augmentation', 'resize', 'inputSize', 'cache', 'workers', 'onUnreadable'],
+  'The run and its files': [
+    'directory',
+    'resume',
+    'monitor',
+    'earlyStopping',
+    'saveEvery',
+    'keep',
+    'report',
+    'tensorboard',
+  ],
+}
 
 /** `warmupEpochs` -> `--warmup-epochs`. */
 export const flagName = (name: string): string =>

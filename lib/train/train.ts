@@ -5,7 +5,7 @@ import { isUnnamed } from '../data/labels.js'
 import { toDataset } from '../data/open.js'
 import { VisionTorchError } from '../errors.js'
 import { decode } from '../image/decode.js'
-import { is } from '../is.js'
+import { is, refuse } from '../is.js'
 import { checkReport, type Model } from '../model.js'
 import { type NativeCheckpoint, native } from '../native.js'
 import { TensorBoardWriter } from '../report/tensorboard.js'
@@ -203,10 +203,7 @@ function checkpointToResume({ resume, directory }: TrainOptions): string | null 
   if (is.string(resume)) return resolve(resume)
   if (resume !== true) return null
   if (is.string(directory)) return join(resolve(directory), 'last.pth')
-  throw new VisionTorchError(
-    'ERR_INVALID_ARGUMENT',
-    'resume: true needs the directory of the run to continue',
-  )
+  throw refuse('resume: true needs directory, the folder of the run to continue', 'resume', 'directory')
 }
 
 /** Undefined entries would hide the saved options. */

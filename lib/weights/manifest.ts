@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { VisionTorchError } from '../errors.js'
-import { check, closest } from '../is.js'
+import { check, closest, refuse } from '../is.js'
 import { weightsFiles } from '../package.js'
 
 /** A checkpoint that torchvision publishes, as `weights/manifest.json` has it. */
@@ -75,9 +74,9 @@ export function findWeights(name: string): OfficialWeights {
   const [architecture = '', weightsName] = name.split('.', 2)
   if (architectures().includes(architecture)) return resolveWeights(architecture, weightsName ?? 'DEFAULT')
   const near = closest(name, [...architectures(), ...listWeights().map(fullName)])
-  throw new VisionTorchError(
-    'ERR_INVALID_ARGUMENT',
+  throw refuse(
     `weights: expected a name that 'visiontorch weights list' shows, got '${name}'${near === undefined ? '' : `. Did you mean '${near}'?`}`,
+    'weights',
   )
 }
 

@@ -25,8 +25,7 @@ bool is_out_of_memory(const std::string& what) {
 }  // namespace
 
 Napi::Error to_js_error(Napi::Env env, std::exception_ptr error) {
-  static const char* kMemoryRemedy =
-      "out of memory: use a smaller batchSize or inputSize, or free other models with dispose()";
+  static const char* kMemoryRemedy = "out of memory: use smaller batches or smaller images, or dispose of other models";
   try {
     std::rethrow_exception(error);
   } catch (const Error& e) {

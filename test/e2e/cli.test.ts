@@ -5,6 +5,7 @@ import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { hasTerminals, Terminal } from '../support/terminal.js'
 import { tinyModel } from '../support/tiny-model.js'
 
 const program = join(import.meta.dirname, '../../dist/cli/main.js')
@@ -56,6 +57,38 @@ describe('the command line', function () {
     assert.match(visiontorch(['--version']).stdout, /^\d+\.\d+\.\d+\n$/)
   })
 
+  it('groups the options of train in its help, which ends with examples', () => {
+    const { stdout } = visiontorch(['train', '--help'])
+    for (const heading of ['Options', 'Optimization', 'Training the classifier first', 'Images', 'Examples'])
+      assert.match(stdout, new RegExp(`^${heading}:$`, 'm'))
+    for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line)
+  })
+
+  describe(`on a terminal of 40 columns${hasTerminals ? '' : ' (skipped: no script(1) to make one)'}`, () => {
+    before(function () {
+      if (!hasTerminals) this.skip()
+    })
+    for (const args of [
+      ['--help'],
+      ['train', '--help'],
+      ['weights', 'pull', '--help'],
+      ['weights', 'list'],
+      ['summary', '--model', 'mobilenet_v2'],
+      ['inspect', 'CHECKPOINT'],
+    ]) {
+      it(`${args.join(' ')} fits`, async () => {
+        const words = args.map(word => (word === 'CHECKPOINT' ? checkpoint : word))
+        const terminal = new Terminal([process.execPath, program, ...words], { columns: 40 })
+        assert.equal(await terminal.end(), 0)
+        // Sentences, which begin at the margin, are for the terminal to break.
+        const indented = terminal.text.split('\r\n').filter(line => /^ /.test(line))
+        assert.ok(indented.length > 2, terminal.text)
+        for (const line of indented)
+          assert.ok(line.length <= 40 || !line.trim().includes(' '), `${line.length}: ${line}`)
+      })
+    }
+  })
+
   const wrong: [string, string[], RegExp][] = [
     ['no command', [], /Usage: visiontorch/],
     ['an unknown command', ['predcit', 'a.jpg'], /Did you mean predict\?/],
@@ -72,7 +105,7 @@ describe('the command line', function () {
     [
       'an unknown device',
       ['predict', 'a', '--model', 'vgg16', '--device', 'gpu'],
-      /'auto', 'cpu', 'cuda' or 'cuda:N'/,
+      /Expected auto, cpu, cuda or cuda:N/,
     ],
   ]
   for (const [what, args, message] of wrong) {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { skip } from '../support/skip.js'
+import { hasTerminals, Terminal } from '../support/terminal.js'
 
 const run = promisify(execFile)
 const program = [process.execPath, '--import', 'tsx', 'test/support/play-training.ts']
-const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0
 const esc = '\u001b'
 
 describe('the progress of training', () => {
@@ -43,25 +43,36 @@ describe('the progress of training', () => {
 
   describe(`on a terminal`, () => {
     before(function () {
-      if (!hasScript) skip(this, 'script(1) is not installed')
+      if (!hasTerminals) skip(this, 'script(1) is not installed')
     })
 
     it('is a bar with step, loss, accuracy, learning rate, speed and the time left', async () => {
-      const screen = await playOnTerminal({})
+      const { screen, text } = await playOnTerminal({})
       assert.match(
-        plain(screen),
+        text,
         /2\/4 ━+─+ \d+\/25 {2}loss 0\.328 {2}acc 87\.0% {2}lr 0\.005 {2}148 img\/s {2}[\d.:]+( s)? left/,
       )
-      assert.match(plain(screen), /25\/25 {2}validating/)
+      assert.match(text, /25\/25 {2}validating/)
       assert.ok(screen.includes(`${esc}[32m`), 'no colours')
     })
 
     it('has no colours with NO_COLOR, and leaves the cursor alone', async () => {
-      const screen = await playOnTerminal({ NO_COLOR: '1' })
+      const { screen } = await playOnTerminal({ NO_COLOR: '1' })
       assert.match(screen, /━/)
       // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control characters
       assert.doesNotMatch(screen, /\u001b\[[0-9;]*m/)
       assert.ok(!screen.includes(`${esc}[?25`))
+    })
+
+    it('fits into 40 columns', async () => {
+      const { text } = await playOnTerminal({ NO_COLOR: '1' }, 40)
+      assert.match(text, /^2\/4 ━+─+ \d+\/25 {2}loss 0\.328 {2}[\d.:]+( s)? left\r$/m)
+      assert.match(text, /^1\/4 {2}loss 0\.745 {2}acc 68\.1%\r\n {2}val loss 0\.932 {2}val acc 66\.4%\r$/m)
+      const table = text.slice(text.indexOf('2/4'))
+      for (const line of table.split('\r\n')) {
+        const isSentence = /^(warning|done|files)/.test(line) // which the terminal breaks
+        assert.ok(line.length <= 40 || isSentence, line)
+      }
     })
   })
 })
@@ -70,20 +81,13 @@ function play(args: string[]): Promise<{ stdout: string; stderr: string }> {
   return run(program[0]!, [...program.slice(1), ...args], { env: environment({}) })
 }
 
-/** What the program writes to a terminal of 120 columns. */
-async function playOnTerminal(extra: NodeJS.ProcessEnv): Promise<string> {
-  const command = `stty cols 120 rows 40; ${program.map(word => `'${word}'`).join(' ')}`
-  const { stdout } = await run('script', ['-qec', command, '/dev/null'], {
-    env: environment({ TERM: 'xterm-256color', ...extra }),
-    maxBuffer: 1 << 24,
-  })
-  return stdout
+async function playOnTerminal(env: NodeJS.ProcessEnv, columns = 120): Promise<Terminal> {
+  const terminal = new Terminal(program, { columns, env })
+  assert.equal(await terminal.end(), 0, terminal.text)
+  return terminal
 }
 
 function environment(extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...rest } = process.env
   return { ...rest, ...extra }
 }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: it removes them
-const plain = (screen: string) => screen.replace(/\u001b\[[0-9;?]*[a-zA-Z]/g, '')

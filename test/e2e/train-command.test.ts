@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, readFile, rm } from 'node:fs/promises'
+import { access, copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import sharp from 'sharp'
 import type { EndEvent, Evaluation, StartEvent, TrainingEvent } from '../../lib/index.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
+import { tinyModel } from '../support/tiny-model.js'
 
 describe('the commands train, evaluate and preview', () => {
   let root: string
@@ -22,13 +23,15 @@ describe('the commands train, evaluate and preview', () => {
   const start = (...args: string[]): ChildProcess =>
     spawn(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', ...args], { stdio: 'pipe' })
 
-  async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-    const child = start(...args)
+  const run = (...args: string[]) => runWith(process.env, ...args)
+
+  async function runWith(env: NodeJS.ProcessEnv, ...args: string[]) {
+    const child = spawn(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', ...args], { env })
     const output = { stdout: '', stderr: '' }
     child.stdout!.on('data', chunk => (output.stdout += chunk))
     child.stderr!.on('data', chunk => (output.stderr += chunk))
     const [code] = await once(child, 'close')
-    return { code, ...output }
+    return { code: code as number, ...output }
   }
 
   const trainArgs = (out: string, ...more: string[]) => [
@@ -106,6 +109,66 @@ describe('the commands train, evaluate and preview', () => {
     assert.equal(end.history.length, 1)
   })
 
+  it('take the data as an argument, too', async () => {
+    const [, , ...options] = trainArgs('argument', '--epochs', '1')
+    const { code, stderr } = await run('train', ...options.with(0, photos))
+    assert.equal(code, 0, stderr)
+    const checkpoint = join(root, 'argument/best.pth')
+    const evaluated = await run('evaluate', photos, '--checkpoint', checkpoint, '--json')
+    assert.equal(JSON.parse(evaluated.stdout).count, 12, evaluated.stderr)
+    const both = await run('evaluate', photos, '--data', root, '--checkpoint', checkpoint)
+    assert.equal(both.code, 2)
+    assert.match(both.stderr, /^error: expected DATA once, got '.*' and --data .*\. Leave one out\n$/)
+  })
+
+  it('give the cells of the confusion matrix that are not zero if there are more than 100 classes', async () => {
+    const classes = Array.from({ length: 101 }, (_, i) => `class ${String(i).padStart(3, '0')}`)
+    const data = join(root, 'many classes')
+    for (const name of classes) {
+      await mkdir(join(data, name), { recursive: true })
+      await copyFile(join(photos, 'train/rows/0.png'), join(data, name, '0.png'))
+    }
+    const checkpoint = join(root, 'many.pth')
+    using model = await tinyModel({ classes })
+    await model.save(checkpoint)
+    const args = ['evaluate', data, '--split', 'all', '--checkpoint', checkpoint, '--json']
+    const { stdout, stderr } = await run(...args)
+    const { confusion, confusions, count } = JSON.parse(stdout)
+    assert.equal(confusion, undefined, stderr)
+    assert.equal(count, 101)
+    const predicted = confusions[0].predicted // the same image each time
+    assert.deepEqual(
+      confusions,
+      classes.map((_, actual) => ({ actual, predicted, count: 1 })),
+    )
+  })
+
+  it('refuse before a download what they cannot use', async () => {
+    const refused = async (message: RegExp, ...args: string[]) => {
+      const env = { ...process.env, VISIONTORCH_WEIGHTS_URL: 'http://127.0.0.1:1/', XDG_CACHE_HOME: root }
+      const { stderr } = await runWith(env, ...args)
+      assert.match(stderr, message)
+    }
+    await mkdir(join(root, 'used'))
+    await writeFile(join(root, 'used/last.pth'), '')
+    const train = ['train', photos, '--model', 'resnet18']
+    await refused(/^error: --warmup-epochs: expected less than --epochs/, ...train, '--warmup-epochs', '20')
+    await refused(
+      /^error: --out: .*already holds a run\. Continue it with --resume/,
+      ...train,
+      '--out',
+      join(root, 'used'),
+    )
+    await refused(/^error: --resume needs --out/, ...train, '--resume')
+    await refused(
+      /^error: .*none\.jpg: no such file/,
+      'predict',
+      join(root, 'none.jpg'),
+      '--model',
+      'resnet18',
+    )
+  })
+
   it('say in one line what is wrong', async () => {
     const wrong = async (code: number, message: RegExp, ...args: string[]) => {
       const result = await run(...args)
@@ -113,7 +176,7 @@ describe('the commands train, evaluate and preview', () => {
       assert.match(result.stderr, message)
       assert.doesNotMatch(result.stderr, /\n +at /)
     }
-    await wrong(2, /expected --data DIR/, 'train')
+    await wrong(2, /expected DATA: a folder of images/, 'train')
     await wrong(
       2,
       /--epochs: expected an integer of at least 1, got 'many'/,
@@ -133,7 +196,7 @@ describe('the commands train, evaluate and preview', () => {
     await wrong(1, /nowhere: no such folder/, ...trainArgs('x').with(2, join(root, 'nowhere')))
     await wrong(
       2,
-      /batchSize: expected at most the 24 training images/,
+      /--batch-size: expected at most the 24 training images/,
       ...trainArgs('x', '--batch-size', '99'),
     )
   })

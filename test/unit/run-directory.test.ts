@@ -58,7 +58,7 @@ describe('the directory of a run', () => {
     await writeFile(join(root, 'last.pth'), '')
     await assert.rejects(RunDirectory.open(root, 'resnet18', false), {
       code: 'ERR_INVALID_ARGUMENT',
-      message: /already holds a run. Continue it with resume, or choose another directory/,
+      message: /already holds a run. Continue it with resume: true, or choose another folder/,
     })
     await RunDirectory.open(root, 'resnet18', true)
   })

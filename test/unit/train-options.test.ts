@@ -69,7 +69,7 @@ describe('training options', () => {
     refused({ epochs: 2, warmupEpochs: 2 }, /warmupEpochs: expected less than epochs \(2\), got 2/)
     refused({ epochs: 2, freezeEpochs: 3 }, /freezeEpochs: expected at most epochs \(2\), got 3/)
     refused({ classWeights: [1, -1] }, /classWeights\[1\]: expected a number above 0, got -1/)
-    refused({ keep: 2 }, /set saveEvery too/)
+    refused({ keep: 2 }, /keep: expected saveEvery as well/)
   })
 
   it('are written on the command line as words', () => {

@@ -103,10 +103,11 @@ export function checkBatchNorm(model: Model, options: ResolvedTrainOptions): voi
     .summary(crop)
     .layers.find(({ type, outputShape: [, h = 1, w = 1] }) => type === 'BatchNorm2d' && h * w === 1)
   if (layer === undefined) return
-  throw new VisionTorchError(
-    'ERR_INVALID_ARGUMENT',
+  throw refuse(
     `batchSize: one image of ${crop} x ${crop} pixels leaves the batch norm ${layer.name} a single value to normalise ` +
       'by. Use batches of at least 2 images, or a larger inputSize',
+    'batchSize',
+    'inputSize',
   )
 }
 
@@ -130,6 +131,7 @@ export async function checkPresent(
     'ERR_DATASET',
     `${root}: ${count}; the first is ${printable(missing[0]!)}. A relative path counts from the annotation file. ` +
       "Correct the paths, write the annotations again with visiontorch annotate, or skip the images with onUnreadable: 'skip'",
+    { options: ['onUnreadable'] },
   )
 }
 

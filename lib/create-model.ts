@@ -1,13 +1,23 @@
 import { fileURLToPath } from 'node:url'
-import { type Architecture, checkArchitecture, classifierLayer } from './architectures.js'
+import { type Architecture, checkArchitecture, classifierLayer, listArchitectures } from './architectures.js'
+import { isUnnamed, list } from './data/labels.js'
 import type { DownloadProgress } from './download/download.js'
 import { VisionTorchError } from './errors.js'
 import { checkPreprocessing, DEFAULT_PREPROCESSING, type Preprocessing } from './image/preprocessing.js'
 import { check, invalid, is } from './is.js'
-import { checkClasses, checkReport, checkSeed, Model, type ModelDType } from './model.js'
+import { checkReport } from './load-report.js'
+import {
+  checkClasses,
+  checkSavedClasses,
+  checkSeed,
+  Model,
+  type ModelDType,
+  savedUntrained,
+} from './model.js'
 import { type CheckpointValue, type NativeCheckpoint, type NetworkOptions, native } from './native.js'
 import { checkNetworkOptions, networkOptionNames } from './network-options.js'
 import { type Device, resolveDevice } from './runtime.js'
+import { printable } from './text.js'
 import { fetchWeights } from './weights/cache.js'
 import { imagenetClasses, type OfficialWeights, resolveWeights } from './weights/manifest.js'
 
@@ -26,17 +36,20 @@ export interface LoadModelOptions {
 }
 
 export interface CreateModelOptions extends LoadModelOptions, NetworkOptions {
-  /** Default null: random weights, initialised as torchvision does. */
+  /** Default null: random weights, initialised as torchvision does. Their predictions are random, too. */
   weights?: Weights | null
-  /** The classes' names. Default: those of the weights; ImageNet's names for official ones. */
+  /**
+   * The classes' names. Default: those of the weights; ImageNet's names for official ones. Other classes than those of
+   * the weights get a new classifier, see {@link createModel}.
+   */
   classes?: readonly string[]
   /** How many classes. Default: as many as `classes`, or as the weights have, or 1000. */
   numClasses?: number
   /** Of the random weights. Default 0. The same seed gives the weights of PyTorch after `torch.manual_seed(seed)`. */
   seed?: number
   /**
-   * Default true: the weights must fit the network tensor by tensor, but for the classifier where another number of
-   * classes was asked for. With false, what fits is loaded, and `model.loadReport` names the rest.
+   * Default true: the weights must fit the network tensor by tensor, apart from a classifier that is to be a new one.
+   * With false, what fits is loaded, and `model.loadReport` names the rest.
    */
   strict?: boolean
   /** Called while official weights, or those of an address, are downloaded. */
@@ -56,8 +69,10 @@ const createOptionNames = [
 ]
 
 /**
- * A network by torchvision's name, with random or trained weights. Where the weights have another number of classes than
- * was asked for, the backbone is loaded and the classifier is new; `model.loadReport` says so.
+ * A network by torchvision's name, with random or trained weights.
+ *
+ * If the weights are for other classes than those asked for, or bring no classifier, the backbone is loaded and the
+ * classifier is new: `model.untrained` is true, and `predict` and `evaluate` throw `ERR_UNTRAINED` until it was trained.
  *
  * ```ts
  * const model = await createModel('resnet50', { weights: 'DEFAULT', classes: ['cat', 'dog'] })
@@ -125,7 +140,7 @@ interface Plan {
   signal: AbortSignal | undefined
 }
 
-/** What the weights' file holds beside the weights; undefined where nothing says so. */
+/** What the weights' file says about itself; undefined if it does not. */
 interface Source {
   path: string
   checkpoint: NativeCheckpoint
@@ -133,12 +148,14 @@ interface Source {
   networkOptions: NetworkOptions
   classes: readonly string[] | undefined
   preprocessing: Preprocessing
-  /** There is no classifier in the file at all. */
+  /** Official weights whose classifier cannot be used. */
   backboneOnly: boolean
+  /** Why the file's classifier is random, if it is. */
+  untrained: string | null
 }
 
 async function build(plan: Plan, source: Source | undefined): Promise<Model> {
-  const { architecture, seed, device, dtype, signal } = plan
+  const { architecture, device, dtype, signal } = plan
   if (source?.architecture !== undefined && source.architecture !== architecture) {
     throw new VisionTorchError(
       'ERR_CHECKPOINT_MISMATCH',
@@ -147,28 +164,62 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
     )
   }
   const networkOptions = { ...source?.networkOptions, ...plan.networkOptions }
-  const fileClasses = source && (source.classes?.length ?? countClasses(source.checkpoint, architecture))
-  const classes = plan.classes ?? source?.classes ?? checkClasses('numClasses', fileClasses ?? 1000)
-  const newClassifier =
-    source?.backboneOnly === true || (plan.classes !== undefined && fileClasses !== classes.length)
+  const numClasses =
+    source === undefined || source.backboneOnly ? null : countClasses(source.checkpoint, architecture)
+  const classes = plan.classes ?? source?.classes ?? checkClasses('numClasses', numClasses ?? 1000)
+  const newClassifier = source === undefined ? null : whyNewClassifier(source, numClasses, classes)
   // Weights that a strict load replaces altogether need no random numbers.
-  const seedOrNone = source !== undefined && plan.strict && !newClassifier ? null : seed
-  const network = await native().createModel(architecture, classes.length, seedOrNone, networkOptions)
+  const seed = source !== undefined && plan.strict && newClassifier === null ? null : plan.seed
+  const network = await native().createModel(architecture, classes.length, seed, networkOptions)
   try {
     signal?.throwIfAborted()
     const loadReport = source === undefined ? null : await network.loadStateDict(source.checkpoint)
     if (loadReport !== null) {
-      checkReport(loadReport, { path: source!.path, architecture, strict: plan.strict, newClassifier })
+      checkReport(loadReport, {
+        path: source!.path,
+        architecture,
+        strict: plan.strict,
+        newClassifier: newClassifier !== null,
+      })
     }
     if (device !== 'cpu' || dtype !== 'float32') await network.to(device, dtype)
     signal?.throwIfAborted()
-    const preprocessing = source?.preprocessing ?? DEFAULT_PREPROCESSING
-    return new Model({ network, architecture, networkOptions, classes, preprocessing, loadReport })
+    return new Model({
+      network,
+      architecture,
+      networkOptions,
+      classes,
+      preprocessing: source?.preprocessing ?? DEFAULT_PREPROCESSING,
+      loadReport,
+      untrained: newClassifier ?? source?.untrained ?? null,
+    })
   } catch (error) {
     network.dispose()
     throw error
   }
 }
+
+/** Why the file's classifier cannot serve these classes; null if it can. */
+function whyNewClassifier(
+  { path, classes: named, architecture }: Source,
+  numClasses: number | null,
+  classes: readonly string[],
+): string | null {
+  if (numClasses === null) return `${path} has no classifier that fits`
+  if (architecture !== undefined && named?.length !== numClasses) {
+    throw new VisionTorchError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `${path}: it names ${named?.length} classes, but its classifier has ${numClasses}. Save the model again`,
+    )
+  }
+  if (numClasses !== classes.length)
+    return `${path} has ${numClasses} classes, and ${classes.length} were asked for`
+  const isSame = named === undefined || isUnnamed(named) || isUnnamed(classes) || sameNames(named, classes)
+  const shown = (names: readonly string[]) => list(names.map(name => printable(name, 40)))
+  return isSame ? null : `${path} has the classes ${shown(named)}, and ${shown(classes)} were asked for`
+}
+
+const sameNames = (a: readonly string[], b: readonly string[]) => a.every((name, i) => name === b[i])
 
 function checkLoadOptions({ device = 'auto', dtype = 'float32', signal }: LoadModelOptions) {
   signal?.throwIfAborted()
@@ -225,33 +276,41 @@ async function withCheckpoint<T>(
 
 /** Reads what a checkpoint of ours says about itself, or what the manifest says about official weights. */
 function describe(path: string, checkpoint: NativeCheckpoint, official: OfficialWeights | undefined): Source {
-  const source = { path, checkpoint, architecture: undefined, networkOptions: {}, backboneOnly: false }
+  const foreign: Source = {
+    path,
+    checkpoint,
+    architecture: undefined,
+    networkOptions: {},
+    classes: undefined,
+    preprocessing: { ...DEFAULT_PREPROCESSING },
+    backboneOnly: false,
+    untrained: null,
+  }
   if (official !== undefined) {
     return {
-      ...source,
+      ...foreign,
       classes: official.numClasses === 1000 ? imagenetClasses() : undefined,
       preprocessing: checkPreprocessing('preprocessing', official.preprocessing),
       backboneOnly: official.numClasses === null,
     }
   }
-  const { metadata } = checkpoint.inspect()
+  const { metadata, tensors } = checkpoint.inspect()
   const field = (name: string) => (metadata instanceof Map ? metadata.get(name) : undefined)
-  if (!is.string(field('architecture')) || !Array.isArray(field('classes'))) {
-    return { ...source, classes: undefined, preprocessing: { ...DEFAULT_PREPROCESSING } }
-  }
+  const architecture = listArchitectures().find(name => name === field('architecture'))
+  if (architecture === undefined || !Array.isArray(field('classes'))) return foreign
   try {
-    const architecture = checkArchitecture(field('architecture'))
     return {
-      ...source,
+      ...foreign,
       architecture,
-      networkOptions: checkNetworkOptions(architecture, toObject(field('options'))),
-      classes: checkClasses('classes', field('classes')),
+      networkOptions: checkNetworkOptions(architecture, toObject(field('options')), tensors.length),
+      classes: checkSavedClasses(field('classes')),
       preprocessing: checkPreprocessing('preprocessing', toObject(field('preprocessing'))),
+      untrained: savedUntrained(path, metadata),
     }
   } catch (error) {
     throw new VisionTorchError(
       'ERR_CHECKPOINT_MISMATCH',
-      `${path}: it says something that this version does not understand: ${(error as Error).message}`,
+      `${path}: it says something that this version does not understand: ${printable((error as Error).message, 500)}`,
       { cause: error },
     )
   }
@@ -261,11 +320,15 @@ function toObject(value: CheckpointValue | undefined): Record<string, unknown> {
   return value instanceof Map ? Object.fromEntries([...value].map(([key, item]) => [String(key), item])) : {}
 }
 
-/** The number of outputs of a file's classifier, or undefined where it has none. */
-function countClasses(checkpoint: NativeCheckpoint, architecture: Architecture): number | undefined {
+/** The number of outputs of a file's classifier, or null where it has none. */
+function countClasses(checkpoint: NativeCheckpoint, architecture: Architecture): number | null {
   const name = `${classifierLayer(architecture)}.weight`
   const found = checkpoint
     .inspect()
-    .tensors.find(tensor => tensor.name === name || tensor.name.endsWith(`.${name}`))
-  return found?.shape[0]
+    .tensors.find(
+      tensor =>
+        tensor.name === name ||
+        (/[./]$/.test(tensor.name.slice(0, -name.length)) && tensor.name.endsWith(name)),
+    )
+  return found?.shape[0] ?? null
 }

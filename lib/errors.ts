@@ -18,7 +18,9 @@ export type ErrorCode =
   | 'ERR_DATASET'
   | 'ERR_DEVICE'
   | 'ERR_OUT_OF_MEMORY'
+  | 'ERR_NON_FINITE'
   | 'ERR_NON_FINITE_LOSS'
+  | 'ERR_UNTRAINED'
   | 'ERR_DISPOSED'
   | 'ERR_INTERNAL'
 

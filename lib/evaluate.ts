@@ -11,6 +11,7 @@ import { check } from './is.js'
 import { type Evaluation, Metrics } from './metrics.js'
 import type { Model } from './model.js'
 import type { NativeModel } from './native.js'
+import { finiteLogits } from './non-finite.js'
 
 export interface EvaluateOptions {
   /** `'val'` (which falls back to `'test'`), `'train'`, `'test'`, or `'all'` of them together. Default `'val'`. */
@@ -26,6 +27,8 @@ export interface EvaluateOptions {
    * the annotations, else the model's classes.
    */
   classes?: string | readonly string[]
+  /** Evaluate also a classifier that was never trained, whose answers are random. Default false. */
+  allowUntrained?: boolean
   signal?: AbortSignal | undefined
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined
 }
@@ -34,15 +37,26 @@ export interface EvaluateOptions {
  * Classifies all images of a split, in eval mode, and compares with their classes, which are matched by name.
  * @param data A folder of images or an annotation file, or a data set that was opened before.
  * @throws ERR_DATASET when the data cannot be opened or has a class that the model lacks, ERR_IMAGE_DECODE naming an
- *   image that cannot be decoded, or the signal's reason.
+ *   image that cannot be decoded, ERR_UNTRAINED if the model's classifier is new, ERR_NON_FINITE if its outputs are NaN or
+ *   infinite, or the signal's reason.
  */
 export async function evaluate(
   model: Model,
   data: string | Dataset,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const known = ['split', 'batchSize', 'workers', 'keepWorst', 'classes', 'signal', 'onProgress']
+  const known = [
+    'split',
+    'batchSize',
+    'workers',
+    'keepWorst',
+    'classes',
+    'allowUntrained',
+    'signal',
+    'onProgress',
+  ]
   check.options('options', options, known)
+  model.checkGivesProbabilities(check.boolean('allowUntrained', options.allowUntrained ?? false))
   const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
   const workers = check.integer('workers', options.workers ?? Math.min(8, availableParallelism()), 1, 1024)
   const keepWorst = check.integer('keepWorst', options.keepWorst ?? 24, 0)
@@ -93,7 +107,8 @@ export class Evaluator {
     const plan = inOrder(samples.length, batchSize)
     for await (const batch of loader.batches(plan, (_, size) => evalTransform(preprocessing, size))) {
       options.signal?.throwIfAborted()
-      const logits = await network.forward(batch.images, batch.labels.length, 'logits')
+      const outputs = await network.forward(batch.images, batch.labels.length, 'logits')
+      const logits = await finiteLogits(network, outputs)
       metrics.add(
         logits,
         batch.labels,

@@ -5,6 +5,7 @@ import { VisionTorchError } from './errors.js'
 import type { ImageInput } from './image/input.js'
 import { checkPreprocessing, type Preprocessing } from './image/preprocessing.js'
 import { check, invalid, is } from './is.js'
+import { checkReport } from './load-report.js'
 import {
   type CheckpointValue,
   type ImageBatch,
@@ -43,6 +44,8 @@ export interface ModelParts {
   classes: readonly string[]
   preprocessing: Preprocessing
   loadReport: LoadReport | null
+  /** Why the classifier is random, for the message of `ERR_UNTRAINED`; null if it was trained, or random on request. */
+  untrained?: string | null
 }
 
 /**
@@ -61,6 +64,9 @@ export class Model implements Disposable {
   #classes: readonly string[]
   #preprocessing: Preprocessing
   #frozen = false
+  #untrained: string | null
+  /** Whether random weights were asked for: then a new classifier is no surprise. */
+  #random: boolean
   readonly #batchers = new Map<string, Batcher>()
 
   /** @internal */
@@ -71,6 +77,8 @@ export class Model implements Disposable {
     this.loadReport = parts.loadReport
     this.#classes = Object.freeze([...parts.classes])
     this.#preprocessing = parts.preprocessing
+    this.#untrained = parts.untrained ?? null
+    this.#random = parts.loadReport === null && this.#untrained === null
   }
 
   /** @internal The native network; throws `ERR_DISPOSED`. */
@@ -121,6 +129,41 @@ export class Model implements Disposable {
     return this.#frozen
   }
 
+  /**
+   * Whether the classifier is still as it was initialised, so that its probabilities would be random: `predict` and
+   * `evaluate` refuse to give them (`ERR_UNTRAINED`). False after training, and for a network without weights
+   * (`weights: null`): then all of it is random, on request.
+   */
+  get untrained(): boolean {
+    return this.#untrained !== null
+  }
+
+  /** @internal An update of the weights was done. */
+  markTrained(): void {
+    this.#untrained = null
+    this.#random = false
+  }
+
+  /** @internal @throws ERR_UNTRAINED, or ERR_INVALID_ARGUMENT for one output, whose softmax is always 1. */
+  checkGivesProbabilities(allowUntrained: boolean): void {
+    void this.network // throws where it was disposed
+    if (this.#untrained !== null && !allowUntrained) {
+      throw new VisionTorchError(
+        'ERR_UNTRAINED',
+        `the classifier of this ${this.architecture} was never trained: ${this.#untrained}. Its probabilities would be ` +
+          'random. Train it, load weights with a classifier for these classes, or set allowUntrained: true',
+        { options: ['allowUntrained'] },
+      )
+    }
+    if (this.numClasses === 1) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        `this ${this.architecture} has one output, and a softmax over one output is always 1: it is a network for ` +
+          'regression, or for two classes by the sign of its output. Use a classifier of two classes or more',
+      )
+    }
+  }
+
   /** The most probable classes of an image, or of each of many: see {@link predict}. */
   predict(input: ImageInput, options?: PredictOptions): Promise<Prediction[]>
   predict(inputs: readonly ImageInput[], options?: PredictOptions): Promise<Prediction[][]>
@@ -146,7 +189,7 @@ export class Model implements Disposable {
 
   /**
    * Replaces the classifier by a new one, initialised at random, for these classes. In VGG the whole head of three
-   * layers is new.
+   * layers is new. Until it is trained, `predict` and `evaluate` throw `ERR_UNTRAINED`.
    *
    * @param classes Names, or how many there are.
    * @param options.seed Of the random weights, default 0.
@@ -159,6 +202,7 @@ export class Model implements Disposable {
     check.options('options', options, ['seed'])
     await this.network.replaceClassifier(names.length, checkSeed(options.seed))
     this.#classes = names
+    if (!this.#random) this.#untrained = 'replaceClassifier() made a new one'
   }
 
   /** @internal Gives names to classes that were only numbered. */
@@ -187,6 +231,10 @@ export class Model implements Disposable {
     try {
       const report = await network.loadStateDict(checkpoint)
       checkReport(report, { path, architecture: this.architecture, strict })
+      if (report.loaded.includes(`${classifierLayer(this.architecture)}.weight`)) {
+        this.#untrained = savedUntrained(path, checkpoint.inspect().metadata)
+        this.#random = false
+      }
       return report
     } finally {
       checkpoint.dispose()
@@ -229,12 +277,13 @@ export class Model implements Disposable {
 
   /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */
   checkpointMetadata(): Map<string, CheckpointValue> {
-    return new Map<string, CheckpointValue>([
+    const metadata = new Map<string, CheckpointValue>([
       ['architecture', this.architecture],
       ['classes', [...this.classes]],
       ['preprocessing', toMap(this.preprocessing)],
       ['options', toMap(this.networkOptions)],
     ])
+    return this.#untrained !== null ? metadata.set('untrained', true) : metadata
   }
 
   /** Moves the network to a device, and converts it to a `dtype` where one is given. */
@@ -305,36 +354,11 @@ export function checkSeed(seed: unknown): number {
   return check.integer('seed', seed ?? 0, 0)
 }
 
-/**
- * @internal Refuses what loading found, unless it is what was asked for: with `strict`, missing, unexpected and
- * mismatched tensors; in any case a file of which nothing fits.
- * @param options.newClassifier Another number of classes was asked for: the classifier may differ, or be missing.
- */
-export function checkReport(
-  report: LoadReport,
-  options: { path: string; architecture: Architecture; strict: boolean; newClassifier?: boolean },
-): void {
-  const { path, architecture, strict, newClassifier = false } = options
-  const classifier = `${classifierLayer(architecture).split('.')[0]}.`
-  const matters = (name: string) => !(newClassifier && name.startsWith(classifier))
-  const problems = [
-    ...report.mismatched
-      .filter(({ name }) => matters(name))
-      .map(({ name, expected, got }) => `${name} is ${shape(got)} and not ${shape(expected)}`),
-    ...report.missing.filter(matters).map(name => `${name} is missing`),
-    ...report.unexpected.map(name => `${name} is unexpected`),
-  ]
-  if (report.loaded.length > 0 && (!strict || problems.length === 0)) return
-  const shown = problems.slice(0, 3).join(', ')
-  const more = problems.length > 3 ? `, and ${problems.length - 3} more` : ''
-  throw new VisionTorchError(
-    'ERR_CHECKPOINT_MISMATCH',
-    `${path}: expected the weights of ${architecture}, but ${shown}${more}. ` +
-      `Name the network that the file was saved from${strict && report.loaded.length > 0 ? ', or load what fits with strict: false' : ''}`,
-  )
+/** @internal Why a file of ours has a classifier that nobody trained; null for any other file. */
+export function savedUntrained(path: string, metadata: CheckpointValue): string | null {
+  const said = metadata instanceof Map && metadata.has('architecture') && metadata.get('untrained') === true
+  return said ? `${path} was saved before it was trained` : null
 }
-
-const shape = (sizes: number[]) => (sizes.length === 0 ? 'a scalar' : sizes.join('x'))
 
 function toMap(object: object): Map<string, CheckpointValue> {
   return new Map(Object.entries(object).filter(([, value]) => value !== undefined))

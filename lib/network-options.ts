@@ -21,8 +21,9 @@ const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOpt
     if (rows.length === 0 || !rows.every(row => Array.isArray(row) && row.length === 4)) {
       throw invalid('invertedResidualSetting', 'rows of four integers: t, c, n, s', value)
     }
+    const most = [1024, 65536, 65536, 1024] // of t, c, n, s
     return rows.map(row =>
-      row.map((number: unknown) => check.integer('invertedResidualSetting', number, 1, 65536)),
+      row.map((number: unknown, i: number) => check.integer('invertedResidualSetting', number, 1, most[i]!)),
     )
   },
   roundNearest: value => check.integer('roundNearest', value, 1, 1024),
@@ -37,8 +38,18 @@ const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOpt
   },
 }
 
-/** @internal The options of the network's constructor, checked; those of another family are refused. */
-export function checkNetworkOptions(architecture: Architecture, options: NetworkOptions): NetworkOptions {
+/** More blocks than any network has, and few enough to be described in a moment. */
+const MOST_BLOCKS = 4096
+
+/**
+ * @internal The options of the network's constructor, checked; those of another family are refused.
+ * @param mostBlocks Of options that a file holds: the number of its tensors.
+ */
+export function checkNetworkOptions(
+  architecture: Architecture,
+  options: NetworkOptions,
+  mostBlocks = MOST_BLOCKS,
+): NetworkOptions {
   const family = architecture.startsWith('vgg')
     ? 'vgg'
     : architecture === 'mobilenet_v2'
@@ -56,6 +67,14 @@ export function checkNetworkOptions(architecture: Architecture, options: Network
       )
     }
     checked[name] = checks[name](value)
+  }
+  const setting = checked.invertedResidualSetting as number[][] | undefined
+  const blocks = setting?.reduce((sum, [, , n]) => sum + n!, 0) ?? 0
+  if (blocks > Math.min(mostBlocks, MOST_BLOCKS)) {
+    throw new VisionTorchError(
+      'ERR_INVALID_ARGUMENT',
+      `invertedResidualSetting: expected at most ${Math.min(mostBlocks, MOST_BLOCKS)} blocks (the sum of n), got ${blocks}`,
+    )
   }
   return checked
 }

@@ -8,6 +8,7 @@ import type { ImageInput } from './image/input.js'
 import { evalTransform } from './image/transform.js'
 import { check } from './is.js'
 import type { Model } from './model.js'
+import { finiteLogits } from './non-finite.js'
 
 /** A class and its probability. */
 export interface Prediction {
@@ -28,6 +29,8 @@ export interface FeatureOptions {
 export interface PredictOptions extends FeatureOptions {
   /** How many classes to return, the most probable first: default 5. All where there are fewer. */
   topK?: number
+  /** Predict also with a classifier that was never trained, whose probabilities are random. Default false. */
+  allowUntrained?: boolean
 }
 
 /** What {@link predictEach} gives for an image: its predictions, or why it could not be read. */
@@ -67,7 +70,8 @@ export class PredictionError extends VisionTorchError {
  * @param input A path, `file:` URL, `Buffer`, `Uint8Array`, `ArrayBuffer`, `Blob`, readable stream, sharp instance, or
  * `{ data, width, height, channels }`.
  * @returns `topK` predictions, the most probable first.
- * @throws VisionTorchError `ERR_IMAGE_DECODE`, `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`.
+ * @throws VisionTorchError `ERR_IMAGE_DECODE`, `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`;
+ * `ERR_UNTRAINED` if the model's classifier is new, `ERR_NON_FINITE` if its outputs are NaN or infinite.
  */
 export function predict(model: Model, input: ImageInput, options?: PredictOptions): Promise<Prediction[]>
 /**
@@ -86,15 +90,20 @@ export async function predict(
   input: ImageInput | readonly ImageInput[],
   options: PredictOptions = {},
 ): Promise<Prediction[] | Prediction[][]> {
-  const { topK, ...rest } = checkPredictOptions(options)
+  const { topK, allowUntrained, ...rest } = checkPredictOptions(options)
+  model.checkGivesProbabilities(allowUntrained)
   const job = new Job(model, 'logits', rest)
-  const { classes } = model
-  if (!isArray(input)) return mostProbable(await job.one(input), classes, topK)
+  const { classes, network } = model
+  if (!isArray(input)) {
+    return mostProbable(await finiteLogits(network, await job.one(input)), classes, topK)
+  }
   const predictions: Prediction[][] = []
   const errors = new Map<number, VisionTorchError>()
   for await (const { index, values, error } of job.each(input)) {
     if (error !== undefined) errors.set(index, error)
-    predictions.push(error === undefined ? mostProbable(values, classes, topK) : [])
+    predictions.push(
+      error === undefined ? mostProbable(await finiteLogits(network, values), classes, topK) : [],
+    )
   }
   if (errors.size > 0) throw new PredictionError(errors, predictions)
   return predictions
@@ -102,7 +111,8 @@ export async function predict(
 
 /**
  * Predicts any number of images in bounded memory: the inputs may be a generator or a stream of paths. Results come in
- * the order of the inputs; an image that cannot be read gives an `error` in its place.
+ * the order of the inputs; an image that cannot be read gives an `error` in its place. Other errors are
+ * thrown, as by {@link predict}.
  *
  * ```ts
  * for await (const { input, predictions, error } of predictEach(model, files)) ...
@@ -113,11 +123,15 @@ export async function* predictEach<Input extends ImageInput>(
   inputs: Iterable<Input> | AsyncIterable<Input>,
   options: PredictOptions = {},
 ): AsyncGenerator<PredictionResult<Input>, void, undefined> {
-  const { topK, ...rest } = checkPredictOptions(options)
-  const { classes } = model
+  const { topK, allowUntrained, ...rest } = checkPredictOptions(options)
+  model.checkGivesProbabilities(allowUntrained)
+  const { classes, network } = model
   for await (const { index, input, values, error } of new Job(model, 'logits', rest).each(inputs)) {
     if (error !== undefined) yield { index, input, error }
-    else yield { index, input, predictions: mostProbable(values, classes, topK) }
+    else {
+      const logits = await finiteLogits(network, values)
+      yield { index, input, predictions: mostProbable(logits, classes, topK) }
+    }
   }
 }
 
@@ -139,8 +153,9 @@ export async function features(
 }
 
 function checkPredictOptions(options: PredictOptions) {
-  check.options('options', options, ['topK', 'batchSize', 'signal'])
+  check.options('options', options, ['topK', 'batchSize', 'allowUntrained', 'signal'])
   return {
+    allowUntrained: check.boolean('allowUntrained', options.allowUntrained ?? false),
     topK: check.integer('topK', options.topK ?? 5, 1),
     batchSize: check.integer('batchSize', options.batchSize ?? 32, 1, 4096),
     signal: options.signal,

@@ -21,7 +21,7 @@ interface EvaluateCommandOptions extends ModelOptions {
 
 export const evaluateCommand = (): Command =>
   addDataArgument(
-    addModelOptions(new Command('evaluate'), ['model', 'weights']),
+    addModelOptions(new Command('evaluate'), ['classes']),
     'a folder of images with a folder for each class, or an annotation file',
   )
     .description('accuracy, precision and recall on labelled images')
@@ -40,11 +40,12 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
   const data = requiredDataOf(argument, options)
   const { split, batchSize, workers, json, out } = options
   const signal = interruptSignal()
-  using model = await openModel(options, signal)
+  using model = await openModel(options, [data], signal)
   let bar: Progress | undefined
   const evaluation = await evaluate(model, data, {
     split,
     batchSize,
+    allowUntrained: options.allowUntrained === true,
     ...(workers !== undefined && { workers }),
     ...(options.classes !== undefined && { classes: options.classes }),
     signal,

@@ -1,23 +1,35 @@
+import { access } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
-import type { Architecture } from '../architectures.js'
+import { type Architecture, checkArchitecture } from '../architectures.js'
 import { createModel, loadModel } from '../create-model.js'
 import { readClasses } from '../data/class-names.js'
 import type { DownloadProgress } from '../download/download.js'
 import { VisionTorchError } from '../errors.js'
+import { checkPreprocessing, DEFAULT_PREPROCESSING, type Preprocessing } from '../image/preprocessing.js'
 import type { Model, ModelDType } from '../model.js'
-import { type Device, setThreads } from '../runtime.js'
-import { deviceOption, threadsOption } from './options.js'
+import { type Device, resolveDevice, runtimeInfo, setThreads } from '../runtime.js'
+import { deviceOption, integer, list, number, threadsOption } from './options.js'
 import { formatBytes, type Progress, progress } from './terminal.js'
 
 /** The options that say which trained model a command uses, and where it computes. */
-export interface ModelOptions {
+export interface ModelOptions extends NormalizationOptions {
   checkpoint?: string
   model?: string
   weights?: string
   classes?: string
+  strict: boolean
+  allowUntrained?: boolean
+  resize?: number
+  crop?: number
   device: string
   dtype: string
   threads?: number
+}
+
+/** How images become numbers, for weights that do not say so. */
+export interface NormalizationOptions {
+  mean?: number[] | undefined
+  std?: number[] | undefined
 }
 
 export const dtypeOption = () =>
@@ -26,47 +38,135 @@ export const dtypeOption = () =>
 export const modelOption = () =>
   new Option('--model <name>', "the network, by torchvision's name: resnet50, ...")
 
-/** Adds the options of {@link ModelOptions} to a command; `--checkpoint` excludes `others`. */
-export function addModelOptions(
-  command: Command,
-  others: string[] = ['model', 'weights', 'classes'],
-): Command {
-  return command
+export const noStrictOption = () =>
+  new Option('--no-strict', 'load what fits of weights that do not fit the network tensor by tensor')
+
+export const normalizationOptions = () => [
+  new Option(
+    '--mean <r,g,b>',
+    "of weights that do not say so: the mean of each channel, 0 to 1 (default: ImageNet's)",
+  ).argParser(list(number(-1e3, 1e3))),
+  new Option('--std <r,g,b>', 'and the standard deviation of each channel').argParser(
+    list(number(1e-6, 1e3)),
+  ),
+]
+
+/** Adds the options of {@link ModelOptions} to a command; those that go `withCheckpoint`, too, and not only with a name. */
+export function addModelOptions(command: Command, withCheckpoint: readonly string[] = []): Command {
+  const foreign = [
+    new Option(
+      '--weights <name|file|none>',
+      'with --model: official weights (DEFAULT, IMAGENET1K_V1, ...), a .pth file or URL, or none: random',
+    ),
+    new Option('--classes <file>', "with --model: the classes' names, one a line"),
+    noStrictOption(),
+    ...normalizationOptions(),
+    new Option('--resize <n>', 'and the shorter side of images after resizing, in pixels').argParser(
+      integer(1, 8192),
+    ),
+    new Option(
+      '--crop <n>',
+      'and the side of the square that is cut out, the input of the network',
+    ).argParser(integer(32, 4096)),
+  ]
+  command
     .addOption(
-      new Option('--checkpoint <file>', 'a model that visiontorch trained or saved').conflicts(others),
+      new Option('--checkpoint <file>', 'a model that visiontorch trained or saved').conflicts([
+        'model',
+        ...foreign
+          .filter(({ negate }) => !negate)
+          .map(option => option.attributeName())
+          .filter(name => !withCheckpoint.includes(name)),
+      ]),
     )
     .addOption(modelOption())
-    .option(
-      '--weights <name|file>',
-      'with --model: official weights (DEFAULT, IMAGENET1K_V1, ...), a .pth file or URL',
-    )
-    .option('--classes <file>', "with --model: the classes' names, one a line")
+  for (const option of foreign) command.addOption(option)
+  return command
+    .option('--allow-untrained', 'also use a classifier that was never trained, whose answers are random')
     .addOption(deviceOption())
     .addOption(dtypeOption())
     .addOption(threadsOption())
 }
 
-/** The model that the options name; official weights are downloaded where they are not in the cache. */
-export async function openModel(options: ModelOptions, signal: AbortSignal): Promise<Model> {
-  const { checkpoint, model, threads } = options
+/**
+ * The model that the options name; official weights are downloaded if they are not in the cache. What can be checked
+ * before that is checked before, also that there are `files`, which the command will read.
+ * @throws ERR_UNTRAINED if its predictions would be random without being asked for (`--weights none`).
+ */
+export async function openModel(
+  options: ModelOptions,
+  files: readonly string[],
+  signal: AbortSignal,
+): Promise<Model> {
+  const { checkpoint, model: architecture, threads, strict } = options
   if (threads !== undefined) setThreads(threads)
   const where = { device: options.device as Device, dtype: options.dtype as ModelDType, signal }
-  if (checkpoint !== undefined) return loadModel(checkpoint, where)
-  if (model === undefined) {
+  if (checkpoint === undefined && architecture === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
       'expected --checkpoint FILE, or --model NAME with --weights FILE (default: DEFAULT, the official ones)',
     )
   }
+  resolveDevice(where.device, runtimeInfo())
+  if (architecture !== undefined) checkArchitecture(architecture)
+  preprocessingOf(DEFAULT_PREPROCESSING, options) // refuses what cannot be
+  if (checkpoint === undefined) for (const file of files) await checkExists(file)
+  const classes = options.classes === undefined ? {} : { classes: await readClasses(options.classes) }
   const weights = options.weights ?? 'DEFAULT'
-  const download = downloadProgress(`${model} ${weights}`)
+  const model =
+    checkpoint !== undefined
+      ? await loadModel(checkpoint, where)
+      : await withDownload(`${architecture} ${weights}`, onProgress =>
+          createModel(architecture as Architecture, {
+            ...where,
+            ...classes,
+            weights: weights === 'none' ? null : weights,
+            strict,
+            onProgress,
+          }),
+        )
   try {
-    return await createModel(model as Architecture, {
-      ...where,
-      weights,
-      ...(options.classes === undefined ? {} : { classes: await readClasses(options.classes) }),
-      onProgress: download.onProgress,
-    })
+    model.checkGivesProbabilities(options.allowUntrained === true)
+    model.preprocessing = preprocessingOf(model.preprocessing, options)
+    return model
+  } catch (error) {
+    model.dispose()
+    throw error
+  }
+}
+
+/** The preprocessing with what the options change of it. */
+export function preprocessingOf(
+  base: Readonly<Preprocessing>,
+  options: NormalizationOptions & { resize?: number; crop?: number },
+): Readonly<Preprocessing> {
+  const { mean, std, resize, crop } = options
+  for (const [flag, values] of Object.entries({ mean, std })) {
+    if (values === undefined || values.length === 3) continue
+    throw new VisionTorchError(
+      'ERR_INVALID_ARGUMENT',
+      `--${flag}: expected three numbers, for red, green and blue (0.485,0.456,0.406), got ${values.length}`,
+    )
+  }
+  const given = Object.entries({ mean, std, resize, crop }).filter(([, value]) => value !== undefined)
+  const scaled = crop === undefined ? {} : { resize: Math.round((base.resize * crop) / base.crop) }
+  if (resize !== undefined && resize < (crop ?? base.crop)) {
+    throw new VisionTorchError(
+      'ERR_INVALID_ARGUMENT',
+      `--resize: expected at least --crop (${crop ?? base.crop}), got ${resize}`,
+    )
+  }
+  return checkPreprocessing('preprocessing', { ...base, ...scaled, ...Object.fromEntries(given) })
+}
+
+/** Shows a download, if there is one. */
+export async function withDownload<T>(
+  label: string,
+  use: (onProgress: (progress: DownloadProgress) => void) => Promise<T>,
+): Promise<T> {
+  const download = downloadProgress(label)
+  try {
+    return await use(download.onProgress)
   } finally {
     download.stop()
   }
@@ -82,4 +182,11 @@ export function downloadProgress(label: string) {
     },
     stop: () => bar?.stop(),
   }
+}
+
+/** Fails early, before a download, if a file is not there. */
+async function checkExists(path: string): Promise<void> {
+  await access(path).catch(() => {
+    throw new VisionTorchError('ERR_FILE_NOT_FOUND', `${path}: there is no such file or folder`)
+  })
 }

@@ -6,6 +6,7 @@ import { VisionTorchError } from '../errors.js'
 import { toPath } from '../file-name.js'
 import { formatShare } from '../format.js'
 import { type Prediction, predictEach } from '../predict.js'
+import { printable } from '../text.js'
 import { interruptSignal } from './interrupt.js'
 import { addModelOptions, type ModelOptions, openModel } from './model.js'
 import { integer, jsonOption } from './options.js'
@@ -35,7 +36,7 @@ async function runPredict(paths: string[], options: PredictCommandOptions): Prom
   if (areAbsent && options.checkpoint === undefined && options.model !== undefined) {
     return refuseAll(files, json ? jsonWriter() : textWriter(topK, files))
   }
-  using model = await openModel(options, signal)
+  using model = await openModel(options, [], signal)
   using bar = progress('predicting', files.length)
   const write = json ? jsonWriter() : textWriter(topK, files)
   let failed = 0
@@ -44,6 +45,7 @@ async function runPredict(paths: string[], options: PredictCommandOptions): Prom
     for await (const { index, predictions, error } of predictEach(model, inputs, {
       topK,
       batchSize,
+      allowUntrained: options.allowUntrained === true,
       signal,
     })) {
       const file = files[index]!
@@ -115,7 +117,9 @@ function jsonWriter() {
 function textWriter(topK: number, files: readonly string[]) {
   return {
     predictions(file: string, predictions: Prediction[]) {
-      const lines = predictions.map(({ label, score }) => `${formatShare(score).padStart(6)}  ${label}`)
+      const lines = predictions.map(
+        ({ label, score }) => `${formatShare(score).padStart(6)}  ${printable(label)}`,
+      )
       if (topK === 1) print(`${file}: ${lines[0]!.trimStart()}`)
       else {
         const title = files.length > 1 ? [color.bold(file)] : []

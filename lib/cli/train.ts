@@ -6,6 +6,7 @@ import { createModel, loadModel } from '../create-model.js'
 import type { Dataset } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
 import { VisionTorchError } from '../errors.js'
+import { DEFAULT_PREPROCESSING } from '../image/preprocessing.js'
 import { refuse } from '../is.js'
 import type { Model } from '../model.js'
 import { type Device, setThreads } from '../runtime.js'
@@ -14,16 +15,23 @@ import { resolveOptions, type TrainOptions } from '../train/options.js'
 import { flagName, flagOf, type OptionRow, optionGroups, optionTable, shownDefault } from '../train/table.js'
 import { train } from '../train/train.js'
 import { interruptSignal } from './interrupt.js'
-import { downloadProgress } from './model.js'
+import {
+  type NormalizationOptions,
+  normalizationOptions,
+  noStrictOption,
+  preprocessingOf,
+  withDownload,
+} from './model.js'
 import { addDataArgument, classesOption, dataOf, deviceOption, threadsOption } from './options.js'
 import { trainingDisplay } from './progress.js'
 import { note, printJson } from './terminal.js'
 
-interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'> {
+interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'>, NormalizationOptions {
   data?: string
   classes?: string
   model?: string
   weights: string
+  strict: boolean
   device: string
   threads?: number
   json?: boolean
@@ -41,9 +49,11 @@ export function trainCommand(): Command {
       'to start from: official ones, a .pth file or URL, or none',
       'DEFAULT',
     )
+    .addOption(noStrictOption())
     .addOption(deviceOption())
     .addOption(threadsOption())
     .addOption(new Option('--json', 'print one JSON object a line for each event, and nothing else'))
+  for (const option of normalizationOptions()) command.addOption(option)
   for (const [heading, names] of Object.entries(optionGroups)) {
     for (const name of names) command.addOption(trainOption(name, optionTable[name]).helpGroup(`${heading}:`))
   }
@@ -83,7 +93,19 @@ export function trainOption(name: string, row: OptionRow<unknown>): Option {
 
 async function runTrain(argument: string | undefined, options: TrainCommandOptions): Promise<void> {
   const data = dataOf(argument, options)
-  const { data: _d, classes, model: architecture, weights, device, threads, json, ...training } = options
+  const {
+    data: _data,
+    classes,
+    model: _model,
+    weights: _weights,
+    strict: _strict,
+    mean,
+    std,
+    device: _device,
+    threads,
+    json,
+    ...training
+  } = options
   if (data === undefined && training.resume === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
@@ -99,7 +121,9 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
   if (threads !== undefined) setThreads(threads)
   const signal = interruptSignal('finishing the step and saving; press Ctrl-C again to kill')
   const dataset = data === undefined ? undefined : await openDataset(data, { classes, signal })
+  preprocessingOf(DEFAULT_PREPROCESSING, { mean, std }) // refuses what cannot be, before a download
   using model = await openModel(options, dataset, signal)
+  model.preprocessing = preprocessingOf(model.preprocessing, { mean, std })
   using display = trainingDisplay()
   const run = train(model, { ...training, ...(dataset && { data: dataset }), signal })
   let directory: string | undefined
@@ -141,18 +165,22 @@ async function openModel(
     )
   }
   const name = (architecture ?? 'resnet50') as Architecture
-  const download = downloadProgress(`${name} ${weights}`)
   try {
-    return await createModel(name, {
-      weights: weights === 'none' || resumed !== undefined ? null : weights,
-      classes: dataset.classes,
-      seed: options.seed ?? 0,
-      device,
-      signal,
-      onProgress: download.onProgress,
-    })
-  } finally {
-    download.stop()
+    return await withDownload(`${name} ${weights}`, onProgress =>
+      createModel(name, {
+        weights: weights === 'none' || resumed !== undefined ? null : weights,
+        classes: dataset.classes,
+        strict: options.strict,
+        seed: options.seed ?? 0,
+        device,
+        signal,
+        onProgress,
+      }),
+    )
+  } catch (error) {
+    if (!(error instanceof VisionTorchError) || error.code !== 'ERR_DOWNLOAD') throw error
+    const message = `${error.message}. To start from random weights instead: --weights none`
+    throw new VisionTorchError(error.code, message, { cause: error })
   }
 }
 

@@ -119,7 +119,13 @@ export class Training {
     if (!frozen) this.#features = undefined
     await trainer.setFrozen(frozen, options.frozenBatchNorm === 'eval')
     await this.#trainUpdates(updates)
-    const evaluation = await this.#evaluator.run(trainer.ema ?? model.network, { keepWorst: 0, signal })
+    const evaluation = await this.#evaluator
+      .run(trainer.ema ?? model.network, { keepWorst: 0, signal })
+      .catch(error => {
+        if (error.code !== 'ERR_NON_FINITE') throw error
+        const what = `the outputs on the validation images became NaN in epoch ${state.epoch + 1}`
+        throw this.#notFinite(what, learningRateAt(options, state.epoch, 1), error)
+      })
     const { epoch, sums } = state
     const metrics: EpochMetrics = {
       epoch: epoch + 1,
@@ -152,6 +158,7 @@ export class Training {
         const learningRate = learningRateAt(options, epoch, state.step / updates.length)
         const { images, loss, correct, gradNorm } = await this.#update(update, feed, learningRate)
         state.step++
+        this.#parts.model.markTrained()
         sums.images += images
         sums.loss += loss * images
         sums.correct += correct
@@ -222,7 +229,10 @@ export class Training {
         update: micro === update.length - 1,
         mixed: null,
       })
-      if (!Number.isFinite(result.loss)) throw this.#notFinite(result.loss, learningRate)
+      if (!Number.isFinite(result.loss)) {
+        const what = `the loss became ${result.loss} in epoch ${state.epoch + 1}, step ${state.step + 1}`
+        throw this.#notFinite(what, learningRate)
+      }
       done.images += indices.length
       done.loss += result.loss * scale
       done.correct += result.correct
@@ -238,14 +248,13 @@ export class Training {
     return indices.reduce((sum, index) => sum + weights[train[index]!.label]!, 0)
   }
 
-  #notFinite(loss: number, learningRate: number): VisionTorchError {
+  #notFinite(what: string, learningRate: number, cause?: unknown): VisionTorchError {
     const { directory, state } = this.#parts
     return new VisionTorchError(
       'ERR_NON_FINITE_LOSS',
-      `the loss became ${loss} in epoch ${state.epoch + 1}, step ${state.step + 1}, at the learning rate ` +
-        `${formatNumber(learningRate)}. Try a smaller learning rate, warmupEpochs or clipGradNorm. ${directory.last} holds the run ` +
-        `after epoch ${state.epoch}`,
-      { options: ['warmupEpochs', 'clipGradNorm'] },
+      `${what}, at the learning rate ${formatNumber(learningRate)}. Try a smaller learning rate, warmupEpochs or ` +
+        `clipGradNorm. ${directory.last} holds the run after epoch ${state.epoch}`,
+      { cause, options: ['warmupEpochs', 'clipGradNorm'] },
     )
   }
 

@@ -6,7 +6,8 @@ import { toDataset } from '../data/open.js'
 import { VisionTorchError } from '../errors.js'
 import { decode } from '../image/decode.js'
 import { is, refuse } from '../is.js'
-import { checkReport, type Model } from '../model.js'
+import { checkReport } from '../load-report.js'
+import type { Model } from '../model.js'
 import { type NativeCheckpoint, native } from '../native.js'
 import { TensorBoardWriter } from '../report/tensorboard.js'
 import {
@@ -111,6 +112,7 @@ async function start(
     if (checkpoint !== null) {
       const report = await model.network.loadStateDict(checkpoint)
       checkReport(report, { path: resumeFrom!, architecture: model.architecture, strict: true })
+      if (state.epoch > 0 || state.step > 0) model.markTrained()
       // Before the first update there is no state, and the average of the weights has not begun.
       if (state.epoch > 0 || state.step > 0) await trainer.loadState(checkpoint)
       if (!(await directory.adoptBest(dirname(resumeFrom!)))) state.best = null

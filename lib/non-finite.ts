@@ -1,0 +1,30 @@
+import { VisionTorchError } from './errors.js'
+import type { NativeModel } from './native.js'
+
+/**
+ * Logits of which probabilities can be made.
+ * @throws ERR_NON_FINITE if one is NaN or infinite, naming the first tensor of the network that is not finite.
+ */
+export async function finiteLogits(network: NativeModel, logits: Float32Array): Promise<Float32Array> {
+  if (logits.every(Number.isFinite)) return logits
+  const tensor = await firstNonFinite(network)
+  const cause =
+    tensor !== null
+      ? `${tensor} holds a number that is not finite (NaN or infinity). Use weights that were saved before training diverged`
+      : network.dtype === 'bfloat16'
+        ? "its weights are finite, so the computation overflows. Compute with dtype: 'float32'"
+        : 'its weights are finite, so the computation overflows. Check that the preprocessing is the one of the weights'
+  throw new VisionTorchError(
+    'ERR_NON_FINITE',
+    `the network's outputs are not finite, so there are no probabilities: ${cause}`,
+    { options: ['dtype'] },
+  )
+}
+
+/** The first tensor of the state dict that holds NaN or infinity, or null. */
+async function firstNonFinite(network: NativeModel): Promise<string | null> {
+  for (const [name, { data }] of await network.stateDict()) {
+    if (data instanceof Float32Array && !data.every(Number.isFinite)) return name
+  }
+  return null
+}

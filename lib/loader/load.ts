@@ -90,8 +90,8 @@ export function compiledAgainst(addon: string): string {
 
 /**
  * Loads LibTorch's libraries by their paths, so that the addon's need of "libtorch_cpu.so" is met by exactly these,
- * wherever packages lie and whatever LD_LIBRARY_PATH and the system's loader cache hold. A second addon opens them:
- * `process.dlopen` is for addons, and Bun and Deno do not keep another library open.
+ * wherever packages lie and whatever LD_LIBRARY_PATH and the system's loader cache hold. A second addon opens them, since
+ * `process.dlopen` is for addons: Bun and Deno refuse other libraries.
  */
 function loadLibTorch(installation: Installation, opener: string): void {
   const wanted = libraries(installation)

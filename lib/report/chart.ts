@@ -62,8 +62,8 @@ export type Drawing = Pick<Spec, 'data' | 'scales' | 'axes' | 'legends' | 'marks
 }
 
 /**
- * Vega takes a quarter of a second to load, and only a report needs it. Bundlers must not follow the import, as esbuild
- * stops at Vega's `await`: so the name is no literal. Next.js follows it to copy the package.
+ * Only a report needs Vega, which takes longer to load than all of visiontorch. The name is not a literal because esbuild
+ * would follow the import and stop at Vega's top-level await. Next.js follows it, to copy the package.
  */
 function loadVega(): Promise<typeof import('vega')> {
   const vega = 'vega'

@@ -31,6 +31,17 @@ describe('the JPEG decoder', () => {
     assert.deepEqual(await decode(path), fromBytes)
   })
 
+  it('gives the pixels of sharp, which decodes JPEGs in a build without libjpeg-turbo', async () => {
+    for (const chromaSubsampling of ['4:4:4', '4:2:0'])
+      for (const progressive of [false, true])
+        for (const image of [picture(), picture().grayscale()]) {
+          const file = await image.jpeg({ chromaSubsampling, progressive, quality: 60 }).toBuffer()
+          const pixels = await decodeJpeg(file)
+          assert.ok(pixels)
+          assert.deepEqual(await decode(sharp(file)), pixels)
+        }
+  })
+
   it('reads a part of a larger buffer', async () => {
     const larger = Buffer.concat([Buffer.alloc(13, 0xff), jpeg, Buffer.alloc(9)])
     assert.deepEqual(await decodeJpeg(larger.subarray(13, 13 + jpeg.length)), await decodeJpeg(jpeg))

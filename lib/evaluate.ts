@@ -9,7 +9,7 @@ import type { Preprocessing } from './image/preprocessing.js'
 import { evalTransform } from './image/transform.js'
 import { check } from './is.js'
 import { type Evaluation, Metrics } from './metrics.js'
-import type { Model } from './model.js'
+import { checkModel, type Model } from './model.js'
 import type { NativeModel } from './native.js'
 import { finiteLogits } from './non-finite.js'
 
@@ -56,11 +56,12 @@ export async function evaluate(
     'onProgress',
   ]
   check.options('options', options, known)
-  model.checkGivesProbabilities(check.boolean('allowUntrained', options.allowUntrained ?? false))
+  checkModel(model).checkGivesProbabilities(check.boolean('allowUntrained', options.allowUntrained ?? false))
   const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
   const workers = check.integer('workers', options.workers ?? Math.min(8, availableParallelism()), 1, 1024)
   const keepWorst = check.integer('keepWorst', options.keepWorst ?? 24, 0)
-  const { split = 'val', signal, onProgress } = options
+  const { signal, onProgress } = options
+  const split = check.string('split', options.split ?? 'val')
   const dataset = await toDataset(data, { classes: options.classes, modelClasses: model.classes, signal })
   const chosen = split === 'all' ? [...dataset.splits.values()].flat() : dataset.split(split)
   const samples = relabel(chosen, dataset.classes, model.classes)

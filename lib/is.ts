@@ -64,10 +64,18 @@ export const check = {
       ...optionOf(name),
     )
   },
-  /** An options object without unknown keys: a misspelt option must not be ignored. */
+  /**
+   * An options object without unknown keys: a misspelt option must not be ignored. `signal` and `onProgress`, which mean
+   * the same everywhere, are checked here.
+   */
   options(name: string, value: unknown, known: readonly string[]): void {
     if (value === undefined) return
     if (!is.object(value)) throw invalid(name, 'an object', value)
+    const { signal, onProgress } = value
+    if (known.includes('signal') && signal !== undefined && !(signal instanceof AbortSignal))
+      throw invalid('signal', 'an AbortSignal', signal)
+    if (known.includes('onProgress') && onProgress !== undefined && typeof onProgress !== 'function')
+      throw invalid('onProgress', 'a function', onProgress)
     for (const key of Object.keys(value)) {
       if (known.includes(key)) continue
       const near = closest(key, known)

@@ -71,6 +71,8 @@ export class Model implements Disposable {
 
   /** @internal */
   constructor(parts: ModelParts) {
+    if (!is.object(parts) || !is.object(parts.network) || !Array.isArray(parts.classes))
+      throw invalid('parts', 'those that createModel and loadModel give: call them instead', parts)
     this.#network = parts.network
     this.architecture = parts.architecture
     this.networkOptions = Object.freeze({ ...parts.networkOptions })
@@ -326,6 +328,12 @@ export class Model implements Disposable {
     const { crop, mean, std } = this.preprocessing
     return new (native().ImageBatch)(capacity, crop, crop, mean, std, this.device !== 'cpu')
   }
+}
+
+/** @internal The argument `model` of a function. */
+export function checkModel(model: unknown): Model {
+  if (model instanceof Model) return model
+  throw invalid('model', 'a Model, as createModel and loadModel give it', model)
 }
 
 /** @internal Names of classes: those given, or as many numbers. */

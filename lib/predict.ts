@@ -6,8 +6,8 @@ import { type ErrorCode, VisionTorchError } from './errors.js'
 import { decode } from './image/decode.js'
 import type { ImageInput } from './image/input.js'
 import { evalTransform } from './image/transform.js'
-import { check } from './is.js'
-import type { Model } from './model.js'
+import { check, invalid } from './is.js'
+import { checkModel, type Model } from './model.js'
 import { finiteLogits } from './non-finite.js'
 
 /** A class and its probability. */
@@ -47,6 +47,8 @@ export class PredictionError extends VisionTorchError {
   readonly predictions: readonly Prediction[][]
 
   constructor(errors: ReadonlyMap<number, VisionTorchError>, predictions: readonly Prediction[][]) {
+    if (!(errors instanceof Map) || errors.size === 0 || !Array.isArray(predictions))
+      throw invalid('errors', 'a Map of at least one error, and an array of predictions', errors)
     const [first] = errors.values() as Iterable<VisionTorchError>
     const others = errors.size - 1
     super(
@@ -91,7 +93,7 @@ export async function predict(
   options: PredictOptions = {},
 ): Promise<Prediction[] | Prediction[][]> {
   const { topK, allowUntrained, ...rest } = checkPredictOptions(options)
-  model.checkGivesProbabilities(allowUntrained)
+  checkModel(model).checkGivesProbabilities(allowUntrained)
   const job = new Job(model, 'logits', rest)
   const { classes, network } = model
   if (!isArray(input)) {
@@ -124,7 +126,9 @@ export async function* predictEach<Input extends ImageInput>(
   options: PredictOptions = {},
 ): AsyncGenerator<PredictionResult<Input>, void, undefined> {
   const { topK, allowUntrained, ...rest } = checkPredictOptions(options)
-  model.checkGivesProbabilities(allowUntrained)
+  checkModel(model).checkGivesProbabilities(allowUntrained)
+  if (!isIterable(inputs))
+    throw invalid('inputs', 'an iterable of images, such as an array or a stream', inputs)
   const { classes, network } = model
   for await (const { index, input, values, error } of new Job(model, 'logits', rest).each(inputs)) {
     if (error !== undefined) yield { index, input, error }
@@ -134,6 +138,10 @@ export async function* predictEach<Input extends ImageInput>(
     }
   }
 }
+
+/** A string is iterable, too, but its letters are no images. */
+const isIterable = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value)
 
 /** @internal See `Model.features`. */
 export async function features(
@@ -181,7 +189,7 @@ class Job {
     output: 'logits' | 'features',
     private readonly options: { batchSize: number; signal: AbortSignal | undefined },
   ) {
-    const { preprocessing } = model
+    const { preprocessing } = checkModel(model)
     const { batchSize, signal } = options
     this.#batcher = model.batcher(output, batchSize)
     this.#decode = input =>

@@ -7,6 +7,7 @@ import { check, invalid, is } from '../is.js'
 import { printable } from '../text.js'
 import { checkDatasetClasses, readClasses } from './class-names.js'
 import {
+  checkDataset,
   type Dataset,
   type DatasetOptions,
   type Sample,
@@ -79,8 +80,12 @@ export interface WriteAnnotationsOptions {
 export async function writeAnnotations(
   data: Dataset,
   folder: string,
-  { relative: isRelative = false }: WriteAnnotationsOptions = {},
+  options: WriteAnnotationsOptions = {},
 ): Promise<Map<string, number>> {
+  checkDataset('data', data)
+  check.string('folder', folder)
+  check.options('options', options, ['relative'])
+  const isRelative = check.boolean('relative', options.relative ?? false)
   const written = new Map<string, number>()
   const write = async (name: string, lines: string[]): Promise<void> => {
     const path = resolve(folder, name)

@@ -1,4 +1,5 @@
 import { VisionTorchError } from '../errors.js'
+import { check, invalid, is } from '../is.js'
 
 /** An image of a data set and the class that it belongs to. */
 export interface Sample {
@@ -61,6 +62,19 @@ export function splitName(name: string): SplitName | undefined {
   return Object.hasOwn(splitNames, lower) ? splitNames[lower] : undefined
 }
 
+/** @internal The argument of a function that takes a data set. */
+export function checkDataset(name: string, value: unknown): Dataset {
+  if (
+    is.object(value) &&
+    value.splits instanceof Map &&
+    typeof value.split === 'function' &&
+    is.string(value.root) &&
+    Array.isArray(value.classes)
+  )
+    return value as unknown as Dataset
+  throw invalid(name, 'a data set, such as ImageFolder.open gives', value)
+}
+
 /** A data set whose samples are known. */
 export class SampleDataset implements Dataset {
   constructor(
@@ -72,7 +86,7 @@ export class SampleDataset implements Dataset {
   ) {}
 
   split(name: string): readonly Sample[] {
-    const known = splitName(name)
+    const known = splitName(check.string('split', name))
     const samples =
       known === 'val' ? (this.splits.get('val') ?? this.splits.get('test')) : this.splits.get(known ?? name)
     if (samples !== undefined) return samples

@@ -42,7 +42,7 @@ export class ImageFolder extends SampleDataset {
   static async open(root: string, options: ImageFolderOptions = {}): Promise<ImageFolder> {
     check.options('options', options, ['valFraction', 'seed', 'classes', 'signal', 'onProgress'])
     const held = holdOutOptions(options)
-    const given = options.classes && checkClassNames('classes', options.classes)
+    const given = options.classes === undefined ? undefined : checkClassNames('classes', options.classes)
     const layout = await readLayout(root, options)
     const [problem, ...more] = layoutProblems(layout, given)
     if (problem !== undefined) {

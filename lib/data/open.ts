@@ -5,7 +5,7 @@ import { toPath } from '../file-name.js'
 import { check, invalid, is } from '../is.js'
 import { annotationsFile, CLASSES_FILE, fromAnnotations } from './annotations.js'
 import { readClasses } from './class-names.js'
-import { type Dataset, type DatasetOptions, type SplitName, splitOrder } from './dataset.js'
+import { checkDataset, type Dataset, type DatasetOptions, type SplitName, splitOrder } from './dataset.js'
 import { ImageFolder } from './image-folder.js'
 import { isUnnamed } from './labels.js'
 import { exists } from './relocate.js'
@@ -50,13 +50,7 @@ export async function openDataset(data: string, options: OpenOptions = {}): Prom
 /** What `data` stands for: a path, see {@link openDataset}, or a data set that was opened before. */
 export async function toDataset(data: unknown, options: OpenOptions): Promise<Dataset> {
   if (is.string(data)) return openDataset(data, options)
-  if (
-    is.object(data) &&
-    data.splits instanceof Map &&
-    typeof data.split === 'function' &&
-    is.string(data.root)
-  )
-    return data as unknown as Dataset
+  if (is.object(data)) return checkDataset('data', data)
   throw invalid('data', 'a folder of images, an annotation file or a data set', data)
 }
 

@@ -52,7 +52,9 @@ export async function checkDataset(data: string, options: CheckDatasetOptions = 
   const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
   const given = is.string(options.classes)
     ? await readClasses(options.classes, options.signal)
-    : options.classes && checkClassNames('classes', options.classes)
+    : options.classes === undefined
+      ? undefined
+      : checkClassNames('classes', options.classes)
   const path = resolve(check.string('data', data))
   const findings = new Findings()
   const { annotations } = await findAnnotations(path, given)

@@ -76,6 +76,7 @@ export async function preprocess(
   options: { signal?: AbortSignal } = {},
 ): Promise<{ data: Uint8Array; width: number; height: number }> {
   const checked = checkPreprocessing('preprocessing', preprocessing)
+  check.options('options', options, ['signal'])
   const pixels = await decode(input, options)
   return native().transformPixels(pixels, evalTransform(checked, pixels))
 }

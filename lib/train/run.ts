@@ -1,3 +1,4 @@
+import { invalid } from '../is.js'
 import type { TrainingEvent, TrainingResult } from './events.js'
 
 /**
@@ -21,6 +22,7 @@ export class TrainingRun implements PromiseLike<TrainingResult>, AsyncIterable<T
 
   /** `work` starts when the caller had the chance to listen: after the current task's synchronous code. */
   constructor(work: (emit: (event: TrainingEvent) => void) => Promise<TrainingResult>) {
+    if (typeof work !== 'function') throw invalid('work', 'a function: call train() instead', work)
     const emit = (event: TrainingEvent) => {
       for (const listener of this.#listeners) listener.push(event)
     }

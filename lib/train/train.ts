@@ -7,7 +7,7 @@ import { VisionTorchError } from '../errors.js'
 import { decode } from '../image/decode.js'
 import { is, refuse } from '../is.js'
 import { checkReport } from '../load-report.js'
-import type { Model } from '../model.js'
+import { checkModel, type Model } from '../model.js'
 import { type NativeCheckpoint, native } from '../native.js'
 import { TensorBoardWriter } from '../report/tensorboard.js'
 import {
@@ -39,6 +39,7 @@ const inTraining = new WeakSet<Model>()
  */
 export function train(model: Model, options: TrainOptions): TrainingRun {
   return new TrainingRun(async emit => {
+    checkModel(model)
     if (inTraining.has(model)) {
       throw new VisionTorchError(
         'ERR_INVALID_ARGUMENT',

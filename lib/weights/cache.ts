@@ -7,7 +7,7 @@ import { type DownloadProgress, download } from '../download/download.js'
 import { safeName } from '../download/name.js'
 import { VisionTorchError } from '../errors.js'
 import { cannotWrite } from '../files.js'
-import { invalid } from '../is.js'
+import { check, invalid, is } from '../is.js'
 import { fileName, type OfficialWeights } from './manifest.js'
 
 /** visiontorch's folder in the user's cache: `$XDG_CACHE_HOME/visiontorch`, by default `~/.cache/visiontorch`. */
@@ -38,6 +38,10 @@ export async function fetchWeights(
   weights: OfficialWeights | string,
   options: FetchWeightsOptions = {},
 ): Promise<string> {
+  check.options('options', options, ['verify', 'signal', 'onProgress', 'onWarning'])
+  if (options.onWarning !== undefined && typeof options.onWarning !== 'function')
+    throw invalid('onWarning', 'a function', options.onWarning)
+  check.boolean('verify', options.verify ?? false)
   const { url, path, sha256, official } =
     typeof weights === 'string' ? anyWeights(weights) : officialWeights(weights)
   const { verify = false, signal, onProgress, onWarning = emitWarning } = options
@@ -74,6 +78,11 @@ export const weightsPath = (weights: OfficialWeights): string =>
   join(cacheFolder(), 'weights', fileName(weights))
 
 function officialWeights(official: OfficialWeights) {
+  if (!is.object(official)) throw invalid('weights', 'an entry of listWeights(), or an address', official)
+  check.string('weights.url', official.url)
+  check.string('weights.sha256', official.sha256)
+  if (official.bytes === null) check.number('weights.mebibytes', official.mebibytes, 0)
+  else check.integer('weights.bytes', official.bytes, 0)
   const mirror = process.env.VISIONTORCH_WEIGHTS_URL
   if (mirror && !/^https?:\/\/./.test(mirror)) {
     throw invalid('VISIONTORCH_WEIGHTS_URL', 'the http(s) address of a mirror', mirror)

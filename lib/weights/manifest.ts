@@ -39,6 +39,7 @@ let classes: readonly string[] | undefined
 
 /** The official checkpoints, of one architecture or of all. */
 export function listWeights(architecture?: string): readonly OfficialWeights[] {
+  if (architecture !== undefined) check.string('architecture', architecture)
   weights ??= readJson<{ weights: OfficialWeights[] }>(weightsFiles().manifest).weights
   return architecture === undefined ? weights : weights.filter(entry => entry.architecture === architecture)
 }
@@ -57,7 +58,7 @@ export function imagenetClasses(): readonly string[] {
 export function resolveWeights(architecture: string, name: string): OfficialWeights {
   const known = listWeights(architecture)
   if (known.length === 0) check.oneOf('architecture', architecture, architectures())
-  const wanted = name.toUpperCase()
+  const wanted = check.string('weights', name).toUpperCase()
   const found = known.find(entry => (wanted === 'DEFAULT' ? entry.default : entry.name === wanted))
   if (found !== undefined) return found
   return check.oneOf('weights', name, ['DEFAULT', ...known.map(entry => entry.name)]) as never

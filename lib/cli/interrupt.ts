@@ -28,6 +28,9 @@ export function interruptSignal(message = 'stopping; press Ctrl-C again to kill'
   return AbortSignal.any([controller.signal, outputSignal])
 }
 
+/** Whether a command ended because its signal was aborted. */
+export const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError'
+
 /** The exit code of a command that a signal stopped: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. */
 export function interruptCode(): number | undefined {
   return received && 128 + constants.signals[received]

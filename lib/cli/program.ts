@@ -7,9 +7,9 @@ import { doctorCommand } from './doctor.js'
 import { evaluateCommand } from './evaluate.js'
 import { inFlags } from './flags.js'
 import { inspectCommand } from './inspect.js'
-import { interruptCode } from './interrupt.js'
+import { interruptCode, isAbort } from './interrupt.js'
 import { libtorchCommand } from './libtorch.js'
-import { flushOutput, outputFailure, watchOutput } from './output.js'
+import { flushOutput, outputFailure, outputSignal, watchOutput } from './output.js'
 import { predictCommand } from './predict.js'
 import { previewCommand } from './preview.js'
 import { summaryCommand } from './summary.js'
@@ -93,10 +93,10 @@ function adopt(command: Command, program: Command): Command {
 /** Prints one line that names the cause and the remedy, and gives the exit code. */
 function report(error: unknown, command: Command, verbose: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed it
-  if (error instanceof Error && error.name === 'AbortError') {
+  if (isAbort(error)) {
     const code = interruptCode()
     if (code !== undefined) process.stderr.write('interrupted\n')
-    return code ?? 0 // or nobody reads the results: run() says so unless the reader has seen enough
+    if (code !== undefined || outputSignal.aborted) return code ?? 0 // run() says why the output failed
   }
   if (error instanceof VisionTorchError) fail(inFlags(error.message, error.options, command))
   else fail(error instanceof Error ? error.message : String(error))

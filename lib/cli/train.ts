@@ -14,7 +14,7 @@ import { RunDirectory } from '../train/directory.js'
 import { resolveOptions, type TrainOptions } from '../train/options.js'
 import { flagName, flagOf, type OptionRow, optionGroups, optionTable, shownDefault } from '../train/table.js'
 import { train } from '../train/train.js'
-import { interruptSignal } from './interrupt.js'
+import { interruptSignal, isAbort } from './interrupt.js'
 import {
   type NormalizationOptions,
   normalizationOptions,
@@ -135,7 +135,7 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
     }
   } catch (error) {
     display.stop()
-    if (signal.aborted && directory !== undefined) {
+    if (isAbort(error) && directory !== undefined) {
       note(
         `saved ${join(directory, 'last.pth')}; go on with: visiontorch train --resume --out ${quoted(directory)}`,
       )

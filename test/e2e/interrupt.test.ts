@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -128,12 +128,15 @@ describe('an interrupted command', function () {
       const out = join(folder, 'closed')
       const terminal = new Terminal(endlessTraining(out))
       await terminal.shows(/2\/10000 /)
+      const { pid } = terminal.child
+      const [training] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ')
       terminal.child.kill('SIGKILL')
-      for (;;) {
-        const saved = await loadModel(join(out, 'last.pth')).catch(() => undefined)
-        if (saved !== undefined) break
-        await sleep(50)
-      }
+      const runs = () =>
+        readlink(`/proc/${training}/exe`).then(
+          () => true,
+          () => false,
+        )
+      while (await runs()) await sleep(20)
       await assertSaved(out)
     })
   })

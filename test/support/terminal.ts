@@ -10,6 +10,7 @@ export class Terminal {
   readonly child: ChildProcess
   /** All that the program has written. */
   screen = ''
+  readonly #exited: Promise<unknown>
 
   /** @param command The words of the command line. */
   constructor(command: readonly string[], { columns = 120, env = {} as NodeJS.ProcessEnv } = {}) {
@@ -19,6 +20,7 @@ export class Terminal {
       env: { ...environment, TERM: 'xterm-256color', ...env },
       stdio: ['pipe', 'pipe', 'inherit'],
     })
+    this.#exited = once(this.child, 'exit')
     this.child.stdout!.on('data', chunk => {
       this.screen += chunk
     })
@@ -35,7 +37,7 @@ export class Terminal {
     while (!pattern.test(this.text)) {
       if (this.child.exitCode !== null)
         throw new Error(`ended (${this.child.exitCode}) without ${pattern}:\n${this.text}`)
-      await Promise.race([once(this.child.stdout!, 'data'), once(this.child, 'exit')])
+      await Promise.race([once(this.child.stdout!, 'data'), this.#exited])
     }
   }
 
@@ -45,7 +47,7 @@ export class Terminal {
 
   /** Waits for the program's end and gives its exit code; 128 + n when signal n ended it. */
   async end(): Promise<number> {
-    if (this.child.exitCode === null) await once(this.child, 'exit')
+    await this.#exited
     return this.child.exitCode!
   }
 }

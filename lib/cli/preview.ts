@@ -9,13 +9,14 @@ import { contactSheet } from '../image/contact-sheet.js'
 import { decode } from '../image/decode.js'
 import { checkPreprocessing, DEFAULT_PREPROCESSING } from '../image/preprocessing.js'
 import { native } from '../native.js'
+import { shortLabels } from '../report/labels.js'
 import { resizedTo } from '../train/data.js'
 import { trainingBatches } from '../train/feed.js'
 import { epochUpdates, largestBatch } from '../train/sampler.js'
 import { optionTable } from '../train/table.js'
 import { interruptSignal } from './interrupt.js'
 import { addDataArgument, classesOption, integer, requiredDataOf } from './options.js'
-import { print } from './terminal.js'
+import { print, warn } from './terminal.js'
 import { trainOption } from './train.js'
 
 interface PreviewCommandOptions {
@@ -50,11 +51,13 @@ async function runPreview(argument: string | undefined, options: PreviewCommandO
   const signal = interruptSignal()
   const { seed = 0, out } = options
   const dataset = await openDataset(data, { classes: options.classes, signal })
+  for (const warning of dataset.warnings) warn(warning)
   const samples = dataset.split('train')
   const preprocessing = checkPreprocessing('preprocessing', resizedTo(DEFAULT_PREPROCESSING, options))
   const { crop, mean, std } = preprocessing
   const batchSize = Math.min(options.batchSize, samples.length)
   const capacity = largestBatch(samples.length, batchSize)
+  const names = shortLabels(dataset.classes, Math.floor(crop / 7)) // a letter is about 7 pixels wide
   const epoch = options.epoch - 1
   const loader = new Loader({
     samples,
@@ -68,7 +71,7 @@ async function runPreview(argument: string | undefined, options: PreviewCommandO
   for await (const { images, labels } of batches) {
     signal.throwIfAborted()
     const pictures = batchImages(images, labels.length, preprocessing)
-    const named = pictures.map((picture, i) => ({ ...picture, label: dataset.classes[labels[i]!]! }))
+    const named = pictures.map((picture, i) => ({ ...picture, label: names[labels[i]!]! }))
     await replaceFile(out, await contactSheet(named))
   }
   print(out)

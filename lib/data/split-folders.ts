@@ -38,7 +38,7 @@ export async function findSplits(root: string, signal?: AbortSignal): Promise<Sp
     if (all)
       return {
         ...whole,
-        notes: [`${train} is taken for a class, since it holds images itself, as ${beside} does.`],
+        notes: [`Taken for classes, because they hold images themselves, as ${beside} does: ${train}.`],
       }
     const unclear = `cannot tell whether ${train} is a split or a class: it holds both images and folders, and ${beside} beside it holds images. Move the images into folders of classes, or rename it`
     return { ...whole, problems: [unclear] }

@@ -87,7 +87,10 @@ describe('data sets as users have them', () => {
     const data = (name: string) => join(root, 'data', name)
     const classes = trainFrom(data('class_called_train'), join(root, 'a'))
     assert.equal(classes.status, 0, classes.stderr)
-    assert.match(classes.stderr, /'train' is taken for a class/)
+    const taken = /Taken for classes, .* as 'bus', 'car' does: 'train'\./
+    assert.match(classes.stderr, taken)
+    const preview = ['--out', join(root, 'preview.png'), '--batch-size', '4']
+    assert.match(run('preview', '--data', data('class_called_train'), ...preview).stderr, taken)
     assert.match(classes.stderr, /3 classes/)
     const last = trainFrom(data('last_batch_of_one'), join(root, 'b'))
     assert.equal(last.status, 0, last.stderr)

@@ -152,7 +152,7 @@ describe('an image folder', () => {
       const data = await ImageFolder.open(root, { valFraction: 0 })
       assert.deepEqual(data.classes, ['bus', 'test', 'train'])
       assert.deepEqual(data.warnings, [
-        "'test', 'train' is taken for a class, since it holds images itself, as 'bus' does.",
+        "Taken for classes, because they hold images themselves, as 'bus' does: 'test', 'train'.",
       ])
       const inSplits = await folderOf(['train/train/1.jpg', 'train/bus/1.jpg', 'val/train/2.jpg'])
       assert.deepEqual((await ImageFolder.open(inSplits)).classes, ['bus', 'train'])

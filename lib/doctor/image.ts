@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { extname } from 'node:path'
-import type { Metadata } from 'sharp'
 import { VisionTorchError } from '../errors.js'
 import { decode, readImage } from '../image/decode.js'
+import { type Format, identify } from '../image/format.js'
 import { loadSharp } from '../image/sharp.js'
 import type { FindingKind } from './finding.js'
 
@@ -15,29 +15,28 @@ export interface CheckedImage {
 
 /** Reads and decodes an image exactly as training does. */
 export async function checkImage(path: string, signal?: AbortSignal): Promise<CheckedImage> {
-  let bytes: Uint8Array
+  let bytes: Uint8Array = new Uint8Array()
   try {
     bytes = await readImage(path)
-  } catch (error) {
-    const { cause, message } = error as VisionTorchError
-    return broken('unreadable', (cause as NodeJS.ErrnoException)?.code ?? message)
-  }
-  signal?.throwIfAborted()
-  if (bytes.length === 0) return broken('empty-file', '')
-  try {
     await decode(bytes, { signal })
   } catch (error) {
+    signal?.throwIfAborted()
     if (!(error instanceof VisionTorchError)) throw error
-    // "the image: expected an image, but it is damaged (VipsJpeg: ...). Replace or remove the file"
-    const why = error.message.replace(/^.*?expected an image, but it /, '').replace(/\. [^.]*$/, '')
-    const detail = /^is damaged \((.*?):?\)$/.exec(why)?.[1] ?? why
-    return broken(undecodable(why, bytes), detail)
+    const { code, cause, message } = error
+    if (code === 'ERR_FILE_NOT_FOUND' || code === 'ERR_FILE_READ') {
+      return broken('unreadable', (cause as NodeJS.ErrnoException | undefined)?.code ?? message)
+    }
+    if (code !== 'ERR_IMAGE_DECODE') throw error
+    const why = whyNot(message)
+    if (why === 'is empty') return broken('empty-file', '')
+    return broken(undecodable(message, bytes), /^is damaged \((.*?):?\)$/.exec(why)?.[1] ?? why)
   }
   const issues: CheckedImage['issues'] = []
-  const metadata = await loadSharp()(bytes).metadata()
-  const { format, orientation = 1, space } = metadata
-  if (formatOf(path) !== format) issues.push({ kind: 'wrong-extension', detail: content(metadata) })
-  if (orientation > 1) issues.push({ kind: 'rotated', detail: `EXIF orientation ${orientation}` })
+  const { format = '' } = identify(bytes)
+  if (formatOf(path) !== format) issues.push({ kind: 'wrong-extension', detail: content(format) })
+  const { orientation = 1, space } = await loadSharp()(bytes).metadata()
+  if (orientation > 1 && format !== 'tiff')
+    issues.push({ kind: 'rotated', detail: `EXIF orientation ${orientation}` })
   if (space === 'cmyk') issues.push({ kind: 'cmyk', detail: '' })
   return { issues, digest: hash('sha256', bytes, 'base64') }
 }
@@ -47,10 +46,14 @@ const broken = (kind: FindingKind, detail: string): CheckedImage => ({
   digest: undefined,
 })
 
-function undecodable(why: string, bytes: Uint8Array): FindingKind {
-  if (/no known format/.test(why)) return 'not-an-image'
-  if (/pixels/.test(why)) return 'bomb'
-  return /premature|unexpected end/i.test(why) || endsEarly(bytes) ? 'truncated' : 'damaged'
+/** "is damaged (VipsJpeg: ...)", of "the image: expected an image, but it is damaged (VipsJpeg: ...). Replace or remove it". */
+const whyNot = (message: string): string =>
+  message.replace(/^.*?expected an image, but it /s, '').replace(/\. (?:[^.]*|.* can be decoded)$/, '')
+
+function undecodable(message: string, bytes: Uint8Array): FindingKind {
+  if (/can be decoded$/.test(message)) return 'not-an-image'
+  if (/ pixels| scans/.test(message)) return 'bomb'
+  return /premature|unexpected end/i.test(message) || endsEarly(bytes) ? 'truncated' : 'damaged'
 }
 
 /** Whether a file of which decoding failed lacks the mark that its format ends with. */
@@ -64,21 +67,25 @@ function endsEarly(bytes: Uint8Array): boolean {
   )
 }
 
-/** The format that a name promises, by sharp's name for it. */
+/** The format that a name promises. */
 function formatOf(path: string): string {
   const extension = extname(path).slice(1).toLowerCase()
-  const formats: Readonly<Record<string, string>> = { jpg: 'jpeg', jfif: 'jpeg', tif: 'tiff', avif: 'heif' }
+  const formats: Readonly<Record<string, Format>> = {
+    jpg: 'jpeg',
+    jfif: 'jpeg',
+    tif: 'tiff',
+  }
   return formats[extension] ?? extension
 }
 
-const content = ({ format, compression }: Metadata): string =>
-  `content: ${format !== 'heif' ? format.toUpperCase() : compression === 'hevc' ? 'HEIC' : 'AVIF'}`
+const content = (what: string): string => `content: ${what.toUpperCase()}`
 
-/** What a file that is not taken for an image holds, where that is an image all the same. */
+/** What a file that is not taken for an image holds, if that is an image all the same. */
 export async function describeOther(path: string): Promise<string> {
   try {
-    return content(await loadSharp()(await readImage(path)).metadata())
-  } catch {
-    return ''
+    return content(identify(await readImage(path)).format!)
+  } catch (error) {
+    const [, image] = /^is an? (.*) image$/.exec(whyNot((error as Error).message)) ?? []
+    return image === undefined ? '' : content(image)
   }
 }

@@ -4,9 +4,21 @@ import { toPath } from '../file-name.js'
 import { openRegular } from '../files.js'
 import { check } from '../is.js'
 import { type Addon, native, type Pixels } from '../native.js'
-import { gifTransparentColor, isCmyk } from './header.js'
+import { type Format, identify, START_BYTES } from './format.js'
+import {
+  type AvifOrientation,
+  firstTiffImage,
+  type GifHeader,
+  readAvifOrientation,
+  readGifHeader,
+  readJpegHeader,
+  readTiffHeader,
+  TIFF,
+  withoutTexts,
+} from './header.js'
 import { type ImageInput, openInput, type Source } from './input.js'
 import { loadSharp } from './sharp.js'
+import { ycbcrToRgb } from './ycbcr.js'
 
 export interface DecodeOptions {
   /** Turn the image as its EXIF orientation says. Default false: Pillow and torchvision do not. */
@@ -22,6 +34,13 @@ export interface DecodeOptions {
 /** Pillow's: an image with more pixels than this is refused as a decompression bomb. */
 export const MAX_PIXELS = 178_956_970
 
+/** The longest side of an image, as in native/binding/image.cc. */
+const MAX_SIDE = 1 << 18
+
+// As in native/image/jpeg.cc.
+const MAX_SCANS = 100
+const MAX_SCANNED_PIXELS = 2e9
+
 // So that the pixels are Pillow's: profiles and alpha are ignored, and a truncated file is an error.
 const SHARP_OPTIONS = {
   failOn: 'truncated',
@@ -31,8 +50,9 @@ const SHARP_OPTIONS = {
 
 /**
  * Decodes an image to RGB rows, byte for byte as Pillow's `Image.open(file).convert('RGB')` does: the first frame,
- * alpha dropped, colour profile ignored, not turned. Of 16 bits the high 8 are kept, also in gray images, which Pillow
- * clips at 255. JPEG is decoded by the addon, all else by sharp.
+ * alpha dropped, colour profile ignored, not turned (but for TIFF, which Pillow turns). Of 16 bits the high 8 are kept,
+ * also in gray images, which Pillow clips at 255. JPEG is decoded by the addon, PNG, WebP, AVIF, GIF and
+ * TIFF by sharp; what the first bytes of a file say counts, not its name.
  *
  * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or `ERR_IMAGE_DECODE` for what is not an image, is
  * damaged, or has more than {@link MAX_PIXELS} pixels.
@@ -43,33 +63,23 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   signal?.throwIfAborted()
   const source = await openInput(input, signal)
   if (source.kind === 'pixels') return source.pixels
-  if (!autoOrient && fastDecode === undefined) {
-    const pixels = await decodeJpeg(source)
+  const isPlain = !autoOrient && fastDecode === undefined
+  try {
+    const pixels = isPlain ? await decodeJpeg(source) : null
     signal?.throwIfAborted()
     if (pixels !== null) return pixels
-  }
-  const sharp = loadSharp()
-  const bytes =
-    source.kind === 'path' ? await readImage(source.path) : source.kind === 'bytes' ? source.bytes : undefined
-  signal?.throwIfAborted()
-  if (bytes?.length === 0) throw failure(source.name, 'it is empty')
-  try {
-    let image = source.kind === 'sharp' ? source.sharp.clone() : sharp(bytes, SHARP_OPTIONS)
-    const cmyk = (bytes && isCmyk(bytes)) ?? (await image.metadata()).space === 'cmyk'
-    const transparent = bytes && gifTransparentColor(bytes)
-    if (transparent) image = image.flatten({ background: transparent })
-    if (autoOrient) image = image.autoOrient()
-    if (fastDecode !== undefined) image = shrink(image, check.integer('options.fastDecode', fastDecode, 1))
-    const pixels = cmyk ? await decodeCmyk(image) : await decodeRgb(image)
+    if (source.kind === 'sharp') return await decodeWithSharp(source.sharp.clone(), options)
+    const bytes = source.kind === 'path' ? await readImage(source.path) : source.bytes
     signal?.throwIfAborted()
-    return pixels
+    return await decodeBytes(bytes, source.name, options)
   } catch (error) {
-    if (error instanceof VisionTorchError || signal?.aborted) throw error
+    signal?.throwIfAborted()
+    if (error instanceof VisionTorchError) throw error
     throw failure(source.name, explain(error), error)
   }
 }
 
-/** A sound JPEG, in less than half of sharp's time; null for all else, of which sharp also tells what is wrong. */
+/** A sound JPEG, in less than half of sharp's time; null for anything else, which sharp judges. */
 async function decodeJpeg(source: Source): Promise<Pixels | null> {
   jpegDecoder ??= findJpegDecoder()
   if (source.kind === 'path') {
@@ -82,7 +92,7 @@ async function decodeJpeg(source: Source): Promise<Pixels | null> {
 type JpegDecoder = Addon['decodeJpeg']
 let jpegDecoder: JpegDecoder | undefined
 
-/** The addon's, or none where there is no LibTorch: `visiontorch doctor` looks at images all the same. */
+/** The addon's, or none if there is no LibTorch: `visiontorch doctor` looks at images all the same. */
 function findJpegDecoder(): JpegDecoder {
   try {
     return native().decodeJpeg
@@ -91,11 +101,125 @@ function findJpegDecoder(): JpegDecoder {
   }
 }
 
-/** @internal The content of an image file. Throws `ERR_FILE_NOT_FOUND` or `ERR_FILE_READ`. */
+async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Pixels> {
+  const format = checkFormat(bytes, name)
+  const open = (file: Uint8Array) => loadSharp()(file, SHARP_OPTIONS)
+  switch (format) {
+    case 'jpeg': {
+      const { width = 0, height = 0, components, scans = 0 } = readJpegHeader(bytes) ?? {}
+      if (scans > Math.min(MAX_SCANS, MAX_SCANNED_PIXELS / (width * height))) {
+        throw failure(
+          name,
+          `it is a progressive JPEG of ${scans} scans, more than any program writes for its size`,
+        )
+      }
+      return decodeWithSharp(open(bytes), { ...options, isCmyk: components === 4 })
+    }
+    case 'gif': {
+      const { background, frame } = readGifHeader(bytes)
+      const pixels = await decodeWithSharp(open(bytes).flatten({ background }), { ...options, isCmyk: false })
+      if (options.fastDecode === undefined) fillAround(pixels, frame, background)
+      return pixels
+    }
+    case 'tiff': {
+      const header = readTiffHeader(bytes)
+      const { width, height, photometric, compression, subsampling } = header
+      checkSides(name, width, height)
+      if (compression === TIFF.UNCOMPRESSED && (width * height * header.bits) / 8 > bytes.length) {
+        throw failure(name, 'it is damaged (premature end of the file). Replace or remove the file')
+      }
+      const isYCbCr = photometric === TIFF.YCBCR && compression !== TIFF.JPEG // else libtiff converts it
+      if (photometric === TIFF.LAB || (isYCbCr && subsampling.some(step => step !== 1))) {
+        throw failure(name, 'it is a TIFF with Lab or subsampled YCbCr colours. Convert it to RGB')
+      }
+      const image = open(firstTiffImage(bytes, header))
+      const pixels = await decodeWithSharp(image, { ...options, autoOrient: true })
+      if (isYCbCr) ycbcrToRgb(pixels.data)
+      return pixels
+    }
+    case 'avif': {
+      // sharp has turned it by then, as autoOrient asks for.
+      const pixels = await decodeWithSharp(open(bytes), { ...options, autoOrient: false, isCmyk: false })
+      return options.autoOrient ? pixels : turnBack(pixels, readAvifOrientation(bytes))
+    }
+    case 'png': {
+      const header = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 24))
+      if (header.length === 24 && header.includes('IHDR', 12)) {
+        checkSides(name, header.readUInt32BE(16), header.readUInt32BE(20))
+      }
+      return decodeWithSharp(open(withoutTexts(bytes)), { ...options, isCmyk: false })
+    }
+    case 'webp':
+      return decodeWithSharp(open(bytes), { ...options, isCmyk: false })
+  }
+}
+
+/** A line of millions of pixels takes libvips minutes, and could not be resized afterwards. */
+function checkSides(name: string, width: number, height: number): void {
+  if (Math.max(width, height) <= MAX_SIDE) return
+  throw failure(
+    name,
+    `it has ${width} x ${height} pixels, more than ${MAX_SIDE.toLocaleString('en')} along a side. Cut it first`,
+  )
+}
+
+/** @internal The format of an image file by its first bytes. Throws `ERR_IMAGE_DECODE` if it cannot be decoded. */
+export function checkFormat(start: Uint8Array, name: string): Format {
+  if (start.length === 0) throw failure(name, 'it is empty')
+  const { format, what } = identify(start)
+  if (format !== undefined) return format
+  const is = what === undefined ? 'it is of no known format' : `it is ${what}`
+  throw failure(name, `${is}. JPEG, PNG, WebP, AVIF, GIF and TIFF can be decoded`)
+}
+
+/** `isCmyk`: undefined if sharp must be asked, which costs a tenth of decoding a photograph. */
+async function decodeWithSharp(
+  image: Sharp,
+  { autoOrient = false, fastDecode, isCmyk }: DecodeOptions & { isCmyk?: boolean },
+): Promise<Pixels> {
+  isCmyk ??= (await image.metadata()).space === 'cmyk'
+  if (autoOrient) image = image.autoOrient()
+  if (fastDecode !== undefined) image = shrink(image, check.integer('options.fastDecode', fastDecode, 1))
+  return isCmyk ? decodeCmyk(image) : decodeRgb(image)
+}
+
+/** Paints the part of a canvas that a frame leaves uncovered. */
+function fillAround(
+  { data, width, height }: Pixels,
+  frame: GifHeader['frame'],
+  { r, g, b }: GifHeader['background'],
+): void {
+  const [right, bottom] = [frame.left + frame.width, frame.top + frame.height]
+  if (frame.left === 0 && frame.top === 0 && right >= width && bottom >= height) return
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (y >= frame.top && y < bottom && x >= frame.left && x < right) continue
+      data.set([r, g, b], 3 * (y * width + x))
+    }
+  }
+}
+
+/** Undoes what sharp did, in reverse order. */
+async function turnBack(pixels: Pixels, { turns, mirror }: AvifOrientation): Promise<Pixels> {
+  const raw = ({ data, width, height }: Pixels) =>
+    loadSharp()(data, { limitInputPixels: MAX_PIXELS, raw: { width, height, channels: 3 } })
+  if (mirror !== undefined) {
+    pixels = await decodeRgb(mirror === 'vertical' ? raw(pixels).flip() : raw(pixels).flop())
+  }
+  return turns === 0 ? pixels : decodeRgb(raw(pixels).rotate(90 * turns))
+}
+
+/**
+ * @internal The content of an image file. Throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or `ERR_IMAGE_DECODE` if its first
+ * bytes are not those of an image.
+ */
 export async function readImage(path: string): Promise<Uint8Array> {
   try {
-    const { file } = await openRegular(path)
+    const { file, size } = await openRegular(path)
     try {
+      const start = Buffer.alloc(Math.min(size, START_BYTES))
+      const { bytesRead } = await file.read(start, 0, start.length, 0)
+      checkFormat(start.subarray(0, bytesRead), path)
       return await file.readFile()
     } finally {
       await file.close()
@@ -145,9 +269,6 @@ function failure(name: string, why: string, cause?: unknown): VisionTorchError {
 
 function explain(error: unknown): string {
   const message = error instanceof Error ? error.message.split('\n')[0]! : String(error)
-  if (/unsupported image format/.test(message)) {
-    return 'it is of no known format. JPEG, PNG, WebP, AVIF, GIF and TIFF can be decoded'
-  }
   if (/exceeds pixel limit/.test(message)) {
     return `it has more than ${MAX_PIXELS.toLocaleString('en')} pixels. Make it smaller first`
   }

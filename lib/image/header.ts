@@ -1,53 +1,223 @@
-/**
- * Whether an image file holds CMYK pixels, where its first bytes say so at once; undefined where the decoder must be
- * asked. Asking costs a tenth of decoding a photograph, and nearly every image is one of these formats.
- */
-export function isCmyk(bytes: Uint8Array): boolean | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  if (bytes.length < 16) return undefined
-  if (view.getUint16(0) === 0xffd8) return jpegComponents(view)
-  const start = view.getUint32(0)
-  const png = start === 0x89504e47
-  const gif = start === 0x47494638
-  const webp = start === 0x52494646 && view.getUint32(8) === 0x57454250
-  const avif = view.getUint32(4) === 0x66747970
-  return png || gif || webp || avif ? false : undefined
+// Facts from the headers of image files that decide how sharp must decode them to give Pillow's pixels.
+
+export interface JpegHeader {
+  width: number
+  height: number
+  /** 1 is gray, 3 is RGB or YCbCr, 4 is CMYK. */
+  components: number
+  /** How often the file goes over the image: once, unless it is progressive. */
+  scans: number
 }
 
-/** Walks a JPEG's segments to its frame header, which holds the number of components. */
-function jpegComponents(view: DataView): boolean | undefined {
-  let position = 2
-  while (position + 10 <= view.byteLength && view.getUint8(position) === 0xff) {
-    const marker = view.getUint8(position + 1)
-    const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
-    if (isFrame) return view.getUint8(position + 9) === 4
-    if (marker < 0xc0 || (marker >= 0xd0 && marker <= 0xda)) return undefined
-    position += 2 + view.getUint16(position + 2)
+/** Walks the markers of a JPEG file; undefined if there is no frame header. */
+export function readJpegHeader(bytes: Uint8Array): JpegHeader | undefined {
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  let frame: Omit<JpegHeader, 'scans'> | undefined
+  let scans = 0
+  for (let at = file.indexOf(0xff, 2); at >= 0 && at + 10 <= file.length; at = file.indexOf(0xff, at)) {
+    const marker = file[at + 1]!
+    if (marker === END) break
+    // Bytes of the pixels, fill bytes, and markers without a length.
+    if (marker < 0xc0 || marker === 0xff || (marker >= 0xd0 && marker <= 0xd8)) {
+      at++
+      continue
+    }
+    if (marker === SCAN) scans++
+    else if (marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
+      frame ??= {
+        height: file.readUInt16BE(at + 5),
+        width: file.readUInt16BE(at + 7),
+        components: file[at + 9]!,
+      }
+    }
+    at += 2 + file.readUInt16BE(at + 2)
   }
-  return undefined
+  return frame && { ...frame, scans }
 }
 
-/**
- * The colour that a GIF's first frame gives its transparent pixels, which Pillow shows when it drops alpha; undefined
- * where the file is no GIF or has no transparent pixels.
- */
-export function gifTransparentColor(bytes: Uint8Array): { r: number; g: number; b: number } | undefined {
-  const signature = 'GIF8'
-  if (![...signature].every((letter, i) => bytes[i] === letter.charCodeAt(0))) return undefined
+const SCAN = 0xda
+const END = 0xd9
+
+export interface GifHeader {
+  /** What Pillow shows where the first frame is transparent or leaves the canvas uncovered. */
+  background: { r: number; g: number; b: number }
+  /** The part of the canvas that the first frame covers. */
+  frame: { left: number; top: number; width: number; height: number }
+}
+
+/** Reads a GIF up to its first frame. */
+export function readGifHeader(bytes: Uint8Array): GifHeader {
   const byte = (position: number) => bytes[position] ?? 0
+  const short = (position: number) => byte(position) + 256 * byte(position + 1)
   const tableLength = (flags: number) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0)
   let table = 13
-  let position = table + tableLength(byte(10))
-  let transparent: number | undefined
-  while (byte(position) === 0x21) {
-    const isGraphicControl = byte(position + 1) === 0xf9
-    if (isGraphicControl && byte(position + 3) & 1) transparent = byte(position + 6)
-    position += 2
-    while (byte(position) > 0) position += byte(position) + 1
-    position++
+  let at = table + tableLength(byte(10))
+  let index = 0 // of the colour, unless there is a transparent one
+  while (byte(at) === 0x21) {
+    const isGraphicControl = byte(at + 1) === 0xf9
+    if (isGraphicControl && byte(at + 3) & 1) index = byte(at + 6)
+    at += 2
+    while (byte(at) > 0) at += byte(at) + 1
+    at++
   }
-  if (transparent === undefined || byte(position) !== 0x2c) return undefined
-  if (byte(position + 9) & 0x80) table = position + 10
-  const color = table + 3 * transparent
-  return { r: byte(color), g: byte(color + 1), b: byte(color + 2) }
+  const frame = { left: short(at + 1), top: short(at + 3), width: short(at + 5), height: short(at + 7) }
+  if (byte(at + 9) & 0x80) table = at + 10
+  const color = table + 3 * index
+  return { background: { r: byte(color), g: byte(color + 1), b: byte(color + 2) }, frame }
+}
+
+/** What a TIFF file says of its first image, as the numbers of the specification. */
+export interface TiffHeader {
+  width: number
+  height: number
+  /** Bits of a pixel. */
+  bits: number
+  /** Where the file holds the place of the next image, and in how many bytes. */
+  next: { at: number; bytes: 4 | 8 } | undefined
+  photometric: number
+  compression: number
+  /** Of the chroma, across and down. */
+  subsampling: readonly number[]
+}
+
+export const TIFF = { YCBCR: 6, LAB: 8, JPEG: 7, UNCOMPRESSED: 1 } as const
+
+/** Reads the tags of a TIFF or BigTIFF file's first image. */
+export function readTiffHeader(bytes: Uint8Array): TiffHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const tags = new Map<number, number[]>()
+  let next: TiffHeader['next']
+  try {
+    const little = bytes[0] === 0x49
+    const isBig = view.getUint16(2, little) === 43
+    const room = isBig ? 8 : 4
+    const pointer = (at: number) =>
+      isBig ? Number(view.getBigUint64(at, little)) : view.getUint32(at, little)
+    const first = pointer(room)
+    const count = isBig ? pointer(first) : view.getUint16(first, little)
+    const [start, size] = isBig ? [first + 8, 20] : [first + 2, 12]
+    for (let entry = start; entry < start + size * Math.min(count, 65535); entry += size) {
+      const [tag, type] = [view.getUint16(entry, little), view.getUint16(entry + 2, little)]
+      const isLong = type === 4
+      const length = Math.min(pointer(entry + 4), 4)
+      const at = length * (isLong ? 4 : 2) > room ? pointer(entry + size - room) : entry + size - room
+      if (!KNOWN_TAGS.has(tag)) continue // it may point anywhere
+      const values = Array.from({ length }, (_, i) =>
+        isLong ? view.getUint32(at + 4 * i, little) : view.getUint16(at + 2 * i, little),
+      )
+      tags.set(tag, values)
+    }
+    next = { at: start + size * count, bytes: room }
+    if (pointer(next.at) === 0) next = undefined
+  } catch {
+    // Damage is for the decoder to find.
+  }
+  const value = (tag: number, otherwise: number) => tags.get(tag)?.[0] ?? otherwise
+  return {
+    width: value(256, 0),
+    height: value(257, 0),
+    bits: value(258, 1) * value(277, 1),
+    next,
+    photometric: value(262, -1),
+    compression: value(259, 1),
+    subsampling: tags.get(530) ?? [2, 2],
+  }
+}
+
+const KNOWN_TAGS: ReadonlySet<number> = new Set([256, 257, 258, 259, 262, 277, 530])
+
+/** The file without the images that follow the first: libtiff would go through all of them. */
+export function firstTiffImage(bytes: Uint8Array, { next }: TiffHeader): Uint8Array {
+  return next === undefined ? bytes : Buffer.from(bytes).fill(0, next.at, next.at + next.bytes)
+}
+
+/**
+ * A PNG file without its texts and colour profile, which the pixels do not depend on: libpng would unpack them, up to 8 MB
+ * each.
+ */
+export function withoutTexts(png: Uint8Array): Uint8Array {
+  const file = Buffer.from(png.buffer, png.byteOffset, png.length)
+  const kept: Buffer[] = []
+  let from = 0
+  for (let at = 8; at + 12 <= file.length; ) {
+    const end = at + 12 + file.readUInt32BE(at)
+    if (TEXT_CHUNKS.has(file.toString('latin1', at + 4, at + 8))) {
+      if (at > from) kept.push(file.subarray(from, at))
+      from = end
+    }
+    at = end
+  }
+  return from === 0 ? png : Buffer.concat([...kept, file.subarray(from)])
+}
+
+const TEXT_CHUNKS: ReadonlySet<string> = new Set(['tEXt', 'zTXt', 'iTXt', 'iCCP'])
+
+/** How an AVIF file wants its pixels to be shown: first turned, then mirrored. */
+export interface AvifOrientation {
+  /** Quarter turns, counterclockwise. */
+  turns: number
+  mirror: 'vertical' | 'horizontal' | undefined
+}
+
+/**
+ * The orientation of an AVIF file's image, which sharp applies and Pillow does not. Only the properties of the primary
+ * item count (ISO/IEC 23008-12): meta/pitm names it, meta/iprp/ipma lists its properties, meta/iprp/ipco holds them.
+ */
+export function readAvifOrientation(bytes: Uint8Array): AvifOrientation {
+  const orientation: AvifOrientation = { turns: 0, mirror: undefined }
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  try {
+    const meta = boxes(file)
+      .find(({ type }) => type === 'meta')!
+      .content.subarray(4)
+    const inMeta = boxes(meta)
+    const pitm = inMeta.find(({ type }) => type === 'pitm')!.content
+    const primary = pitm[0] === 0 ? pitm.readUInt16BE(4) : pitm.readUInt32BE(4)
+    const iprp = boxes(inMeta.find(({ type }) => type === 'iprp')!.content)
+    const properties = boxes(iprp.find(({ type }) => type === 'ipco')!.content)
+    for (const { content } of iprp.filter(({ type }) => type === 'ipma')) {
+      for (const index of associations(content, primary)) {
+        const { type, content: value } = properties[index - 1] ?? { type: '', content: Buffer.alloc(1) }
+        if (type === 'irot') orientation.turns = value[0]! & 3
+        if (type === 'imir') orientation.mirror = value[0]! & 1 ? 'horizontal' : 'vertical'
+      }
+    }
+  } catch {
+    // Damage is for the decoder to find.
+  }
+  return orientation
+}
+
+function boxes(data: Buffer): { type: string; content: Buffer }[] {
+  const found: { type: string; content: Buffer }[] = []
+  for (let at = 0; at + 8 <= data.length; ) {
+    let [size, header] = [data.readUInt32BE(at), 8]
+    if (size === 1) [size, header] = [Number(data.readBigUInt64BE(at + 8)), 16]
+    if (size === 0) size = data.length - at
+    if (size < header) break
+    found.push({
+      type: data.toString('latin1', at + 4, at + 8),
+      content: data.subarray(at + header, at + size),
+    })
+    at += size
+  }
+  return found
+}
+
+/** The properties of an item, as indices from 1. */
+function associations(ipma: Buffer, item: number): number[] {
+  const wideItems = ipma[0]! > 0
+  const wideIndices = (ipma[3]! & 1) === 1
+  let at = 8
+  for (let entries = ipma.readUInt32BE(4); entries > 0; entries--) {
+    const id = wideItems ? ipma.readUInt32BE(at) : ipma.readUInt16BE(at)
+    at += wideItems ? 4 : 2
+    const count = ipma.readUInt8(at++)
+    const indices: number[] = []
+    for (let i = 0; i < count; i++, at += wideIndices ? 2 : 1) {
+      indices.push(wideIndices ? ipma.readUInt16BE(at) & 0x7fff : ipma.readUInt8(at) & 0x7f)
+    }
+    if (id === item) return indices
+  }
+  return []
 }

@@ -113,5 +113,10 @@ describe('the JPEG decoder', () => {
       Buffer.concat([progressive.subarray(0, -2), ...Array(count).fill(scan), progressive.subarray(-2)])
     assert.deepEqual(await decodeJpeg(withScans(50)), await decodeJpeg(progressive))
     assert.equal(await decodeJpeg(withScans(500)), null)
+    for (const autoOrient of [false, true]) {
+      await assert.rejects(decode(withScans(500), { autoOrient }), {
+        message: /progressive JPEG of 5\d\d scans/,
+      })
+    }
   })
 })

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { devNull } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { VisionTorchError } from '../errors.js'
 
 type Sharp = typeof import('sharp').default
@@ -20,8 +21,9 @@ export function loadSharp(): Sharp {
 function load(): Sharp {
   checkDescriptors()
   try {
-    // Not import(), which remembers a failure for ever. Here, as a bundle of CommonJS has no import.meta.url.
-    const require = createRequire(import.meta.url)
+    // Not import(), which remembers a failure for ever. In this function, as a bundle of CommonJS has no import.meta.url.
+    // By path, as webpack would follow the URL and stop at sharp's binary.
+    const require = createRequire(fileURLToPath(import.meta.url))
     const sharp = require('sharp') as Sharp
     // One thread for each image, so that decoding never crowds out computing, and no cache of files seen once.
     sharp.concurrency(1)

@@ -135,7 +135,8 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     const { width, height, channels } = { width: 50, height: 40, channels: 3 } as const
     const data = Uint8Array.from({ length: width * height * channels }, (_, i) => (i * i) % 251)
     await sharp(data, { raw: { width, height, channels } }).png().toFile(join(app, 'image.png'))
-    await run('npm', ['install', '--no-save', 'bun', 'deno'], { cwd: app, env })
+    // Named again, as package.json was rewritten above, and npm removes what it does not name.
+    await run('npm', ['install', '--no-save', 'visiontorch', 'bun', 'deno'], { cwd: app, env })
 
     const expected = await output('predict.mjs')
     assert.deepEqual(expected.inWorker, expected.predictions)

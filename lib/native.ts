@@ -246,10 +246,13 @@ export interface Addon {
     transform: NativeTransform,
   ): Promise<{ data: Uint8Array; width: number; height: number }>
   /**
-   * A JPEG, by its path or bytes, to the RGB that Pillow gives. Null for any other file, and for one that is damaged,
-   * cannot be read, has other than gray or three channels, or more pixels than `mostPixels`.
+   * Decodes a JPEG, BMP, PBM, PGM or PPM file to the RGB that Pillow gives. Null for a file of another format, or one that
+   * cannot be read. Rejects with `ERR_IMAGE_DECODE` for one that is damaged or has more pixels than `mostPixels`; the
+   * message says why, without the file's name.
    */
-  decodeJpeg(file: string | Uint8Array, mostPixels: number): Promise<Pixels | null>
+  decodeFile(path: string, mostPixels: number): Promise<Pixels | null>
+  /** The same for the bytes of a file. */
+  decodeBytes(file: Uint8Array, mostPixels: number): Promise<Pixels | null>
   /** The bytes of a CMYK image, 4 a pixel, to RGB as Pillow converts them. */
   cmykToRgb(data: Uint8Array): Promise<Uint8Array>
 }

@@ -2,7 +2,9 @@ import { extname } from 'node:path'
 
 /** The file name extensions of images, in lower case. */
 export const imageExtensions: ReadonlySet<string> = new Set(
-  ['jpg', 'jpeg', 'jfif', 'png', 'webp', 'avif', 'gif', 'tif', 'tiff'].map(extension => `.${extension}`),
+  ['jpg', 'jpeg', 'jfif', 'png', 'webp', 'avif', 'gif', 'tif', 'tiff', 'bmp', 'ppm', 'pgm', 'pbm'].map(
+    extension => `.${extension}`,
+  ),
 )
 
 /** Whether a file is taken for an image by its name. */

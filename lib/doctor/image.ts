@@ -34,7 +34,7 @@ export async function checkImage(path: string, signal?: AbortSignal): Promise<Ch
   const issues: CheckedImage['issues'] = []
   const { format = '' } = identify(bytes)
   if (formatOf(path) !== format) issues.push({ kind: 'wrong-extension', detail: content(format) })
-  const { orientation = 1, space } = await loadSharp()(bytes).metadata()
+  const { orientation = 1, space } = sharpFormats.has(format) ? await loadSharp()(bytes).metadata() : {}
   if (orientation > 1 && format !== 'tiff')
     issues.push({ kind: 'rotated', detail: `EXIF orientation ${orientation}` })
   if (space === 'cmyk') issues.push({ kind: 'cmyk', detail: '' })
@@ -67,6 +67,8 @@ function endsEarly(bytes: Uint8Array): boolean {
   )
 }
 
+const sharpFormats: ReadonlySet<string> = new Set<Format>(['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'])
+
 /** The format that a name promises. */
 function formatOf(path: string): string {
   const extension = extname(path).slice(1).toLowerCase()
@@ -74,6 +76,8 @@ function formatOf(path: string): string {
     jpg: 'jpeg',
     jfif: 'jpeg',
     tif: 'tiff',
+    pgm: 'ppm',
+    pbm: 'ppm',
   }
   return formats[extension] ?? extension
 }

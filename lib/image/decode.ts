@@ -34,7 +34,7 @@ export interface DecodeOptions {
 /** Pillow's: an image with more pixels than this is refused as a decompression bomb. */
 export const MAX_PIXELS = 178_956_970
 
-/** The longest side of an image, as in native/binding/image.cc. */
+/** The longest side of an image, as in native/image/fault.h. */
 const MAX_SIDE = 1 << 18
 
 // As in native/image/jpeg.cc.
@@ -51,8 +51,8 @@ const SHARP_OPTIONS = {
 /**
  * Decodes an image to RGB rows, byte for byte as Pillow's `Image.open(file).convert('RGB')` does: the first frame,
  * alpha dropped, colour profile ignored, not turned (but for TIFF, which Pillow turns). Of 16 bits the high 8 are kept,
- * also in gray images, which Pillow clips at 255. JPEG is decoded by the addon, PNG, WebP, AVIF, GIF and
- * TIFF by sharp; what the first bytes of a file say counts, not its name.
+ * also in gray images, which Pillow clips at 255. JPEG, BMP, PBM, PGM and PPM are decoded by the addon, PNG, WebP, AVIF,
+ * GIF and TIFF by sharp; what the first bytes of a file say counts, not its name.
  *
  * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or `ERR_IMAGE_DECODE` for what is not an image, is
  * damaged, or has more than {@link MAX_PIXELS} pixels.
@@ -65,7 +65,7 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   if (source.kind === 'pixels') return source.pixels
   const isPlain = !autoOrient && fastDecode === undefined
   try {
-    const pixels = isPlain ? await decodeJpeg(source) : null
+    const pixels = isPlain ? await decodeInAddon(source) : null
     signal?.throwIfAborted()
     if (pixels !== null) return pixels
     if (source.kind === 'sharp') return await decodeWithSharp(source.sharp.clone(), options)
@@ -79,30 +79,37 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   }
 }
 
-/** A sound JPEG, in less than half of sharp's time; null for anything else, which sharp judges. */
-async function decodeJpeg(source: Source): Promise<Pixels | null> {
-  jpegDecoder ??= findJpegDecoder()
-  if (source.kind === 'path') {
-    const path = toPath(source.path)
-    return jpegDecoder(typeof path === 'string' ? path : await readImage(source.path), MAX_PIXELS)
+/** The addon, unless there is no LibTorch: `visiontorch doctor` looks at images all the same. */
+function findAddon(): Addon | null {
+  try {
+    return native()
+  } catch {
+    return null
   }
-  return source.kind === 'bytes' ? jpegDecoder(source.bytes, MAX_PIXELS) : null
 }
 
-type JpegDecoder = Addon['decodeJpeg']
-let jpegDecoder: JpegDecoder | undefined
+let addon: Addon | null | undefined
 
-/** The addon's, or none if there is no LibTorch: `visiontorch doctor` looks at images all the same. */
-function findJpegDecoder(): JpegDecoder {
+/** In less than half of sharp's time. Null for other formats, and for what cannot be read. */
+async function decodeInAddon(source: Source): Promise<Pixels | null> {
+  addon ??= findAddon()
+  if (addon === null) return null
   try {
-    return native().decodeJpeg
-  } catch {
-    return async () => null
+    if (source.kind === 'bytes') return await addon.decodeBytes(source.bytes, MAX_PIXELS)
+    // A path that is not UTF-8 cannot be passed.
+    const isText = source.kind === 'path' && typeof toPath(source.path) === 'string'
+    return isText ? await addon.decodeFile(source.path, MAX_PIXELS) : null
+  } catch (error) {
+    if (error instanceof VisionTorchError && error.code === 'ERR_IMAGE_DECODE') {
+      throw failure(source.name, error.message, error)
+    }
+    throw error
   }
 }
 
 async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Pixels> {
   const format = checkFormat(bytes, name)
+  if (format === 'bmp' || format === 'ppm') return (await native().decodeBytes(bytes, MAX_PIXELS))!
   const open = (file: Uint8Array) => loadSharp()(file, SHARP_OPTIONS)
   switch (format) {
     case 'jpeg': {
@@ -169,7 +176,7 @@ export function checkFormat(start: Uint8Array, name: string): Format {
   const { format, what } = identify(start)
   if (format !== undefined) return format
   const is = what === undefined ? 'it is of no known format' : `it is ${what}`
-  throw failure(name, `${is}. JPEG, PNG, WebP, AVIF, GIF and TIFF can be decoded`)
+  throw failure(name, `${is}. JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP, PBM, PGM and PPM can be decoded`)
 }
 
 /** `isCmyk`: undefined if sharp must be asked, which costs a tenth of decoding a photograph. */

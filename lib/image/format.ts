@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noControlCharactersInRegex: the patterns are of bytes
 
 /** The image formats that are decoded, by sharp's names. */
-export type Format = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif'
+export type Format = 'jpeg' | 'bmp' | 'ppm' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif'
 
 /** What the first bytes of a file say that it is: a format that is decoded, or words for anything else. */
 export type Identity = { format: Format; what?: never } | { format?: never; what: string | undefined }
@@ -27,6 +27,8 @@ const FORMATS: readonly (readonly [RegExp, Format])[] = [
   [/^GIF8[79]a/, 'gif'],
   [/^RIFF.{4}WEBP/s, 'webp'],
   [/^(II[*+]\0(?!....CR)|MM\0[*+])/s, 'tiff'],
+  [/^BM/, 'bmp'],
+  [/^P[1-6][\t-\r ]/, 'ppm'],
 ]
 
 const VECTOR = 'a vector drawing, not a photograph'
@@ -53,8 +55,7 @@ const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^icns/, 'a macOS icon. Convert it to PNG'],
   [/^DDS /, 'a DirectDraw surface. Convert it to PNG'],
   [/^qoif/, 'a QOI image. Convert it to PNG'],
-  [/^BM/, 'a BMP image. Convert it to PNG'],
-  [/^P[1-7Ff][\t-\r ]/, 'a Netpbm image. Convert it to PNG'],
+  [/^P[7Ff][\t-\r ]/, 'a PAM or PFM image. Convert it to PNG'],
   [/^\x76\x2f\x31\x01|^#\?R(ADIANC|GB)E/, 'an image of high dynamic range. Convert it to PNG'],
   [/^SIMPLE {2}=/, 'a FITS image. Convert it to PNG'],
   [/^.{128}DICM/s, 'a DICOM image. Convert it to PNG'],

@@ -10,7 +10,7 @@
 #include "binding/exports.h"
 #include "binding/promise.h"
 #include "image/color.h"
-#include "image/jpeg.h"
+#include "image/decode.h"
 #include "image/transform.h"
 #include "runtime/error.h"
 
@@ -295,26 +295,27 @@ Napi::Value to_pixels(Napi::Env env, Image image) {
   return result;
 }
 
-Napi::Value decode_jpeg(const Napi::CallbackInfo& info) {
+Napi::Value to_pixels_or_null(Napi::Env env, std::optional<Image> image) {
+  return image ? to_pixels(env, std::move(*image)) : env.Null();
+}
+
+Napi::Value decode_file(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    const auto most_pixels = std::int64_t(to_number("mostPixels", info[1]));
-    const auto convert = [](Napi::Env env, std::optional<Image> image) {
-      return image ? to_pixels(env, std::move(*image)) : env.Null();
+    auto work = [path = info[0].ToString().Utf8Value(), most_pixels = std::int64_t(to_number("mostPixels", info[1]))] {
+      return image::decode_file(path, most_pixels);
     };
-    if (info[0].IsString())
-      return run_async(
-          info.Env(), On::Pool,
-          [path = info[0].As<Napi::String>().Utf8Value(), most_pixels] {
-            return image::decode_jpeg_file(path, most_pixels);
-          },
-          convert);
+    return run_async(info.Env(), On::Pool, std::move(work), to_pixels_or_null);
+  });
+}
+
+Napi::Value decode_bytes(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
     const auto file = to_uint8_array("file", info[0]);
-    return run_async(
-        info.Env(), On::Pool,
-        [data = file.Data(), size = file.ElementLength(), most_pixels] {
-          return image::decode_jpeg({data, size}, most_pixels);
-        },
-        convert, keep_alive({file}));
+    auto work = [data = file.Data(), size = file.ElementLength(),
+                 most_pixels = std::int64_t(to_number("mostPixels", info[1]))]() -> std::optional<Image> {
+      return image::decode({data, size}, most_pixels);
+    };
+    return run_async(info.Env(), On::Pool, std::move(work), to_pixels_or_null, keep_alive({file}));
   });
 }
 
@@ -346,8 +347,9 @@ std::shared_ptr<image::ImageBatch> unwrap_batch(Napi::Value value) {
 void export_image(Napi::Env env, Napi::Object exports) {
   exports["ImageBatch"] = BatchWrap::define(env);
   exports["transformPixels"] = Napi::Function::New<transform_pixels>(env, "transformPixels");
-  exports["decodeJpeg"] = Napi::Function::New<decode_jpeg>(env, "decodeJpeg");
   exports["cmykToRgb"] = Napi::Function::New<cmyk_to_rgb>(env, "cmykToRgb");
+  exports["decodeFile"] = Napi::Function::New<decode_file>(env, "decodeFile");
+  exports["decodeBytes"] = Napi::Function::New<decode_bytes>(env, "decodeBytes");
 }
 
 }  // namespace visiontorch::binding

@@ -1,14 +1,19 @@
 #include "image/jpeg.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
+#include <cstring>
 #include <memory>
+#include <new>
+#include <string>
+
+#include "image/color.h"
+#include "image/fault.h"
 
 #include <jpeglib.h>  // after cstdio, whose FILE it needs
+
+#include <jerror.h>
 
 #ifndef JCS_EXTENSIONS
 #error "Expected libjpeg-turbo, found another libjpeg: install libjpeg62-turbo-dev"
@@ -18,34 +23,41 @@ namespace visiontorch::image {
 
 namespace {
 
-// Node reads no larger file either. One of holes alone would else fill the memory.
-constexpr off_t kMostBytes = off_t(1) << 31;
-
-// More scans than any encoder writes; a small file of thousands would take minutes.
+// Encoders write about ten scans. A small file of thousands would take minutes, and a scan takes time for each pixel.
 constexpr int kMostScans = 100;
+constexpr std::int64_t kMostScannedPixels = 2'000'000'000;
 
-// libjpeg's state. Where libjpeg finds a fault, it jumps to `fault`.
+int most_scans(std::int64_t width, std::int64_t height) {
+  return int(std::min<std::int64_t>(kMostScans, kMostScannedPixels / (width * height)));
+}
+
+// libjpeg's state. If libjpeg finds a fault, it jumps to `fault`, with its code in `errors.msg_code`.
 struct Decoder {
   jpeg_decompress_struct jpeg;
   jpeg_error_mgr errors;
   jpeg_progress_mgr progress;
   std::jmp_buf fault;
+  bool has_too_many_scans;
 };
 
 Decoder& decoder_of(j_common_ptr jpeg) { return *static_cast<Decoder*>(jpeg->client_data); }
 
 [[noreturn]] void fail(j_common_ptr jpeg) { std::longjmp(decoder_of(jpeg).fault, 1); }
 
-// Below 0 is a warning: data that are damaged or missing.
+// Below 0 is a warning. Pillow ignores those of damaged data too, but refuses a file that ends early.
 void on_message(j_common_ptr jpeg, int level) {
-  if (level < 0) fail(jpeg);
+  if (level < 0 && jpeg->err->msg_code == JWRN_JPEG_EOF) fail(jpeg);
 }
 
-// libjpeg's own would print, and does not link into a shared library where its archive was made for programs.
+// libjpeg's own would print, and does not link into a shared library if its archive was made for programs.
 void say_nothing(j_common_ptr) {}
 
-void on_progress(j_common_ptr jpeg) {
-  if (decoder_of(jpeg).jpeg.input_scan_number > kMostScans) fail(jpeg);
+void on_progress(j_common_ptr common) {
+  Decoder& decoder = decoder_of(common);
+  const jpeg_decompress_struct& jpeg = decoder.jpeg;
+  if (jpeg.input_scan_number <= most_scans(jpeg.image_width, jpeg.image_height)) return;
+  decoder.has_too_many_scans = true;
+  fail(common);
 }
 
 // Nothing here has a destructor, as longjmp() runs none.
@@ -56,8 +68,11 @@ bool read_header(Decoder& decoder, std::span<const std::uint8_t> file) {
   jpeg.progress = &decoder.progress;
   jpeg_mem_src(&jpeg, file.data(), file.size());
   jpeg_read_header(&jpeg, TRUE);
-  return jpeg.jpeg_color_space == JCS_GRAYSCALE || jpeg.jpeg_color_space == JCS_YCbCr ||
-         jpeg.jpeg_color_space == JCS_RGB;
+  return true;
+}
+
+bool is_cmyk(const jpeg_decompress_struct& jpeg) {
+  return jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
 }
 
 bool read_rows(Decoder& decoder, Image& image) {
@@ -75,51 +90,68 @@ bool read_rows(Decoder& decoder, Image& image) {
   return true;
 }
 
-bool is_jpeg(std::span<const std::uint8_t> file) { return file.size() > 2 && file[0] == 0xff && file[1] == 0xd8; }
-
-// As many bytes as there are from the descriptor's position on, at most those of `buffer`.
-std::size_t read_bytes(int descriptor, std::span<std::uint8_t> buffer) {
-  std::size_t done = 0;
-  while (done < buffer.size()) {
-    const ssize_t count = read(descriptor, buffer.data() + done, buffer.size() - done);
-    if (count <= 0) break;
-    done += std::size_t(count);
+// Inks are stored inverted, as Adobe does and Pillow supposes.
+bool read_cmyk_rows(Decoder& decoder, Image& image) {
+  if (setjmp(decoder.fault) != 0) return false;
+  jpeg_decompress_struct& jpeg = decoder.jpeg;
+  jpeg.out_color_space = JCS_CMYK;
+  jpeg_start_decompress(&jpeg);
+  const JDIMENSION bytes = jpeg.output_width * 4;
+  JSAMPARRAY inks = jpeg.mem->alloc_sarray(j_common_ptr(&jpeg), JPOOL_IMAGE, bytes, 1);
+  while (jpeg.output_scanline < jpeg.output_height) {
+    std::uint8_t* row = image.row(int(jpeg.output_scanline));
+    jpeg_read_scanlines(&jpeg, inks, 1);
+    for (JDIMENSION i = 0; i < bytes; i++) inks[0][i] = JSAMPLE(255 - inks[0][i]);
+    cmyk_to_rgb(inks[0], jpeg.output_width, row);
   }
-  return done;
+  jpeg_finish_decompress(&jpeg);
+  return true;
 }
 
-class Descriptor {
- public:
-  // Without O_NONBLOCK a named pipe would be waited for, forever.
-  explicit Descriptor(const std::string& path) : value_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (value_ >= 0) close(value_);
+// The scans by their markers, so that a file of too many is refused before any work is done.
+int count_scans(std::span<const std::uint8_t> file) {
+  int count = 0;
+  for (std::size_t at = 2; at + 4 <= file.size();) {
+    const auto* found = static_cast<const std::uint8_t*>(std::memchr(&file[at], 0xff, file.size() - at));
+    if (found == nullptr) break;
+    at = std::size_t(found - file.data()) + 1;
+    if (at + 3 > file.size()) break;
+    const std::uint8_t marker = file[at];
+    if (marker == 0xd9) break;  // the end
+    const bool is_alone = marker < 0xc0 || marker == 0xff || (marker >= 0xd0 && marker <= 0xd8);
+    if (is_alone) continue;
+    count += marker == 0xda;
+    at += 1 + std::size_t(file[at + 1] << 8 | file[at + 2]);
   }
-  int get() const { return value_; }
+  return count;
+}
 
- private:
-  int value_;
-};
+[[noreturn]] void refuse_scans(int count) {
+  refuse("it is a progressive JPEG of " + std::to_string(count) +
+         " scans, more than any program writes for its size. " + "Save it again");
+}
+
+[[noreturn]] void explain(const Decoder& decoder) {
+  if (decoder.has_too_many_scans) refuse_scans(decoder.jpeg.input_scan_number);
+  switch (decoder.errors.msg_code) {
+    case JWRN_JPEG_EOF:
+    case JERR_INPUT_EOF:
+    case JERR_INPUT_EMPTY: truncated();
+    case JERR_BAD_PRECISION:
+    case JERR_CONVERSION_NOTIMPL:
+    case JERR_SOF_UNSUPPORTED: refuse("it is a JPEG of a rare kind that is not supported. Convert it to PNG");
+    case JERR_OUT_OF_MEMORY: throw std::bad_alloc();
+    default: damaged("libjpeg's error " + std::to_string(decoder.errors.msg_code));
+  }
+}
 
 }  // namespace
 
-std::optional<Image> decode_jpeg_file(const std::string& path, std::int64_t most_pixels) {
-  const Descriptor file(path);
-  struct stat status;
-  if (file.get() < 0 || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size > kMostBytes)
-    return std::nullopt;
-  std::uint8_t start[3];
-  if (read_bytes(file.get(), start) < sizeof start || !is_jpeg(start)) return std::nullopt;
-  if (lseek(file.get(), 0, SEEK_SET) != 0) return std::nullopt;
-  const auto size = std::size_t(status.st_size);
-  const std::unique_ptr<std::uint8_t[]> bytes(new std::uint8_t[size]);
-  return decode_jpeg({bytes.get(), read_bytes(file.get(), {bytes.get(), size})}, most_pixels);
+bool is_jpeg(std::span<const std::uint8_t> start) {
+  return start.size() >= 3 && start[0] == 0xff && start[1] == 0xd8 && start[2] == 0xff;
 }
 
-std::optional<Image> decode_jpeg(std::span<const std::uint8_t> file, std::int64_t most_pixels) {
-  if (!is_jpeg(file)) return std::nullopt;
+Image decode_jpeg(std::span<const std::uint8_t> file, std::int64_t most_pixels) {
   Decoder decoder = {};
   decoder.jpeg.client_data = &decoder;
   decoder.jpeg.err = &decoder.errors;
@@ -127,14 +159,23 @@ std::optional<Image> decode_jpeg(std::span<const std::uint8_t> file, std::int64_
   decoder.errors.emit_message = on_message;
   decoder.errors.output_message = decoder.errors.reset_error_mgr = say_nothing;
   decoder.progress.progress_monitor = on_progress;
+  struct Destroy {
+    void operator()(jpeg_decompress_struct* jpeg) const { jpeg_destroy_decompress(jpeg); }
+  };
+  const std::unique_ptr<jpeg_decompress_struct, Destroy> destroy(&decoder.jpeg);
 
-  std::optional<Image> result;
-  if (read_header(decoder, file) && std::int64_t(decoder.jpeg.image_width) * decoder.jpeg.image_height <= most_pixels) {
-    result.emplace(int(decoder.jpeg.image_width), int(decoder.jpeg.image_height));
-    if (!read_rows(decoder, *result)) result.reset();
+  if (!read_header(decoder, file)) explain(decoder);
+  const jpeg_decompress_struct& jpeg = decoder.jpeg;
+  check_size(jpeg.image_width, jpeg.image_height, most_pixels);
+  if (jpeg.jpeg_color_space == JCS_UNKNOWN)
+    refuse("it is a JPEG of " + std::to_string(jpeg.num_components) + " components. Convert it to RGB");
+  if (jpeg_has_multiple_scans(&decoder.jpeg)) {
+    const int scans = count_scans(file);
+    if (scans > most_scans(jpeg.image_width, jpeg.image_height)) refuse_scans(scans);
   }
-  jpeg_destroy_decompress(&decoder.jpeg);
-  return result;
+  Image image(int(jpeg.image_width), int(jpeg.image_height));
+  if (!(is_cmyk(jpeg) ? read_cmyk_rows(decoder, image) : read_rows(decoder, image))) explain(decoder);
+  return image;
 }
 
 }  // namespace visiontorch::image

@@ -29,6 +29,10 @@ describe('image files of many kinds, against Pillow', function () {
   after(removeTemporaryFolders)
 
   for (const [extension, count] of Object.entries({
+    bmp: 1000,
+    pbm: 12,
+    pgm: 6,
+    ppm: 126,
     tif: 35,
     gif: 14,
     avif: 10,

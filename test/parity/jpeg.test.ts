@@ -17,7 +17,7 @@ describe(`the JPEG decoder, against Pillow`, () => {
       const digests = JSON.parse(runReference('jpegs.py', folder)) as Record<string, string>
       assert.equal(Object.keys(digests).length, 200)
       for (const [name, digest] of Object.entries(digests)) {
-        const pixels = await native().decodeJpeg(join(folder, name), MAX_PIXELS)
+        const pixels = await native().decodeFile(join(folder, name), MAX_PIXELS)
         assert.ok(pixels, `${name} is not decoded`)
         assert.equal(createHash('sha256').update(pixels.data).digest('hex'), digest, name)
       }

@@ -1,4 +1,5 @@
 // Every asynchronous entry point of the addon, as a task that can be repeated while its thread ends.
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { native } from '../../dist/native.js'
 
@@ -104,15 +105,22 @@ export const tasks = {
     return () => batch.mix(batch.capacity, 0.3, null)
   },
   transformPixels: async () => () => addon.transformPixels(pixels, transform),
-  decodeJpeg: async folder => () => addon.decodeJpeg(join(folder, 'photo.jpg'), 1e8),
+  decodeFile: async folder => () => addon.decodeFile(join(folder, 'photo.ppm'), 1e8),
+  async decodeBytes() {
+    const file = photo()
+    return () => addon.decodeBytes(file, 1e8)
+  },
   async cmykToRgb() {
     const data = new Uint8Array(4 << 18)
     return () => addon.cmykToRgb(data)
   },
 }
 
+const photo = () => Buffer.concat([Buffer.from('P6 512 512 255 '), Buffer.alloc(3 << 18, 7)])
+
 /** What the tasks read. */
 export async function writeFiles(folder) {
+  await writeFile(join(folder, 'photo.ppm'), photo())
   await addon.writeCheckpoint(join(folder, 'large.pth'), largeValue())
   await addon.saveModel(join(folder, 'model.pth'), await createModel(), new Map(), null)
   const trainer = await createTrainer()

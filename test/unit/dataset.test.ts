@@ -67,6 +67,15 @@ describe('an image folder', () => {
     })
   })
 
+  it('takes the formats of torchvision, and those that are decoded besides', async () => {
+    const names = 'jpg jpeg png ppm bmp pgm tif tiff webp jfif avif gif pbm'
+      .split(' ')
+      .map(end => `train/a/1.${end}`)
+    const data = await ImageFolder.open(await folderOf([...names, 'train/b/1.jpg']), { valFraction: 0 })
+    assert.equal(data.split('train').length, names.length + 1)
+    assert.deepEqual(data.warnings, [])
+  })
+
   it('has names that are not UTF-8, in the order of Python', async () => {
     const root = await folderOf([
       'train/a/z\udce9.jpg',
@@ -90,8 +99,8 @@ describe('an image folder', () => {
       'train/a/.hidden.jpg',
       'train/.cache/1.jpg',
       'train/a/notes.txt',
-      'train/b/x.bmp',
-      'train/b/y.BMP',
+      'train/b/x.psd',
+      'train/b/y.PSD',
       'train/loose.jpg',
       ...many('val/a', 1),
       ...many('val/b', 1),
@@ -101,7 +110,7 @@ describe('an image folder', () => {
     assert.equal(data.split('train').length, 4)
     assert.deepEqual(data.warnings, [
       'Images in no class folder are not used: 1.',
-      'Skipped files that are not images: 2 (.bmp), 1 (.txt).',
+      'Skipped files that are not images: 2 (.psd), 1 (.txt).',
     ])
   })
 

@@ -1,3 +1,4 @@
+import { replaceFile } from './files.js'
 import { check } from './is.js'
 import { type CheckpointValue, type DType, native } from './native.js'
 
@@ -62,12 +63,13 @@ export async function inspectCheckpoint(
  * Writes a `.pth` file that Python reads with `torch.load(path, weights_only=True)`. Maps become dicts, arrays lists,
  * integers ints, other numbers floats. Tensors with the same `data` are written once, and share it in Python too.
  *
- * The file is written beside itself, flushed and renamed: at any moment `path` is the old file or the new one, whole.
+ * The content goes to a temporary file in the same directory, which is flushed and renamed: at any moment `path` is the
+ * old file or the new one, whole.
  *
  * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, naming the place in `value`; `ERR_FILE_WRITE`.
  */
 export async function writeCheckpoint(path: string, value: CheckpointValue): Promise<void> {
-  await native().writeCheckpoint(check.string('path', path), value)
+  await replaceFile(check.string('path', path), file => native().writeCheckpoint(file.fd, value))
 }
 
 async function open(path: string, options: ReadCheckpointOptions = {}) {

@@ -32,6 +32,13 @@ export interface LoadModelOptions {
   device?: Device
   /** Default `'float32'`. */
   dtype?: ModelDType
+  /**
+   * Default false: the weights are copied, and the model does not depend on its file after it is loaded. With true, a
+   * model on the CPU shares the memory of the file's pages, which saves time and, if several processes load the same
+   * file, memory. The file must then not be written to while the model lives: the model's predictions would change, and
+   * cutting the file short ends the process (SIGBUS). Replacing it by renaming another file over it is safe.
+   */
+  mmap?: boolean
   signal?: AbortSignal | undefined
 }
 
@@ -56,7 +63,7 @@ export interface CreateModelOptions extends LoadModelOptions, NetworkOptions {
   onProgress?: ((progress: DownloadProgress) => void) | undefined
 }
 
-const loadOptionNames = ['device', 'dtype', 'signal']
+const loadOptionNames = ['device', 'dtype', 'mmap', 'signal']
 const createOptionNames = [
   ...loadOptionNames,
   ...networkOptionNames,
@@ -98,7 +105,7 @@ export async function createModel(
   const { signal, onProgress } = options
   if (options.weights === undefined || options.weights === null) return build(plan, undefined)
   const { path, official } = await locate(architecture, options.weights, { signal, onProgress })
-  return withCheckpoint(path, signal, checkpoint => build(plan, describe(path, checkpoint, official)))
+  return withCheckpoint(path, plan, checkpoint => build(plan, describe(path, checkpoint, official)))
 }
 
 /**
@@ -111,7 +118,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   check.string('path', path)
   check.options('options', options, loadOptionNames)
   const loadOptions = checkLoadOptions(options)
-  return withCheckpoint(path, options.signal, checkpoint => {
+  return withCheckpoint(path, loadOptions, checkpoint => {
     const source = describe(path, checkpoint, undefined)
     if (source.architecture === undefined) {
       throw new VisionTorchError(
@@ -137,6 +144,7 @@ interface Plan {
   strict: boolean
   device: string
   dtype: ModelDType
+  mmap: boolean
   signal: AbortSignal | undefined
 }
 
@@ -221,11 +229,12 @@ function whyNewClassifier(
 
 const sameNames = (a: readonly string[], b: readonly string[]) => a.every((name, i) => name === b[i])
 
-function checkLoadOptions({ device = 'auto', dtype = 'float32', signal }: LoadModelOptions) {
+function checkLoadOptions({ device = 'auto', dtype = 'float32', mmap = false, signal }: LoadModelOptions) {
   signal?.throwIfAborted()
   return {
     device: resolveDevice(device, native().runtimeInfo()),
     dtype: check.oneOf('dtype', dtype, ['float32', 'bfloat16']),
+    mmap: check.boolean('mmap', mmap),
     signal,
   }
 }
@@ -262,10 +271,10 @@ async function locate(
 
 async function withCheckpoint<T>(
   path: string,
-  signal: AbortSignal | undefined,
+  { mmap, signal }: Pick<Plan, 'mmap' | 'signal'>,
   use: (checkpoint: NativeCheckpoint) => Promise<T>,
 ): Promise<T> {
-  const checkpoint = await native().openCheckpoint(path, { verify: false })
+  const checkpoint = await native().openCheckpoint(path, { verify: false, mmap })
   try {
     signal?.throwIfAborted()
     return await use(checkpoint)

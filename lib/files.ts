@@ -1,6 +1,7 @@
-import { randomUUID } from 'node:crypto'
-import { constants, type Stats } from 'node:fs'
-import { type FileHandle, open, rename, rm, statfs } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { constants, readFileSync, readlinkSync, type Stats } from 'node:fs'
+import { type FileHandle, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { VisionTorchError } from './errors.js'
 import { toPath } from './file-name.js'
 
@@ -38,26 +39,102 @@ async function irregular(path: string, stats: Stats): Promise<string | undefined
 }
 
 /**
- * @internal Writes a file beside its place, flushes it and renames it: a crash at any moment leaves the previous one
- * whole. Throws `ERR_FILE_WRITE`.
+ * @internal Replaces a file so that `path` is the old file or the new one, whole, at any moment: `write` fills a
+ * temporary file in the same directory, which is flushed to the disk and renamed. Removes what killed processes left of
+ * their temporary files there.
+ * @throws VisionTorchError `ERR_FILE_WRITE`, and those of `write`.
  */
-export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
-  const target = toPath(path)
-  const beside = toPath(`${path}.${randomUUID()}.tmp`)
+export async function replaceFile(
+  path: string,
+  write: string | Uint8Array | ((file: FileHandle) => Promise<unknown>),
+): Promise<void> {
+  const directory = dirname(path)
+  const temporary = temporaryPath(directory)
   try {
-    const file = await open(beside, 'wx')
+    await checkReplaceable(path)
+    await removeLeftovers(directory)
+    const file = await open(toPath(temporary), 'wx')
     try {
-      await file.writeFile(content)
+      await (typeof write === 'function' ? write(file) : file.writeFile(write))
       await file.sync()
     } finally {
       await file.close()
     }
-    await rename(beside, target)
+    await rename(toPath(temporary), toPath(path))
+    await syncDirectory(directory)
   } catch (error) {
-    await rm(beside, { force: true }).catch(() => {})
-    throw cannotWrite(path, error)
+    await rm(toPath(temporary), { force: true }).catch(() => {})
+    const isExplained = error instanceof VisionTorchError && error.code !== 'ERR_FILE_WRITE'
+    throw isExplained ? error : cannotWrite(path, error)
   }
 }
+
+/** As root, renaming over /dev/stdout or /dev/null would succeed. */
+async function checkReplaceable(path: string): Promise<void> {
+  const found = await stat(toPath(path)).catch(() => undefined)
+  if (found === undefined || found.isFile()) return
+  const what = found.isDirectory() ? 'a directory' : 'a device, a pipe or a socket'
+  throw new VisionTorchError('ERR_FILE_WRITE', `it is ${what}. Choose the path of a file`)
+}
+
+/** Without this, a renamed file may be gone after a power failure. Some file systems do not support it. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(toPath(path), 'r').catch(() => undefined)
+  await directory?.sync().catch(() => {})
+  await directory?.close()
+}
+
+const FOREIGN_LEFTOVER_AGE = 3_600_000 // ms
+
+/** @internal A new path for a temporary file or directory, whose name says which process it belongs to. */
+export function temporaryPath(directory: string): string {
+  owner ??= describeOwner()
+  return join(directory, `.visiontorch-${owner}-${randomBytes(8).toString('hex')}.tmp`)
+}
+
+/**
+ * @internal Removes temporary files and directories of processes that no longer run. Those of another machine or
+ * container, whose processes are not visible from here, count as abandoned an hour after the last change.
+ */
+export async function removeLeftovers(directory: string): Promise<void> {
+  for (const name of await readdir(toPath(directory)).catch(() => [])) {
+    const [, place, pid, start] =
+      /^\.visiontorch-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{16}\.tmp$/.exec(name) ?? []
+    if (place === undefined) continue
+    const path = join(directory, name)
+    const isAbandoned =
+      place === placeOf(owner) ? startOf(Number(pid)) !== start : (await ageOf(path)) > FOREIGN_LEFTOVER_AGE
+    if (isAbandoned) await rm(toPath(path), { recursive: true, force: true }).catch(() => {})
+  }
+}
+
+/** `<place>-<pid>-<start>`: process ids are unique in a place (a PID namespace of a boot) at one time. */
+let owner: string | undefined
+
+const placeOf = (of: string | undefined) => of?.slice(0, 8)
+
+function describeOwner(): string {
+  const start = startOf(process.pid)
+  if (start === undefined) return `${randomBytes(4).toString('hex')}-${process.pid}-0` // no /proc
+  const place = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8') + readlinkSync('/proc/self/ns/pid')
+  return `${createHash('sha256').update(place).digest('hex').slice(0, 8)}-${process.pid}-${start}`
+}
+
+/** When a process began, in clock ticks after the boot; undefined if there is no such process. */
+function startOf(pid: number): string | undefined {
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return status.slice(status.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}
+
+const ageOf = (path: string): Promise<number> =>
+  stat(toPath(path)).then(
+    ({ mtimeMs }) => Date.now() - mtimeMs,
+    () => 0,
+  )
 
 /** @internal The error for a file or folder that could not be written, with what to do about it. */
 export function cannotWrite(path: string, cause: unknown): VisionTorchError {
@@ -68,9 +145,12 @@ export function cannotWrite(path: string, cause: unknown): VisionTorchError {
     EROFS: 'the file system is read-only. Choose another directory',
     ENOSPC: 'the disk is full. Free some space, or choose a directory on another disk',
     EDQUOT: 'your quota is used up. Free some space, or choose a directory on another disk',
-    ENOTDIR: 'part of the path is a file and no directory. Choose another directory',
-    EEXIST: 'part of the path is a file and no directory. Choose another directory',
-    ENOENT: 'its directory does not exist (any more)',
+    EFBIG: 'the file is larger than the file system or the limit of this process (ulimit -f) allows',
+    EMFILE: 'this process has too many open files. Close some, or raise the limit (ulimit -n)',
+    ENFILE: 'the system has too many open files. Close some, or raise its limit',
+    ENOTDIR: 'part of the path is a file and not a directory. Choose another directory',
+    EEXIST: 'part of the path is a file and not a directory. Choose another directory',
+    ENOENT: 'its directory does not exist. Create it first',
   }
   const why = remedies[code ?? ''] ?? message
   return new VisionTorchError('ERR_FILE_WRITE', `cannot write ${path}: ${why}`, { cause })

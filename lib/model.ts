@@ -2,6 +2,7 @@ import { type Architecture, classifierLayer } from './architectures.js'
 import { Batcher } from './batcher.js'
 import { checkClassNames } from './data/class-names.js'
 import { VisionTorchError } from './errors.js'
+import { replaceFile } from './files.js'
 import type { ImageInput } from './image/input.js'
 import { checkPreprocessing, type Preprocessing } from './image/preprocessing.js'
 import { check, invalid, is } from './is.js'
@@ -273,8 +274,12 @@ export class Model implements Disposable {
     check.options('options', options, ['format'])
     const format = check.oneOf('format', options.format ?? 'checkpoint', ['checkpoint', 'state_dict'])
     const { network } = this
-    if (format === 'checkpoint') await native().saveModel(path, network, this.checkpointMetadata(), null)
-    else await native().writeCheckpoint(path, await this.stateDict())
+    const weights = format === 'state_dict' ? await this.stateDict() : undefined
+    await replaceFile(path, file =>
+      weights === undefined
+        ? native().saveModel(file.fd, network, this.checkpointMetadata(), null)
+        : native().writeCheckpoint(file.fd, weights),
+    )
   }
 
   /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */

@@ -63,7 +63,7 @@ export interface RuntimeInfo {
   cudaDevices: number
 }
 
-/** An opened and checked checkpoint file; its tensors are views of the mapped file where the container allows. */
+/** An opened and checked checkpoint file. Its tensors are read when they are asked for. */
 export interface NativeCheckpoint {
   readonly container: 'zip' | 'legacy' | 'tar'
   /** What the file holds, without its data: tensors by path, and the plain values around them. */
@@ -210,12 +210,16 @@ export interface Addon {
   stop(): void
   setErrorClass(errorClass: typeof VisionTorchError): void
 
-  openCheckpoint(path: string, options: { verify: boolean }): Promise<NativeCheckpoint>
-  /** Writes a torch.save zip file beside `path`, flushes and renames. */
-  writeCheckpoint(path: string, value: CheckpointValue): Promise<void>
+  /** `mmap`: tensors of a model share the file's memory where that is possible. */
+  openCheckpoint(path: string, options: { verify: boolean; mmap?: boolean }): Promise<NativeCheckpoint>
+  /**
+   * Writes a torch.save zip file into an empty one. The descriptor may be closed meanwhile. `ERR_FILE_WRITE` gives the
+   * reason alone: the caller knows the path.
+   */
+  writeCheckpoint(descriptor: number, value: CheckpointValue): Promise<void>
   /** {@link writeCheckpoint} of `metadata` with `state_dict` first, and of a trainer's `optimizer` (and `ema`) last. */
   saveModel(
-    path: string,
+    descriptor: number,
     model: NativeModel,
     metadata: Map<string, CheckpointValue>,
     trainer: NativeTrainer | null,

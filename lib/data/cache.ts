@@ -1,9 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { encodeName, toPath } from '../file-name.js'
-import { cannotWrite } from '../files.js'
+import { cannotWrite, removeLeftovers, temporaryPath } from '../files.js'
 import type { Pixels } from '../native.js'
 
 export type CacheMode = 'none' | 'memory' | 'disk'
@@ -39,13 +39,14 @@ export function diskCache(decode: Decode, directory: string): Decode {
     const known = await readPixels(file)
     if (known !== undefined) return known
     const pixels = await decode(path)
-    made ??= mkdir(directory, { recursive: true })
+    made ??= mkdir(directory, { recursive: true }).then(() => removeLeftovers(directory))
+    const temporary = temporaryPath(directory)
     try {
       await made
-      const beside = `${file}.${randomUUID()}.tmp`
-      await writeFile(beside, [header(pixels), pixels.data])
-      await rename(beside, file)
+      await writeFile(temporary, [header(pixels), pixels.data])
+      await rename(temporary, file)
     } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {})
       throw cannotWrite(file, error)
     }
     return pixels

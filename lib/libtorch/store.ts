@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { VisionTorchError } from '../errors.js'
+import { removeLeftovers, temporaryPath } from '../files.js'
 import { cacheDirectory, inspectInstallation, Refusal } from '../loader/installation.js'
 
 /**
@@ -13,7 +14,9 @@ export async function store(name: string, fill: (directory: string) => Promise<v
   const cache = cacheDirectory()
   await mkdir(cache, { recursive: true })
   const place = join(cache, name)
-  const temporary = await mkdtemp(join(cache, `.${name}-`))
+  await removeLeftovers(cache)
+  const temporary = temporaryPath(cache)
+  await mkdir(temporary)
   try {
     await fill(temporary)
     inspectInstallation(temporary, name.split('-')[0]!)
@@ -33,7 +36,7 @@ export async function store(name: string, fill: (directory: string) => Promise<v
 /** Takes a LibTorch out of the user's cache. */
 export async function unstore(name: string): Promise<void> {
   // Out of the loader's sight at once, whatever happens to the deletion.
-  const removed = await mkdtemp(join(cacheDirectory(), '.removed-'))
+  const removed = temporaryPath(cacheDirectory())
   await rename(join(cacheDirectory(), name), removed)
   await rm(removed, { recursive: true })
 }

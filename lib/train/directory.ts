@@ -1,4 +1,5 @@
-import { access, copyFile, mkdir, rename, rm } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { access, mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { escapeName } from '../file-name.js'
 import { cannotWrite, replaceFile } from '../files.js'
@@ -78,13 +79,9 @@ export class RunDirectory {
     if (await exists(this.best)) return true
     const other = join(from, 'best.pth')
     if (!(await exists(other))) return false
-    const beside = `${this.best}.tmp`
-    try {
-      await copyFile(other, beside)
-      await rename(beside, this.best)
-    } catch (error) {
-      throw cannotWrite(this.best, error)
-    }
+    await replaceFile(this.best, async file => {
+      for await (const chunk of createReadStream(other)) await file.appendFile(chunk)
+    })
     return true
   }
 

@@ -2,6 +2,7 @@ import type { Decode } from '../data/cache.js'
 import { Loader } from '../data/loader.js'
 import { VisionTorchError } from '../errors.js'
 import { Evaluator } from '../evaluate.js'
+import { replaceFile } from '../files.js'
 import { formatNumber } from '../format.js'
 import { evalTransform } from '../image/transform.js'
 import { refuse } from '../is.js'
@@ -281,7 +282,9 @@ export class Training {
   /** The weights that were evaluated, for prediction. */
   async #save(kind: 'best' | 'periodic', path: string): Promise<void> {
     const { emit, model, state, trainer } = this.#parts
-    await native().saveModel(path, trainer.ema ?? model.network, this.#metadata(), null)
+    await replaceFile(path, file =>
+      native().saveModel(file.fd, trainer.ema ?? model.network, this.#metadata(), null),
+    )
     emit({ type: 'checkpoint', kind, path, epoch: state.epoch })
   }
 
@@ -289,7 +292,7 @@ export class Training {
   async #saveLast(): Promise<void> {
     const { directory, emit, model, options, savedOptions, state, trainer } = this.#parts
     const metadata = this.#metadata().set('training', trainingEntry(state, options, savedOptions))
-    await native().saveModel(directory.last, model.network, metadata, trainer)
+    await replaceFile(directory.last, file => native().saveModel(file.fd, model.network, metadata, trainer))
     emit({ type: 'checkpoint', kind: 'last', path: directory.last, epoch: state.epoch })
   }
 

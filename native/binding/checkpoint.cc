@@ -33,9 +33,7 @@ class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
       throw Napi::TypeError::New(info.Env(), "a checkpoint is made by openCheckpoint()");
     }
     file_ = *info[0].As<Napi::External<Handle>>().Data();
-    report_memory(+1);
   }
-  ~Checkpoint() override { release(); }
 
   const Handle& file() const {
     if (!file_) throw Error("ERR_DISPOSED", "the checkpoint was disposed. Open the file again");
@@ -85,23 +83,12 @@ class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
     Napi::Env env = info.Env();
     return guard(env, [&] {
       return run_async(
-          env, On::Pool, [file = file()] { return file->root(checkpoint::TensorMode::Copy); },
+          env, On::Pool, [file = file()] { return file->read(file->content()); },
           [](Napi::Env env, checkpoint::Value value) { return to_js(env, value, TensorMemory::HandOver); });
     });
   }
 
-  void dispose(const Napi::CallbackInfo&) { release(); }
-
-  void release() {
-    if (!file_) return;
-    report_memory(-1);
-    file_.reset();
-  }
-
-  // Tells V8 what a checkpoint that waits for the garbage collector holds: its file, mapped or copied.
-  void report_memory(int sign) {
-    Napi::MemoryManagement::AdjustExternalMemory(Env(), sign * static_cast<int64_t>(file_->size()));
-  }
+  void dispose(const Napi::CallbackInfo&) { file_.reset(); }
 
   Handle file_;
 };
@@ -110,9 +97,10 @@ Napi::Value open_checkpoint(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   return guard(env, [&] {
     std::string path = info[0].As<Napi::String>().Utf8Value();
-    bool verify = info[1].As<Napi::Object>().Get("verify").ToBoolean();
+    auto object = info[1].As<Napi::Object>();
+    checkpoint::OpenOptions options{.verify = object.Get("verify").ToBoolean(), .mmap = object.Get("mmap").ToBoolean()};
     return run_async(
-        env, On::Pool, [path, verify] { return File::open(path, verify); },
+        env, On::Pool, [path, options] { return File::open(path, options); },
         [](Napi::Env env, Handle file) -> Napi::Value {
           return Environment::of(env).checkpoint_class.New({Napi::External<Handle>::New(env, &file)});
         });
@@ -122,11 +110,11 @@ Napi::Value open_checkpoint(const Napi::CallbackInfo& info) {
 Napi::Value write_checkpoint(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   return guard(env, [&] {
-    std::string path = info[0].As<Napi::String>().Utf8Value();
+    auto file = std::make_shared<checkpoint::Descriptor>(info[0].As<Napi::Number>().Int32Value());
     return run_async(
         env, On::Pool,
-        [path, value = from_js(info[1])] {
-          checkpoint::write(path, value);
+        [file, value = from_js(info[1])] {
+          checkpoint::write(*file, value);
           return std::monostate();
         },
         to_undefined);

@@ -242,8 +242,7 @@ Napi::Value ModelWrap::load_state_dict(const Napi::CallbackInfo& info) {
     return run_async(
         info.Env(), On::Compute,
         [model = live(), file] {
-          checkpoint::LoadReport report =
-              checkpoint::load_state_dict(model->network, file->root(checkpoint::TensorMode::InPlace));
+          checkpoint::LoadReport report = checkpoint::load_state_dict(model->network, *file, file->content());
           model->changed();
           return report;
         },

@@ -148,7 +148,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
       return run_async(
           info.Env(), On::Compute,
           [trainer = trainer, file] {
-            trainer->load_state(file->root(checkpoint::TensorMode::View));
+            trainer->load_state(*file);
             return std::monostate();
           },
           to_undefined);
@@ -171,23 +171,23 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
   });
 }
 
-// saveModel(path, model, metadata, trainer | null)
+// saveModel(descriptor, model, metadata, trainer | null)
 Napi::Value save_model(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    const std::string path = info[0].As<Napi::String>();
+    auto file = std::make_shared<checkpoint::Descriptor>(info[0].As<Napi::Number>().Int32Value());
     std::shared_ptr<infer::Model> model = ModelWrap::unwrap(info[1]);
     checkpoint::Value metadata = from_js(info[2]);
     std::shared_ptr<train::Trainer> trainer;
     if (info[3].IsObject()) trainer = Napi::ObjectWrap<TrainerWrap>::Unwrap(info[3].As<Napi::Object>())->trainer;
     return run_async(
         info.Env(), On::Compute,
-        [path, model, metadata, trainer] {
+        [file, model, metadata, trainer] {
           checkpoint::Value::Dict items = {{"state_dict", checkpoint::state_dict(model->network)}};
           const auto& plain = metadata.as_dict();
           items.insert(items.end(), plain.begin(), plain.end());
           if (trainer) items.emplace_back("optimizer", trainer->optimizer_state());
           if (trainer && trainer->ema()) items.emplace_back("ema", checkpoint::state_dict(trainer->ema()->network));
-          checkpoint::write(path, checkpoint::Value::dict(std::move(items)));
+          checkpoint::write(*file, checkpoint::Value::dict(std::move(items)));
           return std::monostate();
         },
         to_undefined);

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <string>
 #include <string_view>
 
+#include "checkpoint/input_file.h"
 #include "runtime/error.h"
 
 namespace visiontorch::checkpoint {
@@ -24,31 +27,47 @@ inline int64_t checked_add(int64_t a, int64_t b, const char* what) {
   return result;
 }
 
-// A cursor over the bytes of a file that never leaves them.
+// A cursor over a part of a file. It never leaves that part, and reads no more of it than is needed.
 class ByteReader {
  public:
-  // `what` names the bytes in errors ("data.pkl"), `base` is the place of the first one in what is named.
-  ByteReader(std::string_view bytes, std::string what, uint64_t base = 0)
-      : bytes_(bytes), what_(std::move(what)), base_(base) {}
+  // Bytes in memory. `what` names them in errors ("data.pkl").
+  ByteReader(std::string_view bytes, std::string what) : window_(bytes), what_(std::move(what)), size_(bytes.size()) {}
 
+  // The bytes [begin, end) of a file.
+  ByteReader(const InputFile& file, uint64_t begin, uint64_t end, std::string what)
+      : file_(&file), begin_(begin), what_(std::move(what)), size_(end - begin) {}
+
+  ByteReader(const ByteReader&) = delete;
+  ByteReader& operator=(const ByteReader&) = delete;
+
+  // The result is valid for one more call of take() or line().
   std::string_view take(uint64_t count) {
-    if (count > remaining()) {
-      corrupt(what_ + " ends after " + std::to_string(base_ + bytes_.size()) + " bytes, where " +
-              std::to_string(count) + " more were expected at byte " + std::to_string(offset()));
-    }
-    std::string_view taken = bytes_.substr(at_, count);
+    require(count);
+    if (count > window_.size()) fetch(count);
+    std::string_view taken = window_.substr(0, count);
+    window_.remove_prefix(count);
     at_ += count;
     return taken;
   }
 
-  // Up to the next newline, which is taken too.
+  // Up to the next newline, which is taken too. The result is valid for one more call of take() or line().
   std::string_view line(uint64_t longest) {
-    size_t end = bytes_.substr(at_, longest + 1).find('\n');
+    uint64_t most = std::min(longest + 1, remaining());
+    if (most > window_.size()) fetch(most);
+    size_t end = window_.substr(0, most).find('\n');
     if (end == std::string_view::npos)
       corrupt("a line of " + what_ + " at byte " + std::to_string(offset()) + " does not end");
-    std::string_view taken = bytes_.substr(at_, end);
-    at_ += end + 1;
-    return taken;
+    return take(end + 1).substr(0, end);
+  }
+
+  // Passes over bytes without reading them.
+  void skip(uint64_t count) {
+    require(count);
+    at_ += count;
+    if (count <= window_.size()) return window_.remove_prefix(count);
+    window_ = {};
+    chunks_.clear();
+    chunk_size_ = kFirstChunk;
   }
 
   // A little-endian number.
@@ -59,15 +78,35 @@ class ByteReader {
     return value;
   }
 
-  uint64_t offset() const { return base_ + at_; }
-  uint64_t remaining() const { return bytes_.size() - at_; }
+  // How many bytes were taken or passed over.
+  uint64_t offset() const { return at_; }
+  uint64_t remaining() const { return size_ - at_; }
   const std::string& what() const { return what_; }
 
  private:
-  std::string_view bytes_;
+  static constexpr uint64_t kFirstChunk = 512, kLargestChunk = 64 << 10;
+
+  void require(uint64_t count) const {
+    if (count <= remaining()) return;
+    corrupt(what_ + " ends after " + std::to_string(size_) + " bytes, but " + std::to_string(count) +
+            " more were expected at byte " + std::to_string(at_));
+  }
+
+  // Makes the window at least `count` bytes long. The last chunk stays, because what was taken may lie in it.
+  void fetch(uint64_t count) {
+    if (chunks_.size() == 2) chunks_.pop_front();
+    chunks_.push_back(file_->read(begin_ + at_, std::min(std::max(count, chunk_size_), remaining())));
+    window_ = chunks_.back();
+    chunk_size_ = std::min(2 * chunk_size_, kLargestChunk);
+  }
+
+  const InputFile* file_ = nullptr;
+  uint64_t begin_ = 0;
+  std::deque<std::string> chunks_;
+  std::string_view window_;  // the bytes in memory from `at_` on
+  uint64_t chunk_size_ = kFirstChunk;
   std::string what_;
-  uint64_t base_;
-  uint64_t at_ = 0;
+  uint64_t at_ = 0, size_;
 };
 
 }  // namespace visiontorch::checkpoint

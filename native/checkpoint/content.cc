@@ -186,25 +186,17 @@ Value metadata_of(const Value& root) {
   return Value::dict(std::move(items));
 }
 
-Value with_tensors(const Value& value, Storages& storages, TensorMode mode) {
-  auto read = [&](const TensorSpec& spec) {
-    switch (mode) {
-      case TensorMode::View: return storages.view(spec);
-      case TensorMode::InPlace: return storages.in_place(spec);
-      case TensorMode::Copy: break;
-    }
-    return storages.copy(spec);
-  };
-  if (auto* spec = value.as_opaque<TensorSpec>()) return read(*spec);
-  if (auto* storage = value.as_opaque<StorageRef>()) return Value::Bytes{read(*Storages::bytes(*storage))};
+Value with_tensors(const Value& value, Storages& storages) {
+  if (auto* spec = value.as_opaque<TensorSpec>()) return storages.read(*spec);
+  if (auto* storage = value.as_opaque<StorageRef>()) return Value::Bytes{storages.read(*Storages::bytes(*storage))};
   if (value.is_list()) {
     Value::List items;
-    for (const Value& item : value.as_list()) items.push_back(with_tensors(item, storages, mode));
+    for (const Value& item : value.as_list()) items.push_back(with_tensors(item, storages));
     return Value::list(std::move(items), value.kind());
   }
   if (value.is_dict()) {
     Value::Dict items;
-    for (const auto& [key, item] : value.as_dict()) items.emplace_back(key, with_tensors(item, storages, mode));
+    for (const auto& [key, item] : value.as_dict()) items.emplace_back(key, with_tensors(item, storages));
     return Value::dict(std::move(items), value.kind());
   }
   return value;

@@ -27,9 +27,7 @@ std::unordered_set<const void*> check_content(Value& root, uint64_t file_size);
 std::vector<TensorInfo> list_tensors(const Value& root);
 Value metadata_of(const Value& root);
 
-// The value with tensors: views of what the storages hold, also at unaligned addresses where Storages::in_place()
-// leaves them, or copies of their own, contiguous.
-enum class TensorMode { View, InPlace, Copy };
-Value with_tensors(const Value& value, Storages& storages, TensorMode mode);
+// The value with its tensors, read from the file.
+Value with_tensors(const Value& value, Storages& storages);
 
 }  // namespace visiontorch::checkpoint

@@ -27,8 +27,8 @@ constexpr Tables kTables = make_tables();
 
 }  // namespace
 
-uint32_t crc32(std::string_view bytes) {
-  uint32_t crc = ~0u;
+uint32_t crc32(std::string_view bytes, uint32_t before) {
+  uint32_t crc = ~before;
   const char* at = bytes.data();
   size_t left = bytes.size();
   for (; left >= 8; at += 8, left -= 8) {

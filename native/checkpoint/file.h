@@ -12,28 +12,36 @@ namespace visiontorch::checkpoint {
 
 enum class Container { Zip, Legacy, Tar };
 
-// A .pth file, opened and checked. Its structure is read at once; its tensors when they are asked for, as views of the
-// mapped file where they are aligned there, which in zip files they are. They stay valid without the File.
+struct OpenOptions {
+  bool verify = false;  // check the checksums of all zip records, and not only of the small ones
+  bool mmap = false;    // share the file's memory where that is possible, instead of copying: see Mapping
+};
+
+// A .pth file, opened and checked. Its structure is read at once, its tensors when they are asked for; they stay valid
+// without the File. Every method that reads throws ERR_FILE_READ if the file has changed since it was opened.
 class File {
  public:
-  // `verify` checks the checksums of all zip records, and not only of the small ones.
-  static std::shared_ptr<File> open(const std::string& path, bool verify);
+  static std::shared_ptr<File> open(const std::string& path, const OpenOptions& options);
 
   Container container() const { return container_; }
-  uint64_t size() const { return mapping_->bytes().size(); }
+  uint64_t size() const { return input_.size(); }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const Value& metadata() const { return metadata_; }
-  // Everything, with tensors.
-  Value root(TensorMode mode);
+  // Everything, with a TensorSpec in place of each tensor.
+  const Value& content() const { return content_; }
+  // A part of the content, with its tensors.
+  Value read(const Value& part);
+  // These tensors, which are part of the content.
+  std::vector<at::Tensor> read(const std::vector<const TensorSpec*>& specs);
 
  private:
-  explicit File(std::shared_ptr<MappedFile> mapping) : mapping_(mapping), storages_(std::move(mapping)) {}
-  void parse(bool verify);
+  explicit File(const std::string& path) : input_(path), storages_(input_) {}
+  void parse(const OpenOptions& options);
 
-  std::shared_ptr<MappedFile> mapping_;
+  const InputFile input_;
   Storages storages_;
   Container container_ = Container::Zip;
-  Value content_;  // with what stands for tensors
+  Value content_;
   std::vector<TensorInfo> tensors_;
   Value metadata_;
   std::mutex mutex_;  // over storages_

@@ -25,10 +25,10 @@ std::shared_ptr<StorageRef> persistent_load(Storages& storages, const Value& id)
 
 }  // namespace
 
-bool is_legacy(std::string_view file) {
+bool is_legacy(std::string_view head) {
   try {
     Arena arena;
-    ByteReader in(file.substr(0, kLongestMagic), "the magic number");
+    ByteReader in(head.substr(0, kLongestMagic), "the magic number");
     Value magic = Unpickler(in, arena).load();
     return magic.kind() == Value::Kind::BigInt && *magic.as_big_int().bytes == kMagic;
   } catch (const Error&) {
@@ -36,8 +36,8 @@ bool is_legacy(std::string_view file) {
   }
 }
 
-Value read_legacy(std::string_view file, Storages& storages, Arena& arena) {
-  ByteReader in(file, "the file");
+Value read_legacy(const InputFile& file, Storages& storages, Arena& arena) {
+  ByteReader in(file, 0, file.size(), "the file");
   auto load = [&](Unpickler::PersistentLoad load = nullptr) { return Unpickler(in, arena, std::move(load)).load(); };
   load();  // the magic number
   Value protocol = load();
@@ -56,7 +56,7 @@ Value read_legacy(std::string_view file, Storages& storages, Arena& arena) {
     if (in.number<int64_t>() != storages.numel(*index))
       corrupt("storage '" + storages.key(*index) + "' has another number of elements than its tensors say");
     storages.locate(*index, in.offset());
-    in.take(static_cast<uint64_t>(storages.nbytes(*index)));
+    in.skip(static_cast<uint64_t>(storages.nbytes(*index)));
   }
   if (in.remaining() > 0) corrupt("the file has bytes after its last storage");
   return root;

@@ -24,12 +24,12 @@ std::string_view strip_prefixes(std::string_view name) {
   return name;
 }
 
-using Tensors = std::unordered_map<std::string, at::Tensor>;
+using Specs = std::unordered_map<std::string, const TensorSpec*>;
 
 bool holds_tensors(const Value& value) {
   if (!value.is_dict()) return false;
   for (const auto& [key, item] : value.as_dict())
-    if (item.is_tensor()) return true;
+    if (item.as_opaque<TensorSpec>()) return true;
   return false;
 }
 
@@ -52,39 +52,48 @@ Value state_dict(nn::Network& network) {
   return Value::dict(std::move(items), Value::Kind::OrderedDict);
 }
 
-LoadReport load_state_dict(nn::Network& network, const Value& root) {
-  Tensors tensors;
+LoadReport load_state_dict(nn::Network& network, File& file, const Value& root) {
+  Specs specs;
   LoadReport report;
   std::vector<std::string> order;
   for (const auto& [key, value] : find_state_dict(root).as_dict()) {
-    if (key.kind() != Value::Kind::String || !value.is_tensor()) continue;
+    auto* spec = value.as_opaque<TensorSpec>();
+    if (key.kind() != Value::Kind::String || spec == nullptr) continue;
     std::string name(strip_prefixes(key.as_string()));
     order.push_back(name);
-    tensors.insert_or_assign(std::move(name), value.as_tensor());
+    specs.insert_or_assign(std::move(name), spec);
   }
 
+  std::vector<at::Tensor*> targets;
+  std::vector<const TensorSpec*> sources;
   for (nn::Entry& entry : network.entries()) {
-    auto found = tensors.extract(entry.name);
+    auto found = specs.extract(entry.name);
     if (found.empty()) {
       // Files older than PyTorch 0.4.1 have no such counter; nothing is lost without it.
       if (!entry.name.ends_with("num_batches_tracked")) report.missing.push_back(entry.name);
       continue;
     }
-    const at::Tensor& source = found.mapped();
-    at::Tensor& target = *entry.tensor;
-    if (source.sizes() != target.sizes()) {
-      report.mismatched.push_back({entry.name, target.sizes().vec(), source.sizes().vec()});
+    const TensorSpec& spec = *found.mapped();
+    if (entry.tensor->sizes() != at::IntArrayRef(spec.sizes)) {
+      report.mismatched.push_back({entry.name, entry.tensor->sizes().vec(), spec.sizes});
       continue;
     }
-    if ((target.is_cpu() || target.is_meta()) && !target.requires_grad()) {
-      target = source.detach().to(target.scalar_type()).contiguous();
-    } else {
-      target.detach().copy_(nn::aligned(source));
-    }
+    targets.push_back(entry.tensor);
+    sources.push_back(&spec);
     report.loaded.push_back(entry.name);
   }
   for (const std::string& name : order)
-    if (tensors.contains(name)) report.unexpected.push_back(name);
+    if (specs.contains(name)) report.unexpected.push_back(name);
+
+  const std::vector<at::Tensor> tensors = file.read(sources);
+  for (size_t i = 0; i < tensors.size(); i++) {
+    at::Tensor& target = *targets[i];
+    if ((target.is_cpu() || target.is_meta()) && !target.requires_grad()) {
+      target = tensors[i].to(target.scalar_type());
+    } else {
+      target.detach().copy_(tensors[i]);
+    }
+  }
   return report;
 }
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/value.h"
+#include "checkpoint/file.h"
 #include "nn/network.h"
 
 namespace visiontorch::checkpoint {
@@ -21,12 +21,12 @@ struct LoadReport {
 // The network's parameters and buffers as PyTorch's state_dict(): an OrderedDict in the network's order.
 Value state_dict(nn::Network& network);
 
-// Puts the tensors of a checkpoint into the network. The state dict is found at the root or inside the usual wrappers
+// Puts the tensors of `root`, a part of the file's content, into the network. The state dict is found at the root or
+// inside the usual wrappers
 // ('state_dict', 'model', 'model_state_dict', 'net', ...); `module.` and `_orig_mod.` prefixes are understood.
-// Contiguous float32 tensors of the right shape are adopted without a copy: they may be views of a mapped file, and
-// layers' weights unaligned ones (see nn::aligned()). Others are converted. Tensors of another shape are left
-// alone and reported.
+// Tensors are converted to the network's types. Those of another shape are left alone and reported. Nothing else of
+// the file is read, and the network stays as it was if reading fails.
 // Throws ERR_CHECKPOINT_MISMATCH when the checkpoint holds no dictionary of tensors.
-LoadReport load_state_dict(nn::Network& network, const Value& root);
+LoadReport load_state_dict(nn::Network& network, File& file, const Value& root);
 
 }  // namespace visiontorch::checkpoint

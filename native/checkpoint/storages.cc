@@ -24,6 +24,13 @@ bool is_contiguous(const TensorSpec& spec) {
   return true;
 }
 
+at::Tensor tensor_in(c10::Storage storage, const TensorSpec& spec) {
+  auto tensor = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
+                                                         c10::scalarTypeToTypeMeta(spec.dtype));
+  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(spec.sizes, spec.strides, spec.offset);
+  return tensor;
+}
+
 }  // namespace
 
 std::shared_ptr<StorageRef> Storages::refer(const std::string& key, std::optional<at::ScalarType> dtype,
@@ -119,7 +126,7 @@ std::shared_ptr<TensorSpec> Storages::bytes(const StorageRef& storage) {
 
 void Storages::read(const Entry& entry, uint64_t begin, void* to, size_t nbytes) const {
   if (!entry.offset) corrupt("the data of storage '" + entry.key + "' is not in the file");
-  file_->read(*entry.offset + begin, to, nbytes);
+  file_.read(*entry.offset + begin, to, nbytes);
   if (entry.big_endian) swap_bytes(static_cast<char*>(to), nbytes, c10::elementSize(*entry.dtype));
 }
 
@@ -127,42 +134,23 @@ const c10::Storage& Storages::storage(size_t index) {
   Entry& entry = entries_[index];
   if (entry.storage) return entry.storage;
   auto nbytes = static_cast<size_t>(entry.nbytes);
-  size_t alignment = entry.dtype ? c10::elementSize(*entry.dtype) : sizeof(double);
-  bool is_aligned = entry.offset && *entry.offset % alignment == 0;
-  c10::DataPtr data;
-  if (is_aligned && !entry.big_endian) {
-    data = file_->share(*entry.offset);
-  } else {
-    data = c10::GetCPUAllocator()->allocate(nbytes);
-    read(entry, 0, data.get(), nbytes);
-  }
+  c10::DataPtr data = c10::GetCPUAllocator()->allocate(nbytes);
+  read(entry, 0, data.get(), nbytes);
   entry.storage = c10::Storage(c10::Storage::use_byte_size_t(), nbytes, std::move(data), nullptr, false);
   return entry.storage;
 }
 
-at::Tensor Storages::tensor_in(c10::Storage storage, const TensorSpec& spec) {
-  auto tensor = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
-                                                         c10::scalarTypeToTypeMeta(spec.dtype));
-  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(spec.sizes, spec.strides, spec.offset);
-  return tensor;
-}
-
-at::Tensor Storages::view(const TensorSpec& spec) { return tensor_in(storage(spec.storage), spec); }
-
-at::Tensor Storages::in_place(const TensorSpec& spec) {
+at::Tensor Storages::read(const TensorSpec& spec) {
   const Entry& entry = entries_[spec.storage];
-  const bool is_weight = spec.dtype == at::kFloat && spec.sizes.size() > 1 && is_contiguous(spec);
-  if (!is_weight || !entry.offset || entry.big_endian || entry.storage) return view(spec);
-  c10::Storage storage(c10::Storage::use_byte_size_t(), static_cast<size_t>(entry.nbytes), file_->share(*entry.offset),
-                       nullptr, false);
-  return tensor_in(std::move(storage), spec);
-}
-
-at::Tensor Storages::copy(const TensorSpec& spec) {
-  const Entry& entry = entries_[spec.storage];
-  if (!is_contiguous(spec)) return view(spec).clone(at::MemoryFormat::Contiguous);
+  if (!is_contiguous(spec)) return tensor_in(storage(spec.storage), spec).clone(at::MemoryFormat::Contiguous);
+  const size_t itemsize = c10::elementSize(spec.dtype);
+  if (mapping_ && entry.offset && *entry.offset % itemsize == 0 && !entry.big_endian) {
+    auto nbytes = static_cast<size_t>(entry.nbytes);
+    return tensor_in(
+        c10::Storage(c10::Storage::use_byte_size_t(), nbytes, mapping_->share(*entry.offset), nullptr, false), spec);
+  }
   at::Tensor tensor = at::empty(spec.sizes, spec.dtype);
-  read(entry, spec.offset * tensor.element_size(), tensor.data_ptr(), tensor.nbytes());
+  read(entry, static_cast<uint64_t>(spec.offset) * itemsize, tensor.data_ptr(), tensor.nbytes());
   return tensor;
 }
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/mapped_file.h"
+#include "checkpoint/input_file.h"
 #include "checkpoint/value.h"
 
 namespace visiontorch::checkpoint {
@@ -33,7 +33,12 @@ struct TensorSpec : Value::Opaque {
 // The storages of one file: named while pickles are read, then located in the file, and read when a tensor needs them.
 class Storages {
  public:
-  explicit Storages(std::shared_ptr<MappedFile> file) : file_(std::move(file)) {}
+  // The file must outlive this.
+  explicit Storages(const InputFile& file) : file_(file) {}
+
+  // From now on tensors share the mapping's memory if they lie in the file as they are needed: contiguous, aligned and
+  // little-endian. Others are copied in any case.
+  void map() { mapping_ = std::make_shared<Mapping>(file_); }
 
   // A reference to a storage of `numel` elements. All references to one key must agree.
   std::shared_ptr<StorageRef> refer(const std::string& key, std::optional<at::ScalarType> dtype, int64_t numel);
@@ -55,13 +60,8 @@ class Storages {
   // The storage's bytes begin here; the caller knows that all of them are inside the file.
   void locate(size_t index, uint64_t offset, bool big_endian = false);
 
-  // The tensor in its storage, which all its views share.
-  at::Tensor view(const TensorSpec& spec);
-  // The same, but a layer's weight (contiguous, float32, of more than one dimension) stays where it lies in the file,
-  // also at an address that is no multiple of 4: see nn::aligned().
-  at::Tensor in_place(const TensorSpec& spec);
-  // The tensor in memory of its own, contiguous; it is read from the file without a detour.
-  at::Tensor copy(const TensorSpec& spec);
+  // The tensor, contiguous, in memory of its own unless map() was called. Only its own bytes are read from the file.
+  at::Tensor read(const TensorSpec& spec);
 
  private:
   struct Entry {
@@ -71,13 +71,13 @@ class Storages {
     int64_t nbytes;
     std::optional<uint64_t> offset{};
     bool big_endian = false;
-    c10::Storage storage{};
+    c10::Storage storage{};  // read for tensors that are not contiguous
   };
   const c10::Storage& storage(size_t index);
-  static at::Tensor tensor_in(c10::Storage storage, const TensorSpec& spec);
   void read(const Entry& entry, uint64_t begin, void* to, size_t nbytes) const;
 
-  std::shared_ptr<MappedFile> file_;
+  const InputFile& file_;
+  std::shared_ptr<Mapping> mapping_;
   std::vector<Entry> entries_;
   std::map<std::string, size_t> by_key_;
 };

@@ -44,13 +44,20 @@ void check_pax(std::string_view body) {
 }
 
 struct Member {
-  std::string_view data;
-  uint64_t offset;
+  uint64_t begin, end;
 };
 
-std::map<std::string, Member, std::less<>> read_members(std::string_view file) {
+void check_padding(const InputFile& file, uint64_t offset) {
+  constexpr uint64_t kStep = 64 << 10;
+  for (; offset < file.size(); offset += kStep) {
+    if (file.read(offset, std::min(kStep, file.size() - offset)).find_first_not_of('\0') != std::string::npos)
+      corrupt("the tar file has bytes after its end");
+  }
+}
+
+std::map<std::string, Member, std::less<>> read_members(const InputFile& file) {
   std::map<std::string, Member, std::less<>> members;
-  ByteReader in(file, "the tar file");
+  ByteReader in(file, 0, file.size(), "the tar file");
   size_t count = 0;
   while (true) {
     std::string_view header = in.take(kBlock);
@@ -60,24 +67,25 @@ std::map<std::string, Member, std::less<>> read_members(std::string_view file) {
     std::string name(header.substr(0, std::min(header.substr(0, 100).find('\0'), size_t{100})));
     char type = header[156];
     uint64_t size = octal(header.substr(124, 12));
-    Member member{in.take(size), in.offset() - size};
-    in.take((kBlock - size % kBlock) % kBlock);
     if (type == 'x' || type == 'g') {
-      check_pax(member.data);
+      check_pax(in.take(size));
+      in.skip((kBlock - size % kBlock) % kBlock);
       continue;
     }
+    Member member{in.offset(), in.offset() + size};
+    in.skip(size);
+    in.skip((kBlock - size % kBlock) % kBlock);
     if (type != '0' && type != '\0') corrupt("member '" + name + "' of the tar file is no plain file");
     if (!members.emplace(name, member).second) corrupt("the tar file has two members with the name '" + name + "'");
   }
-  if (file.substr(in.offset()).find_first_not_of('\0') != std::string_view::npos)
-    corrupt("the tar file has bytes after its end");
+  check_padding(file, in.offset());
   return members;
 }
 
 class TarReader {
  public:
-  TarReader(std::string_view file, Storages& storages, Arena& arena)
-      : members_(read_members(file)), storages_(storages), arena_(arena) {}
+  TarReader(const InputFile& file, Storages& storages, Arena& arena)
+      : file_(file), members_(read_members(file)), storages_(storages), arena_(arena) {}
 
   Value read() {
     ByteReader info = member("sys_info");
@@ -96,7 +104,7 @@ class TarReader {
   ByteReader member(const std::string& name) const {
     auto found = members_.find(name);
     if (found == members_.end()) corrupt("the tar file has no member '" + name + "': PyTorch did not write it");
-    return ByteReader(found->second.data, "member '" + name + "'");
+    return ByteReader(file_, found->second.begin, found->second.end, "member '" + name + "'");
   }
 
   Value load(ByteReader& in) { return Unpickler(in, arena_).load(); }
@@ -126,7 +134,7 @@ class TarReader {
 
   void read_storages() {
     ByteReader in = member("storages");
-    uint64_t member_offset = members_.find("storages")->second.offset;
+    const uint64_t begin = members_.find("storages")->second.begin;
     for (int64_t left = load_count(in); left > 0; left--) {
       Value entry = load(in);
       const Value::List& fields = ints(entry, 3, in, {1, 2});  // (key, location, type)
@@ -136,8 +144,8 @@ class TarReader {
       int64_t key = fields[0].as_int();
       if (by_key_.contains(key)) corrupt("storage " + std::to_string(key) + " stands twice in the tar file");
       auto storage = storages_.refer(std::to_string(key), type->dtype, in.number<int64_t>());
-      storages_.locate(storage->index, member_offset + in.offset());
-      in.take(static_cast<uint64_t>(storages_.nbytes(storage->index)));
+      storages_.locate(storage->index, begin + in.offset());
+      in.skip(static_cast<uint64_t>(storages_.nbytes(storage->index)));
       by_key_.emplace(key, std::move(storage));
     }
     Value views = load(in);
@@ -191,6 +199,7 @@ class TarReader {
     return Value(std::shared_ptr<const Value::Opaque>(found->second));
   }
 
+  const InputFile& file_;
   std::map<std::string, Member, std::less<>> members_;
   Storages& storages_;
   Arena& arena_;
@@ -200,11 +209,11 @@ class TarReader {
 
 }  // namespace
 
-bool is_tar(std::string_view file) {
-  return file.size() >= kBlock && file.substr(257, 5) == "ustar" && has_sound_checksum(file.substr(0, kBlock));
+bool is_tar(std::string_view head) {
+  return head.size() >= kBlock && head.substr(257, 5) == "ustar" && has_sound_checksum(head.substr(0, kBlock));
 }
 
-Value read_tar(std::string_view file, Storages& storages, Arena& arena) {
+Value read_tar(const InputFile& file, Storages& storages, Arena& arena) {
   return TarReader(file, storages, arena).read();
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <string>
 #include <unordered_map>
@@ -19,68 +20,75 @@ constexpr int kOldestVersion = 1, kNewestVersion = 10;  // caffe2/serialize/vers
 
 class Archive {
  public:
-  explicit Archive(std::string_view file) : file_(file) {
+  explicit Archive(const InputFile& file) : file_(file) {
     std::vector<ZipRecord> records = read_zip_directory(file);
     size_t slash = records.front().name.find('/');
-    if (slash == std::string_view::npos) corrupt("the zip file's records are in no folder: PyTorch did not write it");
-    std::string_view root = records.front().name.substr(0, slash + 1);
-    for (const ZipRecord& record : records) {
+    if (slash == std::string::npos) corrupt("the zip file's records are in no folder: PyTorch did not write it");
+    std::string root = records.front().name.substr(0, slash + 1);
+    for (ZipRecord& record : records) {
       if (!record.name.starts_with(root)) corrupt("the zip file's records are in different folders");
-      records_.emplace(record.name.substr(root.size()), record);
+      std::string name = record.name.substr(root.size());
+      records_.emplace(std::move(name), std::move(record));
     }
     check_kind();
-    for (const ZipRecord& record : records) {
+    for (const auto& [name, record] : records_) {
       if (record.is_compressed)
-        corrupt("record '" + std::string(record.name) + "' is compressed, and PyTorch stores records as they are");
+        corrupt("record '" + record.name + "' is compressed, and PyTorch stores records as they are");
     }
   }
 
-  const ZipRecord* find(std::string_view name) const {
+  const ZipRecord* find(const std::string& name) const {
     auto found = records_.find(name);
     return found == records_.end() ? nullptr : &found->second;
   }
 
-  std::string_view pickle() const { return find("data.pkl")->data; }
+  ByteReader pickle() const {
+    const ZipRecord* record = find("data.pkl");
+    return ByteReader(file_, record->offset, record->offset + record->size, "data.pkl");
+  }
 
   void check_version() const {
     const ZipRecord* record = find("version");
     if (record == nullptr) record = find(".data/version");
     if (record == nullptr) corrupt("the zip file has no record 'version'");
-    std::string_view text = record->data;
-    if (text.ends_with('\n')) text.remove_suffix(1);
+    std::string text = read_small(*record);
+    if (text.ends_with('\n')) text.pop_back();
     int version = 0;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
     if (error != std::errc() || end != text.data() + text.size() || version < kOldestVersion ||
         version > kNewestVersion) {
-      corrupt("the zip file's version is '" + std::string(text.substr(0, 20)) + "', expected " +
-              std::to_string(kOldestVersion) + " to " + std::to_string(kNewestVersion));
+      corrupt("the zip file's version is '" + text + "', expected " + std::to_string(kOldestVersion) + " to " +
+              std::to_string(kNewestVersion));
     }
   }
 
   bool is_big_endian() const {
     const ZipRecord* record = find("byteorder");
-    if (record == nullptr || record->data == "little") return false;
-    if (record->data != "big") corrupt("the zip file's byte order is neither little nor big");
+    if (record == nullptr) return false;
+    std::string order = read_small(*record);
+    if (order == "little") return false;
+    if (order != "big") corrupt("the zip file's byte order is neither little nor big");
     return true;
   }
 
   void check_sums(bool all) const {
     for (const auto& [name, record] : records_) {
-      bool is_data = name.starts_with("data/") && record.data.size() > kAlwaysVerified;
-      if ((all || !is_data) && crc32(record.data) != record.crc)
-        corrupt("the checksum of record '" + std::string(name) + "' does not match its bytes");
+      bool is_data = name.starts_with("data/") && record.size > kAlwaysVerified;
+      if ((all || !is_data) && sum(record) != record.crc)
+        corrupt("the checksum of record '" + name + "' does not match its bytes");
     }
   }
 
   void locate(Storages& storages) const {
+    const bool big_endian = is_big_endian();
     for (size_t i = 0; i < storages.size(); i++) {
       const ZipRecord* record = find("data/" + storages.key(i));
       if (record == nullptr) corrupt("the zip file has no record 'data/" + storages.key(i) + "'");
-      if (record->data.size() != static_cast<uint64_t>(storages.nbytes(i))) {
-        corrupt("record 'data/" + storages.key(i) + "' has " + std::to_string(record->data.size()) +
-                " bytes, where its tensors need " + std::to_string(storages.nbytes(i)));
+      if (record->size != static_cast<uint64_t>(storages.nbytes(i))) {
+        corrupt("record 'data/" + storages.key(i) + "' has " + std::to_string(record->size) +
+                " bytes, but its tensors need " + std::to_string(storages.nbytes(i)));
       }
-      storages.locate(i, static_cast<uint64_t>(record->data.data() - file_.data()), is_big_endian());
+      storages.locate(i, record->offset, big_endian);
     }
   }
 
@@ -94,8 +102,21 @@ class Archive {
     if (!find("data.pkl")) corrupt("the zip file has no data.pkl: torch.save did not write it");
   }
 
-  std::string_view file_;
-  std::unordered_map<std::string_view, ZipRecord> records_;
+  // The first bytes of a record that holds a word.
+  std::string read_small(const ZipRecord& record) const {
+    return file_.read(record.offset, std::min<uint64_t>(record.size, 20));
+  }
+
+  uint32_t sum(const ZipRecord& record) const {
+    constexpr uint64_t kStep = 1 << 20;
+    uint32_t crc = 0;
+    for (uint64_t done = 0; done < record.size; done += kStep)
+      crc = crc32(file_.read(record.offset + done, std::min(kStep, record.size - done)), crc);
+    return crc;
+  }
+
+  const InputFile& file_;
+  std::unordered_map<std::string, ZipRecord> records_;
 };
 
 }  // namespace
@@ -117,12 +138,11 @@ std::shared_ptr<StorageRef> refer_to_storage(Storages& storages, const Value& id
   return storages.refer(parts[2].as_string(), type->dtype, parts[4].as_int());
 }
 
-Value read_zip(std::string_view file, bool verify, Storages& storages, Arena& arena) {
+Value read_zip(const InputFile& file, bool verify, Storages& storages, Arena& arena) {
   Archive archive(file);
-  std::string_view pickle = archive.pickle();
   archive.check_version();
   archive.check_sums(verify);
-  ByteReader in(pickle, "data.pkl");
+  ByteReader in = archive.pickle();
   Unpickler unpickler(in, arena, [&](const Value& id) {
     return Value(std::shared_ptr<const Value::Opaque>(refer_to_storage(storages, id, 5)));
   });

@@ -22,10 +22,10 @@ struct Directory {
   uint64_t records, size, offset;
 };
 
-Directory find_directory(std::string_view file) {
+Directory find_directory(const InputFile& file) {
   if (file.size() < kEndSize) corrupt("the zip file ends before its directory");
   uint64_t end_at = file.size() - kEndSize;
-  ByteReader end(file.substr(end_at), "the end of the zip file", end_at);
+  ByteReader end(file, end_at, file.size(), "the end of the zip file");
   // Without a comment, for PyTorch writes none: the record is then the file's last bytes, or the file is cut or longer.
   if (end.number<uint32_t>() != kEnd)
     corrupt("the zip file does not end with its directory: it is cut off, or has bytes after its end");
@@ -38,7 +38,7 @@ Directory find_directory(std::string_view file) {
 
   uint64_t directory_end = end_at;
   if (end_at >= kZip64LocatorSize) {
-    ByteReader locator(file.substr(end_at - kZip64LocatorSize), "the zip64 locator", end_at - kZip64LocatorSize);
+    ByteReader locator(file, end_at - kZip64LocatorSize, end_at, "the zip64 locator");
     if (locator.number<uint32_t>() == kZip64Locator) {
       uint32_t zip64_disk = locator.number<uint32_t>();
       uint64_t zip64_at = locator.number<uint64_t>();
@@ -46,7 +46,7 @@ Directory find_directory(std::string_view file) {
       if (zip64_disk != 0 || disks > 1 || end_at < kZip64LocatorSize + kZip64EndSize ||
           zip64_at != end_at - kZip64LocatorSize - kZip64EndSize)
         corrupt("the zip64 end record is not where its locator says");
-      ByteReader zip64(file.substr(zip64_at), "the zip64 end record", zip64_at);
+      ByteReader zip64(file, zip64_at, end_at, "the zip64 end record");
       if (zip64.number<uint32_t>() != kZip64End || zip64.number<uint64_t>() != kZip64EndSize - 12)
         corrupt("the zip64 end record is malformed");
       zip64.take(4);  // versions
@@ -71,7 +71,7 @@ Directory find_directory(std::string_view file) {
 }
 
 struct Header {
-  std::string_view name;
+  std::string name;
   uint16_t flags, method;
   uint32_t crc;
   uint64_t size, stored_size, offset;
@@ -79,12 +79,12 @@ struct Header {
 
 // Large numbers stand in the extra field 1, in this order, each only where the plain field is all ones.
 void read_zip64_extra(std::string_view extra, Header& header) {
-  ByteReader fields(extra, "the extra field of record '" + std::string(header.name) + "'");
+  ByteReader fields(extra, "the extra field of record '" + header.name + "'");
   while (fields.remaining() > 0) {
     uint16_t id = fields.number<uint16_t>();
     std::string_view body = fields.take(fields.number<uint16_t>());
     if (id != 1) continue;
-    ByteReader numbers(body, "the zip64 field of record '" + std::string(header.name) + "'");
+    ByteReader numbers(body, "the zip64 field of record '" + header.name + "'");
     for (uint64_t* number : {&header.size, &header.stored_size, &header.offset})
       if (*number == 0xFFFFFFFF) *number = numbers.number<uint64_t>();
   }
@@ -109,8 +109,7 @@ Header read_central_header(ByteReader& in) {
   read_zip64_extra(in.take(extra), header);
   in.take(comment);
   uint32_t file_type = attributes >> 16 & 0170000;  // of the Unix mode
-  if (disk != 0 || (file_type != 0 && file_type != 0100000))
-    corrupt("record '" + std::string(header.name) + "' is no plain file");
+  if (disk != 0 || (file_type != 0 && file_type != 0100000)) corrupt("record '" + header.name + "' is no plain file");
   return header;
 }
 
@@ -126,11 +125,12 @@ void check_name(std::string_view name) {
   if (!harmless) corrupt("the zip file has a record with the name '" + std::string(name) + "'");
 }
 
-// The place of the data, once the local header was found to say the same.
-std::string_view find_data(std::string_view file, const Header& header) {
-  std::string name(header.name);
+// Where the data begins, after checking that the local header agrees with the directory and that the data is inside
+// the file.
+uint64_t find_data(const InputFile& file, const Header& header) {
+  const std::string& name = header.name;
   if (header.offset > file.size()) corrupt("record '" + name + "' lies outside the file");
-  ByteReader in(file.substr(header.offset), "record '" + name + "'", header.offset);
+  ByteReader in(file, header.offset, file.size(), "record '" + name + "'");
   if (in.number<uint32_t>() != kLocalHeader) corrupt("record '" + name + "' is not where the directory says");
   in.take(2);  // version
   bool same = in.number<uint16_t>() == header.flags && in.number<uint16_t>() == header.method;
@@ -149,27 +149,30 @@ std::string_view find_data(std::string_view file, const Header& header) {
     same = same && local.crc == header.crc && local.size == header.size && local.stored_size == header.stored_size;
   }
   if (!same) corrupt("record '" + name + "' has two headers that differ");
-  return in.take(header.stored_size);
+  uint64_t begin = header.offset + in.offset();
+  in.skip(header.stored_size);
+  return begin;
 }
 
 }  // namespace
 
-std::vector<ZipRecord> read_zip_directory(std::string_view file) {
+std::vector<ZipRecord> read_zip_directory(const InputFile& file) {
   Directory directory = find_directory(file);
-  ByteReader in(file.substr(directory.offset, directory.size), "the zip file's directory", directory.offset);
+  ByteReader in(file, directory.offset, directory.offset + directory.size, "the zip file's directory");
   std::vector<ZipRecord> records;
   std::unordered_set<std::string> names;
   std::vector<std::pair<uint64_t, uint64_t>> spans;
   for (uint64_t i = 0; i < directory.records; i++) {
     Header header = read_central_header(in);
-    std::string name(header.name);
+    std::string name = header.name;
     check_name(name);
     if (header.flags & (kEncrypted | kPatched | kStrongEncryption)) corrupt("record '" + name + "' is encrypted");
     std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
     if (!names.insert(name).second) corrupt("the zip file has two records with the name '" + name + "'");
-    std::string_view data = find_data(file, header);
-    spans.emplace_back(header.offset, static_cast<uint64_t>(data.data() - file.data()) + data.size());
-    records.push_back({header.name, data, header.crc, header.method != 0 || header.stored_size != header.size});
+    uint64_t begin = find_data(file, header);
+    spans.emplace_back(header.offset, begin + header.stored_size);
+    bool is_compressed = header.method != 0 || header.stored_size != header.size;
+    records.push_back({std::move(header.name), begin, header.stored_size, header.crc, is_compressed});
   }
   if (in.remaining() > 0) corrupt("the zip file's directory holds more than it counts");
   std::sort(spans.begin(), spans.end());

@@ -1,21 +1,22 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
+#include <string>
 #include <vector>
+
+#include "checkpoint/input_file.h"
 
 namespace visiontorch::checkpoint {
 
-// One record of a zip file, in place.
 struct ZipRecord {
-  std::string_view name;
-  std::string_view data;
+  std::string name;
+  uint64_t offset, size;  // of its data in the file
   uint32_t crc;
   bool is_compressed;
 };
 
-// The records of a zip file in the order of its central directory. Strict, for records are used where they lie: named
+// The records of a zip file in the order of its central directory. Strict: named
 // once and harmlessly, not overlapping, the same in both headers, nothing before the first or after the end.
-std::vector<ZipRecord> read_zip_directory(std::string_view file);
+std::vector<ZipRecord> read_zip_directory(const InputFile& file);
 
 }  // namespace visiontorch::checkpoint

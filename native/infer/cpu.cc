@@ -40,7 +40,7 @@ Op CpuLowering::linear(const nn::Linear& linear, std::optional<nn::Activation> a
   if (ops::Linear::supports(dtype_))
     return [op = ops::Linear(weight, bias, dtype_), activation](const at::Tensor& x) { return op(x, activation); };
   if (!onednn::available(dtype_)) return {};
-  return [packed = onednn::pack_linear(nn::aligned(weight).to(dtype_), count_), bias = bias.to(dtype_),
+  return [packed = onednn::pack_linear(weight.to(dtype_), count_), bias = bias.to(dtype_),
           activation](const at::Tensor& x) { return onednn::linear(x, packed, bias, activation); };
 }
 

@@ -89,12 +89,7 @@ Op Lowering::residual(const std::vector<const nn::Conv2dNormActivation*>& parts,
 }
 
 Op Lowering::eager(const nn::Node& node) const {
-  nn::Nodes nodes = {node};
-  nn::for_each_layer(nodes, "", nn::Order::Registration, [](const std::string&, nn::Layer layer) {
-    for (const nn::LayerTensor& each : std::visit([](auto* l) { return l->tensors(); }, layer))
-      *each.tensor = nn::aligned(*each.tensor);
-  });
-  return [nodes, dtype = dtype_, device = device_.type()](at::Tensor x) {
+  return [nodes = nn::Nodes{node}, dtype = dtype_, device = device_.type()](at::Tensor x) {
     const AutocastGuard autocast(device, dtype);
     return eager::forward(nodes, std::move(x), {}).to(dtype);
   };

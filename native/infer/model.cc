@@ -42,10 +42,7 @@ void Model::classifier_changed() {
 }
 
 void Model::move_to(at::Device to) {
-  for (nn::Entry& entry : network.entries()) {
-    const at::Tensor tensor = entry.tensor->detach();
-    *entry.tensor = to.is_cpu() ? tensor.to(to) : nn::aligned(tensor).to(to);
-  }
+  for (nn::Entry& entry : network.entries()) *entry.tensor = entry.tensor->detach().to(to);
   device = to;
   changed();
 }

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstring>
 
 namespace visiontorch::nn {
 
@@ -21,14 +20,6 @@ Shape slide(const Shape& input, int64_t channels, int64_t window, int64_t stride
 at::TensorOptions without_memory() { return at::TensorOptions(at::kFloat).device(at::kMeta); }
 
 }  // namespace
-
-at::Tensor aligned(const at::Tensor& tensor) {
-  const auto address = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
-  if (address % tensor.element_size() == 0) return tensor;
-  at::Tensor copy = at::empty(tensor.sizes(), tensor.options());
-  std::memcpy(copy.mutable_data_ptr(), tensor.const_data_ptr(), tensor.nbytes());
-  return copy;
-}
 
 bool is_empty(const Shape& shape) { return std::find(shape.begin(), shape.end(), 0) != shape.end(); }
 

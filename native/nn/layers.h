@@ -12,11 +12,6 @@ namespace visiontorch::nn {
 using Shape = std::vector<int64_t>;
 bool is_empty(const Shape& shape);
 
-// The tensor, or a copy of it where its address is no multiple of its elements' size. A layer's weight may be so after
-// loading, which spares a copy: legacy files have no padding, and torchvision's vgg16-397923af.pth has its data at odd
-// addresses. Only ops::Linear, and Winograd's transformation on the way, read it there.
-at::Tensor aligned(const at::Tensor& tensor);
-
 // A tensor of a layer: an entry of the state dict.
 struct LayerTensor {
   const char* name;  // "weight", "running_mean", ...

@@ -66,7 +66,7 @@ std::vector<Entry> Network::entries() {
 
 Network Network::clone() const {
   Network copy = *this;
-  for (Entry& entry : copy.entries()) *entry.tensor = aligned(*entry.tensor).detach().clone();
+  for (Entry& entry : copy.entries()) *entry.tensor = entry.tensor->detach().clone();
   return copy;
 }
 

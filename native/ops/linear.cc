@@ -12,8 +12,7 @@ namespace visiontorch::ops {
 bool Linear::supports(at::ScalarType type) { return has_kernels(type); }
 
 Linear::Linear(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type)
-    : weight_(type == at::kFloat ? weight.contiguous() : nn::aligned(weight).to(type).contiguous()),
-      bias_(bias.contiguous()) {}
+    : weight_(weight.to(type).contiguous()), bias_(bias.contiguous()) {}
 
 at::Tensor Linear::operator()(const at::Tensor& input, std::optional<nn::Activation> activation) const {
   constexpr int64_t kRows = 96;  // of weights, of a task: enough to make up for reading the inputs

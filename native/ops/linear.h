@@ -6,8 +6,7 @@
 
 namespace visiontorch::ops {
 
-// A linear layer with this project's own kernels. Reads the weights where they are: in float32 it shares their memory,
-// which may be a mapped file's, at any address.
+// A linear layer with this project's own kernels. In float32 it shares the weights' memory, unpacked.
 class Linear {
  public:
   static bool supports(at::ScalarType type);

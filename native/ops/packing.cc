@@ -45,7 +45,7 @@ constexpr int64_t kBlock = 64;  // input channels: what is read and what is writ
 
 // The weights of one tap in a panel of outputs, with the outputs' factors.
 struct TapWeights {
-  const at::Tensor& weight;  // [out, in, k, k], at a multiple of its values' size
+  const at::Tensor& weight;  // [out, in, k, k]
   const at::Tensor& factors;
   const Panels& panels;
 
@@ -136,7 +136,7 @@ VISIONTORCH_SIMD void transform_gradients(const float* u, int64_t distance, int6
 }  // namespace
 
 at::Tensor Affine::scaled() const {
-  const at::Tensor source = nn::aligned(weight).contiguous();
+  const at::Tensor source = weight.contiguous();
   if (!factors.defined()) return source;
   at::Tensor result = at::empty(source.sizes(), at::kFloat);
   const int64_t count = source.numel() / source.size(0);
@@ -151,7 +151,7 @@ at::Tensor Affine::scaled() const {
 }
 
 Packed pack(const Affine& layer, at::ScalarType type, Taps taps, int64_t parts) {
-  const at::Tensor source = nn::aligned(layer.weight);
+  const at::Tensor& source = layer.weight;
   const std::vector<int64_t> offsets = tap_offsets(source, taps);
   const int64_t in_channels = source.size(1), blocks = (in_channels + kBlock - 1) / kBlock;
   const Panels panels = table().layout(static_cast<int64_t>(offsets.size()) * in_channels, source.size(0), parts);
@@ -181,7 +181,7 @@ Packed pack(const Affine& layer, at::ScalarType type, Taps taps, int64_t parts) 
 }
 
 Packed pack_winograd(const Affine& layer, Taps taps, at::ScalarType type) {
-  const at::Tensor source = nn::aligned(layer.weight);
+  const at::Tensor& source = layer.weight;
   const std::vector<int64_t> offsets = tap_offsets(source, taps);
   const int64_t in_channels = source.size(1), blocks = (in_channels + kBlock - 1) / kBlock;
   const Panels panels = table().layout(in_channels, source.size(0), 1);

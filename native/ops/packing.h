@@ -62,7 +62,7 @@ void multiply(const kernels::Product<In, Out>& product) {
 
 // What a layer multiplies by and adds, all in float32 but the factors.
 struct Affine {
-  at::Tensor weight;   // [out, in, ...], at any address: see nn::aligned()
+  at::Tensor weight;   // [out, in, ...]
   at::Tensor bias;     // [out], or undefined
   at::Tensor factors;  // [out] in double: each output's weights are to be multiplied by its own; or undefined
 

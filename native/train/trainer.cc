@@ -15,14 +15,14 @@ namespace visiontorch::train {
 
 namespace {
 
-// The network's parameters as leaves of autograd, in memory of their own (loaded ones may be views of a mapped file),
-// convolutions' weights channels-last, which is how the whole step runs.
+// The network's parameters as leaves of autograd, in memory of their own (loaded ones may share that of a mapped file),
+// with convolutions' weights channels-last, which is how the whole step runs.
 std::vector<at::Tensor> own_parameters(nn::Network& network) {
   std::vector<at::Tensor> parameters;
   for (nn::Entry& entry : network.entries()) {
     const bool convolution = entry.tensor->dim() == 4;
-    *entry.tensor = nn::aligned(entry.tensor->detach())
-                        .clone(convolution ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+    *entry.tensor =
+        entry.tensor->detach().clone(convolution ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
     if (!entry.is_parameter) continue;
     entry.tensor->requires_grad_(true);
     parameters.push_back(*entry.tensor);
@@ -144,14 +144,13 @@ void Trainer::update_average() {
   ema_->changed();
 }
 
-void Trainer::load_state(const checkpoint::Value& root) {
+void Trainer::load_state(checkpoint::File& file) {
   at::NoGradGuard no_grad;
-  if (const checkpoint::Value* optimizer = root.find("optimizer")) optimizer_.load_state_dict(*optimizer);
+  const checkpoint::Value& root = file.content();
+  if (const checkpoint::Value* optimizer = root.find("optimizer")) optimizer_.load_state_dict(file.read(*optimizer));
   const checkpoint::Value* average = root.find("ema");
   if (!ema_ || !average) return;
-  checkpoint::load_state_dict(ema_->network, *average);
-  // The loaded tensors may be views of the file; the average is updated in place, so it needs its own.
-  for (nn::Entry& entry : ema_->network.entries()) *entry.tensor = entry.tensor->clone();
+  checkpoint::load_state_dict(ema_->network, file, *average);
   ema_started_ = true;
   ema_->changed();
 }

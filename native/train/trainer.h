@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "checkpoint/file.h"
 #include "infer/model.h"
 #include "train/optimizer.h"
 
@@ -54,8 +55,8 @@ class Trainer {
   std::shared_ptr<infer::Model> ema() const { return ema_; }
 
   checkpoint::Value optimizer_state() const { return optimizer_.state_dict(); }
-  // Continues from a checkpoint's 'optimizer' and, where the average is wanted, its 'ema'.
-  void load_state(const checkpoint::Value& root);
+  // Continues from a checkpoint's 'optimizer' and, if an average is wanted, its 'ema'.
+  void load_state(checkpoint::File& file);
 
  private:
   StepResult finish_step(const at::Tensor& features, const at::Tensor& labels, const StepOptions& options);

@@ -187,12 +187,12 @@ describe('hostile checkpoints', () => {
       [
         'a storage that is longer than its record',
         { numel: 5, sizes: [5] },
-        /has 16 bytes, where its tensors need 20/,
+        /has 16 bytes, but its tensors need 20/,
       ],
       [
         'a storage that is shorter than its record',
         { numel: 3, sizes: [3] },
-        /has 16 bytes, where its tensors need 12/,
+        /has 16 bytes, but its tensors need 12/,
       ],
       ['a storage whose size overflows', { numel: 2n ** 62n }, /beyond any file/],
       ['a storage of negative size', { numel: -4 }, /beyond any file/],

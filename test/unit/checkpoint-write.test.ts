@@ -60,7 +60,7 @@ describe('writing checkpoints', () => {
     writeFileSync(file, script)
     const node = `exec '${process.execPath}' --import tsx '${file}'`
     const child = spawnSync('bash', ['-c', `trap '' XFSZ; ulimit -f 1024; ${node}`], { encoding: 'utf8' })
-    assert.match(child.stdout, /^ERR_FILE_WRITE cannot write '.*model\.pth': File too large/, child.stderr)
+    assert.match(child.stdout, /^ERR_FILE_WRITE cannot write .*model\.pth: File too large/, child.stderr)
     assert.deepEqual(readFileSync(path), before)
     assert.deepEqual(readdirSync(directory), ['child.mts', 'model.pth'])
   })
@@ -68,7 +68,7 @@ describe('writing checkpoints', () => {
   it('a place that cannot be written to is named, with what to do', async () => {
     await assert.rejects(writeCheckpoint(join(directory, 'missing/model.pth'), null), {
       code: 'ERR_FILE_WRITE',
-      message: /missing\/model\.pth': No such file or directory\. Create the directory first/,
+      message: /missing\/model\.pth: its directory does not exist\. Create it first/,
     })
     mkdirSync(path)
     await assert.rejects(writeCheckpoint(path, null), { code: 'ERR_FILE_WRITE', message: /directory/i })

@@ -1,0 +1,97 @@
+#include "checkpoint/input_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include "runtime/error.h"
+
+namespace visiontorch::checkpoint {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& path, int error) {
+  if (error == ENOENT || error == ENOTDIR)
+    throw Error("ERR_FILE_NOT_FOUND", "no such file: '" + path + "'. Check the path");
+  throw Error("ERR_FILE_READ", "cannot read '" + path + "': " + std::strerror(error) +
+                                   (error == EACCES ? ". Check the permissions of the file" : ""));
+}
+
+void release(void* mapping) { delete static_cast<std::shared_ptr<Mapping>*>(mapping); }
+
+}  // namespace
+
+InputFile::InputFile(const std::string& path) : path_(path) {
+  // O_NONBLOCK: opening a named pipe would otherwise wait for a writer, possibly forever.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) fail(path, errno);
+  if (fstat(descriptor_, &opened_) == 0 && S_ISREG(opened_.st_mode)) return;
+  close(descriptor_);
+  throw Error("ERR_FILE_READ", "expected a file, but '" + path + "' is " +
+                                   (S_ISDIR(opened_.st_mode) ? "a directory" : "a device or a pipe"));
+}
+
+InputFile::~InputFile() { close(descriptor_); }
+
+// Several threads, because most of the time goes into the system's allocation of pages for what is read.
+void InputFile::read(uint64_t offset, void* to, uint64_t count) const {
+  constexpr uint64_t kPart = uint64_t(8) << 20, kMostParts = 8;
+  const uint64_t threads = std::clamp<uint64_t>(std::thread::hardware_concurrency(), 1, kMostParts);
+  const uint64_t parts = std::clamp<uint64_t>(count / kPart, 1, threads);
+  auto begin = [&](uint64_t part) { return count / parts * part + std::min(part, count % parts); };
+  std::vector<std::future<void>> others;
+  for (uint64_t part = 1; part < parts; part++)
+    others.push_back(std::async(std::launch::async, [=, this, first = begin(part), end = begin(part + 1)] {
+      read_part(offset + first, static_cast<char*>(to) + first, end - first);
+    }));
+  read_part(offset, static_cast<char*>(to), begin(1));
+  for (std::future<void>& other : others) other.get();
+}
+
+std::string InputFile::read(uint64_t offset, uint64_t count) const {
+  std::string bytes(count, '\0');
+  read(offset, bytes.data(), count);
+  return bytes;
+}
+
+void InputFile::read_part(uint64_t offset, char* to, uint64_t count) const {
+  for (uint64_t done = 0; done < count;) {
+    ssize_t got = pread(descriptor_, to + done, count - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(path_, errno);
+    if (got == 0) throw Error("ERR_FILE_READ", "'" + path_ + "' was shortened while it was read. Read it again");
+    done += static_cast<uint64_t>(got);
+  }
+}
+
+void InputFile::check_unchanged() const {
+  struct stat now;
+  if (fstat(descriptor_, &now) != 0) fail(path_, errno);
+  if (now.st_size == opened_.st_size && now.st_mtim.tv_sec == opened_.st_mtim.tv_sec &&
+      now.st_mtim.tv_nsec == opened_.st_mtim.tv_nsec)
+    return;
+  throw Error("ERR_FILE_READ", "'" + path_ +
+                                   "' was changed while it was read. Read it again once the program that writes it "
+                                   "has finished");
+}
+
+Mapping::Mapping(const InputFile& file) : size_(file.size()) {
+  void* data = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.descriptor_, 0);
+  if (data == MAP_FAILED) fail(file.path_, errno);
+  data_ = static_cast<char*>(data);
+}
+
+Mapping::~Mapping() { munmap(data_, size_); }
+
+c10::DataPtr Mapping::share(uint64_t offset) {
+  return {data_ + offset, new std::shared_ptr<Mapping>(shared_from_this()), release, at::kCPU};
+}
+
+}  // namespace visiontorch::checkpoint

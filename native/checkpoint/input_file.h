@@ -1,0 +1,58 @@
+#pragma once
+
+#include <c10/core/Allocator.h>
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace visiontorch::checkpoint {
+
+// A regular file, open for reading. Its bytes are copied with pread(2), so that a file that is cut off meanwhile is an
+// error; reading a mapping of it would end the process with SIGBUS.
+class InputFile {
+ public:
+  // Throws ERR_FILE_NOT_FOUND, and ERR_FILE_READ for anything but a regular file.
+  explicit InputFile(const std::string& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  uint64_t size() const { return static_cast<uint64_t>(opened_.st_size); }
+  // Copies `count` bytes, large amounts with several threads.
+  void read(uint64_t offset, void* to, uint64_t count) const;
+  std::string read(uint64_t offset, uint64_t count) const;
+  // Throws ERR_FILE_READ if the file was written to after it was opened: what was read may then be a mixture. A file
+  // that was replaced (renamed over) is not affected, because the old one stays open here.
+  void check_unchanged() const;
+
+ private:
+  void read_part(uint64_t offset, char* to, uint64_t count) const;
+
+  std::string path_;
+  int descriptor_;
+  struct stat opened_;  // size and modification time when it was opened
+
+  friend class Mapping;
+};
+
+// The whole file in memory, copy on write, for as long as anything shares it. Unlike copied bytes, these change when
+// another program writes to the file, and touching them after the file was cut off raises SIGBUS.
+class Mapping : public std::enable_shared_from_this<Mapping> {
+ public:
+  // The file must not be empty.
+  explicit Mapping(const InputFile& file);
+  ~Mapping();
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  // The memory at `offset`, which keeps the mapping alive.
+  c10::DataPtr share(uint64_t offset);
+
+ private:
+  char* data_;
+  uint64_t size_;
+};
+
+}  // namespace visiontorch::checkpoint

@@ -2,7 +2,7 @@
 import { setThreads, train } from '../../lib/index.js'
 import { smallNetwork } from './small-network.js'
 
-const [data, directory, epochs] = process.argv.slice(2)
+const [data, directory, epochs, report] = process.argv.slice(2)
 setThreads(1)
 const model = await smallNetwork()
 const run = train(model, {
@@ -17,6 +17,7 @@ const run = train(model, {
   clipGradNorm: 5,
   freezeEpochs: 2,
   saveEvery: 3,
-  report: false,
+  report: report !== undefined,
+  cache: report === undefined ? 'none' : 'disk',
 })
 for await (const { type } of run) console.log(type)

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { type Architecture, checkArchitecture, classifierLayer, listArchitectures } from './architectures.js'
+import { type Architecture, checkArchitecture, listArchitectures } from './architectures.js'
 import { isUnnamed, list } from './data/labels.js'
 import type { DownloadProgress } from './download/download.js'
 import { VisionTorchError } from './errors.js'
@@ -14,7 +14,14 @@ import {
   type ModelDType,
   savedUntrained,
 } from './model.js'
-import { type CheckpointValue, type NativeCheckpoint, type NetworkOptions, native } from './native.js'
+import {
+  type CheckpointValue,
+  type LoadReport,
+  type MatchOptions,
+  type NativeCheckpoint,
+  type NetworkOptions,
+  native,
+} from './native.js'
 import { checkNetworkOptions, networkOptionNames } from './network-options.js'
 import { type Device, resolveDevice } from './runtime.js'
 import { printable } from './text.js'
@@ -76,7 +83,8 @@ const createOptionNames = [
 ]
 
 /**
- * A network by torchvision's name, with random or trained weights.
+ * A network by torchvision's name, with random or trained weights. These are found in their file by the names and shapes of
+ * the network's tensors, wherever it keeps them: see `model.loadReport`.
  *
  * If the weights are for other classes than those asked for, or bring no classifier, the backbone is loaded and the
  * classifier is new: `model.untrained` is true, and `predict` and `evaluate` throw `ERR_UNTRAINED` until it was trained.
@@ -86,7 +94,7 @@ const createOptionNames = [
  * ```
  *
  * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_DEVICE`, `ERR_CHECKPOINT_MISMATCH` (the weights are of another
- * network), and those of downloading and of reading a checkpoint.
+ * network), `ERR_NON_FINITE` (they hold NaN or infinity), and those of downloading and of reading a checkpoint.
  */
 export async function createModel(
   architecture: Architecture,
@@ -172,24 +180,42 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
     )
   }
   const networkOptions = { ...source?.networkOptions, ...plan.networkOptions }
-  const numClasses =
-    source === undefined || source.backboneOnly ? null : countClasses(source.checkpoint, architecture)
-  const classes = plan.classes ?? source?.classes ?? checkClasses('numClasses', numClasses ?? 1000)
-  const newClassifier = source === undefined ? null : whyNewClassifier(source, numClasses, classes)
+  // In a file of ours 'state_dict' is the network, and 'ema' a part of the state of its training.
+  const which: MatchOptions = {
+    averaged: source?.architecture === undefined,
+    classifier: source?.backboneOnly ? 'none' : 'whole',
+  }
+  // Before anything is allocated: a file may claim any size for its network.
+  const found =
+    source && (await native().matchWeights(source.checkpoint, architecture, networkOptions, which))
+  const classes = plan.classes ?? source?.classes ?? checkClasses('numClasses', found?.numClasses ?? 1000)
+  const newClassifier = found === undefined ? null : whyNewClassifier(source!, found, classes)
+  if (found !== undefined) {
+    const { path, checkpoint } = source!
+    // Of a file's own options, too, nothing is to be allocated that the file does not have.
+    const strict = plan.strict || Object.keys(source!.networkOptions).length > 0
+    await checkReport(found, {
+      path,
+      checkpoint,
+      architecture,
+      strict,
+      anyClasses: true,
+      newClassifier: newClassifier !== null,
+    })
+  }
   // Weights that a strict load replaces altogether need no random numbers.
   const seed = source !== undefined && plan.strict && newClassifier === null ? null : plan.seed
   const network = await native().createModel(architecture, classes.length, seed, networkOptions)
   try {
     signal?.throwIfAborted()
-    const loadReport = source === undefined ? null : await network.loadStateDict(source.checkpoint)
-    if (loadReport !== null) {
-      checkReport(loadReport, {
-        path: source!.path,
-        architecture,
-        strict: plan.strict,
-        newClassifier: newClassifier !== null,
-      })
-    }
+    const loadReport =
+      source === undefined
+        ? null
+        : await network.loadStateDict(source.checkpoint, {
+            averaged: which.averaged,
+            classifier: newClassifier === null || source.backboneOnly ? which.classifier : 'hidden',
+            strict: false,
+          })
     if (device !== 'cpu' || dtype !== 'float32') await network.to(device, dtype)
     signal?.throwIfAborted()
     return new Model({
@@ -203,14 +229,14 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
     })
   } catch (error) {
     network.dispose()
-    throw error
+    throw source === undefined ? error : inFile(source.path, error)
   }
 }
 
 /** Why the file's classifier cannot serve these classes; null if it can. */
 function whyNewClassifier(
   { path, classes: named, architecture }: Source,
-  numClasses: number | null,
+  { numClasses }: LoadReport,
   classes: readonly string[],
 ): string | null {
   if (numClasses === null) return `${path} has no classifier that fits`
@@ -228,6 +254,12 @@ function whyNewClassifier(
 }
 
 const sameNames = (a: readonly string[], b: readonly string[]) => a.every((name, i) => name === b[i])
+
+/** Names the file in an error of its tensors, which the addon knows by their own names only. */
+const inFile = (path: string, error: unknown): unknown =>
+  error instanceof VisionTorchError && error.code === 'ERR_NON_FINITE'
+    ? new VisionTorchError(error.code, `${path}: ${error.message}`, { cause: error })
+    : error
 
 function checkLoadOptions({ device = 'auto', dtype = 'float32', mmap = false, signal }: LoadModelOptions) {
   signal?.throwIfAborted()
@@ -327,17 +359,4 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
 
 function toObject(value: CheckpointValue | undefined): Record<string, unknown> {
   return value instanceof Map ? Object.fromEntries([...value].map(([key, item]) => [String(key), item])) : {}
-}
-
-/** The number of outputs of a file's classifier, or null where it has none. */
-function countClasses(checkpoint: NativeCheckpoint, architecture: Architecture): number | null {
-  const name = `${classifierLayer(architecture)}.weight`
-  const found = checkpoint
-    .inspect()
-    .tensors.find(
-      tensor =>
-        tensor.name === name ||
-        (/[./]$/.test(tensor.name.slice(0, -name.length)) && tensor.name.endsWith(name)),
-    )
-  return found?.shape[0] ?? null
 }

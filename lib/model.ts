@@ -1,4 +1,4 @@
-import { type Architecture, classifierLayer } from './architectures.js'
+import type { Architecture } from './architectures.js'
 import { Batcher } from './batcher.js'
 import { checkClassNames } from './data/class-names.js'
 import { VisionTorchError } from './errors.js'
@@ -220,11 +220,13 @@ export class Model implements Disposable {
   }
 
   /**
-   * Loads weights from a `.pth` file, of this or another program.
+   * Loads weights from a `.pth` file, of this or another program. They are found by the names and shapes of the network's
+   * tensors, see {@link LoadReport}.
    *
    * @param options.strict Default true: every tensor of the network must be in the file with the same shape, and
    * nothing else. With false, what fits is loaded, and the report names the rest.
-   * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH` and those of reading a checkpoint.
+   * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH`, `ERR_NON_FINITE`, and those of reading a checkpoint. The model is
+   * then unchanged.
    */
   async loadStateDict(path: string, options: { strict?: boolean } = {}): Promise<LoadReport> {
     check.options('options', options, ['strict'])
@@ -232,10 +234,14 @@ export class Model implements Disposable {
     const { network } = this
     const checkpoint = await native().openCheckpoint(check.string('path', path), { verify: false })
     try {
-      const report = await network.loadStateDict(checkpoint)
-      checkReport(report, { path, architecture: this.architecture, strict })
-      if (report.loaded.includes(`${classifierLayer(this.architecture)}.weight`)) {
-        this.#untrained = savedUntrained(path, checkpoint.inspect().metadata)
+      const { metadata } = checkpoint.inspect()
+      // In a file of ours 'state_dict' is the network, and 'ema' a part of the state of its training.
+      const averaged = !(metadata instanceof Map && metadata.has('architecture'))
+      const report = await network.loadStateDict(checkpoint, { averaged, classifier: 'whole', strict })
+      const { architecture } = this
+      await checkReport(report, { path, checkpoint, architecture, strict })
+      if (report.numClasses === this.numClasses) {
+        this.#untrained = savedUntrained(path, metadata)
         this.#random = false
       }
       return report

@@ -76,11 +76,40 @@ export interface NativeCheckpoint {
   dispose(): void
 }
 
+/** What was found in a file of weights, where, and how it fits the network. Names are the network's unless said otherwise. */
 export interface LoadReport {
+  /** The network's tensors that the file has, with the right shapes. */
   loaded: string[]
+  /** The network's tensors that the file lacks. */
   missing: string[]
+  /** Tensors of the file, by their names in it after `prefix`, that belong to no layer of the network. */
   unexpected: string[]
+  /** Tensors whose shape in the file is another one. They were not loaded. */
   mismatched: { name: string; expected: number[]; got: number[] }[]
+  /** What else lies beside the weights: counters of profilers (`total_ops`) and of averaging (`n_averaged`), losses. */
+  skipped: string[]
+  /** The keys that lead to the weights in the file, joined by `/`: `state_dict`. Empty at the top of the file. */
+  wrapper: string
+  /** What stands before the network's names in the file: `module.`. */
+  prefix: string
+  /** Whether a moving average of the weights (`state_dict_ema`, `model_ema`) was taken. */
+  averaged: boolean
+  /** Other places in the file, at most seven, that hold the network's weights as completely: the raw weights, say. */
+  others: string[]
+  /** The file's name for the last layer: `fc`, or `fc.1` if that was replaced. Empty if there is none that fits. */
+  classifier: string
+  /** The number of classes that the file's classifier has, or null if it has none that fits. */
+  numClasses: number | null
+  /** The linear layers of a classifier that is not one of this network: of two layers, or of other inputs. */
+  head: { name: string; shape: number[] }[]
+}
+
+/** Which weights of a file are meant. */
+export interface MatchOptions {
+  /** The moving average, of a file that holds that and raw weights. */
+  averaged: boolean
+  /** How much of the file's classifier: all of it, all but the last layer, or nothing. */
+  classifier: 'whole' | 'hidden' | 'none'
 }
 
 export interface NetworkOptions {
@@ -113,8 +142,16 @@ export interface NativeModel {
   /** The state dict's names, shapes and types, in PyTorch's order. */
   entries(): { name: string; shape: number[]; dtype: DType }[]
   replaceClassifier(numClasses: number, seed: number): Promise<void>
-  /** Finds the state dict in the checkpoint (also inside the usual wrappers and `module.` prefixes) and copies it. */
-  loadStateDict(checkpoint: NativeCheckpoint): Promise<LoadReport>
+  /**
+   * {@link Addon.matchWeights} for this network, and loads what fits; with `strict` only if everything does.
+   * ERR_NON_FINITE if a tensor holds a number that is not finite.
+   */
+  loadStateDict(
+    checkpoint: NativeCheckpoint,
+    options: MatchOptions & { strict: boolean },
+  ): Promise<LoadReport>
+  /** The first tensor of the state dict that holds a number that is not finite, or null. */
+  firstNonFinite(): Promise<string | null>
   stateDict(): Promise<Map<string, TensorData>>
   /** Eval mode. Logits [count, numClasses] or pooled features [count, n], row by row. */
   forward(batch: ImageBatch, count: number, output: 'logits' | 'features'): Promise<Float32Array>
@@ -233,6 +270,16 @@ export interface Addon {
     seed: number | null,
     options: NetworkOptions,
   ): Promise<NativeModel>
+  /**
+   * Finds a network's weights in a file by the names and shapes of its tensors. Reads no tensor, and takes no memory for
+   * the network, which is compared as if it had one class.
+   */
+  matchWeights(
+    checkpoint: NativeCheckpoint,
+    architecture: string,
+    networkOptions: NetworkOptions,
+    options: MatchOptions,
+  ): Promise<LoadReport>
   createTrainer(model: NativeModel, options: TrainerOptions): Promise<NativeTrainer>
 
   ImageBatch: new (

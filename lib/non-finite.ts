@@ -7,7 +7,7 @@ import type { NativeModel } from './native.js'
  */
 export async function finiteLogits(network: NativeModel, logits: Float32Array): Promise<Float32Array> {
   if (logits.every(Number.isFinite)) return logits
-  const tensor = await firstNonFinite(network)
+  const tensor = await network.firstNonFinite()
   const cause =
     tensor !== null
       ? `${tensor} holds a number that is not finite (NaN or infinity). Use weights that were saved before training diverged`
@@ -19,12 +19,4 @@ export async function finiteLogits(network: NativeModel, logits: Float32Array): 
     `the network's outputs are not finite, so there are no probabilities: ${cause}`,
     { options: ['dtype'] },
   )
-}
-
-/** The first tensor of the state dict that holds NaN or infinity, or null. */
-async function firstNonFinite(network: NativeModel): Promise<string | null> {
-  for (const [name, { data }] of await network.stateDict()) {
-    if (data instanceof Float32Array && !data.every(Number.isFinite)) return name
-  }
-  return null
 }

@@ -111,8 +111,12 @@ async function start(
     })
     const state = saved?.state ?? newState()
     if (checkpoint !== null) {
-      const report = await model.network.loadStateDict(checkpoint)
-      checkReport(report, { path: resumeFrom!, architecture: model.architecture, strict: true })
+      // The raw weights: the trainer loads their average itself.
+      const which = { averaged: false, classifier: 'whole', strict: true } as const
+      const report = await model.network.loadStateDict(checkpoint, which)
+      const { architecture } = model
+      const expected = { path: resumeFrom!, checkpoint, architecture, strict: true }
+      await checkReport(report, expected)
       if (state.epoch > 0 || state.step > 0) model.markTrained()
       // Before the first update there is no state, and the average of the weights has not begun.
       if (state.epoch > 0 || state.step > 0) await trainer.loadState(checkpoint)

@@ -27,21 +27,47 @@ Napi::Array to_array(Napi::Env env, const std::vector<int64_t>& items) {
   return array;
 }
 
-Napi::Value to_object(Napi::Env env, const checkpoint::LoadReport& report) {
+Napi::Value to_object(Napi::Env env, const checkpoint::Match& match) {
   auto result = Napi::Object::New(env);
-  result["loaded"] = to_array(env, report.loaded);
-  result["missing"] = to_array(env, report.missing);
-  result["unexpected"] = to_array(env, report.unexpected);
-  auto mismatched = Napi::Array::New(env, report.mismatched.size());
-  for (uint32_t i = 0; i < report.mismatched.size(); i++) {
+  result["loaded"] = to_array(env, match.loaded);
+  result["missing"] = to_array(env, match.missing);
+  result["unexpected"] = to_array(env, match.unexpected);
+  auto mismatched = Napi::Array::New(env, match.mismatched.size());
+  for (uint32_t i = 0; i < match.mismatched.size(); i++) {
     auto item = Napi::Object::New(env);
-    item["name"] = Napi::String::New(env, report.mismatched[i].name);
-    item["expected"] = to_array(env, report.mismatched[i].expected);
-    item["got"] = to_array(env, report.mismatched[i].got);
+    item["name"] = Napi::String::New(env, match.mismatched[i].name);
+    item["expected"] = to_array(env, match.mismatched[i].expected);
+    item["got"] = to_array(env, match.mismatched[i].got);
     mismatched[i] = item;
   }
   result["mismatched"] = mismatched;
+  result["skipped"] = to_array(env, match.skipped);
+  result["wrapper"] = Napi::String::New(env, match.wrapper);
+  result["prefix"] = Napi::String::New(env, match.prefix);
+  result["averaged"] = Napi::Boolean::New(env, match.averaged);
+  result["others"] = to_array(env, match.others);
+  result["classifier"] = Napi::String::New(env, match.classifier);
+  result["numClasses"] =
+      match.num_classes ? Napi::Number::New(env, static_cast<double>(*match.num_classes)) : env.Null();
+  auto head = Napi::Array::New(env, match.head.size());
+  for (uint32_t i = 0; i < match.head.size(); i++) {
+    auto item = Napi::Object::New(env);
+    item["name"] = Napi::String::New(env, match.head[i].name);
+    item["shape"] = to_array(env, match.head[i].shape);
+    head[i] = item;
+  }
+  result["head"] = head;
   return result;
+}
+
+checkpoint::MatchOptions match_options_from(Napi::Value value) {
+  using Classifier = checkpoint::MatchOptions::Classifier;
+  auto object = value.As<Napi::Object>();
+  const std::string classifier = object.Get("classifier").As<Napi::String>();
+  return {.averaged = object.Get("averaged").ToBoolean(),
+          .classifier = classifier == "whole"    ? Classifier::Whole
+                        : classifier == "hidden" ? Classifier::Hidden
+                                                 : Classifier::None};
 }
 
 Napi::Value to_objects(Napi::Env env, const std::vector<nn::LayerSummary>& layers) {
@@ -109,6 +135,23 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
   });
 }
 
+// matchWeights(checkpoint, architecture, networkOptions, matchOptions)
+Napi::Value match_weights(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    std::shared_ptr<checkpoint::File> file = unwrap_checkpoint(info[0]);
+    const std::string architecture = info[1].As<Napi::String>();
+    const nn::Options options = options_from(info[2].As<Napi::Object>());
+    const checkpoint::MatchOptions match_options = match_options_from(info[3]);
+    return run_async(
+        info.Env(), On::Pool,
+        [=] {
+          nn::Network network = nn::create(architecture, /*num_classes=*/1, options);  // without memory
+          return checkpoint::match_state_dict(network, file->content(), match_options);
+        },
+        [](Napi::Env env, const checkpoint::Match& match) { return to_object(env, match); });
+  });
+}
+
 Napi::Value architectures(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value { return to_array(info.Env(), nn::architectures()); });
 }
@@ -135,6 +178,7 @@ void ModelWrap::define(Napi::Env env) {
                    InstanceMethod<&ModelWrap::summary>("summary"), InstanceMethod<&ModelWrap::entries>("entries"),
                    InstanceMethod<&ModelWrap::replace_classifier>("replaceClassifier"),
                    InstanceMethod<&ModelWrap::load_state_dict>("loadStateDict"),
+                   InstanceMethod<&ModelWrap::first_non_finite>("firstNonFinite"),
                    InstanceMethod<&ModelWrap::state_dict>("stateDict"), InstanceMethod<&ModelWrap::forward>("forward"),
                    InstanceMethod<&ModelWrap::to>("to"), InstanceMethod<&ModelWrap::dispose>("dispose")});
   Environment::of(env).model_class = Napi::Persistent(constructor);
@@ -239,14 +283,30 @@ Napi::Value ModelWrap::replace_classifier(const Napi::CallbackInfo& info) {
 Napi::Value ModelWrap::load_state_dict(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     std::shared_ptr<checkpoint::File> file = unwrap_checkpoint(info[0]);
+    const checkpoint::MatchOptions options = match_options_from(info[1]);
+    const bool strict = info[1].As<Napi::Object>().Get("strict").ToBoolean();
     return run_async(
         info.Env(), On::Compute,
-        [model = live(), file] {
-          checkpoint::LoadReport report = checkpoint::load_state_dict(model->network, *file, file->content());
-          model->changed();
-          return report;
+        [model = live(), file, options, strict] {
+          checkpoint::Match match = checkpoint::match_state_dict(model->network, file->content(), options);
+          const bool is_whole = match.missing.empty() && match.mismatched.empty() && match.unexpected.empty();
+          if (is_whole || !strict) {
+            checkpoint::load_state_dict(model->network, match, *file);
+            model->changed();
+          }
+          return match;
         },
-        [](Napi::Env env, checkpoint::LoadReport report) { return to_object(env, report); });
+        [](Napi::Env env, const checkpoint::Match& match) { return to_object(env, match); });
+  });
+}
+
+Napi::Value ModelWrap::first_non_finite(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    return run_async(
+        info.Env(), On::Compute, [model = live()] { return checkpoint::first_non_finite(model->network); },
+        [](Napi::Env env, const std::string& name) -> Napi::Value {
+          return name.empty() ? env.Null() : Napi::String::New(env, name);
+        });
   });
 }
 
@@ -304,6 +364,7 @@ Napi::Value ModelWrap::dispose(const Napi::CallbackInfo& info) {
 void export_model(Napi::Env env, Napi::Object exports) {
   ModelWrap::define(env);
   exports["architectures"] = Napi::Function::New<architectures>(env, "architectures");
+  exports["matchWeights"] = Napi::Function::New<match_weights>(env, "matchWeights");
   exports["createModel"] = Napi::Function::New<create_model>(env, "createModel");
 }
 

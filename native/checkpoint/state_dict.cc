@@ -2,99 +2,456 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cctype>
+#include <map>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
+#include "checkpoint/storages.h"
 #include "runtime/error.h"
+#include "runtime/parallel.h"
+#include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
 
 namespace {
 
-// DataParallel, DistributedDataParallel and torch.compile put these before every name.
-std::string_view strip_prefixes(std::string_view name) {
-  for (bool stripped = true; stripped;) {
-    stripped = false;
-    for (std::string_view prefix : {"module.", "_orig_mod."})
-      if (name.starts_with(prefix)) {
-        name.remove_prefix(prefix.size());
-        stripped = true;
-      }
+// Longer prefixes are not looked for: no program writes them, and comparing them would take long.
+constexpr size_t kLongestPrefix = 256;
+constexpr size_t kMostOthers = 7;
+
+constexpr std::string_view kCounter = "num_batches_tracked";
+// What profilers and averaging leave beside the weights. Batch norms of PyTorch before 0.4.1 have no counter.
+constexpr std::array<std::string_view, 4> kBookkeeping = {kCounter, "n_averaged", "total_ops", "total_params"};
+
+std::string_view last_part(std::string_view name) { return name.substr(name.rfind('.') + 1); }
+
+bool is_bookkeeping(std::string_view name) {
+  return std::find(kBookkeeping.begin(), kBookkeeping.end(), last_part(name)) != kBookkeeping.end();
+}
+
+std::optional<at::IntArrayRef> shape_of(const Value& value) {
+  if (auto* spec = value.as_opaque<TensorSpec>()) return spec->sizes;
+  return std::nullopt;
+}
+
+// A dictionary or list in the file, and the way to it.
+struct Place {
+  const Place* parent;
+  const void* identity;
+  std::string_view key;  // empty if it is no string
+  bool averaged;         // a key on the way says so
+};
+
+std::string_view string_of(const Value& key) {
+  return key.kind() == Value::Kind::String ? std::string_view(key.as_string()) : std::string_view();
+}
+
+// Whether a word of the name says that it holds a moving average: "state_dict_ema", "modelEma", "swa/model".
+bool says_averaged(std::string_view name) {
+  name = name.substr(0, kLongestPrefix);
+  std::string word;
+  auto is_average = [&] { return word == "ema" || word == "swa"; };
+  for (size_t i = 0; i < name.size(); i++) {
+    const auto c = static_cast<unsigned char>(name[i]);
+    const bool starts = std::isupper(c) && i > 0 && std::islower(static_cast<unsigned char>(name[i - 1]));
+    if (!std::isalnum(c) || starts) {
+      if (is_average()) return true;
+      word.clear();
+    }
+    if (std::isalnum(c)) word += static_cast<char>(std::tolower(c));
   }
-  return name;
+  return is_average();
 }
 
-using Specs = std::unordered_map<std::string, const TensorSpec*>;
-
-bool holds_tensors(const Value& value) {
-  if (!value.is_dict()) return false;
-  for (const auto& [key, item] : value.as_dict())
-    if (item.as_opaque<TensorSpec>()) return true;
-  return false;
+// Calls tensor(place, key, value) for every tensor with a name, and again(place) for a container that was visited
+// before, whose content is left out. Nesting was bounded when the file was read.
+template <class Tensor, class Again>
+void walk(const Value& container, const Place& place, std::unordered_set<const void*>& seen, const Tensor& tensor,
+          const Again& again) {
+  auto enter = [&](std::string_view key, const Value& item) {
+    const Place inner{&place, item.identity(), key, place.averaged || says_averaged(key)};
+    if (seen.insert(inner.identity).second) {
+      walk(item, inner, seen, tensor, again);
+    } else {
+      again(inner);
+    }
+  };
+  if (container.is_list()) {
+    for (const Value& item : container.as_list())
+      if (item.is_list() || item.is_dict()) enter({}, item);
+    return;
+  }
+  for (const auto& [key, item] : container.as_dict()) {
+    if (item.is_list() || item.is_dict()) {
+      enter(string_of(key), item);
+    } else if (std::string_view name = string_of(key); !name.empty() && shape_of(item)) {
+      tensor(place, name, item);
+    }
+  }
 }
 
-const Value& find_state_dict(const Value& root) {
-  if (holds_tensors(root)) return root;
-  for (const char* wrapper : {"state_dict", "model_state_dict", "model", "net", "network", "weights"})
-    if (const Value* inner = root.find(wrapper))
-      if (inner->is_dict()) return find_state_dict(*inner);
-  throw Error("ERR_CHECKPOINT_MISMATCH",
-              "expected a state_dict (a dictionary of names and tensors), at the top or under 'state_dict', 'model', "
-              "'model_state_dict' or 'net'; found none. `visiontorch inspect FILE` shows what the file holds");
+template <class Tensor, class Again>
+void walk(const Value& root, const Tensor& tensor, const Again& again) {
+  if (!root.is_list() && !root.is_dict()) return;
+  std::unordered_set<const void*> seen = {root.identity()};
+  walk(root, {nullptr, root.identity(), {}, false}, seen, tensor, again);
+}
+
+// The keys that lead to a place, joined by '/', each cut for display.
+std::string path_to(const Place& place) {
+  if (place.parent == nullptr) return {};
+  std::string before = path_to(*place.parent);
+  std::string key = place.key.empty() ? "?" : printable(place.key);
+  return before.empty() ? key : before + "/" + key;
+}
+
+// A place and a prefix that may hold the network's tensors.
+struct Candidate {
+  const void* place;
+  std::string_view prefix;
+  bool averaged;
+  size_t order;  // in the file
+  size_t fitting = 0, named = 0;
+};
+
+class Matcher {
+ public:
+  Matcher(nn::Network& network, const Value& content, MatchOptions options)
+      : entries_(network.entries()), content_(content), options_(options) {
+    for (size_t i = 0; i < entries_.size(); i++) {
+      names_.emplace(entries_[i].name, i);
+      longest_ = std::max(longest_, entries_[i].name.size());
+    }
+    // The last layer's weight and bias are the state dict's last entries.
+    weight_ = entries_.size() - 2;
+    bias_ = entries_.size() - 1;
+    features_ = entries_[weight_].tensor->size(1);
+  }
+
+  Match run() {
+    std::vector<Candidate> candidates = rank();
+    match_.values.resize(entries_.size());
+    if (candidates.empty()) {
+      for (const nn::Entry& entry : entries_) match_.missing.push_back(entry.name);
+      return std::move(match_);
+    }
+    candidates.erase(std::find_if(candidates.begin(), candidates.end(),
+                                  [&](const Candidate& other) { return other.fitting < candidates.front().fitting; }),
+                     candidates.end());
+    candidates.resize(std::min(candidates.size(), kMostOthers + 1));
+    const Candidate& best = candidates.front();
+    match_.prefix = best.prefix;
+    name_places(candidates);
+    collect(best);
+    find_classifier();
+    compare();
+    return std::move(match_);
+  }
+
+ private:
+  // The number of outputs is the file's own affair.
+  bool fits(size_t i, at::IntArrayRef shape) const {
+    if (i == weight_) return shape.size() == 2 && shape[1] == features_ && shape[0] > 0;
+    if (i == bias_) return shape.size() == 1;
+    return shape == entries_[i].tensor->sizes();
+  }
+
+  // Calls use(place, prefix, entry) for every entry's name that the path to a tensor ends in. The name may span several
+  // keys, as in {"features": {"0.weight": ...}}; the prefix is what precedes it in the key in which it begins.
+  template <class Use>
+  void readings(const Place& place, std::string_view key, const Use& use) const {
+    std::string tail, joined;
+    for (const Place* at = &place; key.size() <= longest_ + kLongestPrefix; at = at->parent) {
+      for (size_t begin = key.size(); begin > 0;) {
+        const size_t dot = begin < 2 ? std::string_view::npos : key.rfind('.', begin - 2);
+        begin = dot == std::string_view::npos ? 0 : dot + 1;
+        std::string_view name = key.substr(begin);
+        if (name.size() + tail.size() > longest_) return;
+        if (!tail.empty()) name = joined = std::string(name) + tail;
+        auto found = names_.find(name);
+        if (found != names_.end()) use(*at, key.substr(0, begin), found->second);
+      }
+      if (at->key.empty()) return;
+      tail = "." + std::string(key) + tail;
+      key = at->key;
+    }
+  }
+
+  std::vector<Candidate> rank() const {
+    std::map<std::pair<const void*, std::string_view>, Candidate> found;
+    std::unordered_set<const void*> averaged;  // by name, or dictionaries of torch.optim.swa_utils.AveragedModel
+    walk(
+        content_,
+        [&](const Place& place, std::string_view key, const Value& value) {
+          if (key == "n_averaged" || place.averaged) averaged.insert(place.identity);
+          readings(place, key, [&](const Place& at, std::string_view prefix, size_t entry) {
+            const Candidate fresh{at.identity, prefix, at.averaged || says_averaged(prefix), found.size()};
+            Candidate& candidate = found.try_emplace({at.identity, prefix}, fresh).first->second;
+            if (last_part(entries_[entry].name) == kCounter) return;
+            candidate.named++;
+            if (fits(entry, *shape_of(value))) candidate.fitting++;
+          });
+        },
+        [&](const Place& place) {
+          if (place.averaged) averaged.insert(place.identity);
+        });
+    std::vector<Candidate> candidates;
+    for (auto& [key, candidate] : found) {
+      if (candidate.fitting == 0) continue;
+      candidate.averaged = candidate.averaged || averaged.contains(candidate.place);
+      candidates.push_back(candidate);
+    }
+    std::sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
+      if (a.fitting != b.fitting) return a.fitting > b.fitting;
+      if (a.named != b.named) return a.named > b.named;
+      if (a.averaged != b.averaged) return a.averaged == options_.averaged;
+      return a.order < b.order;
+    });
+    return candidates;
+  }
+
+  // Finds the ways to the chosen place, the first of the candidates, and to the others. One dictionary may lie under
+  // several keys.
+  void name_places(const std::vector<Candidate>& candidates) {
+    std::optional<std::string> raw, averaged;  // ways to the chosen place
+    std::unordered_set<const void*> named;
+    auto name = [&](const Place& place) {
+      for (size_t i = 0; i < candidates.size(); i++) {
+        if (candidates[i].place != place.identity) continue;
+        if (i == 0) {
+          std::optional<std::string>& known = place.averaged ? averaged : raw;
+          if (!known) known = path_to(place);
+        } else if (match_.others.size() < kMostOthers) {
+          match_.others.push_back(describe_place(path_to(place), candidates[i].prefix));
+        }
+      }
+    };
+    auto visit = [&](const Place& place, std::string_view, const Value&) {
+      // A candidate's tensors may lie in dictionaries below its own.
+      for (const Place* at = &place; at != nullptr && named.insert(at->identity).second; at = at->parent) name(*at);
+    };
+    walk(content_, visit, name);
+    const bool prefers_averaged = averaged && (options_.averaged || !raw);
+    match_.wrapper = prefers_averaged ? *averaged : raw.value_or("");
+    match_.averaged = candidates.front().averaged && (prefers_averaged || !averaged);
+    std::optional<std::string>& other = prefers_averaged ? raw : averaged;
+    if (other && match_.others.size() < kMostOthers) match_.others.push_back(describe_place(*other, match_.prefix));
+  }
+
+  static std::string describe_place(const std::string& path, std::string_view prefix) {
+    std::string shown = printable(prefix);
+    return path.empty() || shown.empty() ? path + shown : path + "/" + shown;
+  }
+
+  // The tensors below the chosen place with the chosen prefix: the network's, and in the dictionaries that hold some of
+  // these, all others.
+  void collect(const Candidate& chosen) {
+    struct Other {
+      const void* dictionary;
+      std::string name;
+      const Value* value;
+    };
+    std::vector<Other> others;
+    std::unordered_set<const void*> contributing;
+    auto collect_one = [&](const Place& place, std::string_view key, const Value& value) {
+      if (key.size() > longest_ + kLongestPrefix && place.identity != chosen.place) return;
+      std::string name(key);
+      const Place* at = &place;
+      while (at->identity != chosen.place) {
+        if (at->key.empty() || name.size() + at->key.size() > longest_ + kLongestPrefix) return;
+        name = std::string(at->key) + "." + name;
+        at = at->parent;
+      }
+      if (!name.starts_with(chosen.prefix)) {
+        if (place.identity == chosen.place) match_.skipped.push_back(printable(name));
+        return;
+      }
+      name.erase(0, chosen.prefix.size());
+      auto entry = names_.find(name);
+      if (entry == names_.end()) {
+        others.push_back({place.identity, std::move(name), &value});
+      } else if (match_.values[entry->second] == nullptr) {
+        match_.values[entry->second] = &value;
+        contributing.insert(place.identity);
+      }
+    };
+    walk(content_, collect_one, [](const Place&) {});
+    for (Other& other : others)
+      if (contributing.contains(other.dictionary)) sort_out(std::move(other.name), other.value);
+  }
+
+  // A tensor that is none of the network's. One that belongs to no layer is no part of the network, unless it may be
+  // the mean and the deviation with which the model itself normalises its input.
+  void sort_out(std::string name, const Value* value) {
+    const bool normalises = name.find("mean") != std::string::npos || name.find("std") != std::string::npos;
+    const bool is_beside = name.find('.') == std::string::npos && !normalises && name != "weight" && name != "bias";
+    if (is_beside || is_bookkeeping(name)) {
+      match_.skipped.push_back(printable(name));
+    } else {
+      leftover_.emplace_back(std::move(name), value);
+    }
+  }
+
+  // The last layer under its own name or, if it was replaced by another linear layer, under that one's name. Further
+  // layers beside it make a head that this network does not have.
+  void find_classifier() {
+    const Value*& weight = match_.values[weight_];
+    const Value*& bias = match_.values[bias_];
+    std::vector<Layer> matrices;
+    for (const auto& [name, value] : leftover_)
+      if (shape_of(*value)->size() == 2) matrices.push_back({name, shape_of(*value)->vec()});
+    std::string module = module_of(entries_[weight_].name);
+    const bool has_own = weight != nullptr && fits(weight_, *shape_of(*weight));
+    bool is_whole = !has_rest(module);
+    if (has_own) {
+      const int64_t outputs = (*shape_of(*weight))[0];
+      for (const Layer& layer : matrices) is_whole = is_whole && layer.shape[1] != outputs;
+    } else if (matrices.size() == 1 && last_part(matrices[0].name) == "weight" && fits(weight_, matrices[0].shape)) {
+      module = module_of(matrices[0].name);
+      weight = take(matrices[0].name);
+      bias = take(nn::join_name(module, "bias"));
+      is_whole = !has_rest(module);
+    } else {
+      is_whole = false;
+    }
+    if (is_whole) {
+      const int64_t outputs = (*shape_of(*weight))[0];
+      match_.classifier = module;
+      if (bias == nullptr || (*shape_of(*bias)) == at::IntArrayRef{outputs}) match_.num_classes = outputs;
+    } else {
+      if (weight != nullptr) match_.head.push_back({module, shape_of(*weight)->vec()});
+      for (const Layer& layer : matrices) match_.head.push_back({module_of(layer.name), layer.shape});
+    }
+  }
+
+  static std::string module_of(const std::string& name) {
+    const size_t dot = name.rfind('.');
+    return dot == std::string::npos ? "" : name.substr(0, dot);
+  }
+
+  // Removes a leftover tensor and gives its value, or nullptr.
+  const Value* take(std::string name) {
+    auto found = std::find_if(leftover_.begin(), leftover_.end(), [&](const auto& item) { return item.first == name; });
+    if (found == leftover_.end()) return nullptr;
+    const Value* value = found->second;
+    leftover_.erase(found);
+    return value;
+  }
+
+  // Whether the part of the network that the layer belongs to ("fc" of "fc.1") has tensors that have no place.
+  bool has_rest(const std::string& module) const {
+    const std::string root = module.substr(0, module.find('.')) + ".";
+    return std::any_of(leftover_.begin(), leftover_.end(),
+                       [&](const auto& item) { return item.first.starts_with(root); });
+  }
+
+  void compare() {
+    using Classifier = MatchOptions::Classifier;
+    if (options_.classifier == Classifier::None) match_.num_classes.reset();
+    for (size_t i = 0; i < entries_.size(); i++) {
+      const Value*& value = match_.values[i];
+      if (value == nullptr) {
+        const bool matters = last_part(entries_[i].name) != kCounter && !(i == bias_ && match_.num_classes);
+        if (matters) match_.missing.push_back(entries_[i].name);
+        continue;
+      }
+      const at::IntArrayRef expected = entries_[i].tensor->sizes(), got = *shape_of(*value);
+      const bool is_last = i == weight_ || i == bias_;
+      const bool is_left_out = is_last ? !match_.num_classes || options_.classifier != Classifier::Whole
+                                       : entries_[i].in_classifier && options_.classifier == Classifier::None;
+      if (expected != got) {
+        match_.mismatched.push_back({entries_[i].name, expected.vec(), got.vec()});
+      } else if (is_left_out) {
+        match_.missing.push_back(entries_[i].name);
+      } else {
+        match_.loaded.push_back(entries_[i].name);
+        continue;
+      }
+      value = nullptr;
+    }
+    for (auto& [name, value] : leftover_) match_.unexpected.push_back(printable(name));
+  }
+
+  std::vector<nn::Entry> entries_;
+  const Value& content_;
+  const MatchOptions options_;
+  std::unordered_map<std::string_view, size_t> names_;  // of entries_
+  size_t longest_ = 0;
+  size_t weight_, bias_;
+  int64_t features_;
+  Match match_;
+  std::vector<std::pair<std::string, const Value*>> leftover_;
+};
+
+// A float32 number is not finite if all bits of its exponent are set.
+bool is_finite(const at::Tensor& tensor) {
+  if (tensor.scalar_type() != at::kFloat) return true;
+  constexpr uint32_t kExponent = 0x7f800000;
+  const auto* values = tensor.const_data_ptr<float>();
+  std::atomic<bool> finite = true;
+  parallel_ranges(tensor.numel(), int64_t{1} << 16, [&](int64_t begin, int64_t end) {
+    uint32_t found = 0;
+    for (int64_t i = begin; i < end; i++) {
+      const auto bits = std::bit_cast<uint32_t>(values[i]);
+      found |= (bits & kExponent) == kExponent ? 1U : 0U;
+    }
+    if (found != 0) finite = false;
+  });
+  return finite;
 }
 
 }  // namespace
+
+Match match_state_dict(nn::Network& network, const Value& content, MatchOptions options) {
+  return Matcher(network, content, options).run();
+}
+
+void load_state_dict(nn::Network& network, const Match& match, File& file) {
+  std::vector<nn::Entry> entries = network.entries();
+  std::vector<const TensorSpec*> specs;
+  for (const Value* value : match.values)
+    if (value != nullptr) specs.push_back(value->as_opaque<TensorSpec>());
+  std::vector<at::Tensor> read = file.read(specs);
+  std::vector<at::Tensor> sources(entries.size());
+  for (size_t i = 0, next = 0; i < entries.size(); i++) {
+    if (match.values[i] == nullptr) continue;
+    sources[i] = std::move(read[next++]).to(entries[i].tensor->scalar_type());
+    if (!is_finite(sources[i]))
+      throw Error("ERR_NON_FINITE", entries[i].name + " holds a number that is not finite (NaN or infinity), and so " +
+                                        "would every result. Use weights that were saved before training diverged");
+  }
+  // A classifier without a bias, and batch norms without a counter.
+  for (size_t i = 0; i < entries.size(); i++) {
+    at::Tensor& target = *entries[i].tensor;
+    const bool is_bias = i + 1 == entries.size() && match.values[i - 1] != nullptr;
+    const bool is_counter = last_part(entries[i].name) == kCounter && target.is_meta();
+    if (!sources[i].defined() && (is_bias || is_counter)) sources[i] = at::zeros(target.sizes(), target.scalar_type());
+    if (!sources[i].defined()) continue;
+    if ((target.is_cpu() || target.is_meta()) && !target.requires_grad()) {
+      target = std::move(sources[i]);
+    } else {
+      target.detach().copy_(sources[i]);
+    }
+  }
+}
+
+std::string first_non_finite(nn::Network& network) {
+  for (const nn::Entry& entry : network.entries())
+    if (!is_finite(entry.tensor->detach().cpu().contiguous())) return entry.name;
+  return "";
+}
 
 Value state_dict(nn::Network& network) {
   Value::Dict items;
   for (const nn::Entry& entry : network.entries())
     items.emplace_back(Value(entry.name), Value(entry.tensor->detach().contiguous()));
   return Value::dict(std::move(items), Value::Kind::OrderedDict);
-}
-
-LoadReport load_state_dict(nn::Network& network, File& file, const Value& root) {
-  Specs specs;
-  LoadReport report;
-  std::vector<std::string> order;
-  for (const auto& [key, value] : find_state_dict(root).as_dict()) {
-    auto* spec = value.as_opaque<TensorSpec>();
-    if (key.kind() != Value::Kind::String || spec == nullptr) continue;
-    std::string name(strip_prefixes(key.as_string()));
-    order.push_back(name);
-    specs.insert_or_assign(std::move(name), spec);
-  }
-
-  std::vector<at::Tensor*> targets;
-  std::vector<const TensorSpec*> sources;
-  for (nn::Entry& entry : network.entries()) {
-    auto found = specs.extract(entry.name);
-    if (found.empty()) {
-      // Files older than PyTorch 0.4.1 have no such counter; nothing is lost without it.
-      if (!entry.name.ends_with("num_batches_tracked")) report.missing.push_back(entry.name);
-      continue;
-    }
-    const TensorSpec& spec = *found.mapped();
-    if (entry.tensor->sizes() != at::IntArrayRef(spec.sizes)) {
-      report.mismatched.push_back({entry.name, entry.tensor->sizes().vec(), spec.sizes});
-      continue;
-    }
-    targets.push_back(entry.tensor);
-    sources.push_back(&spec);
-    report.loaded.push_back(entry.name);
-  }
-  for (const std::string& name : order)
-    if (specs.contains(name)) report.unexpected.push_back(name);
-
-  const std::vector<at::Tensor> tensors = file.read(sources);
-  for (size_t i = 0; i < tensors.size(); i++) {
-    at::Tensor& target = *targets[i];
-    if ((target.is_cpu() || target.is_meta()) && !target.requires_grad()) {
-      target = tensors[i].to(target.scalar_type());
-    } else {
-      target.detach().copy_(tensors[i]);
-    }
-  }
-  return report;
 }
 
 }  // namespace visiontorch::checkpoint

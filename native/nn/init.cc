@@ -28,7 +28,7 @@ void draw_defaults(Nodes& nodes, at::Generator& generator) {
   for_each_layer(nodes, "", Order::Construction, [&](const std::string&, Layer layer) {
     std::visit(Overload{
                    [&](Conv2d* conv) { draw_uniform(conv->weight, conv->bias, generator); },
-                   [](BatchNorm2d*) {},  // outline() gave it ones and zeros
+                   [](BatchNorm2d* norm) { norm->reset(); },
                    [&](Linear* linear) { draw_uniform(linear->weight, linear->bias, generator); },
                },
                layer);

@@ -55,6 +55,12 @@ std::vector<LayerTensor> BatchNorm2d::tensors() {
 }
 
 void BatchNorm2d::outline() {
+  for (at::Tensor* tensor : {&weight, &bias, &running_mean, &running_var})
+    *tensor = at::empty({num_features}, without_memory());
+  num_batches_tracked = at::empty({}, without_memory().dtype(at::kLong));
+}
+
+void BatchNorm2d::reset() {
   weight = at::ones({num_features}, at::kFloat);
   bias = at::zeros({num_features}, at::kFloat);
   running_mean = at::zeros({num_features}, at::kFloat);

@@ -20,8 +20,8 @@ struct LayerTensor {
 };
 
 // Every layer knows the shape of its output. Those with parameters also give their tensors, in PyTorch's order, and
-// outline() makes them: norms' with their initial values, weights and biases without memory (on PyTorch's meta device),
-// to be initialized or loaded.
+// outline() makes them without memory (on PyTorch's meta device), to be initialized or loaded: a file may claim a
+// network of any size, which is compared with the file's tensors first.
 
 // Every `switch` over this lists all kinds and has no default, so that the compiler reports one that is missing.
 enum class Activation : uint8_t { ReLU, ReLU6 };
@@ -49,6 +49,7 @@ struct BatchNorm2d {
   Shape output_shape(const Shape& input) const { return input; }
   std::vector<LayerTensor> tensors();
   void outline();
+  void reset();  // the initial values: ones and zeros
 };
 
 struct Linear {

@@ -10,6 +10,7 @@
 #include "checkpoint/state_dict.h"
 #include "eager/forward.h"
 #include "runtime/autocast.h"
+#include "runtime/error.h"
 
 namespace visiontorch::train {
 
@@ -150,7 +151,12 @@ void Trainer::load_state(checkpoint::File& file) {
   if (const checkpoint::Value* optimizer = root.find("optimizer")) optimizer_.load_state_dict(file.read(*optimizer));
   const checkpoint::Value* average = root.find("ema");
   if (!ema_ || !average) return;
-  checkpoint::load_state_dict(ema_->network, file, *average);
+  const checkpoint::Match match = checkpoint::match_state_dict(ema_->network, *average);
+  if (match.loaded.size() < ema_->network.entries().size())
+    throw Error("ERR_CHECKPOINT_MISMATCH",
+                "the moving average ('ema') lacks some of the network's tensors. Resume "
+                "without ema, or from a file that was saved with it");
+  checkpoint::load_state_dict(ema_->network, match, file);
   ema_started_ = true;
   ema_->changed();
 }

@@ -111,7 +111,7 @@ async function continued(
     dtype: 'float32',
   })
   const checkpoint = await native().openCheckpoint(path, { verify: true })
-  await model.network.loadStateDict(checkpoint)
+  await model.network.loadStateDict(checkpoint, { averaged: true, classifier: 'whole', strict: true })
   await trainer.loadState(checkpoint)
   checkpoint.dispose()
   return trainer

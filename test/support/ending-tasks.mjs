@@ -1,4 +1,5 @@
 // Every asynchronous entry point of the addon, as a task that can be repeated while its thread ends.
+import { openSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { native } from '../../dist/native.js'
@@ -49,11 +50,11 @@ export const tasks = {
   },
   async writeCheckpoint(folder, id) {
     const value = largeValue()
-    return () => addon.writeCheckpoint(join(folder, `written-${id}.pth`), value)
+    return () => addon.writeCheckpoint(openSync(join(folder, `written-${id}.pth`), 'w'), value)
   },
   async saveModel(folder, id) {
     const model = await createModel()
-    return () => addon.saveModel(join(folder, `saved-${id}.pth`), model, new Map(), null)
+    return () => addon.saveModel(openSync(join(folder, `saved-${id}.pth`), 'w'), model, new Map(), null)
   },
   createModel: async () => createModel,
   async replaceClassifier() {
@@ -63,7 +64,16 @@ export const tasks = {
   async loadStateDict(folder) {
     const model = await createModel()
     const checkpoint = await addon.openCheckpoint(join(folder, 'model.pth'), { verify: false })
-    return () => model.loadStateDict(checkpoint)
+    return () => model.loadStateDict(checkpoint, { averaged: true, classifier: 'whole', strict: true })
+  },
+  async matchWeights(folder) {
+    const checkpoint = await addon.openCheckpoint(join(folder, 'model.pth'), { verify: false })
+    return () =>
+      addon.matchWeights(checkpoint, 'mobilenet_v2', network, { averaged: true, classifier: 'whole' })
+  },
+  async firstNonFinite() {
+    const model = await createModel()
+    return () => model.firstNonFinite()
   },
   async stateDict() {
     const model = await createModel()
@@ -121,11 +131,12 @@ const photo = () => Buffer.concat([Buffer.from('P6 512 512 255 '), Buffer.alloc(
 /** What the tasks read. */
 export async function writeFiles(folder) {
   await writeFile(join(folder, 'photo.ppm'), photo())
-  await addon.writeCheckpoint(join(folder, 'large.pth'), largeValue())
-  await addon.saveModel(join(folder, 'model.pth'), await createModel(), new Map(), null)
+  const create = name => openSync(join(folder, name), 'w')
+  await addon.writeCheckpoint(create('large.pth'), largeValue())
+  await addon.saveModel(create('model.pth'), await createModel(), new Map(), null)
   const trainer = await createTrainer()
   await trainer.step(createBatch(), labels, step)
-  await addon.saveModel(join(folder, 'last.pth'), await createModel(), new Map(), trainer)
+  await addon.saveModel(create('last.pth'), await createModel(), new Map(), trainer)
 }
 
 /** Has the task under way until the thread ends. */

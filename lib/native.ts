@@ -63,6 +63,13 @@ export interface RuntimeInfo {
   cudaDevices: number
 }
 
+export interface OpenCheckpointOptions {
+  /** Check the checksums of all records, not only of small ones. */
+  verify: boolean
+  /** Let a model's tensors share the file's memory if that is possible. Default false. */
+  mmap?: boolean
+}
+
 /** An opened and checked checkpoint file. Its tensors are read when they are asked for. */
 export interface NativeCheckpoint {
   readonly container: 'zip' | 'legacy' | 'tar'
@@ -247,8 +254,7 @@ export interface Addon {
   stop(): void
   setErrorClass(errorClass: typeof VisionTorchError): void
 
-  /** `mmap`: tensors of a model share the file's memory where that is possible. */
-  openCheckpoint(path: string, options: { verify: boolean; mmap?: boolean }): Promise<NativeCheckpoint>
+  openCheckpoint(path: string, options: OpenCheckpointOptions): Promise<NativeCheckpoint>
   /**
    * Writes a torch.save zip file into an empty one. The descriptor may be closed meanwhile. `ERR_FILE_WRITE` gives the
    * reason alone: the caller knows the path.

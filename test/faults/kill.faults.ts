@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { diskCache } from '../../lib/data/cache.js'
 import { replaceFile } from '../../lib/files.js'
-import { loadModel, readCheckpoint, type TensorData } from '../../lib/index.js'
+import { loadModel, readCheckpoint, runtimeInfo, type TensorData } from '../../lib/index.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 
@@ -23,7 +23,9 @@ async function killAtRandom(
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
   })
-  await once(child.stdout!, 'data')
+  const ended = once(child, 'exit').then(() => assert.fail(`${program} ended before it could be killed`))
+  await Promise.race([once(child.stdout!, 'data'), ended])
+  ended.catch(() => {})
   child.stdout!.resume()
   await sleep(Math.random() * longest)
   child.kill('SIGKILL')
@@ -66,10 +68,14 @@ describe('a process that is killed while it writes', function () {
   it('can be trained on, with every file of the run whole', async () => {
     const root = await temporaryFolder()
     const run = join(root, 'run')
+    const libtorch = dirname(dirname(runtimeInfo().libtorchPath))
     await drawPhotos(join(root, 'photos'))
     const start = [join(root, 'photos'), run, '1000', 'report']
     for (let kill = 0; kill < 8; kill++) {
-      await killAtRandom('test/support/train-child.ts', start, 1500, { XDG_CACHE_HOME: root })
+      await killAtRandom('test/support/train-child.ts', start, 1500, {
+        XDG_CACHE_HOME: root,
+        VISIONTORCH_LIBTORCH: libtorch,
+      })
       const files = readdirSync(run)
       for (const name of files) {
         const path = join(run, name)
@@ -84,7 +90,6 @@ describe('a process that is killed while it writes', function () {
     }
     const { epoch } = JSON.parse(readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n').at(-1)!)
     assert.ok(epoch > 0, 'no run came as far as the end of an epoch')
-    assert.ok(readdirSync(run).includes('report.html'))
     const last = spawn(
       process.execPath,
       ['--import', 'tsx', 'test/support/train-child.ts', start[0]!, run, String(epoch + 1)],

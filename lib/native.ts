@@ -130,6 +130,17 @@ export interface NetworkOptions {
   replaceStrideWithDilation?: boolean[]
 }
 
+/** Networks that one file of `native/nn` describes. */
+export interface Family {
+  name: string
+  /** torchvision's names. */
+  architectures: string[]
+  /** The constructor's options that these networks have. */
+  options: (keyof NetworkOptions)[]
+  /** The layer whose outputs are the classes, by its name in the state dict. */
+  classifierLayer: string
+}
+
 export interface LayerSummary {
   name: string
   type: string
@@ -268,7 +279,8 @@ export interface Addon {
     trainer: NativeTrainer | null,
   ): Promise<void>
 
-  architectures(): string[]
+  /** Every network there is. */
+  families(): Family[]
   /** `seed` null: the parameters are left uninitialised, to be loaded. */
   createModel(
     architecture: string,

@@ -1,17 +1,7 @@
-import type { Architecture } from './architectures.js'
+import { type Architecture, familyOf } from './architectures.js'
 import { VisionTorchError } from './errors.js'
 import { check, invalid } from './is.js'
 import type { NetworkOptions } from './native.js'
-
-const families = {
-  vgg: ['dropout'],
-  mobilenet_v2: ['widthMult', 'invertedResidualSetting', 'roundNearest', 'dropout'],
-  resnet: ['zeroInitResidual', 'groups', 'widthPerGroup', 'replaceStrideWithDilation'],
-} satisfies Record<string, (keyof NetworkOptions)[]>
-
-export const networkOptionNames: readonly (keyof NetworkOptions)[] = [
-  ...new Set(Object.values(families).flat()),
-]
 
 const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOptions[Name] } = {
   dropout: value => check.number('dropout', value, 0, 1),
@@ -38,6 +28,9 @@ const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOpt
   },
 }
 
+/** @internal The options of all networks' constructors. */
+export const networkOptionNames = Object.keys(checks) as (keyof NetworkOptions)[]
+
 /** More blocks than any network has, and few enough to be described in a moment. */
 const MOST_BLOCKS = 4096
 
@@ -50,12 +43,7 @@ export function checkNetworkOptions(
   options: NetworkOptions,
   mostBlocks = MOST_BLOCKS,
 ): NetworkOptions {
-  const family = architecture.startsWith('vgg')
-    ? 'vgg'
-    : architecture === 'mobilenet_v2'
-      ? architecture
-      : 'resnet'
-  const own: readonly string[] = families[family]
+  const { options: own } = familyOf(architecture)
   const checked: Record<string, unknown> = {}
   for (const name of networkOptionNames) {
     const value = options[name]

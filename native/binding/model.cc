@@ -84,33 +84,33 @@ Napi::Value to_objects(Napi::Env env, const std::vector<nn::LayerSummary>& layer
   return result;
 }
 
+// A number, a boolean, an array of booleans or rows of integers: lib/network-options.ts has checked which.
+nn::Options::Value option_from(Napi::Value value) {
+  if (value.IsBoolean()) return value.ToBoolean().Value();
+  if (value.IsNumber()) return value.As<Napi::Number>().DoubleValue();
+  auto array = value.As<Napi::Array>();
+  std::vector<bool> flags;
+  nn::Options::Rows rows;
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    const Napi::Value item = array[i];
+    if (!item.IsArray()) {
+      flags.push_back(item.ToBoolean());
+      continue;
+    }
+    auto row = item.As<Napi::Array>();
+    rows.emplace_back();
+    for (uint32_t j = 0; j < row.Length(); j++)
+      rows.back().push_back(Napi::Value(row[j]).As<Napi::Number>().Int64Value());
+  }
+  if (!rows.empty()) return rows;
+  return flags;
+}
+
 nn::Options options_from(Napi::Object object) {
   nn::Options options;
-  auto read = [&](const char* name, auto use) {
-    Napi::Value value = object.Get(name);
-    if (!value.IsUndefined()) use(value);
-  };
-  auto integer = [](Napi::Value value) { return value.As<Napi::Number>().Int64Value(); };
-  read("dropout", [&](Napi::Value v) { options.dropout = v.As<Napi::Number>().DoubleValue(); });
-  read("widthMult", [&](Napi::Value v) { options.width_mult = v.As<Napi::Number>().DoubleValue(); });
-  read("roundNearest", [&](Napi::Value v) { options.round_nearest = integer(v); });
-  read("zeroInitResidual", [&](Napi::Value v) { options.zero_init_residual = v.As<Napi::Boolean>(); });
-  read("groups", [&](Napi::Value v) { options.groups = integer(v); });
-  read("widthPerGroup", [&](Napi::Value v) { options.width_per_group = integer(v); });
-  read("replaceStrideWithDilation", [&](Napi::Value v) {
-    auto array = v.As<Napi::Array>();
-    options.replace_stride_with_dilation.clear();
-    for (uint32_t i = 0; i < array.Length(); i++)
-      options.replace_stride_with_dilation.push_back(Napi::Value(array[i]).ToBoolean());
-  });
-  read("invertedResidualSetting", [&](Napi::Value v) {
-    auto rows = v.As<Napi::Array>();
-    for (uint32_t i = 0; i < rows.Length(); i++) {
-      auto row = Napi::Value(rows[i]).As<Napi::Array>();
-      auto& target = options.inverted_residual_setting.emplace_back();
-      for (uint32_t j = 0; j < row.Length(); j++) target.push_back(integer(row[j]));
-    }
-  });
+  for (const auto& [key, value] : object)
+    if (const Napi::Value option = value; !option.IsUndefined())
+      options.set(key.As<Napi::String>(), option_from(option));
   return options;
 }
 
@@ -152,8 +152,21 @@ Napi::Value match_weights(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value architectures(const Napi::CallbackInfo& info) {
-  return guard(info.Env(), [&]() -> Napi::Value { return to_array(info.Env(), nn::architectures()); });
+Napi::Value families(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    auto result = Napi::Array::New(env, nn::families().size());
+    for (uint32_t i = 0; i < nn::families().size(); i++) {
+      const nn::Family& family = nn::families()[i];
+      auto item = Napi::Object::New(env);
+      item["name"] = Napi::String::New(env, family.name);
+      item["architectures"] = to_array(env, family.architectures);
+      item["options"] = to_array(env, family.options);
+      item["classifierLayer"] = Napi::String::New(env, family.classifier_layer);
+      result[i] = item;
+    }
+    return result;
+  });
 }
 
 }  // namespace
@@ -363,7 +376,7 @@ Napi::Value ModelWrap::dispose(const Napi::CallbackInfo& info) {
 
 void export_model(Napi::Env env, Napi::Object exports) {
   ModelWrap::define(env);
-  exports["architectures"] = Napi::Function::New<architectures>(env, "architectures");
+  exports["families"] = Napi::Function::New<families>(env, "families");
   exports["matchWeights"] = Napi::Function::New<match_weights>(env, "matchWeights");
   exports["createModel"] = Napi::Function::New<create_model>(env, "createModel");
 }

@@ -10,7 +10,7 @@ namespace visiontorch::nn {
 namespace {
 
 // Table 2 of the paper: expansion t, output channels c, repeats n, stride of the first s.
-const std::vector<std::vector<int64_t>> kPaperSetting = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+const Options::Rows kPaperSetting = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
                                                          {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
 
 // The nearest multiple of `divisor`, but never less than 90% of `value` (torchvision's _make_divisible).
@@ -51,18 +51,20 @@ InvertedResidual inverted_residual(int64_t in, int64_t out, int64_t stride, int6
 
 void redraw(Network& network, at::Generator& generator) { redraw_normal(network, 0.01, generator); }
 
-Network build(const std::string& architecture, int64_t num_classes, const Options& options) {
-  const auto& setting = options.inverted_residual_setting.empty() ? kPaperSetting : options.inverted_residual_setting;
-  auto scaled = [&](double channels) { return make_divisible(channels, options.round_nearest); };
+Network describe_mobilenet_v2(const std::string& architecture, int64_t num_classes, const Options& options) {
+  const Options::Rows setting = options.rows("invertedResidualSetting", kPaperSetting);
+  const double width_mult = options.number("widthMult", 1);
+  const int64_t round_nearest = options.integer("roundNearest", 8);
+  auto scaled = [&](double channels) { return make_divisible(channels, round_nearest); };
 
-  int64_t channels = scaled(32 * options.width_mult);
-  const int64_t last = scaled(1280 * std::max(1.0, options.width_mult));
+  int64_t channels = scaled(32 * width_mult);
+  const int64_t last = scaled(1280 * std::max(1.0, width_mult));
   Nodes features = {{"0", conv_norm(3, channels, 3, 2, 1, Activation::ReLU6)}};
   for (const auto& row : setting) {
     if (row.size() != 4 || *std::min_element(row.begin(), row.end()) < 1)
       throw Error("ERR_INVALID_ARGUMENT",
                   "invertedResidualSetting: expected rows of four positive integers (t, c, n, s)");
-    const int64_t out = scaled(static_cast<double>(row[1]) * options.width_mult);
+    const int64_t out = scaled(static_cast<double>(row[1]) * width_mult);
     for (int64_t i = 0; i < row[2]; i++) {
       features.push_back(
           {std::to_string(features.size()), inverted_residual(channels, out, i == 0 ? row[3] : 1, row[0])});
@@ -74,12 +76,18 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
   return {architecture,
           num_classes,
           {{"features", Sequential{features}}, {"avgpool", AdaptiveAvgPool2d{1}}, {"flatten", Flatten{}}},
-          {{"classifier.0", Dropout{options.dropout.value_or(0.2)}}, {"classifier.1", Linear{last, num_classes}}},
+          {{"classifier.0", Dropout{options.number("dropout", 0.2)}}, {"classifier.1", Linear{last, num_classes}}},
           redraw};
 }
 
 }  // namespace
 
-std::vector<Family> mobilenet_v2_family() { return {{"mobilenet_v2", build}}; }
+Family mobilenet_v2_family() {
+  return {"mobilenet_v2",
+          {"mobilenet_v2"},
+          {"widthMult", "invertedResidualSetting", "roundNearest", "dropout"},
+          "classifier.1",
+          describe_mobilenet_v2};
+}
 
 }  // namespace visiontorch::nn

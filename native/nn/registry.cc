@@ -1,33 +1,28 @@
 #include "nn/registry.h"
 
+#include <algorithm>
+
 #include "runtime/error.h"
 
 namespace visiontorch::nn {
 
-namespace {
+// Each in a file of its own.
+Family vgg_family();
+Family mobilenet_v2_family();
+Family resnet_family();
 
-const std::vector<Family>& all() {
-  static const std::vector<Family> families = [] {
-    std::vector<Family> list;
-    for (const auto& family : {vgg_family(), mobilenet_v2_family(), resnet_family()})
-      list.insert(list.end(), family.begin(), family.end());
-    return list;
-  }();
-  return families;
+const std::vector<Family>& families() {
+  static const std::vector<Family> all = {vgg_family(), mobilenet_v2_family(), resnet_family()};
+  return all;
 }
-
-}  // namespace
 
 Network describe(const std::string& architecture, int64_t num_classes, const Options& options) {
-  for (const Family& family : all())
-    if (architecture == family.architecture) return family.build(architecture, num_classes, options);
+  for (const Family& family : families()) {
+    const auto& names = family.architectures;
+    if (std::find(names.begin(), names.end(), architecture) != names.end())
+      return family.describe(architecture, num_classes, options);
+  }
   throw Error("ERR_INVALID_ARGUMENT", "architecture: unknown network '" + architecture + "'");
-}
-
-std::vector<std::string> architectures() {
-  std::vector<std::string> names;
-  for (const Family& family : all()) names.push_back(family.architecture);
-  return names;
 }
 
 Network create(const std::string& architecture, int64_t num_classes, const Options& options) {

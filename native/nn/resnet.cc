@@ -79,25 +79,35 @@ void redraw_with_zero_residuals(Network& network, at::Generator& generator) {
   zero_residuals(network.backbone);
 }
 
-void check_options(const Variant& variant, const Options& options) {
-  const auto& dilate = options.replace_stride_with_dilation;
-  if (dilate.size() != 3)
-    throw Error("ERR_INVALID_ARGUMENT",
-                "replaceStrideWithDilation: expected three booleans, got " + std::to_string(dilate.size()));
-  const bool plain = options.groups.value_or(1) == 1 && options.width_per_group.value_or(64) == 64 &&
-                     dilate == std::vector<bool>(3, false);
-  if (!variant.bottleneck && !plain)
-    throw Error("ERR_INVALID_ARGUMENT", std::string(variant.architecture) +
-                                            " is made of basic blocks, which take no groups, widthPerGroup or "
-                                            "replaceStrideWithDilation: use resnet50 or deeper");
-}
+// torchvision's constructor arguments.
+struct Arguments {
+  int64_t groups, width_per_group;
+  std::vector<bool> replace_stride_with_dilation;  // of layer2, layer3 and layer4
+  bool zero_init_residual;
 
-Network build(const std::string& architecture, int64_t num_classes, const Options& options) {
+  Arguments(const Variant& variant, const Options& options)
+      : groups(options.integer("groups", variant.groups)),
+        width_per_group(options.integer("widthPerGroup", variant.width_per_group)),
+        replace_stride_with_dilation(options.flags("replaceStrideWithDilation", {false, false, false})),
+        zero_init_residual(options.flag("zeroInitResidual", false)) {
+    const size_t count = replace_stride_with_dilation.size();
+    if (count != 3)
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "replaceStrideWithDilation: expected three booleans, got " + std::to_string(count));
+    const bool plain =
+        groups == 1 && width_per_group == 64 && replace_stride_with_dilation == std::vector<bool>(3, false);
+    if (!variant.bottleneck && !plain)
+      throw Error("ERR_INVALID_ARGUMENT", std::string(variant.architecture) +
+                                              " is made of basic blocks, which take no groups, widthPerGroup or "
+                                              "replaceStrideWithDilation: use resnet50 or deeper");
+  }
+};
+
+Network describe_resnet(const std::string& architecture, int64_t num_classes, const Options& options) {
   const Variant& variant = *std::find_if(kVariants.begin(), kVariants.end(),
                                          [&](const Variant& v) { return architecture == v.architecture; });
-  check_options(variant, options);
-  const int64_t groups = options.groups.value_or(variant.groups);
-  const int64_t width_per_group = options.width_per_group.value_or(variant.width_per_group);
+  const Arguments arguments(variant, options);
+  const int64_t groups = arguments.groups;
   const int64_t expansion = variant.bottleneck ? 4 : 1;
 
   int64_t channels = 64, dilation = 1;
@@ -108,7 +118,7 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
       stride = 1;
     }
     const int64_t out = planes * expansion;
-    const int64_t width = planes * width_per_group / 64 * groups;
+    const int64_t width = planes * arguments.width_per_group / 64 * groups;
     Nodes result;
     for (int64_t i = 0; i < blocks; i++) {
       const int64_t s = i == 0 ? stride : 1;
@@ -126,7 +136,7 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
     return Sequential{result};
   };
 
-  const auto& dilate = options.replace_stride_with_dilation;
+  const auto& dilate = arguments.replace_stride_with_dilation;
   const Conv2d stem{.in_channels = 3, .out_channels = 64, .kernel_size = 7, .stride = 2, .padding = 3};
   Nodes backbone = {{"", conv_norm(stem, 1, Activation::ReLU)}, {"maxpool", MaxPool2d{3, 2, 1}}};
   backbone.push_back({"layer1", layer(64, variant.blocks[0], 1, false)});
@@ -139,14 +149,18 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
           num_classes,
           backbone,
           {{"fc", Linear{512 * expansion, num_classes}}},
-          options.zero_init_residual ? redraw_with_zero_residuals : redraw};
+          arguments.zero_init_residual ? redraw_with_zero_residuals : redraw};
 }
 
 }  // namespace
 
-std::vector<Family> resnet_family() {
-  std::vector<Family> family;
-  for (const Variant& variant : kVariants) family.push_back({variant.architecture, build});
+Family resnet_family() {
+  Family family{"resnet",
+                {},
+                {"zeroInitResidual", "groups", "widthPerGroup", "replaceStrideWithDilation"},
+                "fc",
+                describe_resnet};
+  for (const Variant& variant : kVariants) family.architectures.push_back(variant.architecture);
   return family;
 }
 

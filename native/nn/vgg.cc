@@ -20,10 +20,10 @@ const std::map<int, std::vector<int64_t>> kConfigurations = {
 
 void redraw(Network& network, at::Generator& generator) { redraw_normal(network, 0.01, generator); }
 
-Network build(const std::string& architecture, int64_t num_classes, const Options& options) {
+Network describe_vgg(const std::string& architecture, int64_t num_classes, const Options& options) {
   const int depth = std::stoi(architecture.substr(3));
   const bool has_batch_norm = architecture.ends_with("_bn");
-  const double dropout = options.dropout.value_or(0.5);
+  const double dropout = options.number("dropout", 0.5);
 
   // torchvision numbers the parts in one flat Sequential.
   Nodes features;
@@ -62,10 +62,10 @@ Network build(const std::string& architecture, int64_t num_classes, const Option
 
 }  // namespace
 
-std::vector<Family> vgg_family() {
-  std::vector<Family> family;
+Family vgg_family() {
+  Family family{"vgg", {}, {"dropout"}, "classifier.6", describe_vgg};
   for (const auto& [depth, configuration] : kConfigurations)
-    for (const char* suffix : {"", "_bn"}) family.push_back({"vgg" + std::to_string(depth) + suffix, build});
+    for (const char* suffix : {"", "_bn"}) family.architectures.push_back("vgg" + std::to_string(depth) + suffix);
   return family;
 }
 

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
-import { listArchitectures } from '../../lib/architectures.js'
+import { type Architecture, families, listArchitectures } from '../../lib/architectures.js'
 import { createModel, loadModel } from '../../lib/create-model.js'
 import type { Model } from '../../lib/model.js'
 import { native } from '../../lib/native.js'
+import { networkOptionNames } from '../../lib/network-options.js'
 import * as networks from '../../lib/networks.js'
 import { runtimeInfo, setThreads } from '../../lib/runtime.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
@@ -23,9 +24,47 @@ async function sameWeights(a: Model, b: Model): Promise<boolean> {
 }
 
 describe('createModel', () => {
-  it('knows every network that the addon has', () => {
-    assert.deepEqual(listArchitectures().sort(), native().architectures().sort())
+  it('has a type of all networks that the addon lists', () => {
+    const type: Record<Architecture, true> = {
+      vgg11: true,
+      vgg11_bn: true,
+      vgg13: true,
+      vgg13_bn: true,
+      vgg16: true,
+      vgg16_bn: true,
+      vgg19: true,
+      vgg19_bn: true,
+      mobilenet_v2: true,
+      resnet18: true,
+      resnet34: true,
+      resnet50: true,
+      resnet101: true,
+      resnet152: true,
+      resnext50_32x4d: true,
+      resnext101_32x8d: true,
+      resnext101_64x4d: true,
+      wide_resnet50_2: true,
+      wide_resnet101_2: true,
+    }
+    assert.deepEqual(listArchitectures().sort(), Object.keys(type).sort())
   })
+
+  it('checks every option that a network takes', () => {
+    const taken = new Set(families().flatMap(({ options }) => options))
+    assert.deepEqual([...taken].sort(), [...networkOptionNames].sort())
+  })
+
+  for (const { architectures, classifierLayer } of native().families()) {
+    it(`knows the classifier of ${architectures[0]}`, async () => {
+      const model = await native().createModel(architectures[0]!, 7, null, {})
+      const last = model.entries().filter(({ shape }) => shape[0] === 7)
+      assert.deepEqual(
+        last.map(({ name }) => name),
+        [`${classifierLayer}.weight`, `${classifierLayer}.bias`],
+      )
+      model.dispose()
+    })
+  }
 
   it('has a shorthand for each network', async () => {
     assert.equal(Object.keys(networks).length, listArchitectures().length)

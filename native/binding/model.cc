@@ -7,8 +7,6 @@
 #include "binding/image.h"
 #include "binding/promise.h"
 #include "binding/value.h"
-#include "checkpoint/state_dict.h"
-#include "nn/init.h"
 #include "runtime/error.h"
 
 namespace visiontorch::binding {
@@ -125,13 +123,8 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
     if (info[2].IsNumber()) seed = static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value());
     nn::Options options = options_from(info[3].As<Napi::Object>());
     return run_async(
-        env, On::Compute,
-        [=] {
-          auto model = std::make_shared<infer::Model>(nn::create(architecture, num_classes, options), options);
-          if (seed) nn::initialize(model->network, *seed);
-          return model;
-        },
-        [](Napi::Env e, std::shared_ptr<infer::Model> model) { return ModelWrap::create(e, std::move(model)); });
+        env, On::Compute, [=] { return std::make_shared<model::Model>(architecture, num_classes, options, seed); },
+        [](Napi::Env e, std::shared_ptr<model::Model> model) { return ModelWrap::create(e, std::move(model)); });
   });
 }
 
@@ -171,13 +164,13 @@ Napi::Value families(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-ModelWrap::Facts ModelWrap::Facts::of(infer::Model& model) {
-  Facts facts{.num_classes = model.network.num_classes,
-              .device = model.device.str(),
-              .dtype = model.dtype == at::kBFloat16 ? "bfloat16" : "float32"};
-  for (const nn::Entry& entry : model.network.entries()) {
-    if (entry.is_parameter) facts.parameter_count += entry.tensor->numel();
-    facts.entries.push_back({entry.name, entry.tensor->sizes().vec(), entry.tensor->scalar_type() == at::kLong});
+ModelWrap::Facts ModelWrap::Facts::of(model::Model& model) {
+  Facts facts{.num_classes = model.num_classes(),
+              .device = model.device().str(),
+              .dtype = model.dtype() == at::kBFloat16 ? "bfloat16" : "float32"};
+  for (model::Model::Entry& entry : model.entries()) {
+    if (entry.is_parameter) facts.parameter_count += c10::multiply_integers(entry.sizes);
+    facts.entries.push_back({std::move(entry.name), std::move(entry.sizes), entry.type == at::kLong});
   }
   return facts;
 }
@@ -197,18 +190,18 @@ void ModelWrap::define(Napi::Env env) {
   Environment::of(env).model_class = Napi::Persistent(constructor);
 }
 
-Napi::Object ModelWrap::create(Napi::Env env, std::shared_ptr<infer::Model> model) {
-  return Environment::of(env).model_class.New({Napi::External<std::shared_ptr<infer::Model>>::New(env, &model)});
+Napi::Object ModelWrap::create(Napi::Env env, std::shared_ptr<model::Model> model) {
+  return Environment::of(env).model_class.New({Napi::External<std::shared_ptr<model::Model>>::New(env, &model)});
 }
 
-std::shared_ptr<infer::Model> ModelWrap::unwrap(Napi::Value value) {
+std::shared_ptr<model::Model> ModelWrap::unwrap(Napi::Value value) {
   return Napi::ObjectWrap<ModelWrap>::Unwrap(value.As<Napi::Object>())->live();
 }
 
 ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWrap>(info) {
   if (!info[0].IsExternal())
     throw Napi::TypeError::New(info.Env(), "NativeModel is made by createModel(), not with new");
-  model_ = *info[0].As<Napi::External<std::shared_ptr<infer::Model>>>().Data();
+  model_ = *info[0].As<Napi::External<std::shared_ptr<model::Model>>>().Data();
   note(info.Env(), Facts::of(*model_));
 }
 
@@ -216,7 +209,7 @@ ModelWrap::~ModelWrap() {
   if (reported_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(Env(), -reported_bytes_);
 }
 
-std::shared_ptr<infer::Model> ModelWrap::live() const {
+std::shared_ptr<model::Model> ModelWrap::live() const {
   if (!model_) throw Error("ERR_DISPOSED", "the model was disposed: it cannot be used any more");
   return model_;
 }
@@ -236,7 +229,6 @@ Napi::Value ModelWrap::change_model(const Napi::CallbackInfo& info, Change chang
       info.Env(), On::Compute,
       [model = live(), change = std::move(change)] {
         change(*model);
-        model->changed();
         return Facts::of(*model);
       },
       [this](Napi::Env env, Facts facts) {
@@ -274,9 +266,9 @@ Napi::Value ModelWrap::entries(const Napi::CallbackInfo& info) {
 Napi::Value ModelWrap::summary(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const int64_t size = info[0].As<Napi::Number>().Int64Value();
-    const std::shared_ptr<infer::Model> model = live();
+    const std::shared_ptr<model::Model> model = live();
     // Described anew: the compute thread may be changing the model's own network.
-    const nn::Network network = nn::describe(model->network.architecture, facts_.num_classes, model->options);
+    const nn::Network network = nn::describe(model->architecture(), facts_.num_classes, model->options());
     return to_objects(info.Env(), nn::summarize(network, size));
   });
 }
@@ -285,11 +277,7 @@ Napi::Value ModelWrap::replace_classifier(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const int64_t num_classes = info[0].As<Napi::Number>().Int64Value();
     const auto seed = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
-    return change_model(info, [=](infer::Model& model) {
-      nn::replace_classifier(model.network, num_classes, model.options);
-      nn::initialize_default(model.network.classifier, seed);
-      model.move_to(model.device);
-    });
+    return change_model(info, [=](model::Model& model) { model.replace_classifier(num_classes, seed); });
   });
 }
 
@@ -300,15 +288,7 @@ Napi::Value ModelWrap::load_state_dict(const Napi::CallbackInfo& info) {
     const bool strict = info[1].As<Napi::Object>().Get("strict").ToBoolean();
     return run_async(
         info.Env(), On::Compute,
-        [model = live(), file, options, strict] {
-          checkpoint::Match match = checkpoint::match_state_dict(model->network, file->content(), options);
-          const bool is_whole = match.missing.empty() && match.mismatched.empty() && match.unexpected.empty();
-          if (is_whole || !strict) {
-            checkpoint::load_state_dict(model->network, match, *file);
-            model->changed();
-          }
-          return match;
-        },
+        [model = live(), file, options, strict] { return model->load_state_dict(*file, options, strict); },
         [](Napi::Env env, const checkpoint::Match& match) { return to_object(env, match); });
   });
 }
@@ -316,7 +296,7 @@ Napi::Value ModelWrap::load_state_dict(const Napi::CallbackInfo& info) {
 Napi::Value ModelWrap::first_non_finite(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     return run_async(
-        info.Env(), On::Compute, [model = live()] { return checkpoint::first_non_finite(model->network); },
+        info.Env(), On::Compute, [model = live()] { return model->first_non_finite(); },
         [](Napi::Env env, const std::string& name) -> Napi::Value {
           return name.empty() ? env.Null() : Napi::String::New(env, name);
         });
@@ -327,11 +307,8 @@ Napi::Value ModelWrap::state_dict(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     return run_async(
         info.Env(), On::Compute,
-        [model = live()] {
-          // A snapshot: training may go on before JavaScript has read it.
-          nn::Network copy = model->network.clone();
-          return checkpoint::state_dict(copy);
-        },
+        // A snapshot: training may go on before JavaScript has read it.
+        [model = live()] { return model::Model(*model).state_dict(); },
         [](Napi::Env env, checkpoint::Value value) { return to_js(env, value); });
   });
 }
@@ -340,8 +317,8 @@ Napi::Value ModelWrap::forward(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     std::shared_ptr<image::ImageBatch> batch = unwrap_batch(info[0]);
     const int64_t count = info[1].As<Napi::Number>().Int64Value();
-    const auto output = info[2].As<Napi::String>().Utf8Value() == "features" ? infer::Model::Output::Features
-                                                                             : infer::Model::Output::Logits;
+    const auto output =
+        info[2].As<Napi::String>().Utf8Value() == "features" ? model::Output::Features : model::Output::Logits;
     return run_async(
         info.Env(), On::Compute,
         [model = live(), batch, count, output] {
@@ -360,9 +337,9 @@ Napi::Value ModelWrap::to(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const std::string device = info[0].As<Napi::String>();
     const at::ScalarType dtype = dtype_from(info[1].As<Napi::String>());
-    return change_model(info, [=](infer::Model& model) {
-      if (at::Device(device) != model.device) model.move_to(at::Device(device));
-      model.dtype = dtype;
+    return change_model(info, [=](model::Model& model) {
+      model.move_to(at::Device(device));
+      model.set_dtype(dtype);
     });
   });
 }

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "binding/environment.h"
-#include "infer/model.h"
+#include "model/model.h"
 
 namespace visiontorch::binding {
 
@@ -14,9 +14,9 @@ namespace visiontorch::binding {
 class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
  public:
   static void define(Napi::Env env);
-  static Napi::Object create(Napi::Env env, std::shared_ptr<infer::Model> model);
+  static Napi::Object create(Napi::Env env, std::shared_ptr<model::Model> model);
   // Throws ERR_DISPOSED after dispose().
-  static std::shared_ptr<infer::Model> unwrap(Napi::Value value);
+  static std::shared_ptr<model::Model> unwrap(Napi::Value value);
 
   explicit ModelWrap(const Napi::CallbackInfo& info);
   ~ModelWrap() override;
@@ -46,15 +46,15 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
       bool is_counter;  // int64, else float32
     };
     std::vector<Entry> entries{};
-    static Facts of(infer::Model& model);
+    static Facts of(model::Model& model);
   };
-  std::shared_ptr<infer::Model> live() const;
+  std::shared_ptr<model::Model> live() const;
   void note(Napi::Env env, Facts facts);
   // Runs `change(model)` on the compute thread and notes what the getters then tell.
   template <class Change>
   Napi::Value change_model(const Napi::CallbackInfo& info, Change change, KeepAlive kept = {});
 
-  std::shared_ptr<infer::Model> model_;
+  std::shared_ptr<model::Model> model_;
   Facts facts_;
   int64_t reported_bytes_ = 0;  // to V8, which else would not know what collecting this object frees
 };

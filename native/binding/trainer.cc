@@ -6,9 +6,7 @@
 #include "binding/model.h"
 #include "binding/promise.h"
 #include "binding/value.h"
-#include "checkpoint/state_dict.h"
-#include "checkpoint/writer.h"
-#include "train/trainer.h"
+#include "model/training.h"
 
 namespace visiontorch::binding {
 
@@ -43,17 +41,18 @@ at::Tensor labels_from(Napi::Value value) {
   return at::from_blob(array.Data(), {static_cast<int64_t>(array.ElementLength())}, at::kInt).to(at::kLong);
 }
 
-train::TrainerOptions options_from(Napi::Object object) {
-  train::TrainerOptions options{.optimizer = optimizer_from(object.Get("optimizer").As<Napi::Object>())};
+model::TrainingOptions options_from(Napi::Object object) {
+  model::TrainingOptions result{.trainer = {.optimizer = optimizer_from(object.Get("optimizer").As<Napi::Object>())}};
+  train::TrainerOptions& options = result.trainer;
   options.label_smoothing = number(object, "labelSmoothing");
   if (object.Get("classWeights").IsTypedArray()) {
     auto weights = object.Get("classWeights").As<Napi::Float32Array>();
     options.class_weights = copy_of(weights, {static_cast<int64_t>(weights.ElementLength())});
   }
   if (is_number(object, "clipGradNorm")) options.clip_grad_norm = number(object, "clipGradNorm");
-  if (object.Get("ema").IsObject()) options.ema_decay = number(object.Get("ema").As<Napi::Object>(), "decay");
+  if (object.Get("ema").IsObject()) result.ema_decay = number(object.Get("ema").As<Napi::Object>(), "decay");
   if (object.Get("dtype").As<Napi::String>().Utf8Value() == "bfloat16") options.dtype = at::kBFloat16;
-  return options;
+  return result;
 }
 
 train::StepOptions step_options_from(Napi::Object object) {
@@ -92,11 +91,11 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
   explicit TrainerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TrainerWrap>(info) {
     if (!info[0].IsExternal())
       throw Napi::TypeError::New(info.Env(), "NativeTrainer is made by createTrainer(), not with new");
-    trainer = *info[0].As<Napi::External<std::shared_ptr<train::Trainer>>>().Data();
-    if (trainer->ema()) ema_ = Napi::Persistent(ModelWrap::create(info.Env(), trainer->ema()));
+    trainer = *info[0].As<Napi::External<std::shared_ptr<model::Training>>>().Data();
+    if (trainer->average()) ema_ = Napi::Persistent(ModelWrap::create(info.Env(), trainer->average()));
   }
 
-  std::shared_ptr<train::Trainer> trainer;
+  std::shared_ptr<model::Training> trainer;
 
  private:
   Napi::Value ema(const Napi::CallbackInfo& info) { return ema_.IsEmpty() ? info.Env().Null() : ema_.Value(); }
@@ -160,12 +159,12 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
 
 Napi::Value create_trainer(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    std::shared_ptr<infer::Model> model = ModelWrap::unwrap(info[0]);
-    train::TrainerOptions options = options_from(info[1].As<Napi::Object>());
+    std::shared_ptr<model::Model> model = ModelWrap::unwrap(info[0]);
+    model::TrainingOptions options = options_from(info[1].As<Napi::Object>());
     return run_async(
-        info.Env(), On::Compute, [model, options] { return std::make_shared<train::Trainer>(model, options); },
-        [](Napi::Env env, std::shared_ptr<train::Trainer> trainer) {
-          auto external = Napi::External<std::shared_ptr<train::Trainer>>::New(env, &trainer);
+        info.Env(), On::Compute, [model, options] { return std::make_shared<model::Training>(model, options); },
+        [](Napi::Env env, std::shared_ptr<model::Training> trainer) {
+          auto external = Napi::External<std::shared_ptr<model::Training>>::New(env, &trainer);
           return Environment::of(env).trainer_class.New({external});
         });
   });
@@ -175,19 +174,14 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
 Napi::Value save_model(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     auto file = std::make_shared<checkpoint::Descriptor>(info[0].As<Napi::Number>().Int32Value());
-    std::shared_ptr<infer::Model> model = ModelWrap::unwrap(info[1]);
+    std::shared_ptr<model::Model> model = ModelWrap::unwrap(info[1]);
     checkpoint::Value metadata = from_js(info[2]);
-    std::shared_ptr<train::Trainer> trainer;
+    std::shared_ptr<model::Training> trainer;
     if (info[3].IsObject()) trainer = Napi::ObjectWrap<TrainerWrap>::Unwrap(info[3].As<Napi::Object>())->trainer;
     return run_async(
         info.Env(), On::Compute,
         [file, model, metadata, trainer] {
-          checkpoint::Value::Dict items = {{"state_dict", checkpoint::state_dict(model->network)}};
-          const auto& plain = metadata.as_dict();
-          items.insert(items.end(), plain.begin(), plain.end());
-          if (trainer) items.emplace_back("optimizer", trainer->optimizer_state());
-          if (trainer && trainer->ema()) items.emplace_back("ema", checkpoint::state_dict(trainer->ema()->network));
-          checkpoint::write(*file, checkpoint::Value::dict(std::move(items)));
+          model::save(*file, *model, metadata, trainer.get());
           return std::monostate();
         },
         to_undefined);

@@ -11,7 +11,7 @@ namespace {
 
 // Table 2 of the paper: expansion t, output channels c, repeats n, stride of the first s.
 const Options::Rows kPaperSetting = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
-                                                         {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+                                     {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
 
 // The nearest multiple of `divisor`, but never less than 90% of `value` (torchvision's _make_divisible).
 int64_t make_divisible(double value, int64_t divisor) {

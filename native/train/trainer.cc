@@ -7,10 +7,8 @@
 #include <cmath>
 #include <limits>
 
-#include "checkpoint/state_dict.h"
 #include "eager/forward.h"
 #include "runtime/autocast.h"
-#include "runtime/error.h"
 
 namespace visiontorch::train {
 
@@ -33,59 +31,51 @@ std::vector<at::Tensor> own_parameters(nn::Network& network) {
 
 }  // namespace
 
-Trainer::Trainer(std::shared_ptr<infer::Model> model, TrainerOptions options)
-    : model_(std::move(model)),
+Trainer::Trainer(nn::Network& network, at::Device device, TrainerOptions options)
+    : device_(device),
       options_(std::move(options)),
-      parameters_(own_parameters(model_->network)),
+      parameters_(own_parameters(network)),
       optimizer_(options_.optimizer, parameters_) {
-  if (options_.class_weights.defined()) options_.class_weights = options_.class_weights.to(model_->device);
-  if (!options_.ema_decay) return;
-  ema_ = std::make_shared<infer::Model>(model_->network.clone(), model_->options);
-  ema_->device = model_->device;
-  ema_->dtype = model_->dtype;
+  if (options_.class_weights.defined()) options_.class_weights = options_.class_weights.to(device_);
 }
 
-void Trainer::set_frozen(bool frozen, bool batch_norm_eval) {
+void Trainer::set_frozen(nn::Network& network, bool frozen, bool batch_norm_eval) {
   frozen_ = frozen;
   batch_norm_eval_ = batch_norm_eval;
-  for (nn::Entry& entry : model_->network.entries())
+  for (nn::Entry& entry : network.entries())
     if (entry.is_parameter) entry.tensor->requires_grad_(!frozen || entry.in_classifier);
-  model_->changed();
 }
 
-StepResult Trainer::step(const at::Tensor& images, const at::Tensor& labels, const StepOptions& options) {
-  if (frozen_ && batch_norm_eval_) {
-    at::Tensor features = model_->infer(images, infer::Model::Output::Features);
-    return step_features(features, labels, options);
-  }
+StepResult Trainer::step(nn::Network& network, const at::Tensor& images, const at::Tensor& labels,
+                         const StepOptions& options) {
   at::manual_seed(options.seed);
   at::Tensor features;
   {
-    AutocastGuard autocast(model_->device.type(), options_.dtype);
+    AutocastGuard autocast(device_.type(), options_.dtype);
     c10::AutoGradMode grad(!frozen_);
-    features = eager::forward(model_->network.backbone, images.to(model_->device),
-                              {.training = true, .batch_stats = !(frozen_ && batch_norm_eval_)});
+    features = eager::forward(network.backbone, images.to(device_), {.training = true, .batch_stats = true});
   }
-  return finish_step(features, labels, options);
+  return finish_step(network, features, labels, options);
 }
 
-StepResult Trainer::step_features(const at::Tensor& features, const at::Tensor& labels, const StepOptions& options) {
+StepResult Trainer::step_features(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
+                                  const StepOptions& options) {
   at::manual_seed(options.seed);
-  return finish_step(features.to(model_->device), labels, options);
+  return finish_step(network, features.to(device_), labels, options);
 }
 
-StepResult Trainer::finish_step(const at::Tensor& features, const at::Tensor& labels_cpu, const StepOptions& options) {
+StepResult Trainer::finish_step(nn::Network& network, const at::Tensor& features, const at::Tensor& labels_cpu,
+                                const StepOptions& options) {
   at::Tensor logits;
   {
-    AutocastGuard autocast(model_->device.type(), options_.dtype);
-    logits = eager::forward(model_->network.classifier, features, {.training = true, .batch_stats = true});
+    AutocastGuard autocast(device_.type(), options_.dtype);
+    logits = eager::forward(network.classifier, features, {.training = true, .batch_stats = true});
   }
   logits = logits.to(at::kFloat);
-  const at::Tensor labels = labels_cpu.to(model_->device);
+  const at::Tensor labels = labels_cpu.to(device_);
   at::Tensor loss = loss_of(logits, labels);
   if (options.mixed_labels.defined())
-    loss = loss * options.mixed_weight +
-           loss_of(logits, options.mixed_labels.to(model_->device)) * (1 - options.mixed_weight);
+    loss = loss * options.mixed_weight + loss_of(logits, options.mixed_labels.to(device_)) * (1 - options.mixed_weight);
 
   StepResult result;
   result.loss = loss.item<double>();
@@ -101,12 +91,7 @@ StepResult Trainer::finish_step(const at::Tensor& features, const at::Tensor& la
   if (options_.clip_grad_norm) result.grad_norm = clip_gradients();
   optimizer_.step(options.learning_rate);
   for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
-  if (frozen_ && batch_norm_eval_) {
-    model_->classifier_changed();
-  } else {
-    model_->changed();
-  }
-  if (ema_) update_average();
+  result.updated = true;
   return result;
 }
 
@@ -125,40 +110,6 @@ double Trainer::clip_gradients() const {
   const at::Tensor norm = at::stack(at::_foreach_norm(gradients, 2)).norm();
   at::_foreach_mul_(gradients, (*options_.clip_grad_norm / (norm + 1e-6)).clamp_max(1.0));
   return norm.item<double>();
-}
-
-// torch.optim.swa_utils.AveragedModel with get_ema_avg_fn(decay) and use_buffers: the first update copies.
-void Trainer::update_average() {
-  at::NoGradGuard no_grad;
-  const std::vector<nn::Entry> averages = ema_->network.entries(), current = model_->network.entries();
-  std::vector<at::Tensor> averaged, latest;
-  for (size_t i = 0; i < averages.size(); i++) {
-    if (ema_started_ && averages[i].tensor->is_floating_point()) {
-      averaged.push_back(*averages[i].tensor);
-      latest.push_back(current[i].tensor->detach());
-    } else {
-      averages[i].tensor->copy_(*current[i].tensor);
-    }
-  }
-  if (!averaged.empty()) at::_foreach_lerp_(averaged, latest, 1 - *options_.ema_decay);
-  ema_started_ = true;
-  ema_->changed();
-}
-
-void Trainer::load_state(checkpoint::File& file) {
-  at::NoGradGuard no_grad;
-  const checkpoint::Value& root = file.content();
-  if (const checkpoint::Value* optimizer = root.find("optimizer")) optimizer_.load_state_dict(file.read(*optimizer));
-  const checkpoint::Value* average = root.find("ema");
-  if (!ema_ || !average) return;
-  const checkpoint::Match match = checkpoint::match_state_dict(ema_->network, *average);
-  if (match.loaded.size() < ema_->network.entries().size())
-    throw Error("ERR_CHECKPOINT_MISMATCH",
-                "the moving average ('ema') lacks some of the network's tensors. Resume "
-                "without ema, or from a file that was saved with it");
-  checkpoint::load_state_dict(ema_->network, match, file);
-  ema_started_ = true;
-  ema_->changed();
 }
 
 }  // namespace visiontorch::train

@@ -1,13 +1,12 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
-#include <memory>
 #include <optional>
 #include <vector>
 
-#include "checkpoint/file.h"
-#include "infer/model.h"
+#include "nn/network.h"
 #include "train/optimizer.h"
 
 namespace visiontorch::train {
@@ -17,8 +16,7 @@ struct TrainerOptions {
   double label_smoothing = 0;
   at::Tensor class_weights{};              // float32 [num_classes], or undefined
   std::optional<double> clip_grad_norm{};  // largest total norm of the gradients
-  std::optional<double> ema_decay{};
-  at::ScalarType dtype = at::kFloat;  // bfloat16: forward and backward under autocast, parameters stay float32
+  at::ScalarType dtype = at::kFloat;       // bfloat16: forward and backward under autocast, parameters stay float32
 };
 
 struct StepOptions {
@@ -32,45 +30,44 @@ struct StepOptions {
 };
 
 struct StepResult {
-  double loss;       // mean of the batch; where it is not finite, nothing was updated
-  int64_t correct;   // images whose largest logit is the label's
-  double grad_norm;  // before clipping; NaN where nothing was clipped
+  double loss;           // mean of the batch; if it is not finite, nothing was updated
+  int64_t correct;       // images whose largest logit is the label's
+  double grad_norm;      // before clipping; NaN if nothing was clipped
+  bool updated = false;  // whether the optimizer changed the parameters
 };
 
-// One optimisation step at a time over a model's own parameters: forward, cross entropy, backward, update. Used on the
-// compute thread only. While a trainer lives, its model's classifier must not be replaced.
+// One optimization step at a time over a network's own parameters: forward, cross entropy, backward, update. Used on
+// the compute thread only, always with the same network, whose classifier must not be replaced.
 class Trainer {
  public:
-  Trainer(std::shared_ptr<infer::Model> model, TrainerOptions options);
+  // Gives the network's tensors memory of their own, on this device.
+  Trainer(nn::Network& network, at::Device device, TrainerOptions options);
 
-  // Freezes all but the classifier. With `batch_norm_eval` frozen batch norms use and keep their running statistics.
-  void set_frozen(bool frozen, bool batch_norm_eval);
+  // Freezes all but the classifier. With `batch_norm_eval`, frozen batch norms use and keep their running statistics.
+  void set_frozen(nn::Network& network, bool frozen, bool batch_norm_eval);
+  // Whether a step leaves the backbone as it is, so that its features can be computed for inference.
+  bool keeps_backbone() const { return frozen_ && batch_norm_eval_; }
 
-  // images: float32 [n, 3, h, w] on the CPU; labels: int64 [n].
-  StepResult step(const at::Tensor& images, const at::Tensor& labels, const StepOptions& options);
-  // The same for a frozen backbone whose features [n, features] were computed before.
-  StepResult step_features(const at::Tensor& features, const at::Tensor& labels, const StepOptions& options);
-
-  // The averaged network, or null. Its tensors are updated by every step.
-  std::shared_ptr<infer::Model> ema() const { return ema_; }
+  // images: float32 [n, 3, h, w] on the CPU; labels: int64 [n]. Not if keeps_backbone().
+  StepResult step(nn::Network& network, const at::Tensor& images, const at::Tensor& labels, const StepOptions& options);
+  // The same with the backbone's features [n, features].
+  StepResult step_features(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
+                           const StepOptions& options);
 
   checkpoint::Value optimizer_state() const { return optimizer_.state_dict(); }
-  // Continues from a checkpoint's 'optimizer' and, if an average is wanted, its 'ema'.
-  void load_state(checkpoint::File& file);
+  void load_optimizer_state(const checkpoint::Value& state) { optimizer_.load_state_dict(state); }
 
  private:
-  StepResult finish_step(const at::Tensor& features, const at::Tensor& labels, const StepOptions& options);
+  StepResult finish_step(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
+                         const StepOptions& options);
   at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& labels) const;
   double clip_gradients() const;
-  void update_average();
 
-  std::shared_ptr<infer::Model> model_;
+  at::Device device_;
   TrainerOptions options_;
   std::vector<at::Tensor> parameters_;
   Optimizer optimizer_;
   bool frozen_ = false, batch_norm_eval_ = true;
-  std::shared_ptr<infer::Model> ema_;
-  bool ema_started_ = false;  // the first update copies the parameters
 };
 
 }  // namespace visiontorch::train

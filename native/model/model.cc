@@ -1,0 +1,98 @@
+#include "model/model.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "nn/init.h"
+#include "runtime/autocast.h"
+
+namespace visiontorch::model {
+
+namespace {
+
+// Each plan holds a packed copy of the weights (VGG16: 240 MB), so few are kept: one for single images and one for
+// batches of one size, or two sizes of either.
+constexpr size_t kMaxPlans = 2;
+
+// Moves every tensor that is not there yet.
+void move_to_device(nn::Network& network, at::Device device) {
+  for (nn::Entry& entry : network.entries()) *entry.tensor = entry.tensor->detach().to(device);
+}
+
+}  // namespace
+
+Model::Model(const std::string& architecture, int64_t num_classes, const nn::Options& options,
+             std::optional<uint64_t> seed)
+    : network_(nn::create(architecture, num_classes, options)), options_(options) {
+  if (seed) nn::initialize(network_, *seed);
+}
+
+Model::Model(const Model& other)
+    : network_(other.network_.clone()), options_(other.options_), device_(other.device_), dtype_(other.dtype_) {}
+
+std::vector<Model::Entry> Model::entries() {
+  std::vector<Entry> result;
+  for (const nn::Entry& entry : network_.entries())
+    result.push_back({entry.name, entry.tensor->sizes().vec(), entry.tensor->scalar_type(), entry.is_parameter});
+  return result;
+}
+
+infer::Plan& Model::plan_for(at::IntArrayRef sizes, at::ScalarType type) {
+  // The packing depends on the batch only in whether there is one: the last, smaller batch of a data set shares a plan.
+  const bool single = sizes[0] == 1;
+  for (auto it = plans_.begin(); it != plans_.end(); ++it) {
+    if (it->height == sizes[2] && it->width == sizes[3] && (it->single == single || !device_.is_cpu())) {
+      plans_.splice(plans_.begin(), plans_, it);
+      return plans_.front().plan;
+    }
+  }
+  while (plans_.size() >= kMaxPlans) plans_.pop_back();
+  plans_.push_front({sizes[2], sizes[3], single, infer::Plan(network_, sizes, type, device_)});
+  return plans_.front().plan;
+}
+
+void Model::forget_plans(Part part) {
+  switch (part) {
+    case Part::All: plans_.clear(); return;
+    case Part::Classifier:
+      for (CachedPlan& cached : plans_) cached.plan.forget_classifier();
+      return;
+  }
+}
+
+at::Tensor Model::infer(const at::Tensor& images, Output output) {
+  at::NoGradGuard no_grad;
+  infer::Plan& plan = plan_for(images.sizes(), compute_type(device_.type(), dtype_));
+  const at::Tensor features = plan.features(images);
+  return (output == Output::Features ? features : plan.logits(network_, features)).to(at::kCPU, at::kFloat);
+}
+
+void Model::replace_classifier(int64_t num_classes, uint64_t seed) {
+  change(Part::Classifier, [&](nn::Network& network) {
+    nn::replace_classifier(network, num_classes, options_);
+    nn::initialize_default(network.classifier, seed);
+    move_to_device(network, device_);
+  });
+}
+
+void Model::move_to(at::Device device) {
+  if (device == device_) return;
+  change(Part::All, [&](nn::Network& network) { move_to_device(network, device); });
+  device_ = device;
+}
+
+void Model::set_dtype(at::ScalarType dtype) {
+  if (dtype == dtype_) return;
+  dtype_ = dtype;
+  forget_plans(Part::All);
+}
+
+checkpoint::Match Model::load_state_dict(checkpoint::File& file, const checkpoint::MatchOptions& options, bool strict) {
+  checkpoint::Match match = checkpoint::match_state_dict(network_, file.content(), options);
+  const bool is_whole = match.missing.empty() && match.mismatched.empty() && match.unexpected.empty();
+  if (is_whole || !strict)
+    change(Part::All, [&](nn::Network& network) { checkpoint::load_state_dict(network, match, file); });
+  return match;
+}
+
+}  // namespace visiontorch::model

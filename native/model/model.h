@@ -1,0 +1,95 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/state_dict.h"
+#include "checkpoint/value.h"
+#include "infer/plan.h"
+#include "nn/registry.h"
+
+namespace visiontorch::model {
+
+enum class Output { Logits, Features };
+
+// What a change of a network's parameters concerns.
+enum class Part { Classifier, All };
+
+// A network with its parameters, where and how it computes, and the inference plans made from it. Used on the compute
+// thread only, but for architecture() and options(), which never change.
+class Model {
+ public:
+  // With torchvision's initial weights for this seed; without one, the weights are to be loaded. Throws as
+  // nn::describe().
+  Model(const std::string& architecture, int64_t num_classes, const nn::Options& options, std::optional<uint64_t> seed);
+  // A model whose tensors are copies of the other's.
+  Model(const Model& other);
+  Model& operator=(const Model&) = delete;
+
+  const std::string& architecture() const { return network_.architecture; }
+  const nn::Options& options() const { return options_; }
+  int64_t num_classes() const { return network_.num_classes; }
+  at::Device device() const { return device_; }
+  at::ScalarType dtype() const { return dtype_; }
+
+  // An entry of the state dict, without its values.
+  struct Entry {
+    std::string name;
+    std::vector<int64_t> sizes;
+    at::ScalarType type;
+    bool is_parameter;
+  };
+  std::vector<Entry> entries();
+
+  // Eval mode. images: float32 [n, 3, h, w], channels-last, on the CPU -> float32 [n, num_classes or features] on the
+  // CPU.
+  at::Tensor infer(const at::Tensor& images, Output output);
+
+  // Puts a new classifier on the backbone, with PyTorch's default weights for this seed.
+  void replace_classifier(int64_t num_classes, uint64_t seed);
+  void move_to(at::Device device);
+  // The type of inference, if compute_type() has it; the parameters stay float32.
+  void set_dtype(at::ScalarType dtype);
+
+  // Loads what the file holds of this network, with `strict` only if that is the whole network and nothing else. Throws
+  // as checkpoint::load_state_dict().
+  checkpoint::Match load_state_dict(checkpoint::File& file, const checkpoint::MatchOptions& options, bool strict);
+  // The first tensor with a value that is not finite, or "".
+  std::string first_non_finite() { return checkpoint::first_non_finite(network_); }
+  // In PyTorch's layout; the tensors are the model's own.
+  checkpoint::Value state_dict() { return checkpoint::state_dict(network_); }
+
+  // Returns change(network), and forgets the plans that it makes stale.
+  template <class Change>
+  auto change(Part part, const Change& change) {
+    struct Forgetting {
+      Model& model;
+      Part part;
+      ~Forgetting() { model.forget_plans(part); }
+    } forgetting{*this, part};
+    return change(network_);
+  }
+
+ private:
+  infer::Plan& plan_for(at::IntArrayRef sizes, at::ScalarType type);
+  void forget_plans(Part part);
+
+  nn::Network network_;
+  const nn::Options options_;
+  at::Device device_ = at::kCPU;
+  at::ScalarType dtype_ = at::kFloat;
+  struct CachedPlan {
+    int64_t height, width;
+    bool single;
+    infer::Plan plan;
+  };
+  std::list<CachedPlan> plans_;  // most recently used first
+};
+
+}  // namespace visiontorch::model

@@ -1,0 +1,73 @@
+#include "model/training.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "checkpoint/state_dict.h"
+#include "runtime/error.h"
+
+namespace visiontorch::model {
+
+Training::Training(std::shared_ptr<Model> model, const TrainingOptions& options)
+    : model_(std::move(model)), trainer_(model_->change(Part::All, [&](nn::Network& network) {
+        return train::Trainer(network, model_->device(), options.trainer);
+      })) {
+  if (!options.ema_decay) return;
+  average_.emplace(*options.ema_decay);
+  average_model_ = std::make_shared<Model>(*model_);
+}
+
+void Training::set_frozen(bool frozen, bool batch_norm_eval) {
+  model_->change(Part::All, [&](nn::Network& network) { trainer_.set_frozen(network, frozen, batch_norm_eval); });
+}
+
+// step(network) changes this part of the model.
+template <class Step>
+train::StepResult Training::run(Part part, const Step& step) {
+  return model_->change(part, [&](nn::Network& network) {
+    const train::StepResult result = step(network);
+    if (average_ && result.updated)
+      average_model_->change(Part::All, [&](nn::Network& averaged) { average_->update(averaged, network); });
+    return result;
+  });
+}
+
+train::StepResult Training::step(const at::Tensor& images, const at::Tensor& labels,
+                                 const train::StepOptions& options) {
+  if (trainer_.keeps_backbone()) return step_features(model_->infer(images, Output::Features), labels, options);
+  return run(Part::All, [&](nn::Network& network) { return trainer_.step(network, images, labels, options); });
+}
+
+train::StepResult Training::step_features(const at::Tensor& features, const at::Tensor& labels,
+                                          const train::StepOptions& options) {
+  return run(trainer_.keeps_backbone() ? Part::Classifier : Part::All,
+             [&](nn::Network& network) { return trainer_.step_features(network, features, labels, options); });
+}
+
+void Training::load_state(checkpoint::File& file) {
+  at::NoGradGuard no_grad;
+  const checkpoint::Value& root = file.content();
+  if (const checkpoint::Value* optimizer = root.find("optimizer")) trainer_.load_optimizer_state(file.read(*optimizer));
+  const checkpoint::Value* loaded = root.find("ema");
+  if (!average_ || !loaded) return;
+  average_model_->change(Part::All, [&](nn::Network& network) {
+    const checkpoint::Match match = checkpoint::match_state_dict(network, *loaded);
+    if (match.loaded.size() < network.entries().size())
+      throw Error("ERR_CHECKPOINT_MISMATCH",
+                  "the moving average ('ema') lacks some of the network's tensors. Resume "
+                  "without ema, or from a file that was saved with it");
+    checkpoint::load_state_dict(network, match, file);
+  });
+  average_->resume();
+}
+
+void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Value& metadata, Training* training) {
+  checkpoint::Value::Dict items = {{"state_dict", model.state_dict()}};
+  const auto& plain = metadata.as_dict();
+  items.insert(items.end(), plain.begin(), plain.end());
+  if (training) items.emplace_back("optimizer", training->optimizer_state());
+  if (training && training->average()) items.emplace_back("ema", training->average()->state_dict());
+  checkpoint::write(file, checkpoint::Value::dict(std::move(items)));
+}
+
+}  // namespace visiontorch::model

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "checkpoint/file.h"
+#include "checkpoint/writer.h"
+#include "model/model.h"
+#include "train/average.h"
+#include "train/trainer.h"
+
+namespace visiontorch::model {
+
+struct TrainingOptions {
+  train::TrainerOptions trainer;
+  std::optional<double> ema_decay{};
+};
+
+// A model while it is trained, one optimization step at a time, and the average of its weights. Used on the compute
+// thread only. While it lives, its model's classifier must not be replaced.
+class Training {
+ public:
+  Training(std::shared_ptr<Model> model, const TrainingOptions& options);
+
+  // Freezes all but the classifier. With `batch_norm_eval`, frozen batch norms use and keep their running statistics.
+  void set_frozen(bool frozen, bool batch_norm_eval);
+
+  // images: float32 [n, 3, h, w] on the CPU; labels: int64 [n].
+  train::StepResult step(const at::Tensor& images, const at::Tensor& labels, const train::StepOptions& options);
+  // The same for a frozen backbone whose features [n, features] were computed before.
+  train::StepResult step_features(const at::Tensor& features, const at::Tensor& labels,
+                                  const train::StepOptions& options);
+
+  // The averaged model, or null. Its tensors are updated by every step.
+  std::shared_ptr<Model> average() const { return average_model_; }
+
+  checkpoint::Value optimizer_state() const { return trainer_.optimizer_state(); }
+  // Continues from a checkpoint's 'optimizer' and, if the average is wanted, its 'ema'.
+  void load_state(checkpoint::File& file);
+
+ private:
+  template <class Step>
+  train::StepResult run(Part part, const Step& step);
+
+  std::shared_ptr<Model> model_, average_model_;
+  train::Trainer trainer_;
+  std::optional<train::Average> average_;
+};
+
+// Writes a checkpoint into an empty file: the model's state dict, the metadata (a dictionary), and if there is a
+// training, the state of its optimizer and its average.
+void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Value& metadata, Training* training);
+
+}  // namespace visiontorch::model

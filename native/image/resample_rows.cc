@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "runtime/cpu_features.h"
+
 namespace visiontorch::image {
 
 namespace {
@@ -46,8 +48,8 @@ const ResampleRows kPortableRows = {horizontal, vertical};
 
 const ResampleRows& resample_rows() {
 #if defined(__x86_64__)
-  // LibTorch's own choice, which ATEN_CPU_CAPABILITY=default overrides.
-  static const bool avx2 = at::get_cpu_capability() != "DEFAULT";
+  // ATEN_CPU_CAPABILITY=default overrides LibTorch's choice, and this one.
+  static const bool avx2 = cpu_features().avx2 && at::get_cpu_capability() != "DEFAULT";
   if (avx2) return kAvx2Rows;
 #endif
   return kPortableRows;

@@ -266,6 +266,8 @@ struct Table {
 // VISIONTORCH_KERNELS, read once, chooses lesser ones: "avx512" (without bfloat16), "avx2", or "onednn" for null.
 const Table* table();
 
+#if defined(__x86_64__)
 extern const Table kAvx2, kAvx512, kAvx512Bf16;
+#endif
 
 }  // namespace visiontorch::kernels

@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include "kernels/kernels.h"
+#include "runtime/cpu_features.h"
 
 namespace visiontorch::kernels {
 
@@ -11,9 +12,13 @@ const Table* choose() {
   const char* variable = std::getenv("VISIONTORCH_KERNELS");
   const std::string_view wanted = variable ? variable : "";
   if (wanted == "onednn") return nullptr;
-  if (wanted != "avx2" && __builtin_cpu_supports("x86-64-v4"))
-    return wanted != "avx512" && __builtin_cpu_supports("avx512bf16") ? &kAvx512Bf16 : &kAvx512;
-  return __builtin_cpu_supports("x86-64-v3") ? &kAvx2 : nullptr;
+#if defined(__x86_64__)
+  const CpuFeatures& features = cpu_features();
+  if (features.avx512_bf16 && wanted != "avx512" && wanted != "avx2") return &kAvx512Bf16;
+  if (features.avx512 && wanted != "avx2") return &kAvx512;
+  if (features.avx2) return &kAvx2;
+#endif
+  return nullptr;
 }
 
 }  // namespace

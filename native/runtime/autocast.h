@@ -2,17 +2,18 @@
 
 #include <ATen/autocast_mode.h>
 
+#include "runtime/cpu_features.h"
+
 namespace visiontorch {
 
-// The type to compute in where `wanted` is asked for: on a processor that does not multiply bfloat16, LibTorch takes
-// ten to fifty times as long for it as for float32.
+// The type to compute in if `wanted` is asked for: on a processor that does not multiply bfloat16, LibTorch takes ten
+// to fifty times as long for it as for float32.
 inline at::ScalarType compute_type(c10::DeviceType device, at::ScalarType wanted) {
-  static const bool has_bfloat16 = __builtin_cpu_supports("avx512bf16");
-  return device == c10::DeviceType::CPU && !has_bfloat16 ? at::kFloat : wanted;
+  return device == c10::DeviceType::CPU && !cpu_features().avx512_bf16 ? at::kFloat : wanted;
 }
 
-// PyTorch's autocast for a scope: convolutions and matrix products run in `dtype`. Does nothing where that
-// comes to float32.
+// PyTorch's autocast for a scope: convolutions and matrix products run in `dtype`. Does nothing if that comes to
+// float32.
 class AutocastGuard {
  public:
   AutocastGuard(c10::DeviceType device, at::ScalarType dtype)

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "runtime/team.h"
+#include "runtime/thread_pool.h"
 
 namespace visiontorch {
 
@@ -15,7 +15,7 @@ namespace visiontorch {
 // busy machine one thread may be much slower than another. thread < at::get_num_threads().
 template <class Task>
 void parallel_tasks(std::int64_t count, const Task& task) {
-  Team::instance().run(count, at::get_num_threads(), task);
+  ThreadPool::instance().run(count, at::get_num_threads(), task);
 }
 
 // Calls work(begin, end) for parts of [0, count), none smaller than `grain` unless it is the only one.

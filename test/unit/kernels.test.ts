@@ -15,7 +15,7 @@ describe('the kernels, beside plain loops in double precision', function () {
     const tests = ['main', 'products', 'depthwise', 'winograd', 'batch_norm'].map(
       name => `test/native/kernels/${name}.cc`,
     )
-    const sources = [...tests, 'native/kernels/table.cc']
+    const sources = [...tests, 'native/kernels/table.cc', 'native/runtime/cpu_features.cc']
     program = join(await temporaryFolder(), 'kernels')
     const options = ['-std=c++20', '-O2', '-Wall', '-Werror', '-Wno-sign-compare', '-Inative', '-o', program]
     execFileSync(process.env.CXX ?? 'c++', [...options, ...sources, ...objects], { cwd: root })

@@ -1,6 +1,5 @@
-#include "runtime/team.h"
+#include "runtime/thread_pool.h"
 
-#include <immintrin.h>
 #include <sched.h>
 
 #include <chrono>
@@ -15,12 +14,21 @@ namespace {
 constexpr int kSpins = 1000;
 constexpr std::chrono::microseconds kAwake(500);
 
-// Waits until done(), at first without and then with giving way to other threads; false after `most`.
+// Tells the processor that this thread waits in a loop.
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Waits until done(), at first without yielding to other threads; false after `most`.
 template <class Done>
 bool spin(const Done& done, std::chrono::microseconds most) {
   for (int i = 0; i < kSpins; i++) {
     if (done()) return true;
-    _mm_pause();
+    relax();
   }
   const auto end = std::chrono::steady_clock::now() + most;
   while (!done()) {
@@ -32,7 +40,7 @@ bool spin(const Done& done, std::chrono::microseconds most) {
 
 }  // namespace
 
-struct Team::Loop {
+struct ThreadPool::Loop {
   const std::function<void(std::int64_t, int)>& task;
   const std::int64_t count;
   const int threads;
@@ -50,15 +58,15 @@ struct Team::Loop {
   }
 };
 
-Team& Team::instance() {
-  static auto* team = new Team();  // leaked on purpose: helpers are never joined
-  return *team;
+ThreadPool& ThreadPool::instance() {
+  static auto* pool = new ThreadPool();  // leaked on purpose: helpers are never joined
+  return *pool;
 }
 
-void Team::run(std::int64_t count, int threads, const std::function<void(std::int64_t, int)>& task) {
+void ThreadPool::run(std::int64_t count, int threads, const std::function<void(std::int64_t, int)>& task) {
   Loop loop{task, count, threads};
   if (count > 1 && threads > 1) {
-    for (; helpers_ < threads - 1; helpers_++) std::thread(&Team::help, this, helpers_ + 1).detach();
+    for (; helpers_ < threads - 1; helpers_++) std::thread(&ThreadPool::help, this, helpers_ + 1).detach();
     loop_ = &loop;
     loops_++;
     loops_.notify_all();
@@ -71,7 +79,7 @@ void Team::run(std::int64_t count, int threads, const std::function<void(std::in
   if (loop.failed) std::rethrow_exception(loop.error);
 }
 
-void Team::help(int thread) {
+void ThreadPool::help(int thread) {
   for (std::uint32_t seen = 0;;) {
     if (!spin([&] { return loops_ != seen; }, kAwake)) loops_.wait(seen);
     seen = loops_;

@@ -29,9 +29,9 @@ std::int64_t winograd_scratch(std::int64_t in_channels, const Panels& panels) {
 }
 
 // With what the tiles and panels of any instruction set hold too much.
-std::int64_t accumulation_scratch(std::int64_t rows, std::int64_t columns) {
+std::int64_t gemm_tn_scratch(std::int64_t rows, std::int64_t columns) {
   constexpr std::int64_t kPanel = 64, kVector = 16;
-  return kAccumulated * (rows + kVector + kPad + columns + kPanel);
+  return kGemmTNDepth * (rows + kVector + kPad + columns + kPanel);
 }
 
 const Table* table() {

@@ -82,12 +82,12 @@ Statistics statistics_of(const T* x, const Shape& shape, const BatchNorm2d& norm
   BlockSums blocks(channels);
   for_each_block(shape, [&](int64_t begin, int64_t end) {
     float* sums = blocks.of(begin);
-    training_kernels<T>().batch_norm_sums({.x = x + begin * channels,
-                                           .rows = end - begin,
-                                           .channels = channels,
-                                           .shift = shift.data(),
-                                           .sum = sums,
-                                           .square = sums + channels});
+    table().of<T>().batch_norm_sums({.x = x + begin * channels,
+                                     .rows = end - begin,
+                                     .channels = channels,
+                                     .shift = shift.data(),
+                                     .sum = sums,
+                                     .square = sums + channels});
   });
   const std::vector<double> total = blocks.total();
 
@@ -131,16 +131,16 @@ void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor
   T* target = mutable_data<T>(y);
   for_each_block(shape, [&](int64_t begin, int64_t end) {
     const int64_t at = begin * shape.channels;
-    training_kernels<T>().batch_norm({.x = data<T>(x) + at,
-                                      .rows = end - begin,
-                                      .channels = shape.channels,
-                                      .scale = scale.const_data_ptr<float>(),
-                                      .offset = offset.const_data_ptr<float>(),
-                                      .residual = residual.defined() ? data<T>(residual) + at : nullptr,
-                                      .activation = kind(activation),
-                                      .y = target + at,
-                                      .stream = streams<T>(shape),
-                                      .passes = bits(passes, shape, begin)});
+    table().of<T>().batch_norm({.x = data<T>(x) + at,
+                                .rows = end - begin,
+                                .channels = shape.channels,
+                                .scale = scale.const_data_ptr<float>(),
+                                .offset = offset.const_data_ptr<float>(),
+                                .residual = residual.defined() ? data<T>(residual) + at : nullptr,
+                                .activation = kind(activation),
+                                .y = target + at,
+                                .stream = streams<T>(shape),
+                                .passes = bits(passes, shape, begin)});
   });
 }
 
@@ -183,7 +183,7 @@ void add_up(const Saved& saved, const at::Tensor& gradient, at::Tensor& passed, 
   part.dot = part.sum + channels;
   if (saved.residual_takes_part()) part.passed = mutable_data<T>(passed) + begin * channels;
   if (passed.is_same(gradient)) part.stream = false;
-  training_kernels<T>().batch_norm_gradient_sums(part);
+  table().of<T>().batch_norm_gradient_sums(part);
 }
 
 // This first half, done by who computes the gradient: see sums_of_gradient().
@@ -244,7 +244,7 @@ Gradients differentiate(const Saved& saved, const at::Tensor& gradient, const Be
     part.of_gradient = of_gradient.data();
     part.of_centered = of_centered.data();
     part.constant = constant.data();
-    training_kernels<T>().batch_norm_gradient(part);
+    table().of<T>().batch_norm_gradient(part);
   });
   return result;
 }

@@ -13,8 +13,8 @@
 namespace visiontorch::ops {
 
 using kernels::Epilogue;
+using kernels::IndirectGemm;
 using kernels::Panels;
-using kernels::Product;
 
 namespace {
 
@@ -217,7 +217,7 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
     }
     const Out* residual = epilogue.residual;
     if (residual && grid.step == 1) residual += begin * out_channels_;
-    ops::multiply(Product<In, Out>{
+    gemm(IndirectGemm<In, Out>{
         .rows = rows.data(),
         .count = count,
         .taps = taps,
@@ -263,12 +263,10 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& 
         few ? kernels::WinogradPart{0, tiles, task, task + 1, std::exchange(gathered[thread], 1) == 1}
             : kernels::WinogradPart{tiles * task / tasks, tiles * (task + 1) / tasks, 0, packed_.panels.count};
     float* memory = scratch.mutable_data_ptr<float>() + thread * scratch.size(1);
-    if constexpr (std::is_same_v<T, float>) {
-      table().winograd(work, part, memory);
-    } else if constexpr (std::is_same_v<Factor, float>) {
-      table().winograd_bfloat16(work, part, memory);
+    if constexpr (std::is_same_v<Factor, float>) {
+      table().of<T>().winograd(work, part, memory);
     } else {
-      table().winograd_all_bfloat16(work, part, memory);
+      table().of<T>().winograd_in_type(work, part, memory);
     }
   });
 }

@@ -133,11 +133,7 @@ void InvertedResidual::run(const at::Tensor& x, at::Tensor& y) const {
                                             .bias = project_.bias.const_data_ptr<float>(),
                                             .residual = residual_ ? data<T>(x) : nullptr,
                                             .out = out};
-  if constexpr (std::is_same_v<T, float>) {
-    table().combine(combination);
-  } else {
-    table().combine_bfloat16(combination);
-  }
+  table().of<T>().combine(combination);
 }
 
 // The expanded rows lie in a ring, from which the depthwise convolution takes its windows: each is computed once.
@@ -174,15 +170,11 @@ void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* ou
         .out = filtered,
         .activation = activation_,
     };
-    if constexpr (std::is_same_v<T, float>) {
-      table().depthwise(depthwise);
-    } else {
-      table().depthwise_bfloat16(depthwise);
-    }
+    table().of<T>().depthwise(depthwise);
     const int64_t count = rows * part.out_width, offset = y * part.out_width * out_channels_;
     std::vector<const T*> pixels(count);
     for (int64_t m = 0; m < count; m++) pixels[m] = filtered + m * channels;
-    kernels::Product<T, Out> project{
+    kernels::IndirectGemm<T, Out> project{
         .rows = pixels.data(),
         .count = count,
         .taps = 1,
@@ -198,7 +190,7 @@ void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* ou
     };
     if constexpr (std::is_same_v<T, Out>)
       if (part.whole && residual_) project.epilogue.residual = image + offset;
-    multiply(project);
+    gemm(project);
   }
 }
 
@@ -229,7 +221,7 @@ void InvertedResidual::expand(const at::Tensor& x, const Part<T>& part, int64_t 
     }
   }
   if (!expands_) return;
-  multiply(kernels::Product<T, T>{
+  gemm(kernels::IndirectGemm<T, T>{
       .rows = pixels.data(),
       .count = static_cast<int64_t>(pixels.size()),
       .taps = 1,

@@ -32,11 +32,7 @@ at::Tensor Linear::operator()(const at::Tensor& input, std::optional<nn::Activat
                                      .last = outputs * (task + 1) / tasks,
                                      .out = y.mutable_data_ptr<float>(),
                                      .activation = kind(activation)};
-      if constexpr (std::is_same_v<T, float>) {
-        table().linear(layer);
-      } else {
-        table().linear_bfloat16(layer);
-      }
+      table().of<T>().linear(layer);
     });
   });
   return y;

@@ -39,25 +39,18 @@ void with_type(at::ScalarType type, const Work& work) {
 }
 
 inline bool has_kernels(at::ScalarType type) {
-  return kernels::table() && (type == at::kFloat || (type == at::kBFloat16 && table().multiply_bfloat16));
-}
-
-template <class T>
-const kernels::TrainingKernels<T>& training_kernels() {
-  if constexpr (std::is_same_v<T, float>) {
-    return table().training;
-  } else {
-    return table().training_bfloat16;
-  }
+  return kernels::table() && (type == at::kFloat || (type == at::kBFloat16 && table().has_bfloat16()));
 }
 
 template <class In, class Out>
-void multiply(const kernels::Product<In, Out>& product) {
-  constexpr bool from_float = std::is_same_v<In, float>, to_float = std::is_same_v<Out, float>;
-  if constexpr (from_float && to_float) table().multiply(product);
-  if constexpr (from_float && !to_float) table().multiply_to_bfloat16(product);
-  if constexpr (!from_float && to_float) table().multiply_to_float(product);
-  if constexpr (!from_float && !to_float) table().multiply_bfloat16(product);
+void gemm(const kernels::IndirectGemm<In, Out>& product) {
+  if constexpr (std::is_same_v<In, Out>) {
+    table().of<In>().gemm(product);
+  } else if constexpr (std::is_same_v<Out, float>) {
+    table().of<In>().gemm_to_float(product);
+  } else {
+    table().of<Out>().gemm_from_float(product);
+  }
 }
 
 // What a layer multiplies by and adds, all in float32 but the factors.

@@ -13,7 +13,7 @@
 
 namespace visiontorch::ops {
 
-using kernels::TrainedDepthwise;
+using kernels::DepthwiseTraining;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -58,7 +58,7 @@ class Layer {
   Layer(const at::Tensor& x, const at::Tensor& weights, int64_t stride)
       : x_(x), weights_(weights), stride_(stride), zeros_(x.size(1)) {}
 
-  TrainedDepthwise<T> rows(int64_t image, int64_t first, int64_t last, std::vector<T>& nowhere) const {
+  DepthwiseTraining<T> rows(int64_t image, int64_t first, int64_t last, std::vector<T>& nowhere) const {
     nowhere.resize(x_.size(1));
     return {.height = x_.size(2),
             .width = x_.size(3),
@@ -92,9 +92,9 @@ class Depthwise : public torch::autograd::Function<Depthwise> {
       const Layer<T> layer(x, weights, stride);
       Strips(y.size(0), y.size(2)).for_each([&](int64_t, int64_t image, int64_t first, int64_t last) {
         std::vector<T> nowhere;
-        TrainedDepthwise<T> part = layer.rows(image, first, last, nowhere);
+        DepthwiseTraining<T> part = layer.rows(image, first, last, nowhere);
         part.y = out + image * y.stride(0);
-        training_kernels<T>().depthwise(part);
+        table().of<T>().depthwise_training(part);
       });
     });
     return y;
@@ -117,7 +117,7 @@ class Depthwise : public torch::autograd::Function<Depthwise> {
       const Layer<T> layer(x, weights, stride);
       strips.for_each([&](int64_t strip, int64_t image, int64_t first, int64_t last) {
         std::vector<T> nowhere;
-        TrainedDepthwise<T> part = layer.rows(image, first, last, nowhere);
+        DepthwiseTraining<T> part = layer.rows(image, first, last, nowhere);
         part.gradient = data<T>(gradient) + image * gradient.stride(0);
         part.dx = to + image * dx.stride(0);
         part.weight_gradients = sums + strip * 9 * weights.size(1);
@@ -125,7 +125,7 @@ class Depthwise : public torch::autograd::Function<Depthwise> {
         for (int64_t next = first; next < last; next = part.last) {
           part.first = next;
           part.last = std::min(last, next + at_once);
-          training_kernels<T>().depthwise_gradients(part);
+          table().of<T>().depthwise_gradients(part);
           const int64_t top = next * stride, bottom = std::min(height, part.last * stride);
           if (done) done(dx, (image * height + top) * width, (image * height + bottom) * width);
         }

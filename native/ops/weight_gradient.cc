@@ -12,7 +12,7 @@
 
 namespace visiontorch::ops {
 
-using kernels::kAccumulated;
+using kernels::kGemmTNDepth;
 using kernels::Winograd;
 
 namespace {
@@ -27,27 +27,26 @@ struct Rows {
 // sum.out = sum over t in [begin, end) of a[t]^T b[tap][t], for each tap, unless sum.first added to what is there.
 // find(first, rows) finds the rows from t = first on.
 template <class T, class Find>
-void accumulate(kernels::Accumulation<T> sum, int64_t begin, int64_t end, const Find& find,
-                std::vector<float>& scratch) {
-  scratch.resize(kernels::accumulation_scratch(sum.rows, sum.columns));
+void accumulate(kernels::GemmTN<T> sum, int64_t begin, int64_t end, const Find& find, std::vector<float>& scratch) {
+  scratch.resize(kernels::gemm_tn_scratch(sum.rows, sum.columns));
   Rows<T> rows, next;
   auto find_next = [&](int64_t first) {
-    next.count = std::clamp<int64_t>(end - first, 0, kAccumulated);
+    next.count = std::clamp<int64_t>(end - first, 0, kGemmTNDepth);
     next.a.resize(next.count);
     next.b.resize(sum.taps * next.count);
     find(first, next);
   };
   find_next(begin);
-  for (int64_t first = begin; first < end; first += kAccumulated) {
+  for (int64_t first = begin; first < end; first += kGemmTNDepth) {
     std::swap(rows, next);
-    find_next(first + kAccumulated);
+    find_next(first + kGemmTNDepth);
     sum.a = rows.a.data();
     sum.b = rows.b.data();
     sum.count = rows.count;
     sum.next_a = next.a.data();
     sum.next_b = next.b.data() + sum.taps / 2 * next.count;  // of the tap in the middle
     sum.next_count = next.count;
-    training_kernels<T>().accumulate(sum, scratch.data());
+    table().of<T>().gemm_tn(sum, scratch.data());
     sum.first = false;
   }
 }
@@ -185,8 +184,8 @@ at::Tensor winograd_weight_gradient_of(const at::Tensor& x, const at::Tensor& gr
                                        stride};
     };
     parallel_tasks(parts, [&](int64_t part, int) {
-      training_kernels<T>().winograd_inputs(tiles_of(x, part, v, v_stride));
-      training_kernels<T>().winograd_gradients(tiles_of(gradient, part, m, m_stride));
+      table().of<T>().winograd_inputs(tiles_of(x, part, v, v_stride));
+      table().of<T>().winograd_gradients(tiles_of(gradient, part, m, m_stride));
     });
     parallel_tasks(points, [&](int64_t point, int thread) {
       const T* inputs = v + point * v_stride;

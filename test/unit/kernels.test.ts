@@ -11,7 +11,7 @@ describe('the kernels, beside plain loops in double precision', function () {
   this.timeout(300_000)
   let program: string
   before(async () => {
-    const objects = kernelSets.map(set => `build/CMakeFiles/visiontorch.dir/native/kernels/${set}.cc.o`)
+    const objects = kernelSets.map(set => `build/CMakeFiles/visiontorch.dir/native/kernels/x86/${set}.cc.o`)
     const tests = ['main', 'products', 'depthwise', 'winograd', 'batch_norm'].map(
       name => `test/native/kernels/${name}.cc`,
     )

@@ -7,7 +7,7 @@ namespace {
 
 template <class T>
 void test_case(const Table& table, const std::string& name, int64_t rows, int64_t channels, bool added) {
-  const TrainingKernels<T>& kernels = training_of<T>(table);
+  const Kernels<T>& kernels = table.of<T>();
   constexpr double tolerance = std::is_same_v<T, float> ? kFloat : kBFloat16;
   constexpr double kSummand = 1;  // about as large as what is added up, of which little may be left
   const int64_t size = rows * channels;
@@ -110,7 +110,7 @@ void test_cases(const Table& table, const std::string& name) {
 
 void test_batch_norm(const Table& table) {
   test_cases<float>(table, "batch_norm");
-  if (table.multiply_bfloat16 != nullptr) test_cases<BFloat16>(table, "batch_norm_bfloat16");
+  if (table.has_bfloat16()) test_cases<BFloat16>(table, "batch_norm_bfloat16");
 }
 
 }  // namespace visiontorch::kernels

@@ -79,12 +79,6 @@ void compare(const std::string& kernel, std::initializer_list<int64_t> sizes, co
   result.first += "deviates by " + std::to_string(deviation);
 }
 
-template <class T>
-const TrainingKernels<T>& training_of(const Table& table) {
-  if constexpr (std::is_same_v<T, float>) return table.training;
-  if constexpr (!std::is_same_v<T, float>) return table.training_bfloat16;
-}
-
 inline Activation any_activation() { return static_cast<Activation>(any(3)); }
 
 void test_products(const Table& table);

@@ -31,8 +31,7 @@ void test_inference(const Table& table, const char* name) {
                                    .bias = bias.data(),
                                    .out = out.data(),
                                    .activation = expected.activation};
-          if constexpr (std::is_same_v<T, float>) table.depthwise(layer);
-          if constexpr (!std::is_same_v<T, float>) table.depthwise_bfloat16(layer);
+          table.of<T>().depthwise(layer);
           for (int64_t y = 0; y < height; y++)
             for (int64_t i = 0; i < width; i++)
               for (int64_t c = 0; c < channels; c++) {
@@ -62,26 +61,26 @@ void test_training(const Table& table, const std::string& name, int64_t channels
   std::vector<float> weight_gradients(noise(9 * weight_stride));
   Expected outputs{std::vector<double>(out_size)}, inputs{std::vector<double>(size)};
   Expected taps{{weight_gradients.begin(), weight_gradients.end()}};
-  TrainedDepthwise<T> work{.height = height,
-                           .width = width,
-                           .channels = channels,
-                           .stride = stride,
-                           .weights = weights.data(),
-                           .weight_stride = weight_stride,
-                           .x = x.data(),
-                           .first = 0,
-                           .last = 0,
-                           .zeros = zeros.data(),
-                           .nowhere = nowhere.data(),
-                           .y = y.data(),
-                           .gradient = gradient.data(),
-                           .dx = dx.data(),
-                           .weight_gradients = weight_gradients.data()};
+  DepthwiseTraining<T> work{.height = height,
+                            .width = width,
+                            .channels = channels,
+                            .stride = stride,
+                            .weights = weights.data(),
+                            .weight_stride = weight_stride,
+                            .x = x.data(),
+                            .first = 0,
+                            .last = 0,
+                            .zeros = zeros.data(),
+                            .nowhere = nowhere.data(),
+                            .y = y.data(),
+                            .gradient = gradient.data(),
+                            .dx = dx.data(),
+                            .weight_gradients = weight_gradients.data()};
   for (int64_t half : {0, 1}) {
     work.first = out_height * half / 2;
     work.last = out_height * (half + 1) / 2;
-    training_of<T>(table).depthwise(work);
-    training_of<T>(table).depthwise_gradients(work);
+    table.of<T>().depthwise_training(work);
+    table.of<T>().depthwise_gradients(work);
   }
   for (int64_t c = 0; c < channels; c++)
     for (int64_t out = 0; out < out_height * out_width; out++) {
@@ -120,7 +119,7 @@ void test_training(const Table& table, const std::string& name) {
 void test_depthwise(const Table& table) {
   test_inference<float>(table, "depthwise");
   test_training<float>(table, "trained_depthwise");
-  if (table.multiply_bfloat16 == nullptr) return;
+  if (!table.has_bfloat16()) return;
   test_inference<BFloat16>(table, "depthwise_bfloat16");
   test_training<BFloat16>(table, "trained_depthwise_bfloat16");
 }

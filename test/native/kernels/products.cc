@@ -8,12 +8,10 @@ namespace visiontorch::kernels {
 namespace {
 
 template <class In, class Out>
-void multiply(const Table& table, const Product<In, Out>& product) {
-  constexpr bool from_float = std::is_same_v<In, float>, to_float = std::is_same_v<Out, float>;
-  if constexpr (from_float && to_float) table.multiply(product);
-  if constexpr (from_float && !to_float) table.multiply_to_bfloat16(product);
-  if constexpr (!from_float && to_float) table.multiply_to_float(product);
-  if constexpr (!from_float && !to_float) table.multiply_bfloat16(product);
+void gemm(const Table& table, const IndirectGemm<In, Out>& product) {
+  if constexpr (std::is_same_v<In, Out>) table.of<In>().gemm(product);
+  if constexpr (std::is_same_v<In, float> && !std::is_same_v<Out, float>) table.of<Out>().gemm_from_float(product);
+  if constexpr (!std::is_same_v<In, float> && std::is_same_v<Out, float>) table.of<In>().gemm_to_float(product);
 }
 
 // With a bias, a residual, or rows at offsets.
@@ -38,19 +36,19 @@ void test_product(const Table& table, const char* name, int64_t count, int64_t t
   const bool has_offsets = variant == 1, has_residual = variant == 2, has_bias = variant != 3;
   std::vector<Out> out(count * columns);
   Expected expected{std::vector<double>(count * columns), 1e-9, any_activation()};
-  multiply(table, Product<In, Out>{.rows = rows.data(),
-                                   .count = count,
-                                   .taps = taps,
-                                   .depth = depth,
-                                   .panels = panels,
-                                   .weights = packed.data(),
-                                   .bias = has_bias ? bias.data() : nullptr,
-                                   .first = 0,
-                                   .last = panels.count,
-                                   .out = out.data(),
-                                   .stride = columns,
-                                   .epilogue = {expected.activation, has_residual ? residual.data() : nullptr},
-                                   .offsets = has_offsets ? offsets.data() : nullptr});
+  gemm(table, IndirectGemm<In, Out>{.rows = rows.data(),
+                                    .count = count,
+                                    .taps = taps,
+                                    .depth = depth,
+                                    .panels = panels,
+                                    .weights = packed.data(),
+                                    .bias = has_bias ? bias.data() : nullptr,
+                                    .first = 0,
+                                    .last = panels.count,
+                                    .out = out.data(),
+                                    .stride = columns,
+                                    .epilogue = {expected.activation, has_residual ? residual.data() : nullptr},
+                                    .offsets = has_offsets ? offsets.data() : nullptr});
   for (int64_t m = 0; m < count; m++)
     for (int64_t c = 0; c < columns; c++) {
       double sum = has_bias ? bias[c] : 0;
@@ -99,8 +97,7 @@ void test_linear(const Table& table, const char* name) {
                                 .last = outputs * (half + 1) / 2,
                                 .out = out.data(),
                                 .activation = expected.activation};
-          if constexpr (std::is_same_v<T, float>) table.linear(layer);
-          if constexpr (!std::is_same_v<T, float>) table.linear_bfloat16(layer);
+          table.of<T>().linear(layer);
         }
         for (int64_t m = 0; m < count; m++)
           for (int64_t o = 0; o < outputs; o++) {
@@ -130,8 +127,7 @@ void test_combine(const Table& table, const char* name) {
                                            .bias = bias.data(),
                                            .residual = has_residual ? residual.data() : nullptr,
                                            .out = out.data()};
-          if constexpr (std::is_same_v<T, float>) table.combine(combination);
-          if constexpr (!std::is_same_v<T, float>) table.combine_bfloat16(combination);
+          table.of<T>().combine(combination);
           for (int64_t i = 0; i < rows * channels; i++) {
             double sum = bias[i % channels] + (has_residual ? value_of(residual[i]) : 0);
             for (int64_t group = 0; group < groups; group++) sum += parts[group * rows * channels + i];
@@ -155,18 +151,18 @@ void test_accumulate(const Table& table, const char* name) {
           auto out = noise(rows * stride);
           const bool first = any(2) == 1;
           Expected expected{{out.begin(), out.end()}};
-          const Accumulation<T> sum{.a = a_rows.data(),
-                                    .b = b_rows.data(),
-                                    .count = count,
-                                    .taps = taps,
-                                    .rows = rows,
-                                    .columns = columns,
-                                    .out = out.data(),
-                                    .stride = stride,
-                                    .tap_stride = columns,
-                                    .first = first};
-          std::vector<float> scratch(accumulation_scratch(rows, columns));
-          training_of<T>(table).accumulate(sum, scratch.data());
+          const GemmTN<T> sum{.a = a_rows.data(),
+                              .b = b_rows.data(),
+                              .count = count,
+                              .taps = taps,
+                              .rows = rows,
+                              .columns = columns,
+                              .out = out.data(),
+                              .stride = stride,
+                              .tap_stride = columns,
+                              .first = first};
+          std::vector<float> scratch(gemm_tn_scratch(rows, columns));
+          table.of<T>().gemm_tn(sum, scratch.data());
           for (int64_t row = 0; row < rows; row++)
             for (int64_t tap = 0; tap < taps; tap++)
               for (int64_t c = 0; c < columns; c++) {
@@ -198,18 +194,18 @@ void test_transpose(const Table& table) {
 }  // namespace
 
 void test_products(const Table& table) {
-  test_all_products<float, float>(table, "multiply");
+  test_all_products<float, float>(table, "gemm");
   test_linear<float>(table, "linear");
   test_combine<float>(table, "combine");
-  test_accumulate<float>(table, "accumulate");
+  test_accumulate<float>(table, "gemm_tn");
   test_transpose(table);
-  if (table.multiply_bfloat16 == nullptr) return;
-  test_all_products<BFloat16, BFloat16>(table, "multiply_bfloat16");
-  test_all_products<BFloat16, float>(table, "multiply_to_float");
-  test_all_products<float, BFloat16>(table, "multiply_to_bfloat16");
+  if (!table.has_bfloat16()) return;
+  test_all_products<BFloat16, BFloat16>(table, "gemm_bfloat16");
+  test_all_products<BFloat16, float>(table, "gemm_to_float");
+  test_all_products<float, BFloat16>(table, "gemm_from_float");
   test_linear<BFloat16>(table, "linear_bfloat16");
   test_combine<BFloat16>(table, "combine_bfloat16");
-  test_accumulate<BFloat16>(table, "accumulate_bfloat16");
+  test_accumulate<BFloat16>(table, "gemm_tn_bfloat16");
 }
 
 }  // namespace visiontorch::kernels

@@ -38,10 +38,8 @@ std::vector<Factor> transformed(const std::vector<float>& filters, int64_t in, i
 
 template <class T, class Factor>
 void filter(const Table& table, const WinogradConvolution<T, Factor>& layer, const WinogradPart& part, float* scratch) {
-  if constexpr (std::is_same_v<T, float>) table.winograd(layer, part, scratch);
-  if constexpr (!std::is_same_v<T, float> && std::is_same_v<Factor, float>)
-    table.winograd_bfloat16(layer, part, scratch);
-  if constexpr (!std::is_same_v<Factor, float>) table.winograd_all_bfloat16(layer, part, scratch);
+  if constexpr (std::is_same_v<Factor, float>) table.of<T>().winograd(layer, part, scratch);
+  if constexpr (!std::is_same_v<Factor, float>) table.of<T>().winograd_in_type(layer, part, scratch);
 }
 
 // on_the_way: whether the kernel transforms the filters.
@@ -111,8 +109,8 @@ void test_winograd_gradient(const Table& table, const char* name) {
       const WinogradTiles<T> of_x{height, width, in, x.data(), first, last, inputs.data(), inputs_stride};
       const WinogradTiles<T> of_gradient{height,           width,           out, gradient.data(), first, last,
                                          gradients.data(), gradients_stride};
-      training_of<T>(table).winograd_inputs(of_x);
-      training_of<T>(table).winograd_gradients(of_gradient);
+      table.of<T>().winograd_inputs(of_x);
+      table.of<T>().winograd_gradients(of_gradient);
     }
     std::vector<float> result(out * in * 9);
     Expected expected{std::vector<double>(result.size())};
@@ -149,7 +147,7 @@ void test_winograd_gradient(const Table& table, const char* name) {
 void test_winograd(const Table& table) {
   for (bool on_the_way : {false, true}) test_convolution<float, float>(table, "winograd", on_the_way);
   test_winograd_gradient<float>(table, "winograd_gradient");
-  if (table.multiply_bfloat16 == nullptr) return;
+  if (!table.has_bfloat16()) return;
   for (bool on_the_way : {false, true}) test_convolution<BFloat16, float>(table, "winograd_bfloat16", on_the_way);
   test_convolution<BFloat16, BFloat16>(table, "winograd_all_bfloat16", false);
   test_winograd_gradient<BFloat16>(table, "winograd_gradient_bfloat16");

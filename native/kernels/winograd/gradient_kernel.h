@@ -1,3 +1,13 @@
+#pragma once
+
+#include "kernels/winograd/transform_kernel.h"
+#include "kernels/winograd/winograd.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
 // The transformations for the gradient of the weights of Winograd's convolution.
 
 template <class T>
@@ -25,9 +35,12 @@ void winograd_gradients(const WinogradTiles<T>& t) {
     const T* image = t.images + place.image * t.height * t.width * t.channels;
     T* out = t.transformed + tile * t.channels;
     for (int64_t c = 0; c < t.channels; c += kLanes)
-      transform_tile<Winograd::kOut>(image, t.height, t.width, t.channels, place.y, place.x, c, transform_gradient,
-                                     [&](int64_t point, Vector value) {
-                                       store(out + point * t.point_stride + c, value, t.channels - c);
-                                     });
+      transform_tile<Winograd::kOut>(
+          image, t.height, t.width, t.channels, place.y, place.x, c, transform_gradient,
+          [&](int64_t point, Vector value) { store(out + point * t.point_stride + c, value, t.channels - c); });
   }
 }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

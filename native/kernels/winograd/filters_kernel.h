@@ -1,3 +1,13 @@
+#pragma once
+
+#include "kernels/winograd/transform_kernel.h"
+#include "kernels/winograd/winograd.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
 // The transformation of a convolution's weights for Winograd's filtering, on the way to the product.
 
 // So many channels at a time: their result stays in the second-level cache while all tiles pass by.
@@ -61,3 +71,7 @@ inline void transform_filter(const Vector w[3], Vector y[6]) {
       }
     }
 }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

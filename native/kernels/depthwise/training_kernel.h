@@ -1,5 +1,14 @@
-// Depthwise convolution 3 x 3 with padding 1 in training, forward and backward. Each goes through the memory pixel after
-// pixel, some pixels at a time, which share what they load.
+#pragma once
+
+#include "kernels/depthwise/depthwise.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+// Depthwise convolution 3 x 3 with padding 1 in training, forward and backward. Each goes through the memory pixel
+// after pixel, some pixels at a time, which share what they load.
 
 #if defined(__AVX512F__)
 constexpr int kDepthwisePixels = 4;
@@ -22,8 +31,8 @@ struct Window {
 };
 
 template <int Stride, class T>
-void depthwise_forward(const TrainedDepthwise<T>& work) {
-  const TrainedDepthwise<T> p = work;  // a copy, which no store can change
+void depthwise_forward(const DepthwiseTraining<T>& work) {
+  const DepthwiseTraining<T> p = work;  // a copy, which no store can change
   constexpr int kPixels = kDepthwisePixels, kSpan = (kPixels - 1) * Stride + 3;
   const int64_t out_height = (p.height - 1) / Stride + 1, out_width = (p.width - 1) / Stride + 1;
   for (int64_t y = p.first; y < p.last; y++)
@@ -61,7 +70,7 @@ struct DepthwiseTap {
   float* gradient;
   Vector weight, sum;
 
-  DepthwiseTap(const TrainedDepthwise<T>& p, int tap, int64_t c)
+  DepthwiseTap(const DepthwiseTraining<T>& p, int tap, int64_t c)
       : gradient(p.weight_gradients + tap * p.weight_stride + c),
         weight(load(p.weights + tap * p.weight_stride + c)),
         sum(load(gradient)) {}
@@ -75,8 +84,8 @@ struct DepthwiseTap {
 
 // An output's gradient reaches the 3 x 3 inputs around it: an input takes those around it, taps in reverse order.
 template <class T>
-void depthwise_backward_1(const TrainedDepthwise<T>& work) {
-  const TrainedDepthwise<T> p = work;
+void depthwise_backward_1(const DepthwiseTraining<T>& work) {
+  const DepthwiseTraining<T> p = work;
   constexpr int kPixels = kDepthwisePixels;
   for (int64_t y = p.first; y < p.last; y++)
     for (int64_t x = 0; x < p.width; x += kPixels) {
@@ -114,8 +123,8 @@ void depthwise_backward_1(const TrainedDepthwise<T>& work) {
 // An output's gradient lies over 2 x 2 inputs, of which the first is reached by the tap in the middle, the others by
 // those beside it from two or four outputs.
 template <class T>
-void depthwise_backward_2(const TrainedDepthwise<T>& work) {
-  const TrainedDepthwise<T> p = work;
+void depthwise_backward_2(const DepthwiseTraining<T>& work) {
+  const DepthwiseTraining<T> p = work;
   constexpr int kCells = 2;
   const int64_t out_height = (p.height + 1) / 2, out_width = (p.width + 1) / 2;
   for (int64_t y = p.first; y < p.last; y++)
@@ -157,10 +166,14 @@ void depthwise_backward_2(const TrainedDepthwise<T>& work) {
 }
 
 template <class T>
-void trained_depthwise(const TrainedDepthwise<T>& p) {
+void depthwise_training(const DepthwiseTraining<T>& p) {
   p.stride == 1 ? depthwise_forward<1>(p) : depthwise_forward<2>(p);
 }
 template <class T>
-void trained_depthwise_gradients(const TrainedDepthwise<T>& p) {
+void depthwise_gradients(const DepthwiseTraining<T>& p) {
   p.stride == 1 ? depthwise_backward_1(p) : depthwise_backward_2(p);
 }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

@@ -1,4 +1,18 @@
-// A vector of float32 values, as wide as the instruction set has them.
+#pragma once
+
+// A vector of float32 values, as wide as the instruction set has them. This header, and those of the kernels, are
+// compiled once for each instruction set: everything in them lies in an unnamed namespace, and nothing of the standard
+// library is used. An inline function compiled for AVX-512 might be the one that the linker keeps for everybody.
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/types.h"
+
+namespace visiontorch::kernels {
+
+namespace {
 
 using std::int64_t;
 
@@ -75,8 +89,8 @@ inline Vector load(const BFloat16* p, int64_t count) { return widen(_mm256_maskz
 inline void store(BFloat16* p, Vector x, int64_t count) { _mm256_mask_storeu_epi16(p, first(count), narrow(x)); }
 #endif
 
-// Loads, and asks for what will be read soon. Even where it reads one value after the other, the processor left to itself
-// waits for the memory (AMD's Zen 5: twice as long as with this).
+// Loads, and asks for what will be read soon. Even where it reads one value after the other, the processor left to
+// itself waits for the memory (AMD's Zen 5: twice as long as with this).
 constexpr int64_t kAhead = 128;  // values, in loops that take little time for each
 template <class T>
 inline Vector load_and_fetch(const T* p, int64_t count, int64_t ahead = kAhead) {
@@ -109,8 +123,10 @@ inline void transpose(Vector rows[kLanes]) {
 
 template <int count>
 inline Vector total(const Vector* x) {
-  if constexpr (count == 1) return x[0];
-  else return total<count / 2>(x) + total<count - count / 2>(x + count / 2);
+  if constexpr (count == 1)
+    return x[0];
+  else
+    return total<count / 2>(x) + total<count - count / 2>(x + count / 2);
 }
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -121,3 +137,15 @@ inline Vector activate(Vector x, Activation activation) {
   if (activation == Activation::ReLU6) x = smaller(all(6), x);
   return x;
 }
+
+// work(c, count) for the vectors of channels, the last of which may hold fewer than lanes.
+template <class Work>
+inline void each_vector(int64_t channels, const Work& work) {
+  int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) work(c, int64_t(kLanes));
+  if (c < channels) work(c, channels - c);
+}
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

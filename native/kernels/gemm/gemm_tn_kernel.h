@@ -1,13 +1,23 @@
+#pragma once
+
+#include "kernels/gemm/gemm.h"
+#include "kernels/gemm/tile.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
 // Sums of outer products, for the gradients of weights.
 
-// Fetches the rows of the next sum into the second-level cache, a line at each step. Row after row: a column of all rows
-// would be as many pages.
+// Fetches the rows of the next sum into the second-level cache, a line at each step. Row after row: a column of all
+// rows would be as many pages.
 template <class T>
 struct Fetching {
   const T *const *row, *const *end, *const *next_row, *const *next_end;
   int64_t values, next_values, column = 0;
 
-  explicit Fetching(const Accumulation<T>& p)
+  explicit Fetching(const GemmTN<T>& p)
       : row(p.next_a),
         end(p.next_a + p.next_count),
         next_row(p.next_b),
@@ -29,11 +39,11 @@ struct Fetching {
 };
 
 // out[r, c] = sum over t of a[t, r] * b[t, c], unless `first` added to what is there, for a tile of the registers'
-// sums. a: rows `a_stride` apart, b: [count][Vectors] vectors; of which `rows` and `columns` values count. What is called
-// a float of these two is a pair of bfloat16 there, of two t.
+// sums. a: rows `a_stride` apart, b: [count][Vectors] vectors; of which `rows` and `columns` values count. What is
+// called a float of these two is a pair of bfloat16 there, of two t.
 template <class T, int Vectors>
-void accumulate_tile(const float* a, int64_t a_stride, const float* b, int64_t count, float* out, int64_t stride,
-                     int64_t rows, int64_t columns, bool first, Fetching<T>& shared_fetching) {
+void gemm_tn_tile(const float* a, int64_t a_stride, const float* b, int64_t count, float* out, int64_t stride,
+                  int64_t rows, int64_t columns, bool first, Fetching<T>& shared_fetching) {
   Fetching<T> fetching = shared_fetching;  // a copy, for the registers
   using Step = Step<T>;
   constexpr int kTile = kRows[Vectors];
@@ -68,13 +78,13 @@ void accumulate_tile(const float* a, int64_t a_stride, const float* b, int64_t c
 }
 
 template <class T>
-using AccumulateTile = void (*)(const float*, int64_t, const float*, int64_t, float*, int64_t, int64_t, int64_t, bool,
-                                Fetching<T>&);
+using GemmTNTile = void (*)(const float*, int64_t, const float*, int64_t, float*, int64_t, int64_t, int64_t, bool,
+                            Fetching<T>&);
 template <class T>
-constexpr AccumulateTile<T> kAccumulateTiles[kMaxVectors + 1] = {nullptr, accumulate_tile<T, 1>, accumulate_tile<T, 2>,
-                                                              accumulate_tile<T, 3>,
+constexpr GemmTNTile<T> kGemmTNTiles[kMaxVectors + 1] = {nullptr, gemm_tn_tile<T, 1>, gemm_tn_tile<T, 2>,
+                                                         gemm_tn_tile<T, 3>,
 #if defined(__AVX512F__)
-                                                              accumulate_tile<T, 4>
+                                                         gemm_tn_tile<T, 4>
 #endif
 };
 
@@ -108,10 +118,10 @@ inline void cut(const T* const* rows, int64_t count, int64_t columns, int64_t wi
   }
 }
 
-// Both matrices are copied: of b, a panel stays in the first-level cache while all tiles of a pass by, which stay in the
-// second.
+// Both matrices are copied: of b, a panel stays in the first-level cache while all tiles of a pass by, which stay in
+// the second.
 template <class T>
-void accumulate(const Accumulation<T>& p, float* scratch) {
+void gemm_tn(const GemmTN<T>& p, float* scratch) {
   const int64_t width = layout(1, p.columns, 1).width, vectors = width / kLanes, tile = kRows[vectors];
   const int64_t a_width = (p.rows + kLanes - 1) / kLanes * kLanes, a_stride = a_width + kPad;
   const int64_t steps = (p.count + Step<T>::kValues - 1) / Step<T>::kValues;
@@ -122,8 +132,12 @@ void accumulate(const Accumulation<T>& p, float* scratch) {
     cut(p.b + tap * p.count, p.count, p.columns, width, width, b);
     for (int64_t column = 0; column < p.columns; column += width)
       for (int64_t row = 0; row < p.rows; row += tile)
-        kAccumulateTiles<T>[vectors](a + row, a_stride, b + column * steps, steps,
-                                     p.out + tap * p.tap_stride + row * p.stride + column, p.stride, p.rows - row,
-                                     p.columns - column, p.first, fetching);
+        kGemmTNTiles<T>[vectors](a + row, a_stride, b + column * steps, steps,
+                                 p.out + tap * p.tap_stride + row * p.stride + column, p.stride, p.rows - row,
+                                 p.columns - column, p.first, fetching);
   }
 }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

@@ -1,3 +1,12 @@
+#pragma once
+
+#include "kernels/gemm/gemm.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
 // A matrix transposed, for the packing of weights.
 
 void transpose(const Transposition& p) {
@@ -6,11 +15,14 @@ void transpose(const Transposition& p) {
       Vector values[kLanes];
 #pragma GCC unroll 16
       for (int64_t i = 0; i < kLanes; i++)
-        values[i] = row + i < p.rows
-                        ? load_and_fetch(p.from + (row + i) * p.stride + column, p.columns - column)
-                        : all(0);
+        values[i] =
+            row + i < p.rows ? load_and_fetch(p.from + (row + i) * p.stride + column, p.columns - column) : all(0);
       transpose(values);
       for (int64_t i = 0; i < least(kLanes, p.columns - column); i++)
         store(p.to + (column + i) * p.to_stride + row, values[i], p.rows - row);
     }
 }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

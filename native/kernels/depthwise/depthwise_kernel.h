@@ -1,3 +1,12 @@
+#pragma once
+
+#include "kernels/depthwise/depthwise.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
 // Depthwise convolution 3 x 3.
 
 // One row of `count` channels, at most a vector of them.
@@ -73,3 +82,7 @@ void depthwise(const Depthwise<T>& d) {
     depthwise_rows<2>(d);
   }
 }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

@@ -1,3 +1,13 @@
+#pragma once
+
+#include "kernels/gemm/gemm.h"
+#include "kernels/gemm/tile.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
 // Matrix product: tiles of Rows x Vectors sums, all in registers.
 
 // Tiles of the same height, one below the other.
@@ -6,7 +16,7 @@ struct Strip {
   int64_t tiles;
   const In* const* rows;
   int64_t row_count, taps, offset, depth;  // of each tap: the values from `offset` on
-  const In *weights, *next;                // next: weights that the first `fetched` tiles fetch into the cache meanwhile
+  const In *weights, *next;  // next: weights that the first `fetched` tiles fetch into the cache meanwhile
   int64_t fetched;
   const float* bias;
   Out* out;
@@ -16,42 +26,9 @@ struct Strip {
   Activation activation;
 };
 
-// A step of the product: one value of each row in float32, a pair of them in bfloat16.
-template <class In>
-struct Step;
-
-template <>
-struct Step<float> {
-  static constexpr int kValues = 1;
-  using Weights = Vector;
-  static Weights weights(const float* p) { return load(p); }
-  static Vector factor(const float* p) { return all(*p); }
-  static Vector add(Vector sum, Vector x, Weights w) { return fma(x, w, sum); }
-};
-
-#if defined(__AVX512BF16__)
-template <>
-struct Step<BFloat16> {
-  static constexpr int kValues = 2;
-  using Weights = __m512i;
-  static Weights weights(const BFloat16* p) { return _mm512_loadu_si512(p); }
-  static __m512i factor(const BFloat16* p) {
-    int pair;
-    __builtin_memcpy(&pair, p, sizeof(pair));
-    return _mm512_set1_epi32(pair);
-  }
-  static Vector add(Vector sum, __m512i x, Weights w) {
-    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(w));
-  }
-};
-#endif
-
 constexpr int kTilesAhead = 2;  // whose rows are fetched
-template <class T>
-constexpr int kLine = 64 / sizeof(T);  // values of a cache's line
-
 template <class In, class Out, int Rows, int Vectors>
-void multiply_strip(const Strip<In, Out>& strip) {
+void gemm_strip(const Strip<In, Out>& strip) {
   using Step = Step<In>;
   constexpr int kValues = Step::kValues;
   const Strip<In, Out> s = strip;  // a copy, which no store can change
@@ -79,7 +56,8 @@ void multiply_strip(const Strip<In, Out>& strip) {
       const In* row[Rows];
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; r++) row[r] = rows[tap * s.row_count + r] + s.offset;
-      if (!fetches_weights) next = rows[tap * s.row_count + (tile + kTilesAhead < s.tiles ? kTilesAhead * Rows : 0)] + s.offset;
+      if (!fetches_weights)
+        next = rows[tap * s.row_count + (tile + kTilesAhead < s.tiles ? kTilesAhead * Rows : 0)] + s.offset;
       for (int64_t k = 0; k < s.depth; k += kValues, weights += Vectors * kLanes * kValues) {
         typename Step::Weights w[Vectors];
 #pragma GCC unroll 4
@@ -121,27 +99,16 @@ void multiply_strip(const Strip<In, Out>& strip) {
 }
 
 template <class In, class Out>
-using MultiplyStrip = void (*)(const Strip<In, Out>&);
-
-// As many sums as the registers hold beside the weights and a factor. Tiles of kBestVectors read least for each sum of
-// those that fill the arithmetic units; those of one vector are bound by what they read.
-#if defined(__AVX512F__)
-constexpr int kMaxVectors = 4, kBestVectors = 4;
-constexpr int kRows[] = {0, 14, 12, 8, 6};
-#else
-constexpr int kMaxVectors = 3, kBestVectors = 2;
-constexpr int kRows[] = {0, 10, 6, 4};
-#endif
-constexpr int kMaxRows = 14;
+using GemmStrip = void (*)(const Strip<In, Out>&);
 
 template <class In, class Out>
 struct Strips {
-  MultiplyStrip<In, Out> strip[kMaxVectors + 1][kMaxRows + 1] = {};
+  GemmStrip<In, Out> strip[kMaxVectors + 1][kMaxRows + 1] = {};
 
   template <int Vectors, int Rows>
   constexpr void fill() {
     if constexpr (Rows > 0) {
-      strip[Vectors][Rows] = multiply_strip<In, Out, Rows, Vectors>;
+      strip[Vectors][Rows] = gemm_strip<In, Out, Rows, Vectors>;
       fill<Vectors, Rows - 1>();
     } else if constexpr (Vectors > 1) {
       fill<Vectors - 1, kRows[Vectors - 1]>();
@@ -152,18 +119,6 @@ struct Strips {
 template <class In, class Out>
 constexpr Strips<In, Out> kStrips;
 
-Panels layout(int64_t rows, int64_t columns, int64_t parts) {
-  const int64_t vectors = (columns + kLanes - 1) / kLanes;
-  int64_t widest = vectors % kBestVectors == 0 ? kBestVectors : kMaxVectors;
-  while (vectors % widest != 0) widest--;
-  int64_t width = widest;
-  while (width > 1 && (vectors % width != 0 || vectors / width % parts != 0)) width--;
-  if (width < 3 && widest > width) width = widest;  // narrow panels cost more than they balance
-  return {rows, columns, width * kLanes, vectors / width};
-}
-
-int64_t tile_rows(const Panels& panels) { return kRows[panels.width / kLanes]; }
-
 // So much of a panel stays in the second-level cache while all rows pass by. What bfloat16 has summed up is not rounded
 // in between.
 template <class In>
@@ -172,7 +127,7 @@ template <>
 constexpr int64_t kChunk<BFloat16> = INT64_MAX;
 
 template <class In, class Out>
-void multiply(const Product<In, Out>& p) {
+void indirect_gemm(const IndirectGemm<In, Out>& p) {
   const int64_t vectors = p.panels.width / kLanes;
   // Tiles of like height: a last one of few rows would take as long as a full one.
   const int64_t tiles = (p.count + kRows[vectors] - 1) / kRows[vectors];
@@ -229,3 +184,7 @@ void combine(const Combination<T>& p) {
       store(p.out + offset, sum, count);
     }
 }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

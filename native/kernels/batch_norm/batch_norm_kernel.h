@@ -1,12 +1,13 @@
-// Batch norm in training. These loops wait for the memory: each reads and writes once what it must.
+#pragma once
 
-// work(c, count) for the vectors of channels, the last of which may hold fewer than lanes.
-template <class Work>
-inline void each_vector(int64_t channels, const Work& work) {
-  int64_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes) work(c, int64_t(kLanes));
-  if (c < channels) work(c, channels - c);
-}
+#include "kernels/batch_norm/batch_norm.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+// Batch norm in training. These loops wait for the memory: each reads and writes once what it must.
 
 // Whether to write past the caches: only where the vectors of each row lie at multiples of their size.
 template <class T>
@@ -158,3 +159,7 @@ void batch_norm_gradient(const BatchNormGradient<T>& p) {
   batch_norm_gradient_rows<true>(p);
   _mm_sfence();
 }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

@@ -1,4 +1,15 @@
-// Linear layers, whose weights are read as they lie: each row of them is one output's. The lanes run along the inputs.
+#pragma once
+
+#include "kernels/gemm/gemm.h"
+#include "kernels/gemm/tile.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+// Linear layers, whose weights are read as they lie, at any address: each row of them is one output's. The lanes run
+// along the inputs.
 
 // So many inputs of the images stay in the second-level cache while the weights pass by.
 template <class T>
@@ -86,3 +97,7 @@ void linear(const Linear<T>& p) {
       if (p.activation == Activation::ReLU6 && y > 6) y = 6;
     }
 }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/types.h"
+
+namespace visiontorch::kernels {
+
+// A matrix [rows, columns] of weights cut into panels of a few vectors' width: [count][rows][width], which the product
+// reads in one stream. Columns that the last panel has too many hold zeros. In bfloat16, rows lie in pairs:
+// [count][rows / 2][width][2].
+struct Panels {
+  std::int64_t rows, columns, width, count;
+  std::int64_t stride() const { return rows * width; }  // from panel to panel
+  std::int64_t padded_columns() const { return count * width; }
+};
+
+// A matrix product whose rows are found by pointers, so that a convolution needs no copy of its windows: Dukhan, "The
+// Indirect Convolution Algorithm", arXiv:1907.02129.
+// out[m, :] = epilogue(sum over taps of rows[tap][m][0 .. depth) x weights), for m in [0, count) and the panels
+// [first, last). rows: [taps][count] pointers; out: `stride` values from row to row. Sums are float32 for every type.
+// In bfloat16 the depth is even.
+template <class In, class Out>
+struct IndirectGemm {
+  const In* const* rows;
+  std::int64_t count, taps, depth;
+  Panels panels;  // of [taps * depth, out channels]
+  const In* weights;
+  const float* bias;  // [padded_columns], or null
+  std::int64_t first, last;
+  Out* out;
+  std::int64_t stride;
+  Epilogue<Out> epilogue;
+  // If not null, out[m, :] lies at out + offsets[m] instead, and so does its residual.
+  const std::int64_t* offsets = nullptr;
+};
+
+// to[column, row] = from[row, column]. The strides are from row to row, of each.
+struct Transposition {
+  const float* from;
+  std::int64_t stride, rows, columns;
+  float* to;
+  std::int64_t to_stride;
+};
+
+// out[m, o] = activation(sum over k of x[m, k] * weights[o, k] + bias[o]), for m in [0, count) and the outputs
+// [first, last): a linear layer with its weights as they are stored. Sums are float32 in any case.
+template <class T>
+struct Linear {
+  const T* x;  // [count, inputs]
+  std::int64_t count, inputs, outputs;
+  const T* weights;   // [outputs, inputs]
+  const float* bias;  // [outputs]
+  std::int64_t first, last;
+  float* out;  // [count, outputs]
+  Activation activation;
+};
+
+// A product of a transposed matrix with another: the gradient of weights.
+// out[row, tap * tap_stride + column] = sum over t in [0, count) of a[t][row] * b[tap][t][column], added to what is
+// there unless it is the `first` of several such sums.
+template <class T>
+struct GemmTN {
+  const T* const* a = nullptr;  // [count] pointers
+  const T* const* b = nullptr;  // [taps][count] pointers
+  std::int64_t count = 0;       // at most kGemmTNDepth
+  std::int64_t taps = 1, rows, columns;
+  float* out;
+  std::int64_t stride, tap_stride = 0;  // stride: from row to row
+  bool first = false;
+  // Rows that the next sum will read, of a and of one tap of b: fetched into the cache meanwhile.
+  const T *const *next_a = nullptr, *const *next_b = nullptr;  // [next_count] pointers
+  std::int64_t next_count = 0;
+};
+constexpr std::int64_t kGemmTNDepth = 128;
+std::int64_t gemm_tn_scratch(std::int64_t rows, std::int64_t columns);  // in floats, for any count
+
+// out[i, c] = sum over parts[group][i][c] + bias[c] + residual[i, c].
+template <class T>
+struct Combination {
+  const float* parts;
+  std::int64_t groups, rows, channels;
+  const float* bias;
+  const T* residual;  // or null
+  T* out;
+};
+
+}  // namespace visiontorch::kernels

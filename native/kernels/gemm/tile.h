@@ -1,0 +1,70 @@
+#pragma once
+
+#include "kernels/gemm/gemm.h"
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+// What matrix products share: a step along the depth, and tiles of sums, all in registers.
+
+// A step of the product: one value of each row in float32, a pair of them in bfloat16.
+template <class In>
+struct Step;
+
+template <>
+struct Step<float> {
+  static constexpr int kValues = 1;
+  using Weights = Vector;
+  static Weights weights(const float* p) { return load(p); }
+  static Vector factor(const float* p) { return all(*p); }
+  static Vector add(Vector sum, Vector x, Weights w) { return fma(x, w, sum); }
+};
+
+#if defined(__AVX512BF16__)
+template <>
+struct Step<BFloat16> {
+  static constexpr int kValues = 2;
+  using Weights = __m512i;
+  static Weights weights(const BFloat16* p) { return _mm512_loadu_si512(p); }
+  static __m512i factor(const BFloat16* p) {
+    int pair;
+    __builtin_memcpy(&pair, p, sizeof(pair));
+    return _mm512_set1_epi32(pair);
+  }
+  static Vector add(Vector sum, __m512i x, Weights w) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(w));
+  }
+};
+#endif
+
+template <class T>
+constexpr int kLine = 64 / sizeof(T);  // values of a cache's line
+
+// As many sums as the registers hold beside the weights and a factor. Tiles of kBestVectors read least for each sum of
+// those that fill the arithmetic units; those of one vector are bound by what they read.
+#if defined(__AVX512F__)
+constexpr int kMaxVectors = 4, kBestVectors = 4;
+constexpr int kRows[] = {0, 14, 12, 8, 6};
+#else
+constexpr int kMaxVectors = 3, kBestVectors = 2;
+constexpr int kRows[] = {0, 10, 6, 4};
+#endif
+constexpr int kMaxRows = 14;
+
+Panels layout(int64_t rows, int64_t columns, int64_t parts) {
+  const int64_t vectors = (columns + kLanes - 1) / kLanes;
+  int64_t widest = vectors % kBestVectors == 0 ? kBestVectors : kMaxVectors;
+  while (vectors % widest != 0) widest--;
+  int64_t width = widest;
+  while (width > 1 && (vectors % width != 0 || vectors / width % parts != 0)) width--;
+  if (width < 3 && widest > width) width = widest;  // narrow panels cost more than they balance
+  return {rows, columns, width * kLanes, vectors / width};
+}
+
+int64_t tile_rows(const Panels& panels) { return kRows[panels.width / kLanes]; }
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

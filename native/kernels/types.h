@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+namespace visiontorch::kernels {
+
+// The upper half of a float32.
+struct BFloat16 {
+  std::uint16_t bits;
+};
+
+enum class Activation : std::uint8_t { None, ReLU, ReLU6 };
+
+// What is done to a result before it is stored: activation(result + bias + residual).
+template <class T>
+struct Epilogue {
+  Activation activation = Activation::None;
+  const T* residual = nullptr;  // laid out like the output
+};
+
+// Rows in the scratch memory are so many floats longer than their contents: at a distance of a power of two they would
+// share few sets of the cache.
+constexpr std::int64_t kPad = 16;
+
+}  // namespace visiontorch::kernels

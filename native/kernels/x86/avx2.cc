@@ -1,0 +1,7 @@
+#include "kernels/x86/table.h"
+
+namespace visiontorch::kernels {
+
+const Table kAvx2 = table_of("AVX2");
+
+}  // namespace visiontorch::kernels

@@ -1,0 +1,7 @@
+#include "kernels/x86/table.h"
+
+namespace visiontorch::kernels {
+
+const Table kAvx512Bf16 = table_of("AVX512_BF16");
+
+}  // namespace visiontorch::kernels

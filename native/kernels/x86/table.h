@@ -1,0 +1,54 @@
+#pragma once
+
+#include "kernels/batch_norm/batch_norm_kernel.h"
+#include "kernels/depthwise/depthwise_kernel.h"
+#include "kernels/depthwise/training_kernel.h"
+#include "kernels/gemm/gemm_tn_kernel.h"
+#include "kernels/gemm/indirect_gemm_kernel.h"
+#include "kernels/gemm/linear_kernel.h"
+#include "kernels/gemm/transpose_kernel.h"
+#include "kernels/kernels.h"
+#include "kernels/winograd/gradient_kernel.h"
+#include "kernels/winograd/winograd_kernel.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+// The kernels compiled for the instruction set that the including file is compiled for.
+
+template <class T>
+constexpr Kernels<T> kKernels = {.gemm = indirect_gemm<T, T>,
+                                 .gemm_to_float = indirect_gemm<T, float>,
+                                 .gemm_from_float = indirect_gemm<float, T>,
+                                 .linear = linear<T>,
+                                 .combine = combine<T>,
+                                 .gemm_tn = gemm_tn<T>,
+                                 .winograd = winograd<T, float>,
+                                 .winograd_in_type = winograd<T, T>,
+                                 .winograd_inputs = winograd_inputs<T>,
+                                 .winograd_gradients = winograd_gradients<T>,
+                                 .depthwise = depthwise<T>,
+                                 .depthwise_training = depthwise_training<T>,
+                                 .depthwise_gradients = depthwise_gradients<T>,
+                                 .batch_norm_sums = batch_norm_sums<T>,
+                                 .batch_norm = batch_norm<T>,
+                                 .batch_norm_gradient_sums = batch_norm_gradient_sums<T>,
+                                 .batch_norm_gradient = batch_norm_gradient<T>};
+
+constexpr Table table_of(const char* name) {
+  return {.name = name,
+          .lanes = kLanes,
+          .layout = layout,
+          .tile_rows = tile_rows,
+          .transpose = transpose,
+          .float32 = kKernels<float>,
+#if defined(__AVX512BF16__)
+          .bfloat16 = kKernels<BFloat16>
+#endif
+  };
+}
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

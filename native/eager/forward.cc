@@ -6,10 +6,10 @@
 #include <tuple>
 #include <vector>
 
+#include "autograd/batch_norm.h"
+#include "autograd/convolution.h"
+#include "autograd/depthwise.h"
 #include "eager/activate.h"
-#include "ops/batch_norm.h"
-#include "ops/trained_convolution.h"
-#include "ops/trained_depthwise.h"
 
 namespace visiontorch::eager {
 
@@ -17,7 +17,7 @@ namespace {
 
 at::Tensor batch_norm(const nn::BatchNorm2d& norm, const at::Tensor& x, Mode mode) {
   if (mode.batch_stats) {
-    ops::check_batch_norm(x);
+    autograd::check_batch_norm(x);
     norm.num_batches_tracked.add_(1);
   }
   return at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, mode.batch_stats, norm.momentum,
@@ -27,16 +27,16 @@ at::Tensor batch_norm(const nn::BatchNorm2d& norm, const at::Tensor& x, Mode mod
 // activation(norm(x) + residual); the residual may be undefined.
 at::Tensor norm_activation(const std::optional<nn::BatchNorm2d>& norm, at::Tensor x, const at::Tensor& residual,
                            std::optional<nn::Activation> activation, Mode mode) {
-  if (norm && mode.batch_stats && ops::fuses_batch_norm(x))
-    return ops::batch_norm_activation(*norm, x, residual, activation);
+  if (norm && mode.batch_stats && autograd::supports_batch_norm(x))
+    return autograd::batch_norm_activation(*norm, x, residual, activation);
   if (norm) x = batch_norm(*norm, x, mode);
   if (residual.defined()) x = x.add_(residual);
   return activate_(std::move(x), activation);
 }
 
 at::Tensor convolution(const nn::Conv2d& conv, const at::Tensor& x) {
-  if (ops::trains_convolution(conv, x)) return ops::trained_convolution(conv, x);
-  if (ops::trains_depthwise(conv, x)) return ops::trained_depthwise(conv, x);
+  if (autograd::supports_convolution(conv, x)) return autograd::convolution(conv, x);
+  if (autograd::supports_depthwise(conv, x)) return autograd::depthwise_convolution(conv, x);
   return at::conv2d(x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups);
 }
 
@@ -49,8 +49,8 @@ template <class Shortcut>
 at::Tensor run_residual(const std::vector<const nn::Conv2dNormActivation*>& parts, at::Tensor x,
                         const Shortcut& shortcut, std::optional<nn::Activation> activation, Mode mode) {
   at::Tensor y;
-  if (ops::trains_convolution(parts[0]->conv, x)) {
-    std::tie(y, x) = ops::forked_convolution(parts[0]->conv, x);
+  if (autograd::supports_convolution(parts[0]->conv, x)) {
+    std::tie(y, x) = autograd::forked_convolution(parts[0]->conv, x);
   } else {
     y = convolution(parts[0]->conv, x);
   }

@@ -6,6 +6,7 @@
 
 #include "infer/onednn.h"
 #include "ops/convolution.h"
+#include "ops/dispatch.h"
 #include "ops/inverted_residual.h"
 #include "ops/linear.h"
 #include "ops/pooling.h"
@@ -57,11 +58,12 @@ Op CpuLowering::inverted_residual(const nn::InvertedResidual& block) const {
 }
 
 Op CpuLowering::max_pool(const nn::MaxPool2d& pool) const {
+  if (!ops::supports_pooling(dtype_)) return {};
   return [pool](const at::Tensor& x) { return ops::max_pool(x, pool); };
 }
 
 Op CpuLowering::adaptive_avg_pool(const nn::AdaptiveAvgPool2d& pool) const {
-  return pool.output_size == 1 ? ops::average_pool : Op();
+  return pool.output_size == 1 && ops::supports_pooling(dtype_) ? ops::average_pool : Op();
 }
 
 }  // namespace visiontorch::infer

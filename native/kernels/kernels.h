@@ -6,6 +6,7 @@
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/pooling/pooling.h"
 #include "kernels/types.h"
 #include "kernels/winograd/winograd.h"
 
@@ -32,6 +33,8 @@ struct Kernels {
   void (*depthwise)(const Depthwise<T>&);
   void (*depthwise_training)(const DepthwiseTraining<T>&);
   void (*depthwise_gradients)(const DepthwiseTraining<T>&);
+  void (*max_pool_row)(const MaxPoolRow<T>&);
+  void (*pixel_mean)(const PixelMean<T>&);
   void (*batch_norm_sums)(const BatchNormSums<T>&);
   void (*batch_norm)(const BatchNorm<T>&);
   void (*batch_norm_gradient_sums)(const BatchNormGradient<T>&);
@@ -46,6 +49,11 @@ struct Table {
   Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);
   std::int64_t (*tile_rows)(const Panels&);  // rows that the product takes at a time
   void (*transpose)(const Transposition&);
+  // Two rows of `width` values, one after the other, as pairs of bfloat16, rounded to nearest even.
+  void (*pair_up)(const float* rows, std::int64_t width, std::uint32_t* pairs);
+  void (*add_parts)(const PartSum&);
+  void (*winograd_filters)(const WinogradFilters&);
+  void (*winograd_filter_gradients)(const WinogradFilterGradients&);
   Kernels<float> float32;
   Kernels<BFloat16> bfloat16 = {};
 

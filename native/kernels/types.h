@@ -11,14 +11,14 @@ struct BFloat16 {
 
 enum class Activation : std::uint8_t { None, ReLU, ReLU6 };
 
-// What is done to a result before it is stored: activation(result + bias + residual).
+// What happens to a result before it is stored: activation(result + bias + residual).
 template <class T>
 struct Epilogue {
   Activation activation = Activation::None;
   const T* residual = nullptr;  // laid out like the output
 };
 
-// Rows in the scratch memory are so many floats longer than their contents: at a distance of a power of two they would
+// How many floats rows in the scratch memory are longer than their contents: at distances of a power of two they would
 // share few sets of the cache.
 constexpr std::int64_t kPad = 16;
 

@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "ops/dispatch.h"
 #include "ops/packing.h"
+#include "ops/thresholds.h"
 #include "runtime/parallel.h"
 
 namespace visiontorch::ops {
@@ -18,30 +20,23 @@ using kernels::Panels;
 
 namespace {
 
-// Winograd's weights are four times as large as the convolution's own, and eight times in bfloat16: with fewer tiles,
-// reading them costs more than is saved.
-int64_t least_tiles(at::ScalarType type) { return type == at::kFloat ? 16 : 60; }
-constexpr int64_t kFewTiles = 60;
-
-// Large weights are transformed each time where there are few tiles: in VGG16 that costs 7% of the time of an image,
-// and saves a third of the weights' memory and of the time to the first prediction.
 bool transforms_on_the_way(const nn::Conv2d& conv, int64_t tiles) {
-  constexpr int64_t kLarge = 256 * 512, kMostTiles = 60;  // pairs of channels
   const bool even = conv.in_channels % table().lanes == 0 && conv.out_channels % table().lanes == 0;
-  return even && conv.in_channels * conv.out_channels >= kLarge && tiles <= kMostTiles;
+  return even && conv.in_channels * conv.out_channels >= thresholds::kLargeWinogradWeights &&
+         tiles <= thresholds::kMostTilesToTransformEachTime;
 }
 
-// How a product is shared out: blocks of rows that stay in the second-level cache while the panels pass by, times
-// groups of panels; so that the threads are done at the same time, also where one of them is slower than the others, as
-// a virtual processor is whose core computes for somebody else too.
+// How threads share a product: blocks of rows, which stay in the second-level cache while the panels pass by, times
+// groups of panels. All threads should finish at the same time, even if one of them is slower than the others, as a
+// virtual processor is if its core also works for somebody else.
 struct Partition {
   int64_t blocks = 1, groups = 1;
 
-  // row_floats: what a row reads of the images.
+  // row_floats: how many values of the images a row reads.
   Partition(int64_t rows, int64_t row_floats, const Panels& panels) {
     constexpr int64_t kCache = 96 * 1024;  // floats
     constexpr double kTask = 3e5;          // multiply-adds in the time that beginning a task takes
-    constexpr double kWait = 0.3;          // of a task's time, for which the others may wait in the end
+    constexpr double kWait = 0.3;          // the share of a task's time that other threads may wait at the end
     const int64_t threads = at::get_num_threads(), tile = table().tile_rows(panels);
     const int64_t most = std::clamp(kCache / row_floats, tile, 80 * tile), least_blocks = (rows + most - 1) / most;
     double best = 0;
@@ -70,7 +65,8 @@ bool Convolution::supports(const nn::Conv2d& conv, at::ScalarType type) {
 
 Convolution::Convolution(const nn::Conv2d& conv, const Affine& layer, at::IntArrayRef images, at::ScalarType type) {
   const int64_t tiles = images[0] * ((images[2] + 3) / 4) * ((images[3] + 3) / 4);
-  if (!supports_winograd(conv) || tiles < least_tiles(type)) {
+  const int64_t least_tiles = type == at::kFloat ? thresholds::kWinogradTilesFloat : thresholds::kWinogradTilesBFloat16;
+  if (!supports_winograd(conv) || tiles < least_tiles) {
     *this = product(conv, layer, type);
     return;
   }
@@ -126,8 +122,8 @@ at::Tensor Convolution::operator()(const at::Tensor& input, std::optional<nn::Ac
   return y;
 }
 
-// An input pixel is reached by every stride-th tap only, so that pixels a stride apart are a convolution of the
-// output's gradient with these taps in reverse.
+// Only every stride-th tap reaches an input pixel, so pixels that are a stride apart are a convolution of the output's
+// gradient with these taps in reverse.
 at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
                                        at::IntArrayRef sizes, const at::Tensor& added, const RowsDone& done) {
   const int64_t k = conv.kernel_size, stride = conv.stride;
@@ -175,11 +171,13 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
     const int64_t block = task / partition.groups, group = task % partition.groups;
     const int64_t begin = pixels * block / partition.blocks, count = pixels * (block + 1) / partition.blocks - begin;
     std::vector<const In*> rows(taps * count);
-    // Copies of windows that lie partly outside. Never more than is reserved: they must stay where they are.
+    // Copies of windows that lie partly outside of the image. There are never more than reserved, since pointers to
+    // them must stay valid.
     std::vector<In> edges;
     if (merged_) edges.reserve((count / grid.width + 2) * 2 * ((left + stride - 1) / stride) * taps * depth);
     std::vector<int64_t> offsets(grid.step > 1 ? count : 0);
-    // The block's pixels in the runs that lie in one output row; for each tap its `window` pixels, or zeros.
+    // Goes through the block's pixels in runs within one output row; each tap points to its `window` pixels, or to
+    // zeros.
     for (int64_t m = 0; m < count;) {
       const int64_t column = (begin + m) % grid.width, row = (begin + m) / grid.width % grid.height;
       const int64_t image = (begin + m) / grid.width / grid.height, run = std::min(grid.width - column, count - m);
@@ -252,8 +250,8 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& 
       .epilogue = epilogue,
   };
   const int64_t tiles = x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4), threads = at::get_num_threads();
-  // Few tiles are not shared out, but the panels: each thread transforms all inputs once.
-  const bool few = tiles < kFewTiles && packed_.panels.count >= threads;
+  // If there are few tiles, the threads share the panels instead, and each thread transforms all inputs once.
+  const bool few = tiles < thresholds::kFewWinogradTiles && packed_.panels.count >= threads;
   const int64_t least = (tiles + kernels::kWinogradTiles - 1) / kernels::kWinogradTiles;
   const int64_t tasks = few ? packed_.panels.count : (least + threads - 1) / threads * threads;
   at::Tensor scratch = at::empty({threads, kernels::winograd_scratch(work.in_channels, packed_.panels)}, at::kFloat);

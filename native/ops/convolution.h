@@ -12,46 +12,48 @@
 
 namespace visiontorch::ops {
 
-// To be called with a result and its rows (pixels) [begin, end) once they are computed, each once, by the thread that
-// did.
+// Is called with a result and some of its rows (pixels), [begin, end), as soon as they are computed, by the thread that
+// computed them. Every row is in exactly one of the calls.
 using RowsDone = std::function<void(at::Tensor& result, int64_t begin, int64_t end)>;
 
-// A convolution with this project's own kernels, its weights packed: by Winograd's filtering where that is faster, else
-// as matrix product over shifted pixels.
+// A convolution with this project's own kernels and packed weights: by Winograd's filtering if that is faster,
+// otherwise as an indirect matrix product.
 class Convolution {
  public:
   // Whether there is a kernel for this convolution on this processor.
   static bool supports(const nn::Conv2d& conv, at::ScalarType type);
 
-  // layer: its weight [out, in, k, k]; `images` are the sizes [n, in, h, w] that it is prepared for: other ones work
-  // too. type: float32 or bfloat16.
+  // The layer's weight is [out, in, k, k]. `images` are the sizes [n, in, h, w] that the convolution is prepared for;
+  // others work too. type: float32 or bfloat16.
   Convolution(const nn::Conv2d& conv, const Affine& layer, at::IntArrayRef images, at::ScalarType type);
 
-  // As matrix product in any case.
+  // Always as a matrix product.
   static Convolution product(const nn::Conv2d& conv, const Affine& layer, at::ScalarType type);
-  // Winograd's, with padding 1, of a weight [out, in, 3, 3]. factors: the type of what is multiplied, float32 or
-  // `type`.
+  // Always by Winograd's filtering, with padding 1; the weight is [out, in, 3, 3]. factors: the type of transformed
+  // values when they are multiplied, float32 or `type`.
   static Convolution winograd(const Affine& layer, at::ScalarType type, Taps taps = Taps::InOrder,
                               at::ScalarType factors = at::kFloat);
   static bool supports_winograd(const nn::Conv2d& conv);
 
-  // The gradient [n, in, h, w] of such a convolution's input, of these sizes, by that of its output [n, out, ...], with
-  // its weight [out, in, k, k] in float32: in the type of the output's, channels-last. `added`, of the same type and
-  // order or undefined, is added and overwritten by the result. `done` may be null; it is called where the stride is 1.
+  // The gradient of a convolution's input, which has these sizes [n, in, h, w], from the gradient of its output [n,
+  // out, h', w'] and its weight [out, in, k, k] in float32. It is channels-last and of the type of the output's
+  // gradient. `added` is undefined, or of the same type and memory format: then it is added, and overwritten by the
+  // result. `done` may be null; it is called only if the stride is 1.
   static at::Tensor input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
                                    at::IntArrayRef sizes, const at::Tensor& added = {}, const RowsDone& done = {});
 
-  // x: [n, in, h, w], channels-last -> activation(conv(x) + bias + residual) in this type, channels-last. A residual is
-  // overwritten by the result.
+  // x: [n, in, h, w], channels-last -> activation(conv(x) + bias + residual) in this type, channels-last. The result
+  // overwrites a residual.
   at::Tensor operator()(const at::Tensor& x, std::optional<nn::Activation> activation, at::Tensor residual = {}) const;
 
  private:
-  // What is multiplied: windows of height x width pixels, the first from row -top and column -left on.
+  // The inputs of each output: windows of height x width pixels, the first of which begins in row -top and column
+  // -left.
   struct Windows {
     int64_t height, width, stride, top, left;
   };
   static constexpr Windows kWinogradWindows{3, 3, 1, 1, 1};
-  // Which pixels of the output are computed: height x width of them, `step` apart, the first in this row and column.
+  // The pixels of the output that are computed: height x width of them, `step` apart, the first in this row and column.
   struct Grid {
     int64_t height, width, row = 0, column = 0, step = 1;
   };
@@ -67,8 +69,8 @@ class Convolution {
   enum class Algorithm { Product, Winograd } algorithm_;
   Windows windows_;
   int64_t out_channels_;
-  // With few channels, a row of the window is taken as one run of memory: a tap for each row instead of each pixel.
-  // Such a convolution, a network's first, takes float32.
+  // With few channels, a row of the window is one run of memory: there is a tap for each row instead of each pixel.
+  // Such a convolution, which is a network's first, takes float32.
   bool merged_ = false;
   bool on_the_way_ = false;  // Winograd: packed_ holds the weight as it is
   Packed packed_;

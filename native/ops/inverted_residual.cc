@@ -8,19 +8,20 @@
 #include <utility>
 #include <vector>
 
+#include "ops/dispatch.h"
 #include "runtime/parallel.h"
 
 namespace visiontorch::ops {
 
 namespace {
 
-// Rows that two threads share, one of which takes them from above and the other from below: whichever is faster takes
-// more of them, and no row is between two strips but where they meet.
+// Rows that two threads share: one takes them from above and the other from below, so that the faster one takes more,
+// and strips border on each other only where the threads meet.
 class Rows {
  public:
   void reset(int64_t first, int64_t last) { ends_ = first << 32 | last; }
 
-  // The next rows [first, last), at most `count`; none when there are no more.
+  // The next rows [first, last), at most `count`; empty if there are no more.
   std::pair<int64_t, int64_t> take(int64_t count, bool from_below) {
     for (int64_t ends = ends_;;) {
       const int64_t first = ends >> 32, last = ends & 0xFFFFFFFF, taken = std::min(count, last - first);
@@ -36,7 +37,7 @@ class Rows {
 
 }  // namespace
 
-// Output rows of one image, as far as they come from the hidden channels [first, last).
+// Output rows of one image, computed from the hidden channels [first, last) only.
 template <class T>
 struct InvertedResidual::Part {
   Rows* rows;
@@ -80,17 +81,17 @@ at::Tensor InvertedResidual::operator()(const at::Tensor& input) const {
 template <class T>
 void InvertedResidual::run(const at::Tensor& x, at::Tensor& y) const {
   constexpr int64_t kCache = 512 * 1024 / sizeof(T);
-  constexpr int64_t kTurns = 12;  // in which a strip is taken, at least: one thread may be much slower than another
+  constexpr int64_t kTurns = 12;  // in which a strip is computed, at least: one thread may be much slower than another
   const int64_t images = x.size(0), width = x.size(3), out_height = y.size(2), out_width = y.size(3);
   const int64_t threads = at::get_num_threads(), panels = expand_.panels.count, panel = expand_.panels.width;
 
-  // The threads share each image, which so stays in the cache: the rows of a large one; of a small one the hidden
-  // channels, as strips would be low, and a row above and one below are computed twice where they meet.
+  // The threads share each image, so that it stays in the cache. Of a large image they share the rows; of a small one
+  // they share the hidden channels, since its strips would be low, and strips compute a row above and one below twice.
   const bool shares_channels = expands_ && out_height < 8 * threads && panels >= threads && threads > 1;
   const int64_t groups = shares_channels ? threads : 1;
   const int64_t strips = shares_channels ? 1 : std::min((threads + 1) / 2, out_height);
-  const int64_t ends = shares_channels || threads == 1 ? 1 : 2;  // at which threads begin a strip
-  // A thread takes as many rows at a time as the cache holds, or fewer.
+  const int64_t ends = shares_channels || threads == 1 ? 1 : 2;  // where threads begin in a strip
+  // A thread computes at most as many rows at a time as the cache holds.
   const int64_t in_row = (width + 2) * hidden_, out_row = out_width * hidden_;
   const int64_t most = ends == 1 ? out_height : std::max<int64_t>(1, out_height / (strips * kTurns));
   const int64_t step = std::clamp<int64_t>((kCache - 2 * in_row) / (stride_ * in_row + out_row), 1, most);
@@ -136,7 +137,8 @@ void InvertedResidual::run(const at::Tensor& x, at::Tensor& y) const {
   table().of<T>().combine(combination);
 }
 
-// The expanded rows lie in a ring, from which the depthwise convolution takes its windows: each is computed once.
+// The expanded rows lie in a ring, from which the depthwise convolution takes its windows, so that each is computed
+// once.
 template <class T, class Out>
 void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* out) const {
   const int64_t width = x.size(3), channels = part.last - part.first, row = (width + 2) * channels;
@@ -144,7 +146,7 @@ void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* ou
   const T* image = data<T>(x) + part.image * x.size(2) * width * in_channels_;
   T* filtered = part.scratch + size * row;
   auto slot = [&](int64_t in_row) { return part.scratch + (in_row + 1) % size * row; };
-  std::optional<int64_t> expanded;  // the row up to which, or from below: from which on, rows are in the ring
+  std::optional<int64_t> expanded;  // rows before this one are in the ring; from below: this row and those after it
   for (;;) {
     const auto [y, last] = part.rows->take(part.step, part.from_below);
     if (y == last) return;

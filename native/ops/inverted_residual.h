@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "nn/layers.h"
 #include "ops/packing.h"
 
 namespace visiontorch::ops {
@@ -12,14 +13,14 @@ namespace visiontorch::ops {
 class InvertedResidual {
  public:
   struct Layers {
-    Affine expand;     // [hidden, in, 1, 1]; undefined where hidden == in
+    Affine expand;     // [hidden, in, 1, 1]; undefined if hidden == in
     Affine depthwise;  // [hidden, 1, 3, 3]
     Affine project;    // [out, hidden, 1, 1]
     int64_t stride;
     bool residual;
     kernels::Activation activation;  // of the first two
   };
-  // Whether there is a kernel for this as the depthwise convolution of a block with so many input channels.
+  // Whether there are kernels for a block with this depthwise convolution and this many input channels.
   static bool supports(const nn::Conv2d& depthwise, int64_t in_channels, at::ScalarType type);
   // type: float32 or bfloat16.
   InvertedResidual(const Layers& layers, at::ScalarType type);

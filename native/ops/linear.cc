@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "ops/packing.h"
+#include "ops/dispatch.h"
 #include "runtime/parallel.h"
 
 namespace visiontorch::ops {
@@ -15,7 +15,7 @@ Linear::Linear(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType 
     : weight_(weight.to(type).contiguous()), bias_(bias.contiguous()) {}
 
 at::Tensor Linear::operator()(const at::Tensor& input, std::optional<nn::Activation> activation) const {
-  constexpr int64_t kRows = 96;  // of weights, of a task: enough to make up for reading the inputs
+  constexpr int64_t kRows = 96;  // of weights in a task: enough to make up for reading the inputs
   const at::Tensor x = input.to(weight_.scalar_type()).contiguous();
   const int64_t outputs = weight_.size(0), threads = at::get_num_threads();
   at::Tensor y = at::empty({x.size(0), outputs}, at::kFloat);

@@ -6,12 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <vector>
 
+#include "ops/dispatch.h"
 #include "runtime/allocator.h"
 #include "runtime/parallel.h"
-#include "runtime/simd.h"
 
 namespace visiontorch::ops {
 
@@ -31,7 +30,7 @@ at::Tensor empty_packed(at::IntArrayRef sizes, at::ScalarType type) {
                                    {});
 }
 
-// Where the taps of a weight [out, in, k, k] begin, in the order in which they are packed.
+// The offsets of the taps of a weight [out, in, k, k], in the order in which they are packed.
 std::vector<int64_t> tap_offsets(const at::Tensor& weight, Taps taps) {
   std::vector<int64_t> offsets;
   for (int64_t y = 0; y < weight.size(2); y++)
@@ -40,8 +39,9 @@ std::vector<int64_t> tap_offsets(const at::Tensor& weight, Taps taps) {
   return offsets;
 }
 
-constexpr int64_t kMaxWidth = 64;  // of a panel, and filters that are transformed at once
-constexpr int64_t kBlock = 64;  // input channels: what is read and what is written both stay in the first-level cache
+constexpr int64_t kMaxWidth = kernels::WinogradFilters::kMaxWidth;  // of a panel
+constexpr int64_t kBlock =
+    64;  // input channels at a time: weights and packed weights both stay in the first-level cache
 
 // The weights of one tap in a panel of outputs, with the outputs' factors.
 struct TapWeights {
@@ -49,7 +49,8 @@ struct TapWeights {
   const at::Tensor& factors;
   const Panels& panels;
 
-  // to[i][c], `width` values from row to row: of the input channels [channel, channel + count) and the panel's outputs.
+  // Writes to[i][c], with rows `width` values apart, for the input channels [channel, channel + count) and the panel's
+  // outputs.
   void read(int64_t offset, int64_t panel, int64_t channel, int64_t count, float* to) const {
     const int64_t out_stride = weight.stride(0), in_stride = weight.stride(1), width = panels.width;
     const int64_t first = panel * width, filled = std::min(width, panels.columns - first);
@@ -71,67 +72,6 @@ struct TapWeights {
     }
   }
 };
-
-using Filter = std::array<std::array<float, 3>, Winograd::kIn>;
-
-// G of the interpolation points that kernels::Winograd names: powers of a point, divided by the product of its
-// distances to the others.
-constexpr Filter filter_transform() {
-  constexpr std::array<double, 5> kPoints = {0, 0.75, -0.75, 1.5, -1.5};
-  Filter g{};
-  for (size_t i = 0; i < kPoints.size(); i++) {
-    double denominator = 1, power = 1;
-    for (size_t j = 0; j < kPoints.size(); j++)
-      if (j != i) denominator *= kPoints[i] - kPoints[j];
-    for (float& value : g[i]) {
-      value = static_cast<float>(power / denominator);
-      power *= kPoints[i];
-    }
-  }
-  g.back() = {0, 0, 1};
-  return g;
-}
-constexpr Filter g = filter_transform();
-
-// Two rows of `width` values, one after the other, as pairs of bfloat16, rounded to nearest even.
-VISIONTORCH_SIMD void pair_up(const float* rows, int64_t width, uint32_t* pairs) {
-  auto rounded = [](float x) {
-    const auto bits = std::bit_cast<uint32_t>(x);
-    return x == x ? (bits + 0x7FFF + (bits >> 16 & 1)) >> 16 : 0x7FC0U;
-  };
-  for (int64_t c = 0; c < width; c++) pairs[c] = rounded(rows[c]) | rounded(rows[width + c]) << 16;
-}
-
-// u = G w G^T of `width` filters at once. w: [9] rows of width floats, `step` from each other; u: [36] of them, at a
-// distance.
-VISIONTORCH_SIMD void transform_filters(const float* w, int64_t step, int64_t width, float* u, int64_t distance) {
-  constexpr int64_t n = Winograd::kIn;
-  float rows[3][kMaxWidth];
-  for (int64_t i = 0; i < n; i++) {
-    for (int64_t b = 0; b < 3; b++)
-      for (int64_t c = 0; c < width; c++)
-        rows[b][c] = g[i][0] * w[b * step + c] + g[i][1] * w[(3 + b) * step + c] + g[i][2] * w[(6 + b) * step + c];
-    for (int64_t j = 0; j < n; j++)
-      for (int64_t c = 0; c < width; c++)
-        u[(i * n + j) * distance + c] = rows[0][c] * g[j][0] + rows[1][c] * g[j][1] + rows[2][c] * g[j][2];
-  }
-}
-
-// w = G^T u G of `width` filters at once. u: [36] rows, w: [9] rows, each at a distance.
-VISIONTORCH_SIMD void transform_gradients(const float* u, int64_t distance, int64_t width, float* w,
-                                          int64_t w_distance) {
-  constexpr int64_t n = Winograd::kIn;
-  float row[kMaxWidth];
-  for (int64_t k = 0; k < 9; k++) std::fill_n(w + k * w_distance, width, 0.0F);
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t b = 0; b < 3; b++) {
-      std::fill_n(row, width, 0.0F);
-      for (int64_t j = 0; j < n; j++)
-        for (int64_t c = 0; c < width; c++) row[c] += u[(i * n + j) * distance + c] * g[j][b];
-      for (int64_t a = 0; a < 3; a++)
-        for (int64_t c = 0; c < width; c++) w[(a * 3 + b) * w_distance + c] += g[i][a] * row[c];
-    }
-}
 
 }  // namespace
 
@@ -171,7 +111,7 @@ Packed pack(const Affine& layer, at::ScalarType type, Taps taps, int64_t parts) 
             weights.read(offsets[tap], panel, channel, count, values.data());
             auto* to = reinterpret_cast<uint32_t*>(packed.mutable_data_ptr<at::BFloat16>() + at);
             for (int64_t i = 0; i < count; i += 2)
-              pair_up(values.data() + i * width, width, to + (row + i) / 2 * width);
+              table().pair_up(values.data() + i * width, width, to + (row + i) / 2 * width);
           }
         }
       }
@@ -201,14 +141,15 @@ Packed pack_winograd(const Affine& layer, Taps taps, at::ScalarType type) {
       for (int64_t i = 0; i < count; i++) {
         const float* filter = filters.data() + i * width;
         if (type == at::kFloat) {
-          transform_filters(filter, block, width, packed.mutable_data_ptr<float>() + at + i * width, panels.stride());
+          table().winograd_filters(
+              {filter, block, width, packed.mutable_data_ptr<float>() + at + i * width, panels.stride()});
           continue;
         }
-        transform_filters(filter, block, width, pair.data() + i % 2 * width, 2 * width);
+        table().winograd_filters({filter, block, width, pair.data() + i % 2 * width, 2 * width});
         if (i % 2 == 0) continue;
         auto* to = reinterpret_cast<uint32_t*>(packed.mutable_data_ptr<at::BFloat16>() + at);
         for (int64_t point = 0; point < points; point++)
-          pair_up(pair.data() + 2 * point * width, width, to + (point * panels.stride() + (i - 1) * width) / 2);
+          table().pair_up(pair.data() + 2 * point * width, width, to + (point * panels.stride() + (i - 1) * width) / 2);
       }
     }
   });
@@ -222,7 +163,7 @@ Packed plain_winograd(const Affine& layer) {
 }
 
 at::Tensor unpack_winograd(const at::Tensor& points) {
-  constexpr int64_t kChannels = 64;  // at a time: what is added up stays in the first-level cache
+  constexpr int64_t kChannels = 64;  // at a time: their sums stay in the first-level cache
   const int64_t out_channels = points.size(1), in_channels = points.size(2), filters = out_channels * in_channels;
   const int64_t blocks = (in_channels + kChannels - 1) / kChannels;
   at::Tensor weight =
@@ -232,8 +173,11 @@ at::Tensor unpack_winograd(const at::Tensor& points) {
   parallel_ranges(out_channels * blocks, 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const int64_t out = i / blocks, channel = i % blocks * kChannels;
-      transform_gradients(from + out * in_channels + channel, filters, std::min(kChannels, in_channels - channel),
-                          to + out * 9 * in_channels + channel, in_channels);
+      table().winograd_filter_gradients({.points = from + out * in_channels + channel,
+                                         .point_stride = filters,
+                                         .width = std::min(kChannels, in_channels - channel),
+                                         .filters = to + out * 9 * in_channels + channel,
+                                         .filter_stride = in_channels});
     }
   });
   return weight;

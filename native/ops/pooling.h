@@ -6,7 +6,10 @@
 
 namespace visiontorch::ops {
 
-// Pooling of channels-last tensors, float32 or bfloat16, for inference.
+// Pooling of channels-last tensors, for inference, with this project's own kernels.
+
+// Whether there are kernels for this type on this processor.
+bool supports_pooling(at::ScalarType type);
 
 // LibTorch's own also finds and writes the place of every maximum, which only a backward pass needs.
 at::Tensor max_pool(const at::Tensor& x, const nn::MaxPool2d& pool);

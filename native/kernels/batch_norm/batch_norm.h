@@ -6,11 +6,11 @@
 
 namespace visiontorch::kernels {
 
-// Batch norm in training, over some of the rows (pixels) of an image batch, one after the other. `stream` asks to write
-// past the caches, for what is too large to be there still when it is read next.
+// Batch norm in training, over some of the rows (pixels) of an image batch, one after the other. `stream` asks the
+// kernel to write past the caches, for results that are too large to still be there when they are read next.
 
-// sum[c] and square[c]: of x[row, c] - shift[c], and of its square. A shift near the mean keeps the variance exact
-// where the mean is large against it.
+// sum[c] is the sum of x[row, c] - shift[c], and square[c] that of its square. A shift near the mean keeps the variance
+// exact even if the mean is much larger.
 template <class T>
 struct BatchNormSums {
   const T* x;
@@ -19,7 +19,7 @@ struct BatchNormSums {
   float *sum, *square;
 };
 
-// From row to row of bits, one for each channel, in bytes.
+// The distance in bytes between rows of bits, which hold one for each channel.
 constexpr std::int64_t bits_stride(std::int64_t channels) { return (channels + 15) / 16 * 2; }
 
 // y = activation(x * scale + offset + residual), scale and offset by channel.
@@ -32,10 +32,11 @@ struct BatchNorm {
   Activation activation;
   T* y;
   bool stream;
-  std::uint8_t* passes = nullptr;  // bits: whether the activation's derivative is 1 (else 0), where not null
+  std::uint8_t* passes = nullptr;  // or null; bits: whether the activation's derivative is 1, otherwise 0
 };
 
-// Of g, the gradient where the activation lets it pass: where the bits of BatchNorm are set, or everywhere.
+// Works on g, the gradient that the activation passes on: that of values whose bit in BatchNorm is set, or of all if
+// there are no bits.
 template <class T>
 struct BatchNormGradient {
   const T *gradient, *x;
@@ -43,10 +44,11 @@ struct BatchNormGradient {
   const float* mean;
   const std::uint8_t* passes = nullptr;
   bool stream;
-  // batch_norm_gradient_sums: of g and of g * (x - mean); g itself, where not null: it may take the gradient's place.
+  // batch_norm_gradient_sums: the sums of g and of g * (x - mean), and g itself if `passed` is not null; it may
+  // overwrite the gradient.
   float *sum = nullptr, *dot = nullptr;
   T* passed = nullptr;
-  // batch_norm_gradient: dx = g * of_gradient + (x - mean) * of_centered + constant, these by channel.
+  // batch_norm_gradient: dx = g * of_gradient + (x - mean) * of_centered + constant; these three are per channel.
   const float *of_gradient = nullptr, *of_centered = nullptr, *constant = nullptr;
   T* dx = nullptr;
 };

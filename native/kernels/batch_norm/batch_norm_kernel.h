@@ -7,9 +7,9 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Batch norm in training. These loops wait for the memory: each reads and writes once what it must.
+// Batch norm in training. Memory limits these loops, so each value is read and written only once.
 
-// Whether to write past the caches: only where the vectors of each row lie at multiples of their size.
+// Whether to write past the caches, which is only possible if the vectors of each row lie at multiples of their size.
 template <class T>
 inline bool streams(bool wanted, const T* to, int64_t channels) {
   return wanted && channels % kLanes == 0 && reinterpret_cast<__UINTPTR_TYPE__>(to) % (kLanes * sizeof(T)) == 0;
@@ -23,11 +23,11 @@ inline void put(T* p, Vector x, int64_t count) {
   }
 }
 
-// A result that is not rounded to bfloat16 yet will be 6 from half a step below on.
+// A result that is not rounded to bfloat16 yet becomes 6 if it is at most half a step below.
 template <class T>
 constexpr float kHalfStep = sizeof(T) == sizeof(float) ? 0 : 0x1p-6F;
 
-// The bits of the vector of channels from c on, which begin with the row's.
+// The bits of the vector of channels that begins at c; `row` points to the row's first bits.
 inline Bits load_bits(const uint8_t* row, int64_t c) {
   Bits bits;
   __builtin_memcpy(&bits, row + c / 8, sizeof(bits));
@@ -35,7 +35,7 @@ inline Bits load_bits(const uint8_t* row, int64_t c) {
 }
 inline void store_bits(uint8_t* row, int64_t c, Bits bits) { __builtin_memcpy(row + c / 8, &bits, sizeof(bits)); }
 
-// Rows that are summed up at once: as many as the registers hold.
+// How many rows are summed at once: as many as the registers hold.
 #if defined(__AVX512F__)
 constexpr int kSummedRows = 8;
 #else
@@ -91,7 +91,7 @@ void batch_norm(const BatchNorm<T>& p) {
   _mm_sfence();
 }
 
-// What passed the activation of some rows, in the vector of channels from c on.
+// The gradient that the activation passes on, for some rows and the vector of channels that begins at c.
 template <int Rows, class T>
 struct Passed {
   Vector g[Rows], centered[Rows];  // centered: x - mean

@@ -6,11 +6,11 @@
 
 namespace visiontorch::kernels {
 
-// A depthwise convolution of 3 x 3 over some rows: channel after channel, so that what neighbouring rows share is still
-// in the first-level cache.
+// A 3 x 3 depthwise convolution over some rows, one channel after the other, so that what neighboring rows share is
+// still in the first-level cache.
 template <class T>
 struct Depthwise {
-  const T* const* rows;  // [(out_rows - 1) * stride + 3], each from one pixel left of the first window
+  const T* const* rows;  // [(out_rows - 1) * stride + 3], each beginning one pixel left of the first window
   std::int64_t out_rows, out_width, channels, stride;
   const float* weights;  // [9][weight_stride], of which the first `channels` are used
   std::int64_t weight_stride;
@@ -19,9 +19,9 @@ struct Depthwise {
   Activation activation;
 };
 
-// A depthwise convolution of 3 x 3 with padding 1 and stride 1 or 2 in training: those of one image's output rows
-// [first, last), for which `y` is computed; or, backward, the gradient of the input rows that begin with them, and what
-// the weights' gradient comes to there, added to what is there.
+// A 3 x 3 depthwise convolution with padding 1 and stride 1 or 2 in training. Forward, it computes the output rows
+// [first, last) of one image. Backward, it computes the gradient of the input rows that belong to them, and adds their
+// share to the gradient of the weights.
 template <class T>
 struct DepthwiseTraining {
   std::int64_t height, width, channels, stride;  // of the input
@@ -30,7 +30,7 @@ struct DepthwiseTraining {
   const T* x;                                    // [height][width][channels]
   std::int64_t first, last;
   const T* zeros;  // [channels]
-  T* nowhere;      // [channels], for what is not to be kept
+  T* nowhere;      // [channels], for results that are not kept
   T* y = nullptr;
   const T* gradient = nullptr;
   T* dx = nullptr;

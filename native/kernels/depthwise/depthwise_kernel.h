@@ -18,7 +18,7 @@ struct DepthwiseRow {
   T* out;
 };
 
-// Several pixels at a time: neighbours share what they load. Partial: fewer channels than lanes are left.
+// Computes several pixels at a time, since neighbors share what they load. Partial: fewer channels than lanes are left.
 template <int Pixels, int Stride, bool Partial, class T>
 inline void depthwise_pixels(const DepthwiseRow<T>& d, int64_t x) {
   constexpr int kSpan = (Pixels - 1) * Stride + 3;
@@ -60,7 +60,7 @@ inline void depthwise_row(const Depthwise<T>& p, int64_t y, int64_t c) {
   for (; x < width; x++) depthwise_pixels<1, Stride, Partial>(d, x);
 }
 
-// The channels of a cache line together, so that it is fetched once for each row.
+// Computes the channels of a cache line together, so that it is fetched once for each row.
 template <int Stride, class T>
 void depthwise_rows(const Depthwise<T>& d) {
   constexpr int64_t kLine = 64 / sizeof(T);

@@ -7,8 +7,8 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Depthwise convolution 3 x 3 with padding 1 in training, forward and backward. Each goes through the memory pixel
-// after pixel, some pixels at a time, which share what they load.
+// The 3 x 3 depthwise convolution with padding 1 in training, forward and backward. Each pass goes through the memory
+// in order, a few pixels at a time, which share what they load.
 
 #if defined(__AVX512F__)
 constexpr int kDepthwisePixels = 4;
@@ -16,7 +16,8 @@ constexpr int kDepthwisePixels = 4;
 constexpr int kDepthwisePixels = 2;
 #endif
 
-// The pixels of rows x columns from (y, x) on. Those outside the image are read from zeros and written to nowhere.
+// The rows x columns of pixels that begin at (y, x). Those outside the image are read from zeros and written to
+// `nowhere`.
 template <int rows, int columns, class T>
 struct Window {
   T* pixels[rows][columns];
@@ -64,7 +65,7 @@ void depthwise_forward(const DepthwiseTraining<T>& work) {
     }
 }
 
-// What a tap of the window adds to the input's gradient and to its own: dx += weight * d and dweight += x * d.
+// What a tap of the window adds to the gradients of the input and of its weight: dx += weight * d and dweight += x * d.
 template <class T>
 struct DepthwiseTap {
   float* gradient;
@@ -82,7 +83,8 @@ struct DepthwiseTap {
   }
 };
 
-// An output's gradient reaches the 3 x 3 inputs around it: an input takes those around it, taps in reverse order.
+// An output's gradient reaches the 3 x 3 inputs around it, so an input sums the gradients around it with the taps in
+// reverse order.
 template <class T>
 void depthwise_backward_1(const DepthwiseTraining<T>& work) {
   const DepthwiseTraining<T> p = work;
@@ -120,8 +122,8 @@ void depthwise_backward_1(const DepthwiseTraining<T>& work) {
     }
 }
 
-// An output's gradient lies over 2 x 2 inputs, of which the first is reached by the tap in the middle, the others by
-// those beside it from two or four outputs.
+// With stride 2, an output's gradient lies over 2 x 2 inputs. The tap in the middle reaches the first of them; the taps
+// beside it reach the others, from two or four outputs.
 template <class T>
 void depthwise_backward_2(const DepthwiseTraining<T>& work) {
   const DepthwiseTraining<T> p = work;

@@ -6,8 +6,8 @@
 
 namespace visiontorch::kernels {
 
-// A matrix [rows, columns] of weights cut into panels of a few vectors' width: [count][rows][width], which the product
-// reads in one stream. Columns that the last panel has too many hold zeros. In bfloat16, rows lie in pairs:
+// A matrix [rows, columns] of weights, cut into panels that are a few vectors wide: [count][rows][width]. The product
+// reads them as one stream. Surplus columns of the last panel hold zeros. In bfloat16, two rows are interleaved:
 // [count][rows / 2][width][2].
 struct Panels {
   std::int64_t rows, columns, width, count;
@@ -35,7 +35,7 @@ struct IndirectGemm {
   const std::int64_t* offsets = nullptr;
 };
 
-// to[column, row] = from[row, column]. The strides are from row to row, of each.
+// to[column, row] = from[row, column]. The strides are the distances between rows.
 struct Transposition {
   const float* from;
   std::int64_t stride, rows, columns;
@@ -44,7 +44,7 @@ struct Transposition {
 };
 
 // out[m, o] = activation(sum over k of x[m, k] * weights[o, k] + bias[o]), for m in [0, count) and the outputs
-// [first, last): a linear layer with its weights as they are stored. Sums are float32 in any case.
+// [first, last): a linear layer with its weights as they are stored. Sums are float32 for every type.
 template <class T>
 struct Linear {
   const T* x;  // [count, inputs]
@@ -68,7 +68,7 @@ struct GemmTN {
   float* out;
   std::int64_t stride, tap_stride = 0;  // stride: from row to row
   bool first = false;
-  // Rows that the next sum will read, of a and of one tap of b: fetched into the cache meanwhile.
+  // The rows of a, and of one tap of b, that the next sum will read: they are fetched into the cache meanwhile.
   const T *const *next_a = nullptr, *const *next_b = nullptr;  // [next_count] pointers
   std::int64_t next_count = 0;
 };
@@ -83,6 +83,13 @@ struct Combination {
   const float* bias;
   const T* residual;  // or null
   T* out;
+};
+
+// out[i] = sum over parts of parts[part][i], in their order, for i in [begin, end). At least two parts.
+struct PartSum {
+  const float* parts;  // [count][size]
+  std::int64_t count, size, begin, end;
+  float* out;
 };
 
 }  // namespace visiontorch::kernels

@@ -10,8 +10,8 @@ namespace {
 
 // Sums of outer products, for the gradients of weights.
 
-// Fetches the rows of the next sum into the second-level cache, a line at each step. Row after row: a column of all
-// rows would be as many pages.
+// Fetches the rows of the next sum into the second-level cache, one line at each step. It goes row by row, since a
+// column of all rows would touch as many pages.
 template <class T>
 struct Fetching {
   const T *const *row, *const *end, *const *next_row, *const *next_end;
@@ -38,9 +38,9 @@ struct Fetching {
   }
 };
 
-// out[r, c] = sum over t of a[t, r] * b[t, c], unless `first` added to what is there, for a tile of the registers'
-// sums. a: rows `a_stride` apart, b: [count][Vectors] vectors; of which `rows` and `columns` values count. What is
-// called a float of these two is a pair of bfloat16 there, of two t.
+// out[r, c] = sum over t of a[t, r] * b[t, c], added to what is there unless `first`, for one tile whose sums fit into
+// the registers. The rows of a are `a_stride` apart, and b is [count][Vectors] vectors; `rows` and `columns` of their
+// values count. For bfloat16, each float of a and b is a pair of values, of two consecutive t.
 template <class T, int Vectors>
 void gemm_tn_tile(const float* a, int64_t a_stride, const float* b, int64_t count, float* out, int64_t stride,
                   int64_t rows, int64_t columns, bool first, Fetching<T>& shared_fetching) {
@@ -88,7 +88,7 @@ constexpr GemmTNTile<T> kGemmTNTiles[kMaxVectors + 1] = {nullptr, gemm_tn_tile<T
 #endif
 };
 
-// The next of `count` rows from this column on, or of bfloat16 the next two as pairs.
+// Copies the next of `count` rows from this column on, or the next two rows of bfloat16 as pairs.
 inline void copy_step(const float* const* rows, int64_t, int64_t column, int64_t columns, float* to) {
   store(to, load_and_fetch(rows[0] + column, columns));
 }
@@ -104,8 +104,8 @@ inline void copy_step(const BFloat16* const* rows, int64_t count, int64_t column
 }
 #endif
 
-// Copies rows [count][columns] into [column / width][steps][width], the stretches `stride` apart and each row's parts
-// `step`. Whole vectors are written.
+// Copies rows [count][columns] into [column / width][steps][width]; a row's parts are `step` apart. Writes whole
+// vectors.
 template <class T>
 inline void cut(const T* const* rows, int64_t count, int64_t columns, int64_t width, int64_t step, float* to) {
   constexpr int64_t kValues = Step<T>::kValues;
@@ -118,8 +118,8 @@ inline void cut(const T* const* rows, int64_t count, int64_t columns, int64_t wi
   }
 }
 
-// Both matrices are copied: of b, a panel stays in the first-level cache while all tiles of a pass by, which stay in
-// the second.
+// Copies both matrices: a panel of b stays in the first-level cache while all tiles of a pass by, and a stays in the
+// second-level cache.
 template <class T>
 void gemm_tn(const GemmTN<T>& p, float* scratch) {
   const int64_t width = layout(1, p.columns, 1).width, vectors = width / kLanes, tile = kRows[vectors];

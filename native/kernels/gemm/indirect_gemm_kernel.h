@@ -16,12 +16,12 @@ struct Strip {
   int64_t tiles;
   const In* const* rows;
   int64_t row_count, taps, offset, depth;  // of each tap: the values from `offset` on
-  const In *weights, *next;  // next: weights that the first `fetched` tiles fetch into the cache meanwhile
+  const In *weights, *next;                // next: the weights that the first `fetched` tiles prefetch
   int64_t fetched;
   const float* bias;
   Out* out;
   int64_t stride, columns;  // columns left of the output
-  const int64_t* offsets;   // instead of r * stride, where not null
+  const int64_t* offsets;   // instead of r * stride, if not null
   const Out* residual;
   Activation activation;
 };
@@ -119,8 +119,8 @@ struct Strips {
 template <class In, class Out>
 constexpr Strips<In, Out> kStrips;
 
-// So much of a panel stays in the second-level cache while all rows pass by. What bfloat16 has summed up is not rounded
-// in between.
+// The part of a panel that stays in the second-level cache while all rows pass by. Sums of bfloat16 are not rounded in
+// between.
 template <class In>
 constexpr int64_t kChunk = 1024;
 template <>
@@ -129,7 +129,7 @@ constexpr int64_t kChunk<BFloat16> = INT64_MAX;
 template <class In, class Out>
 void indirect_gemm(const IndirectGemm<In, Out>& p) {
   const int64_t vectors = p.panels.width / kLanes;
-  // Tiles of like height: a last one of few rows would take as long as a full one.
+  // Tiles of similar height: a last one of few rows would take as long as a full one.
   const int64_t tiles = (p.count + kRows[vectors] - 1) / kRows[vectors];
   const int64_t least_rows = p.count / (tiles > 0 ? tiles : 1), high = p.count - tiles * least_rows;
   const int64_t taps = p.taps > 1 ? (kChunk<In> > p.depth ? kChunk<In> / p.depth : 1) : 1;  // of a chunk
@@ -143,7 +143,8 @@ void indirect_gemm(const IndirectGemm<In, Out>& p) {
         const Out* added = is_first ? p.epilogue.residual : p.out;
         const In* chunk = weights + (tap * p.depth + k) * p.panels.width;
         const int64_t steps = least(taps, p.taps - tap) * least(depth, p.depth - k);
-        // `count` tiles from this one on. The first tiles of all fetch the chunk that comes next, each a part.
+        // Multiplies `count` tiles, beginning with this one. Each of the first tiles prefetches a part of the next
+        // chunk.
         auto multiply_tiles = [&](int64_t first, int64_t count, int64_t rows) {
           if (count == 0) return;
           const int64_t m = first * (least_rows + 1), offset = (p.offsets ? 0 : m * p.stride) + column;

@@ -8,14 +8,14 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Linear layers, whose weights are read as they lie, at any address: each row of them is one output's. The lanes run
-// along the inputs.
+// Linear layers, whose weights are read in place, at any address: each row holds the weights of one output. The lanes
+// run along the inputs.
 
-// So many inputs of the images stay in the second-level cache while the weights pass by.
+// How many inputs of the images stay in the second-level cache while the weights pass by.
 template <class T>
 constexpr int64_t kInputs = 8192 / sizeof(T);
 
-// What lies beyond `count` values is taken as zeros.
+// Values beyond `count` are zeros.
 template <class T>
 inline typename Step<T>::Weights load_step(const T* p, int64_t count) {
   constexpr int64_t n = kLanes * Step<T>::kValues;
@@ -50,7 +50,8 @@ void linear_tile(const T* x, const T* weights, int64_t row, int64_t depth, float
     for (int o = 0; o < Outputs; o++) out[m * stride + o] += sum_of(sums[m][o]);
 }
 
-// As many outputs at once, by the images, as the registers hold sums of beside the inputs and a weight.
+// How many outputs are computed at once for 1, 2, 3 and 4 images: as many as the registers hold sums, beside the inputs
+// and a weight.
 #if defined(__AVX512F__)
 constexpr int kOutputs[] = {0, 8, 8, 6, 6};
 #else

@@ -42,8 +42,8 @@ struct Step<BFloat16> {
 template <class T>
 constexpr int kLine = 64 / sizeof(T);  // values of a cache's line
 
-// As many sums as the registers hold beside the weights and a factor. Tiles of kBestVectors read least for each sum of
-// those that fill the arithmetic units; those of one vector are bound by what they read.
+// Tiles have as many sums as the registers hold beside the weights and a factor. Of the tiles that fill the arithmetic
+// units, those of kBestVectors read least for each sum; tiles of one vector are limited by what they read.
 #if defined(__AVX512F__)
 constexpr int kMaxVectors = 4, kBestVectors = 4;
 constexpr int kRows[] = {0, 14, 12, 8, 6};

@@ -7,7 +7,7 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// A matrix transposed, for the packing of weights.
+// Transposes a matrix, to pack weights.
 
 void transpose(const Transposition& p) {
   for (int64_t row = 0; row < p.rows; row += kLanes)

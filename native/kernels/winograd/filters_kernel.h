@@ -8,18 +8,18 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// The transformation of a convolution's weights for Winograd's filtering, on the way to the product.
+// Transforms a convolution's weights for Winograd's filtering just before they are multiplied.
 
-// So many channels at a time: their result stays in the second-level cache while all tiles pass by.
+// How many channels are transformed at a time: their result stays in the second-level cache while all tiles pass by.
 constexpr int64_t kFilterChannels = kMaxFilterChannels * 8 / kLanes;
 
-// Weights of some outputs and channels of a convolution: [outputs][channels][3][3]. `row`: from output to output.
+// The weights of some outputs and channels of a convolution: [outputs][channels][3][3]. Outputs are `row` values apart.
 struct Filters {
   const float* data;
   int64_t outputs, channels, row;
 };
 
-// Those of one panel, from this channel on.
+// The filters of one panel, beginning with this channel.
 template <class T>
 Filters filters_of(const WinogradConvolution<T>& w, int64_t panel, int64_t channel) {
   const int64_t row = w.in_channels * 9, output = panel * w.panels.width;
@@ -39,8 +39,8 @@ inline void transform_filter(const Vector w[3], Vector y[6]) {
   y[5] = w[2];
 }
 
-// U[point][channel][output] = G w G^T, a point's values `distance` from those of the point before. Outputs and channels
-// are multiples of kLanes. A function of its own, as it needs all registers.
+// U[point][channel][output] = G w G^T; points are `distance` values apart. Outputs and channels are multiples of
+// kLanes. Not inlined, since it needs all registers.
 [[gnu::noinline]] void transform_filters(const Filters& filters, int64_t distance, float* u) {
   constexpr int64_t n = Winograd::kIn, taps = 9;
   for (int64_t output = 0; output < filters.outputs; output += kLanes)

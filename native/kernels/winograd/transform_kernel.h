@@ -45,8 +45,8 @@ inline Place place_of(int64_t height, int64_t width, int64_t tile) {
   return {tile / tiles, in_image / tiles_x * out, in_image % tiles_x * out};
 }
 
-// The n x n pixels of an image from (y, x) on, transformed along both axes; zeros outside the image. put(i, j, vector)
-// takes the results of channels c and following.
+// Transforms the n x n pixels of an image that begin at (y, x) along both axes, with zeros outside of the image.
+// put(point, vector) takes the results of the vector of channels that begins at c.
 template <int64_t n, class T, class Transform, class Put>
 inline void transform_tile(const T* image, int64_t height, int64_t width, int64_t channels, int64_t y, int64_t x,
                            int64_t c, const Transform& transform, const Put& put) {

@@ -6,9 +6,12 @@
 #include "kernels/gemm/gemm_tn_kernel.h"
 #include "kernels/gemm/indirect_gemm_kernel.h"
 #include "kernels/gemm/linear_kernel.h"
+#include "kernels/gemm/packing_kernel.h"
 #include "kernels/gemm/transpose_kernel.h"
 #include "kernels/kernels.h"
+#include "kernels/pooling/pooling_kernel.h"
 #include "kernels/winograd/gradient_kernel.h"
+#include "kernels/winograd/packing_kernel.h"
 #include "kernels/winograd/winograd_kernel.h"
 
 namespace visiontorch::kernels {
@@ -31,6 +34,8 @@ constexpr Kernels<T> kKernels = {.gemm = indirect_gemm<T, T>,
                                  .depthwise = depthwise<T>,
                                  .depthwise_training = depthwise_training<T>,
                                  .depthwise_gradients = depthwise_gradients<T>,
+                                 .max_pool_row = max_pool_row<T>,
+                                 .pixel_mean = pixel_mean<T>,
                                  .batch_norm_sums = batch_norm_sums<T>,
                                  .batch_norm = batch_norm<T>,
                                  .batch_norm_gradient_sums = batch_norm_gradient_sums<T>,
@@ -42,6 +47,10 @@ constexpr Table table_of(const char* name) {
           .layout = layout,
           .tile_rows = tile_rows,
           .transpose = transpose,
+          .pair_up = pair_up,
+          .add_parts = add_parts,
+          .winograd_filters = winograd_filters,
+          .winograd_filter_gradients = winograd_filter_gradients,
           .float32 = kKernels<float>,
 #if defined(__AVX512BF16__)
           .bfloat16 = kKernels<BFloat16>

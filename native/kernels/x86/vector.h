@@ -89,9 +89,9 @@ inline Vector load(const BFloat16* p, int64_t count) { return widen(_mm256_maskz
 inline void store(BFloat16* p, Vector x, int64_t count) { _mm256_mask_storeu_epi16(p, first(count), narrow(x)); }
 #endif
 
-// Loads, and asks for what will be read soon. Even where it reads one value after the other, the processor left to
-// itself waits for the memory (AMD's Zen 5: twice as long as with this).
-constexpr int64_t kAhead = 128;  // values, in loops that take little time for each
+// Loads, and prefetches what will be read soon. Without this, AMD's Zen 5 waits twice as long for the memory, even when
+// it reads values in order.
+constexpr int64_t kAhead = 128;  // values, for loops that spend little time on each
 template <class T>
 inline Vector load_and_fetch(const T* p, int64_t count, int64_t ahead = kAhead) {
   __builtin_prefetch(p + ahead, 0, 3);

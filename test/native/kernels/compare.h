@@ -85,5 +85,6 @@ void test_products(const Table& table);
 void test_depthwise(const Table& table);
 void test_winograd(const Table& table);
 void test_batch_norm(const Table& table);
+void test_pooling(const Table& table);
 
 }  // namespace visiontorch::kernels

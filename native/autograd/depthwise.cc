@@ -1,4 +1,4 @@
-#include "ops/trained_depthwise.h"
+#include "autograd/depthwise.h"
 
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
@@ -7,13 +7,18 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/batch_norm.h"
-#include "ops/packing.h"
+#include "autograd/batch_norm.h"
+#include "ops/dispatch.h"
 #include "runtime/parallel.h"
 
-namespace visiontorch::ops {
+namespace visiontorch::autograd {
 
 using kernels::DepthwiseTraining;
+using ops::data;
+using ops::mutable_data;
+using ops::RowsDone;
+using ops::table;
+using ops::with_type;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -27,8 +32,8 @@ at::Tensor by_taps(const at::Tensor& weight) {
   return result;
 }
 
-// The output rows of a batch, shared out in strips. The result does not depend on how many threads there are: the
-// strips do not.
+// The output rows of a batch in strips, which threads share. Strips, and so the result, do not depend on the number of
+// threads.
 struct Strips {
   int64_t images, rows, of_image;
 
@@ -51,7 +56,7 @@ struct Strips {
 
 int64_t out_size(int64_t size, int64_t stride) { return (size - 1) / stride + 1; }
 
-// A convolution of these images, but for what is computed of it.
+// The arguments that all kernels for a convolution of these images share.
 template <class T>
 class Layer {
  public:
@@ -79,7 +84,7 @@ class Layer {
   std::vector<T> zeros_;
 };
 
-class Depthwise : public torch::autograd::Function<Depthwise> {
+class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, int64_t stride) {
     context->save_for_backward({x, weight});
@@ -108,7 +113,7 @@ class Depthwise : public torch::autograd::Function<Depthwise> {
     const Strips strips(gradient.size(0), gradient.size(2));
     at::Tensor dx = at::empty_like(x);
     at::Tensor parts = at::empty({strips.count(), 9, weights.size(1)}, at::kFloat);
-    constexpr int64_t kPixels = 512;  // of the input, that stay in the cache until they are handed on
+    constexpr int64_t kPixels = 512;  // of the input at a time, which stay in the cache until `done` reads them
     const int64_t at_once = std::max<int64_t>(1, kPixels / (width * stride));
     const RowsDone done = sums_of_gradient(x);
     with_type(x.scalar_type(), [&]<class T>(T) {
@@ -138,17 +143,17 @@ class Depthwise : public torch::autograd::Function<Depthwise> {
 
 }  // namespace
 
-bool trains_depthwise(const nn::Conv2d& conv, const at::Tensor& x) {
+bool supports_depthwise(const nn::Conv2d& conv, const at::Tensor& x) {
   const at::ScalarType type = at::autocast::is_autocast_enabled(at::kCPU) ? at::kBFloat16 : x.scalar_type();
-  return x.is_cpu() && has_kernels(type) && conv.groups > 1 && conv.groups == conv.in_channels &&
+  return x.is_cpu() && ops::has_kernels(type) && conv.groups > 1 && conv.groups == conv.in_channels &&
          conv.groups == conv.out_channels && conv.kernel_size == 3 && conv.padding == 1 && conv.dilation == 1 &&
          conv.stride <= 2 && !conv.has_bias;
 }
 
-at::Tensor trained_depthwise(const nn::Conv2d& conv, const at::Tensor& x) {
+at::Tensor depthwise_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
   const at::Tensor images = (autocast ? x.to(at::kBFloat16) : x).contiguous(at::MemoryFormat::ChannelsLast);
-  return Depthwise::apply(images, conv.weight, conv.stride);
+  return DepthwiseFunction::apply(images, conv.weight, conv.stride);
 }
 
-}  // namespace visiontorch::ops
+}  // namespace visiontorch::autograd

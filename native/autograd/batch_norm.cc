@@ -1,4 +1,4 @@
-#include "ops/batch_norm.h"
+#include "autograd/batch_norm.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -9,12 +9,18 @@
 #include <mutex>
 #include <vector>
 
-#include "ops/packing.h"
+#include "ops/dispatch.h"
 #include "runtime/error.h"
 #include "runtime/parallel.h"
 
-namespace visiontorch::ops {
+namespace visiontorch::autograd {
 
+using nn::BatchNorm2d;
+using ops::data;
+using ops::mutable_data;
+using ops::RowsDone;
+using ops::table;
+using ops::with_type;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -35,7 +41,7 @@ void for_each_block(const Shape& shape, const Work& work) {
                  [&](int64_t block, int) { work(block * kBlockRows, std::min(shape.rows, (block + 1) * kBlockRows)); });
 }
 
-// What is larger has left the cache when the next operation begins with its start.
+// The start of a larger tensor has left the cache when the next operation begins with it.
 template <class T>
 bool streams(const Shape& shape) {
   constexpr int64_t kStreamed = 8 << 20;
@@ -45,12 +51,13 @@ bool streams(const Shape& shape) {
 float value_of(float x) { return x; }
 float value_of(kernels::BFloat16 x) { return std::bit_cast<float>(uint32_t{x.bits} << 16); }
 
-// Two sums of each channel over blocks of rows, in float32; their totals in double, in the order of the rows.
+// Two sums for each channel over blocks of rows, in float32, and their totals in double, added in the order of the
+// rows.
 class BlockSums {
  public:
   explicit BlockSums(int64_t channels) : channels_(static_cast<size_t>(channels)) {}
 
-  // Where the sums of a block go, [2][channels]. For any thread.
+  // The sums of a block, [2][channels]. Any thread may call this.
   float* of(int64_t first_row) {
     const std::scoped_lock lock(mutex_);
     return blocks_.try_emplace(first_row, 2 * channels_).first->second.data();
@@ -119,7 +126,7 @@ void update_running(const BatchNorm2d& norm, const Statistics& statistics) {
   norm.num_batches_tracked.add_(1);
 }
 
-// Of the rows from this one on; null without bits.
+// The bits of the rows from this one on; null if there are none.
 uint8_t* bits(const at::Tensor& passes, const Shape& shape, int64_t row) {
   return passes.defined() ? passes.mutable_data_ptr<uint8_t>() + row * kernels::bits_stride(shape.channels) : nullptr;
 }
@@ -137,14 +144,14 @@ void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor
                                 .scale = scale.const_data_ptr<float>(),
                                 .offset = offset.const_data_ptr<float>(),
                                 .residual = residual.defined() ? data<T>(residual) + at : nullptr,
-                                .activation = kind(activation),
+                                .activation = ops::kind(activation),
                                 .y = target + at,
                                 .stream = streams<T>(shape),
                                 .passes = bits(passes, shape, begin)});
   });
 }
 
-// What the backward pass needs. passes: see kernels::BatchNorm, undefined without an activation.
+// What the backward pass needs. kernels::BatchNorm describes `passes`, which is undefined if there is no activation.
 struct Saved {
   at::Tensor x, weight, mean, inverse_std, passes;
   bool residual;
@@ -154,10 +161,10 @@ struct Saved {
     x = saved[0], weight = saved[1], mean = saved[2], inverse_std = saved[3], passes = saved[4];
   }
 
-  // Whether the residual's gradient is what passed the activation, and not all of it.
+  // Whether the residual's gradient is only what the activation passes on.
   bool residual_takes_part() const { return residual && passes.defined(); }
 
-  // For the kernels, of the rows [begin, end) of all.
+  // The arguments of a kernel for the rows [begin, end).
   template <class T>
   kernels::BatchNormGradient<T> rows(const at::Tensor& gradient, int64_t begin, int64_t end) const {
     const Shape shape = shape_of(x);
@@ -172,8 +179,8 @@ struct Saved {
   }
 };
 
-// The first half of the backward pass, for some rows: their sums, and where a residual was added, what passed the
-// activation, which may overwrite the gradient: of a gradient to which others are added later, the same passes.
+// The first half of the backward pass, for some rows: their sums, and if there was a residual, what the activation
+// passes on. That may overwrite the gradient, since applying the activation twice changes nothing.
 template <class T>
 void add_up(const Saved& saved, const at::Tensor& gradient, at::Tensor& passed, int64_t begin, int64_t end,
             BlockSums& blocks) {
@@ -186,7 +193,7 @@ void add_up(const Saved& saved, const at::Tensor& gradient, at::Tensor& passed, 
   table().of<T>().batch_norm_gradient_sums(part);
 }
 
-// This first half, done by who computes the gradient: see sums_of_gradient().
+// This first half, if whoever computes the gradient does it: see sums_of_gradient().
 struct Begun : torch::CustomClassHolder {
   explicit Begun(int64_t channels) : sums(channels) {}
 
@@ -298,8 +305,8 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
 
 }  // namespace
 
-bool fuses_batch_norm(const at::Tensor& x) {
-  return x.is_cpu() && has_kernels(x.scalar_type()) && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+bool supports_batch_norm(const at::Tensor& x) {
+  return x.is_cpu() && ops::has_kernels(x.scalar_type()) && x.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 void check_batch_norm(const at::Tensor& x) {
@@ -332,4 +339,4 @@ RowsDone sums_of_gradient(const at::Tensor& y) {
   };
 }
 
-}  // namespace visiontorch::ops
+}  // namespace visiontorch::autograd

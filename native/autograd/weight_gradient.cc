@@ -1,4 +1,4 @@
-#include "ops/weight_gradient.h"
+#include "autograd/weight_gradient.h"
 
 #include <ATen/ATen.h>
 
@@ -6,25 +6,28 @@
 #include <utility>
 #include <vector>
 
+#include "ops/dispatch.h"
 #include "ops/packing.h"
 #include "runtime/parallel.h"
-#include "runtime/simd.h"
 
-namespace visiontorch::ops {
+namespace visiontorch::autograd {
 
 using kernels::kGemmTNDepth;
 using kernels::Winograd;
+using ops::data;
+using ops::mutable_data;
+using ops::table;
 
 namespace {
 
-// The rows of one call of the kernel.
+// The rows that one call of the kernel reads.
 template <class T>
 struct Rows {
   std::vector<const T*> a, b;  // [count], [taps][count]
   int64_t count = 0;
 };
 
-// sum.out = sum over t in [begin, end) of a[t]^T b[tap][t], for each tap, unless sum.first added to what is there.
+// sum.out = sum over t in [begin, end) of a[t]^T b[tap][t], for each tap, added to what is there unless sum.first.
 // find(first, rows) finds the rows from t = first on.
 template <class T, class Find>
 void accumulate(kernels::GemmTN<T> sum, int64_t begin, int64_t end, const Find& find, std::vector<float>& scratch) {
@@ -51,9 +54,9 @@ void accumulate(kernels::GemmTN<T> sum, int64_t begin, int64_t end, const Find& 
   }
 }
 
-// How a sum over pixels is shared out. Parts of the sum read each value once only; where there are few pixels, the more
-// numerous channels are shared out too, which lets each task read the others. The result does not depend on how many
-// threads there are: the parts do not.
+// How threads share a sum over pixels. Parts of the sum read each value only once. If there are few pixels, threads
+// also share the channels of the operand that has more of them, though each task then reads all of the other. Parts,
+// and so the result, do not depend on the number of threads.
 struct Partition {
   int64_t pixels, shared, parts, groups = 1;
 
@@ -65,8 +68,8 @@ struct Partition {
     while (groups < most && parts * groups % threads != 0) groups++;
   }
 
-  // Of a part, or the end of the last. Each is smaller than the one before: at the end, one thread waits for little of
-  // the other's work.
+  // The first pixel of a part, or the end of the last one. Each part is smaller than the one before, so that one thread
+  // waits only briefly for the other at the end.
   int64_t first_pixel(int64_t part) const { return pixels * part * (2 * parts + 1 - part) / (parts * (parts + 1)); }
 
   // The channels [first, last) of a group.
@@ -76,27 +79,16 @@ struct Partition {
   }
 };
 
-// to = sum over the parts of from [parts][count], in their order, of some of the values.
-VISIONTORCH_SIMD void add_parts(const float* from, int64_t parts, int64_t count, int64_t begin, int64_t end,
-                                float* to) {
-  constexpr int64_t kBlock = 2048;  // stays in the first-level cache
-  for (int64_t first = begin; first < end; first += kBlock) {
-    const int64_t last = std::min(end, first + kBlock);
-    for (int64_t i = first; i < last; i++) to[i] = from[i] + from[count + i];
-    for (int64_t part = 2; part < parts; part++)
-      for (int64_t i = first; i < last; i++) to[i] += from[part * count + i];
-  }
-}
-
-// Of sums [parts, ...], by all threads.
+// The total of sums [parts, ...].
 at::Tensor total_of(const at::Tensor& sums) {
   at::Tensor total = sums[0];
   if (sums.size(0) == 1) return total;
   total = at::empty_like(total);
   const float* from = sums.const_data_ptr<float>();
   float* to = total.mutable_data_ptr<float>();
-  parallel_ranges(total.numel(), at::internal::GRAIN_SIZE,
-                  [&](int64_t begin, int64_t end) { add_parts(from, sums.size(0), total.numel(), begin, end, to); });
+  parallel_ranges(total.numel(), at::internal::GRAIN_SIZE, [&](int64_t begin, int64_t end) {
+    table().add_parts({from, sums.size(0), total.numel(), begin, end, to});
+  });
   return total;
 }
 
@@ -155,11 +147,11 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
                                        : weight_gradient_of<kernels::BFloat16>(x, gradient, conv);
 }
 
-// With V = B^T d B of each tile's inputs and dM = A dy A^T of its outputs' gradients, dU = sum of dM^T V and
-// dweight = G^T dU G.
+// With V = B^T d B of each tile's inputs and dM = A dy A^T of its outputs' gradients, dU = sum of dM^T V, and the
+// weight's gradient is G^T dU G.
 template <class T>
 at::Tensor winograd_weight_gradient_of(const at::Tensor& x, const at::Tensor& gradient) {
-  constexpr int64_t kCache = (4 << 20) / sizeof(T);  // values: V and dM of so many tiles at a time
+  constexpr int64_t kCache = (4 << 20) / sizeof(T);  // values: of V and dM at a time
   constexpr int64_t points = Winograd::kPoints;
   const int64_t in = x.size(1), out = gradient.size(1), height = x.size(2), width = x.size(3);
   const int64_t tiles = ((height + 3) / 4) * ((width + 3) / 4);  // of an image
@@ -206,7 +198,7 @@ at::Tensor winograd_weight_gradient_of(const at::Tensor& x, const at::Tensor& gr
           scratch[thread]);
     });
   }
-  return unpack_winograd(sums);
+  return ops::unpack_winograd(sums);
 }
 
 at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradient) {
@@ -214,4 +206,4 @@ at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradi
                                        : winograd_weight_gradient_of<kernels::BFloat16>(x, gradient);
 }
 
-}  // namespace visiontorch::ops
+}  // namespace visiontorch::autograd

@@ -1,4 +1,4 @@
-#include "ops/trained_convolution.h"
+#include "autograd/convolution.h"
 
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
@@ -8,47 +8,50 @@
 #include <array>
 #include <tuple>
 
-#include "ops/batch_norm.h"
+#include "autograd/batch_norm.h"
+#include "autograd/weight_gradient.h"
 #include "ops/convolution.h"
+#include "ops/dispatch.h"
 #include "ops/packing.h"
-#include "ops/weight_gradient.h"
+#include "ops/thresholds.h"
 
-namespace visiontorch::ops {
+namespace visiontorch::autograd {
 
+using ops::Affine;
+using ops::Convolution;
+using ops::table;
+using ops::Taps;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 namespace {
 
-// Whether the gradients are computed by Winograd's filtering. In bfloat16, what is transformed is rounded to it: about
-// a hundredth of a gradient's standard deviation, where those of autocast differ from those of float32 by a tenth or
-// more.
+// Whether Winograd's filtering computes the gradients. In bfloat16, transformed values are rounded: the error is about
+// a hundredth of a gradient's standard deviation, while autocast's gradients differ from float32's by a tenth or more.
 bool filters_backward(const nn::Conv2d& conv, const at::Tensor& x) {
-  constexpr int64_t kLeastTiles = 100;  // with fewer, transforming the weights costs more than is saved
   return Convolution::supports_winograd(conv) && conv.out_channels % table().lanes == 0 &&
          conv.in_channels % table().lanes == 0 &&
-         x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4) >= kLeastTiles;
+         x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4) >= ops::thresholds::kWinogradTilesTraining;
 }
 
-// Whether the outputs are. For these, what is transformed stays float32, as PyTorch's outputs are more exact; products
-// of bfloat16 are twice as fast: with fewer channels, transforming costs more than is saved.
+// Whether it computes the outputs. For these, transformed values stay float32, since PyTorch's outputs are more exact.
 bool filters_forward(const nn::Conv2d& conv, const at::Tensor& x) {
-  const int64_t least_channels = x.scalar_type() == at::kFloat ? table().lanes : 128;
-  return filters_backward(conv, x) && std::min(conv.in_channels, conv.out_channels) >= least_channels;
+  const int64_t least = x.scalar_type() == at::kFloat ? table().lanes : ops::thresholds::kWinogradChannelsBFloat16;
+  return filters_backward(conv, x) && std::min(conv.in_channels, conv.out_channels) >= least;
 }
 
-// Of few channels, as a network's first, where the gradients by our own kernels would spend more on copying rows than
-// they save.
-bool is_narrow(const nn::Conv2d& conv) { return std::min(conv.in_channels, conv.out_channels) < 16; }
+bool is_narrow(const nn::Conv2d& conv) {
+  return std::min(conv.in_channels, conv.out_channels) < ops::thresholds::kGradientChannels;
+}
 
-// x -> {conv(x), x}: whoever else takes x takes it from here, so that what comes back is added to its gradient while
-// that is computed.
-class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> {
+// x -> {conv(x), x}: other users of x take it from here, so that their gradient is added to that of x while it is
+// computed.
+class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                                const std::optional<at::Tensor>& bias, const nn::Conv2d& conv) {
     context->save_for_backward({x, weight});
-    context->set_materialize_grads(false);  // none comes back where nobody else takes x
+    context->set_materialize_grads(false);  // there is none if x has no other user
     context->saved_data["stride"] = conv.stride;
     context->saved_data["padding"] = conv.padding;
     context->saved_data["bias"] = bias.has_value();
@@ -73,10 +76,10 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
       return values.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
     };
     const at::Tensor gradient = in_order(gradients[0]);
-    // Overwritten by the result: whoever else reads it is done, for `gradient` depends on them.
+    // The result overwrites it: its other readers are done, since `gradient` depends on them.
     const at::Tensor added = gradients[1].defined() ? in_order(gradients[1]) : at::Tensor();
     at::Tensor dx, dweight, dbias;
-    if (context->needs_input_grad(1)) {  // first: what comes with dx replaces x and gradient in the cache
+    if (context->needs_input_grad(1)) {  // first: computing dx replaces x and gradient in the cache
       if (filters_backward(conv, x)) {
         dweight = winograd_weight_gradient(x, gradient);
       } else if (is_narrow(conv)) {
@@ -102,7 +105,7 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
   }
 
  private:
-  // oneDNN's, of those that the mask names: x, weight, bias.
+  // oneDNN's gradients of x, weight and bias, as far as the mask selects them.
   static std::tuple<at::Tensor, at::Tensor, at::Tensor> gradients_of(const at::Tensor& gradient, const at::Tensor& x,
                                                                      const at::Tensor& weight, const nn::Conv2d& conv,
                                                                      std::array<bool, 3> mask) {
@@ -114,24 +117,22 @@ class TrainedConvolution : public torch::autograd::Function<TrainedConvolution> 
 
 }  // namespace
 
-bool trains_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
+bool supports_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   if (!x.is_cpu()) return false;
   if (at::autocast::is_autocast_enabled(at::kCPU))
     return !is_narrow(conv) && conv.out_channels % 2 == 0 && Convolution::supports(conv, at::kBFloat16);
   return x.scalar_type() == at::kFloat && Convolution::supports(conv, at::kFloat);
 }
 
-at::Tensor trained_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
-  return forked_convolution(conv, x).first;
-}
+at::Tensor convolution(const nn::Conv2d& conv, const at::Tensor& x) { return forked_convolution(conv, x).first; }
 
 std::pair<at::Tensor, at::Tensor> forked_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   std::optional<at::Tensor> bias;
   if (conv.has_bias) bias = conv.bias;
   const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
   const at::Tensor images = (autocast ? x.to(at::kBFloat16) : x).contiguous(at::MemoryFormat::ChannelsLast);
-  const variable_list results = TrainedConvolution::apply(images, conv.weight, bias, conv);
+  const variable_list results = ConvolutionFunction::apply(images, conv.weight, bias, conv);
   return {results[0], results[1]};
 }
 
-}  // namespace visiontorch::ops
+}  // namespace visiontorch::autograd

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include "nn/layers.h"
+#include "ops/convolution.h"
+
+namespace visiontorch::autograd {
+
+// activation(batch_norm(x) + residual) with the statistics of the batch, as one operation forward and one backward:
+// memory traffic limits these layers on the CPU, and PyTorch's separate operations read and write the activations about
+// twice as often. `residual` may be undefined. Updates the running statistics as PyTorch does. Computes in float32, and
+// adds sums over blocks of rows in the blocks' order, so that the forward result does not depend on the number of
+// threads.
+at::Tensor batch_norm_activation(const nn::BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
+                                 std::optional<nn::Activation> activation);
+
+// If y is a result of batch_norm_activation(): a function that whoever computes the gradient of y calls with its rows
+// while they are in the cache. The backward pass then need not read them again to sum them. The function may change the
+// rows, to zeros for values that the activation did not pass on. Otherwise null.
+ops::RowsDone sums_of_gradient(const at::Tensor& y);
+
+// Throws ERR_INVALID_ARGUMENT if a channel of x has a single value, whose variance is not defined.
+void check_batch_norm(const at::Tensor& x);
+
+// Whether batch_norm_activation() takes x: it must be on the CPU, channels-last, and of a type that has kernels.
+bool supports_batch_norm(const at::Tensor& x);
+
+}  // namespace visiontorch::autograd

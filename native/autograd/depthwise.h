@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "nn/layers.h"
+
+namespace visiontorch::autograd {
+
+// Whether depthwise_convolution() takes this: on the CPU, float32 or under autocast to bfloat16.
+bool supports_depthwise(const nn::Conv2d& conv, const at::Tensor& x);
+
+// A 3 x 3 depthwise convolution with this project's own kernels. Backward, one pass computes the gradients of input and
+// weights. Weights and sums are float32 for every type.
+at::Tensor depthwise_convolution(const nn::Conv2d& conv, const at::Tensor& x);
+
+}  // namespace visiontorch::autograd

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/types.h"
+
+namespace visiontorch::kernels {
+
+// One output row of max pooling, for inference: for each pixel, the largest value of the part of its window that lies
+// inside the image.
+template <class T>
+struct MaxPoolRow {
+  const T* image;  // [height][width][channels]
+  std::int64_t height, width, channels;
+  std::int64_t kernel_size, stride, padding;
+  std::int64_t row, out_width;
+  T* out;  // [out_width][channels]
+};
+
+// out[c] = the mean of x[pixel][c].
+template <class T>
+struct PixelMean {
+  const T* x;  // [pixels][channels]
+  std::int64_t pixels, channels;
+  T* out;
+};
+
+}  // namespace visiontorch::kernels

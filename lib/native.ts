@@ -61,6 +61,11 @@ export interface RuntimeInfo {
   bfloat16: boolean
   cuda: boolean
   cudaDevices: number
+  /**
+   * Whether cuDNN has computed convolution, residual and ReLU as one kernel on a GPU in this process. `unsupported`: not
+   * for at least one of the convolutions, which separate operators compute; predictions take longer.
+   */
+  cudnnFusion: 'untried' | 'used' | 'unsupported'
 }
 
 export interface OpenCheckpointOptions {

@@ -25,7 +25,7 @@ export function printMachineReport(report: MachineReport): void {
       [
         'CUDA',
         runtime.cuda
-          ? `${runtime.cudaDevices} device(s)`
+          ? `${runtime.cudaDevices} device(s)${runtime.cudnnFusion === 'unsupported' ? ', some convolutions not fused' : ''}`
           : `no device${report.nvidiaDriver ? '' : ', no NVIDIA driver'}`,
       ],
     )

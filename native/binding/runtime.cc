@@ -3,6 +3,7 @@
 
 #include "binding/exports.h"
 #include "binding/promise.h"
+#include "infer/cuda.h"
 #include "kernels/kernels.h"
 #include "runtime/autocast.h"
 #include "runtime/compute_thread.h"
@@ -11,6 +12,15 @@
 namespace visiontorch::binding {
 
 namespace {
+
+const char* name_of(infer::CudnnFusion fusion) {
+  switch (fusion) {
+    case infer::CudnnFusion::Untried: return "untried";
+    case infer::CudnnFusion::Used: return "used";
+    case infer::CudnnFusion::Unsupported: return "unsupported";
+  }
+  return "";
+}
 
 Napi::Value runtime_info(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -24,6 +34,7 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
     result["bfloat16"] = Napi::Boolean::New(env, compute_type(at::kCPU, at::kBFloat16) == at::kBFloat16);
     result["cuda"] = Napi::Boolean::New(env, at::hasCUDA());
     result["cudaDevices"] = Napi::Number::New(env, static_cast<double>(at::getNumGPUs()));
+    result["cudnnFusion"] = Napi::String::New(env, name_of(infer::cudnn_fusion()));
     return result.As<Napi::Value>();
   });
 }

@@ -4,6 +4,9 @@
 #include <c10/util/Exception.h>
 
 #include <array>
+#include <atomic>
+#include <memory>
+#include <string_view>
 
 #include "eager/activate.h"
 
@@ -13,24 +16,47 @@ namespace {
 
 using Pair = std::array<int64_t, 2>;
 
-// Convolution, bias, residual and ReLU in one kernel; undefined where cuDNN has none for this type and processor.
-at::Tensor convolution_relu(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                            const nn::Conv2d& conv, const at::Tensor& residual) {
-  static bool available = at::Context::hasCuDNN();
-  if (!available) return {};
-  const Pair stride = {conv.stride, conv.stride}, padding = {conv.padding, conv.padding},
-             dilation = {conv.dilation, conv.dilation};
-  try {
-    if (!residual.defined()) return at::cudnn_convolution_relu(x, weight, bias, stride, padding, dilation, conv.groups);
-    return at::cudnn_convolution_add_relu(x, weight, residual, at::Scalar(1.0), bias, stride, padding, dilation,
-                                          conv.groups);
-  } catch (const c10::OutOfMemoryError&) {
-    throw;
-  } catch (const c10::Error&) {
-    available = false;
-    return {};
-  }
+std::atomic<CudnnFusion> fusion = CudnnFusion::Untried;
+
+// cuDNN says so in one of these ways, by its version.
+bool is_unsupported(const c10::Error& error) {
+  if (dynamic_cast<const c10::NotImplementedError*>(&error)) return true;
+  const std::string_view message = error.what_without_backtrace();
+  return message.find("NOT_SUPPORTED") != message.npos || message.find("find an engine") != message.npos;
 }
+
+// Convolution, bias, residual and ReLU in one kernel.
+class FusedConvolution {
+ public:
+  // The result, or undefined if separate operators must compute it: from now on if cuDNN does not support this
+  // convolution, and this time if it failed otherwise (say, for want of memory to work in).
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                        const nn::Conv2d& conv, const at::Tensor& residual) {
+    if (!supported_) return {};
+    const Pair stride = {conv.stride, conv.stride}, padding = {conv.padding, conv.padding},
+               dilation = {conv.dilation, conv.dilation};
+    try {
+      at::Tensor y = residual.defined()
+                         ? at::cudnn_convolution_add_relu(x, weight, residual, at::Scalar(1.0), bias, stride, padding,
+                                                          dilation, conv.groups)
+                         : at::cudnn_convolution_relu(x, weight, bias, stride, padding, dilation, conv.groups);
+      CudnnFusion untried = CudnnFusion::Untried;
+      fusion.compare_exchange_strong(untried, CudnnFusion::Used);
+      return y;
+    } catch (const c10::OutOfMemoryError&) {
+      throw;
+    } catch (const c10::Error& error) {
+      if (is_unsupported(error)) {
+        supported_ = false;
+        fusion = CudnnFusion::Unsupported;
+      }
+      return {};
+    }
+  }
+
+ private:
+  bool supported_ = at::Context::hasCuDNN();
+};
 
 bool has_depthwise(nn::Nodes nodes) {
   bool found = false;
@@ -41,6 +67,8 @@ bool has_depthwise(nn::Nodes nodes) {
 }
 
 }  // namespace
+
+CudnnFusion cudnn_fusion() { return fusion; }
 
 // Channels-last, but for depthwise convolutions: cuDNN compiles a kernel for each of these and for each size of a
 // batch, which takes seconds. LibTorch's own for the other layout are there at once, and about as fast.
@@ -60,9 +88,10 @@ Convolution CudaLowering::convolution(const nn::Conv2dNormActivation& block, con
   weight = weight.to(dtype_).contiguous(format_);
   std::optional<at::Tensor> bias;
   if (layer.bias.defined()) bias = layer.bias.to(dtype_);
-  return [weight, bias, conv = block.conv, activation](const at::Tensor& x, const at::Tensor& residual) {
+  auto fused = std::make_shared<FusedConvolution>();
+  return [fused, weight, bias, conv = block.conv, activation](const at::Tensor& x, const at::Tensor& residual) {
     if (activation == nn::Activation::ReLU)
-      if (at::Tensor y = convolution_relu(x, weight, bias, conv, residual); y.defined()) return y;
+      if (at::Tensor y = (*fused)(x, weight, bias, conv, residual); y.defined()) return y;
     at::Tensor y = at::conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups);
     if (residual.defined()) y.add_(residual);
     return eager::activate_(y, activation);

@@ -20,4 +20,9 @@ class CudaLowering : public Lowering {
   const at::MemoryFormat format_;
 };
 
+// Whether cuDNN computes convolution, bias, residual and ReLU as one kernel here, as far as networks have run.
+// Unsupported: not for at least one of their convolutions, which separate operators compute.
+enum class CudnnFusion { Untried, Used, Unsupported };
+CudnnFusion cudnn_fusion();
+
 }  // namespace visiontorch::infer

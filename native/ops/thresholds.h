@@ -6,7 +6,7 @@ namespace visiontorch::ops::thresholds {
 
 // From which sizes on an algorithm for convolutions is the faster one. Each value was found by timing whole networks
 // with `npm run bench -- inference training`, the next smaller and larger value side by side, on processors with AVX2
-// and with AVX-512; docs/performance.md lists what these changes gained.
+// and with AVX-512; docs/performance-notes.md lists what these changes gained.
 
 // Winograd's filtering for inference, in tiles of 4 x 4 outputs of a whole batch: transformed weights are four times as
 // large as the convolution's own, and eight times in bfloat16, so that with fewer tiles reading them costs more than is

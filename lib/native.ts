@@ -140,6 +140,8 @@ export interface Family {
   name: string
   /** torchvision's names. */
   architectures: string[]
+  /** How many pooled features each of these has, in the same order, with the default options. */
+  features: number[]
   /** The constructor's options that these networks have. */
   options: (keyof NetworkOptions)[]
   /** The layer whose outputs are the classes, by its name in the state dict. */

@@ -154,6 +154,10 @@ Napi::Value families(const Napi::CallbackInfo& info) {
       auto item = Napi::Object::New(env);
       item["name"] = Napi::String::New(env, family.name);
       item["architectures"] = to_array(env, family.architectures);
+      std::vector<int64_t> features;
+      for (const std::string& name : family.architectures)
+        features.push_back(nn::output_shape(nn::describe(name, 1, {}).backbone, {3, 224, 224})[0]);
+      item["features"] = to_array(env, features);
       item["options"] = to_array(env, family.options);
       item["classifierLayer"] = Napi::String::New(env, family.classifier_layer);
       result[i] = item;

@@ -54,17 +54,30 @@ describe('createModel', () => {
     assert.deepEqual([...taken].sort(), [...networkOptionNames].sort())
   })
 
-  for (const { architectures, classifierLayer } of native().families()) {
-    it(`knows the classifier of ${architectures[0]}`, async () => {
-      const model = await native().createModel(architectures[0]!, 7, null, {})
+  for (const { architectures, classifierLayer, features } of native().families()) {
+    it(`knows the classifier and the number of features of ${architectures[0]}`, async () => {
+      const model = await native().createModel(architectures[0]!, 7, 0, {})
       const last = model.entries().filter(({ shape }) => shape[0] === 7)
       assert.deepEqual(
         last.map(({ name }) => name),
         [`${classifierLayer}.weight`, `${classifierLayer}.bias`],
       )
+      const batch = new (native().ImageBatch)(1, 64, 64, [0, 0, 0], [1, 1, 1])
+      batch.setTensor(new Float32Array(3 * 64 * 64))
+      assert.equal((await model.forward(batch, 1, 'features')).length, features[0])
       model.dispose()
     })
   }
+
+  it('says the least size of images that a network leaves something of', async () => {
+    const model = await native().createModel('vgg11', 2, null, {})
+    assert.throws(() => model.summary(31), {
+      code: 'ERR_INVALID_ARGUMENT',
+      message: /expected at least 32, got 31: the image is too small for vgg11/,
+    })
+    assert.ok(model.summary(32).length > 0)
+    model.dispose()
+  })
 
   it('has a shorthand for each network', async () => {
     assert.equal(Object.keys(networks).length, listArchitectures().length)

@@ -8,7 +8,7 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Linear layers, whose weights are read in place, at any address: each row holds the weights of one output. The lanes
+// Linear layers, whose weights are read in place: each row holds the weights of one output. The lanes
 // run along the inputs.
 
 // How many inputs of the images stay in the second-level cache while the weights pass by.

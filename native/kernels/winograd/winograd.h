@@ -21,8 +21,8 @@ struct WinogradConvolution {
   std::int64_t height, width, in_channels, out_channels;
   Panels panels;          // of one point's matrix [in_channels, out_channels]
   const Factor* weights;  // transformed: panel after panel, in each all points; or null
-  // If `weights` is null and Factor is float: [out_channels][in_channels][3][3], both multiples of `lanes`, at any
-  // address, to be transformed just before they are multiplied.
+  // If `weights` is null and Factor is float: [out_channels][in_channels][3][3], both multiples of `lanes`,
+  // to be transformed just before they are multiplied.
   const float* filters;
   const float* bias;  // [out_channels], padded to the panels' width
   const T* images;

@@ -11,6 +11,11 @@ export interface CheckpointSummary {
    * (`state_dict/conv1.weight`; empty when the file is one tensor), `bytes` its size.
    */
   tensors: { name: string; dtype: DType; shape: number[]; bytes: number }[]
+  /**
+   * Objects of Python classes that visiontorch does not read: where they lie, named as tensors are, and their class,
+   * such as `argparse.Namespace`. {@link readCheckpoint} gives null for them.
+   */
+  skipped: { name: string; type: string }[]
   /** The values around the tensors: an epoch, a list of classes, an optimizer's options. */
   metadata: Map<CheckpointValue, CheckpointValue>
 }
@@ -24,16 +29,17 @@ export interface ReadCheckpointOptions {
 }
 
 /**
- * Reads a `.pth` file: any that holds tensors and plain values in dictionaries, lists and tuples, from any version of
- * `torch.save`. Nothing in the file is run.
+ * Reads a `.pth` file of any version of `torch.save`: all that `torch.load(path, weights_only=True)` of PyTorch 2.13 reads,
+ * NumPy's numbers and arrays, and files with other Python objects, which are skipped. Nothing in the file is run.
  *
- * Dictionaries become Maps in the file's order (a Map of one entry for `{'epoch': 3}`), lists and tuples arrays, ints
- * beyond 2^53 bigints, bytes `Uint8Array`s. Tensors become `{ dtype, shape, data }`, row by row; float16 and bfloat16
- * data comes as bytes, bool as 0 and 1.
+ * Dictionaries become Maps in the file's order (a Map of one entry for `{'epoch': 3}`), lists, tuples and sets arrays,
+ * ints beyond 2^53 bigints, bytes and bytearrays `Uint8Array`s, complex numbers Maps of `real` and `imag`, skipped objects
+ * null. Tensors become {@link TensorData}, row by row; one that lies in several places is one object. Quantized, sparse,
+ * nested and meta tensors become Maps of their parts: see docs/checkpoints.md.
  *
- * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`; `ERR_CHECKPOINT_CORRUPT` for a damaged file,
- * `ERR_CHECKPOINT_UNSAFE` for one that asks for code to be run, `ERR_CHECKPOINT_UNSUPPORTED` for whole pickled models,
- * TorchScript and quantized, sparse and complex tensors.
+ * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`; `ERR_CHECKPOINT_CORRUPT` for a damaged file, or one that
+ * would take more than 44 MiB and a few times its size of memory beside its tensors; `ERR_CHECKPOINT_UNSAFE` for one that
+ * asks for code to be run; `ERR_CHECKPOINT_UNSUPPORTED` for whole pickled models, TorchScript and files of other formats.
  */
 export async function readCheckpoint(
   path: string,
@@ -51,10 +57,11 @@ export async function inspectCheckpoint(
   options?: ReadCheckpointOptions,
 ): Promise<CheckpointSummary> {
   using file = await open(path, options)
-  const { tensors, metadata } = file.checkpoint.inspect()
+  const { tensors, skipped, metadata } = file.checkpoint.inspect()
   return {
     container: file.checkpoint.container,
     tensors,
+    skipped,
     metadata: metadata as CheckpointSummary['metadata'],
   }
 }

@@ -17,12 +17,39 @@ export type DType =
   | 'int8'
   | 'uint8'
   | 'bool'
+  | RareDType
 
-/** A tensor that was copied out of native memory. float16 and bfloat16 come as their bytes. */
+/** Types that visiontorch reads and writes, but does not compute with. */
+export type RareDType =
+  | 'uint64'
+  | 'uint32'
+  | 'uint16'
+  | 'complex128'
+  | 'complex64'
+  | 'complex32'
+  | `float8_${'e4m3fn' | 'e4m3fnuz' | 'e5m2' | 'e5m2fnuz' | 'e8m0fnu'}`
+  | 'float4_e2m1fn_x2'
+  | `bits${'8' | '16' | '1x8' | '2x4' | '4x2'}`
+  | `${'int' | 'uint'}${1 | 2 | 3 | 4 | 5 | 6 | 7}`
+
+/**
+ * A tensor that was copied out of native memory. Types that JavaScript lacks, such as float16, come as their bytes;
+ * complex64 and complex128 as real and imaginary parts by turns.
+ */
 export interface TensorData {
   dtype: DType
   shape: number[]
-  data: Float64Array | Float32Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array
+  data:
+    | Float64Array
+    | Float32Array
+    | BigInt64Array
+    | BigUint64Array
+    | Int32Array
+    | Uint32Array
+    | Int16Array
+    | Uint16Array
+    | Int8Array
+    | Uint8Array
 }
 
 /**
@@ -81,6 +108,8 @@ export interface NativeCheckpoint {
   /** What the file holds, without its data: tensors by path, and the plain values around them. */
   inspect(): {
     tensors: { name: string; dtype: DType; shape: number[]; bytes: number }[]
+    /** Objects of classes that are not read: their place, and their class. */
+    skipped: { name: string; type: string }[]
     metadata: CheckpointValue
   }
   /** The whole content, tensors copied. */

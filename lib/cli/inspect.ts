@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { type CheckpointSummary, inspectCheckpoint } from '../checkpoint.js'
 import type { CheckpointValue } from '../native.js'
+import { printable } from '../text.js'
 import { jsonOption } from './options.js'
 import { formatBytes, formatCount, print, printJson, table } from './terminal.js'
 
@@ -19,38 +20,66 @@ export const inspectCommand = (): Command =>
 /** A value of a checkpoint as JSON has it: Maps become objects, bigints decimal strings, bytes base64. */
 function toJson(value: CheckpointValue): unknown {
   if (value instanceof Map) {
-    return Object.fromEntries([...value].map(([key, item]) => [String(key), toJson(item)]))
+    return Object.fromEntries([...value].map(([key, item]) => [keyText(key), toJson(item)]))
   }
   if (Array.isArray(value)) return value.map(toJson)
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64')
   return typeof value === 'bigint' ? String(value) : value
 }
 
-function render({ container, tensors, metadata }: CheckpointSummary): string {
+/** What a table shows of a long file. `--json` shows all. */
+const MOST_ROWS = 1000
+/** What one line shows of a value, in characters. */
+const LONGEST_VALUE = 100
+
+function render({ container, tensors, skipped, metadata }: CheckpointSummary): string {
   const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0)
   const elements = tensors.reduce((sum, { shape }) => sum + shape.reduce((n, size) => n * size, 1), 0)
-  const rows = tensors.map(({ name, dtype, shape, bytes }) => [
-    visible(name),
-    dtype,
-    shape.join(' x '),
-    formatBytes(bytes),
-  ])
-  const lines = [...metadata].map(
-    ([key, value]) => `${visible(String(key))}: ${shorten(JSON.stringify(toJson(value)))}`,
+  const rows = tensors
+    .slice(0, MOST_ROWS)
+    .map(({ name, dtype, shape, bytes }) => [printable(name), dtype, shape.join(' x '), formatBytes(bytes)])
+  const values = [...metadata].map(
+    ([key, value]) =>
+      `${printable(keyText(key), LONGEST_VALUE)}: ${printable(preview(value), LONGEST_VALUE)}`,
   )
+  const objects = skipped.map(
+    ({ name, type }) => `${printable(name)}: skipped, an object of ${printable(type)}`,
+  )
+  const blocks = [
+    rows.length > 0 ? [table(['tensor', 'dtype', 'shape', 'size'], rows, 'lllr'), ...more(tensors)] : [],
+    [...values.slice(0, MOST_ROWS), ...more(values)],
+    [...objects.slice(0, MOST_ROWS), ...more(objects)],
+  ]
   return [
-    ...(rows.length > 0 ? [table(['tensor', 'dtype', 'shape', 'size'], rows, 'lllr'), ''] : []),
-    ...(lines.length > 0 ? [...lines, ''] : []),
+    ...blocks.filter(lines => lines.length > 0).map(lines => `${lines.join('\n')}\n`),
     `${container} file: ${formatCount(tensors.length)} ${tensors.length === 1 ? 'tensor' : 'tensors'}, ` +
       `${formatCount(elements)} elements, ${formatBytes(bytes)}`,
   ].join('\n')
 }
 
-/** Names come from the file, and must not reach a terminal as control sequences. */
-function visible(text: string): string {
-  return text.replace(/\p{Cc}/gu, '\u{FFFD}')
+const more = ({ length }: readonly unknown[]): string[] =>
+  length > MOST_ROWS ? [`... and ${formatCount(length - MOST_ROWS)} more (use --json)`] : []
+
+/** A key of a dictionary as Python shows it, but for strings, which have no quotes. */
+function keyText(key: CheckpointValue): string {
+  return Array.isArray(key) ? `(${key.map(keyText).join(', ')})` : String(key)
 }
 
-function shorten(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 97)}...` : text
+/** The beginning of a value as JSON: long lists and texts are not written out to be cut off again. */
+function preview(value: CheckpointValue): string {
+  let left = LONGEST_VALUE
+  const cut = (value: CheckpointValue): CheckpointValue => {
+    if (left <= 0) return null
+    left -= 2
+    if (typeof value === 'string') {
+      left -= value.length
+      return value.slice(0, 2 * LONGEST_VALUE)
+    }
+    if (value instanceof Uint8Array) return value.slice(0, LONGEST_VALUE)
+    if (Array.isArray(value)) return value.slice(0, LONGEST_VALUE).map(cut)
+    if (value instanceof Map)
+      return new Map([...value].slice(0, LONGEST_VALUE).map(([key, item]) => [cut(key), cut(item)]))
+    return value
+  }
+  return JSON.stringify(toJson(cut(value)))
 }

@@ -26,9 +26,16 @@ export function print(text: string): void {
   aroundBar(() => process.stdout.write(`${escapeName(text)}\n`))
 }
 
-/** The one JSON document of `--json`. */
+/** The one JSON document of `--json`. What could mislead a terminal is escaped: JSON itself escapes only a part of it. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value))
+  print(JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escapeUnits))
+}
+
+function escapeUnits(character: string): string {
+  return Array.from(
+    { length: character.length },
+    (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`,
+  ).join('')
 }
 
 /** Something worth knowing while waiting, on stderr; silent with `--quiet`. */

@@ -1,8 +1,12 @@
 #include "binding/checkpoint.h"
 
+#include <string>
+#include <vector>
+
 #include "binding/exports.h"
 #include "binding/promise.h"
 #include "binding/value.h"
+#include "checkpoint/content.h"
 #include "checkpoint/dtype.h"
 #include "checkpoint/writer.h"
 #include "runtime/error.h"
@@ -58,23 +62,40 @@ class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
   Napi::Value inspect(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     return guard(env, [&] {
-      const auto& infos = file()->tensors();
-      auto tensors = Napi::Array::New(env, infos.size());
-      for (uint32_t i = 0; i < infos.size(); i++) {
+      // Made once: a file can have very many tensors.
+      const auto text = [&](const char* value) { return Napi::String::New(env, value); };
+      const Napi::String name = text("name"), dtype = text("dtype"), shape = text("shape"), bytes = text("bytes"),
+                         type = text("type");
+      std::vector<Napi::String> dtypes;
+      for (const checkpoint::DType& known : checkpoint::kDTypes)
+        dtypes.push_back(Napi::String::New(env, std::string(known.name)));
+      size_t count = 0;
+      checkpoint::for_each_item(file()->content(),
+                                [&](const checkpoint::Item& item) { count += item.tensor != nullptr; });
+      auto tensors = Napi::Array::New(env, count), skipped = Napi::Array::New(env);
+      uint32_t index = 0;
+      checkpoint::for_each_item(file()->content(), [&](const checkpoint::Item& item) {
         Napi::HandleScope scope(env);
-        auto shape = Napi::Array::New(env, infos[i].sizes.size());
-        for (uint32_t d = 0; d < infos[i].sizes.size(); d++)
-          shape[d] = Napi::Number::New(env, static_cast<double>(infos[i].sizes[d]));
-        auto tensor = Napi::Object::New(env);
-        tensor["name"] = Napi::String::New(env, infos[i].name);
-        tensor["dtype"] = Napi::String::New(env, std::string(checkpoint::find_dtype(infos[i].dtype)->name));
-        tensor["shape"] = shape;
-        tensor["bytes"] = Napi::Number::New(env, static_cast<double>(infos[i].bytes));
-        tensors[i] = tensor;
-      }
+        auto object = Napi::Object::New(env);
+        object.Set(name, string_to_js(env, item.name));
+        if (item.tensor == nullptr) {
+          object.Set(type, string_to_js(env, std::string(item.type)));
+          skipped[skipped.Length()] = object;
+          return;
+        }
+        const std::vector<int64_t>& sizes = item.tensor->sizes;
+        auto array = Napi::Array::New(env, sizes.size());
+        for (uint32_t d = 0; d < sizes.size(); d++) array[d] = Napi::Number::New(env, static_cast<double>(sizes[d]));
+        object.Set(dtype,
+                   dtypes[static_cast<size_t>(checkpoint::find_dtype(item.tensor->dtype) - checkpoint::kDTypes)]);
+        object.Set(shape, array);
+        object.Set(bytes, Napi::Number::New(env, static_cast<double>(item.tensor->nbytes())));
+        tensors[index++] = object;
+      });
       auto result = Napi::Object::New(env);
       result["tensors"] = tensors;
-      result["metadata"] = to_js(env, file()->metadata());
+      result["skipped"] = skipped;
+      result["metadata"] = to_js(env, checkpoint::metadata_of(file()->content()));
       return result.As<Napi::Value>();
     });
   }

@@ -3,11 +3,13 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 
 #include "checkpoint/dtype.h"
 #include "runtime/error.h"
@@ -27,7 +29,26 @@ napi_typedarray_type array_type(at::ScalarType dtype) {
     case at::kInt: return napi_int32_array;
     case at::kShort: return napi_int16_array;
     case at::kChar: return napi_int8_array;
+    case at::kUInt64: return napi_biguint64_array;
+    case at::kUInt32: return napi_uint32_array;
+    case at::kUInt16: return napi_uint16_array;
+    case at::kComplexDouble: return napi_float64_array;  // real and imaginary parts by turns
+    case at::kComplexFloat: return napi_float32_array;
     default: return napi_uint8_array;
+  }
+}
+
+size_t element_size(napi_typedarray_type type) {
+  switch (type) {
+    case napi_float64_array:
+    case napi_bigint64_array:
+    case napi_biguint64_array: return 8;
+    case napi_float32_array:
+    case napi_int32_array:
+    case napi_uint32_array: return 4;
+    case napi_int16_array:
+    case napi_uint16_array: return 2;
+    default: return 1;
   }
 }
 
@@ -58,26 +79,6 @@ std::string from_string(Napi::String string) {
   }
   copy_until(units.size());
   return text;
-}
-
-Napi::String to_string(Napi::Env env, const std::string& text) {
-  const auto is = [&](size_t at, uint8_t first, uint8_t last) {
-    return at < text.size() && static_cast<uint8_t>(text[at]) >= first && static_cast<uint8_t>(text[at]) <= last;
-  };
-  std::u16string units;
-  size_t begin = 0;
-  const auto copy_until = [&](size_t end) {
-    units += Napi::String::New(env, text.substr(begin, end - begin)).Utf16Value();
-  };
-  for (size_t at = text.find('\xED'); at != std::string::npos; at = text.find('\xED', at + 1)) {
-    if (!is(at + 1, 0xA0, 0xBF) || !is(at + 2, 0x80, 0xBF)) continue;
-    copy_until(at);
-    units += static_cast<char16_t>(0xD000 | (text[at + 1] & 0x3F) << 6 | (text[at + 2] & 0x3F));
-    begin = at + 3;
-  }
-  if (begin == 0) return Napi::String::New(env, text);
-  copy_until(text.size());
-  return Napi::String::New(env, units);
 }
 
 // Reads a JavaScript value; `path_` says where in it, for errors.
@@ -124,8 +125,7 @@ class FromJs {
       word = ~word + carry;
       carry = carry && word == 0;
     }
-    return Value::BigInt{
-        std::make_shared<const std::string>(reinterpret_cast<const char*>(words.data()), words.size() * 8)};
+    return Value::big_int(std::string(reinterpret_cast<const char*>(words.data()), words.size() * 8));
   }
 
   Value object(Napi::Object object, const std::string& path, int depth) {
@@ -162,7 +162,7 @@ class FromJs {
     auto* dtype =
         name.IsString() ? checkpoint::find_dtype(std::string_view(name.As<Napi::String>().Utf8Value())) : nullptr;
     if (dtype == nullptr)
-      invalid(path + ".dtype", "float64, float32, float16, bfloat16, int64, int32, int16, int8, uint8 or bool");
+      invalid(path + ".dtype", "the name of a type of PyTorch, such as 'float32', 'int64' or 'uint8'");
     if (!shape.IsArray()) invalid(path + ".shape", "an array of sizes");
     std::vector<int64_t> sizes;
     auto dimensions = shape.As<Napi::Array>();
@@ -180,7 +180,7 @@ class FromJs {
     if (!is_array || static_cast<double>(data.As<Napi::TypedArray>().ByteLength()) != nbytes) {
       invalid(path + ".data", "the typed array of dtype '" + std::string(dtype->name) +
                                   "' with the elements of the shape (" + std::to_string(static_cast<int64_t>(nbytes)) +
-                                  " bytes; float16, bfloat16 and bool as Uint8Array)");
+                                  " bytes; types that JavaScript lacks, such as float16, as Uint8Array)");
     }
     auto array = data.As<Napi::TypedArray>();
     if (array.ByteLength() == 0) return at::empty(sizes, dtype->type);
@@ -202,15 +202,15 @@ class FromJs {
 class ToJs {
  public:
   ToJs(Napi::Env env, TensorMemory memory)
-      : env_(env), memory_(memory), map_(env.Global().Get("Map").As<Napi::Function>()) {}
+      : env_(env), memory_(memory), map_(env.Global().Get("Map").As<Napi::Function>()), made_(Napi::Array::New(env)) {}
 
   Napi::Value write(const Value& value) const {
     switch (value.kind()) {
       case Value::Kind::Bool: return Napi::Boolean::New(env_, value.as_bool());
       case Value::Kind::Int: return integer(value.as_int());
       case Value::Kind::Float: return Napi::Number::New(env_, value.as_float());
-      case Value::Kind::String: return to_string(env_, value.as_string());
-      case Value::Kind::BigInt: return big_int(*value.as_big_int().bytes);
+      case Value::Kind::String: return string_to_js(env_, value.as_string());
+      case Value::Kind::BigInt: return big_int(value.as_big_int());
       case Value::Kind::Bytes: return typed_array(value.as_bytes().data);
       case Value::Kind::List:
       case Value::Kind::Tuple: return list(value.as_list());
@@ -262,7 +262,13 @@ class ToJs {
     return map;
   }
 
+  // Tensors that were one object in Python are one in JavaScript, and those that shared their data share it.
   Napi::Value tensor(const at::Tensor& tensor) const {
+    if (tensor.use_count() == 1) return new_tensor(tensor);
+    return once(tensor.unsafeGetTensorImpl(), [&] { return new_tensor(tensor); });
+  }
+
+  Napi::Value new_tensor(const at::Tensor& tensor) const {
     auto* dtype = checkpoint::find_dtype(tensor.scalar_type());
     if (dtype == nullptr) throw Error("ERR_INTERNAL", "a tensor of a type that JavaScript does not know");
     auto shape = Napi::Array::New(env_, static_cast<size_t>(tensor.dim()));
@@ -276,18 +282,26 @@ class ToJs {
   }
 
   Napi::Value typed_array(const at::Tensor& given) const {
+    // The same tensor in several places, or others with the same data.
+    bool is_shared = given.use_count() > 1 || given.storage().use_count() > 1;
     at::Tensor tensor = given.cpu().contiguous();
-    Napi::ArrayBuffer buffer = array_buffer(tensor);
+    Napi::ArrayBuffer buffer = array_buffer(tensor, is_shared);
     napi_typedarray_type type = array_type(tensor.scalar_type());
-    size_t length = type == napi_uint8_array ? tensor.nbytes() : static_cast<size_t>(tensor.numel());
+    size_t length = tensor.nbytes() / element_size(type);
     napi_value array;
     napi_status status = napi_create_typedarray(env_, type, length, buffer, 0, &array);
     if (status != napi_ok) throw Napi::Error::New(env_);
     return Napi::Value(env_, array);
   }
 
-  Napi::ArrayBuffer array_buffer(const at::Tensor& tensor) const {
-    if (memory_ == TensorMemory::HandOver && tensor.nbytes() > 0) {
+  Napi::ArrayBuffer array_buffer(const at::Tensor& tensor, bool is_shared) const {
+    if (memory_ == TensorMemory::Copy || !is_shared) return new_buffer(tensor);
+    return once(tensor.data_ptr(), [&] { return new_buffer(tensor); }).As<Napi::ArrayBuffer>();
+  }
+
+  Napi::ArrayBuffer new_buffer(const at::Tensor& tensor) const {
+    constexpr size_t kLeastHandedOver = 16 << 10;  // copies of less take less memory than owners
+    if (memory_ == TensorMemory::HandOver && tensor.nbytes() >= kLeastHandedOver) {
       auto* owner = new at::Tensor(tensor);
       return Napi::ArrayBuffer::New(
           env_, tensor.data_ptr(), tensor.nbytes(), [](Napi::Env, void*, at::Tensor* owner) { delete owner; }, owner);
@@ -297,12 +311,45 @@ class ToJs {
     return buffer;
   }
 
+  // What make() gave for this address before. A JavaScript array keeps it, as handles end with their scopes.
+  template <class Make>
+  Napi::Value once(const void* address, const Make& make) const {
+    auto [found, is_new] = index_.try_emplace(address, static_cast<uint32_t>(index_.size()));
+    if (!is_new) return made_.Get(found->second);
+    const uint32_t index = found->second;
+    Napi::Value value = make();
+    made_.Set(index, value);
+    return value;
+  }
+
   Napi::Env env_;
   TensorMemory memory_;
   Napi::Function map_;
+  Napi::Array made_;
+  mutable std::unordered_map<const void*, uint32_t> index_;
 };
 
 }  // namespace
+
+Napi::String string_to_js(Napi::Env env, const std::string& text) {
+  const auto is = [&](size_t at, uint8_t first, uint8_t last) {
+    return at < text.size() && static_cast<uint8_t>(text[at]) >= first && static_cast<uint8_t>(text[at]) <= last;
+  };
+  std::u16string units;
+  size_t begin = 0;
+  const auto copy_until = [&](size_t end) {
+    units += Napi::String::New(env, text.substr(begin, end - begin)).Utf16Value();
+  };
+  for (size_t at = text.find('\xED'); at != std::string::npos; at = text.find('\xED', at + 1)) {
+    if (!is(at + 1, 0xA0, 0xBF) || !is(at + 2, 0x80, 0xBF)) continue;
+    copy_until(at);
+    units += static_cast<char16_t>(0xD000 | (text[at + 1] & 0x3F) << 6 | (text[at + 2] & 0x3F));
+    begin = at + 3;
+  }
+  if (begin == 0) return Napi::String::New(env, text);
+  copy_until(text.size());
+  return Napi::String::New(env, units);
+}
 
 checkpoint::Value from_js(Napi::Value value) { return FromJs(value.Env()).read(value, "value", 0); }
 

@@ -2,6 +2,8 @@
 
 #include <napi.h>
 
+#include <string>
+
 #include "checkpoint/value.h"
 
 namespace visiontorch::binding {
@@ -17,5 +19,8 @@ enum class TensorMemory {
 
 // The Value as a CheckpointValue: dictionaries become Maps, lists and tuples arrays, tensors TensorData.
 Napi::Value to_js(Napi::Env env, const checkpoint::Value& value, TensorMemory memory = TensorMemory::Copy);
+
+// A string of a Value, in which lone surrogates keep their three bytes.
+Napi::String string_to_js(Napi::Env env, const std::string& text);
 
 }  // namespace visiontorch::binding

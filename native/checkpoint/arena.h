@@ -1,26 +1,24 @@
 #pragma once
 
-#include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include "checkpoint/bytes.h"
+#include "checkpoint/budget.h"
 #include "checkpoint/value.h"
 
 namespace visiontorch::checkpoint {
 
-// All containers that were made while a file is read. A pickle can nest them without end and into themselves; here
-// they are emptied one by one, so that neither deep nesting nor a cycle is met when they die. Those whose depth was
-// checked are spared. It also counts: values are cheap to write in a pickle, and dear in memory.
+// All lists and dictionaries that are made while a file is read, and their account. A pickle can nest them without end
+// and into themselves; the arena empties them one by one, so that their destructors meet neither deep nesting nor a
+// cycle. It leaves those alone that check_content() has found sound and marked with Value::keep().
 class Arena {
  public:
-  Arena() = default;
+  explicit Arena(Budget& budget) : budget_(budget) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena() {
     for (Value& container : containers_) {
-      if (spared_.contains(container.identity())) continue;
+      if (container.is_kept()) continue;
       if (container.is_list())
         container.as_list().clear();
       else
@@ -29,34 +27,31 @@ class Arena {
   }
 
   Value list(Value::List items, Value::Kind kind = Value::Kind::List) {
-    count(items.size());
+    budget_.charge(kContainer + items.size() * sizeof(Value));
     return keep(Value::list(std::move(items), kind));
   }
-  Value dict(Value::Kind kind) { return keep(Value::dict({}, kind)); }
-
-  // Whatever a pickle puts onto its stack, into its memo or into a copy counts.
-  void count(size_t values) {
-    values_ += values;
-    if (values_ > kMaxValues) corrupt("the file holds more than " + std::to_string(kMaxValues) + " values");
+  Value dict(Value::Kind kind = Value::Kind::Dict) {
+    budget_.charge(kContainer);
+    return keep(Value::dict({}, kind));
   }
-
-  // These containers, by identity, outlive the arena: no cycle and no deep nesting is among them.
-  void spare(std::unordered_set<const void*> containers) { spared_ = std::move(containers); }
+  // Tuples do not change, so that all empty ones are one.
+  Value empty_tuple() {
+    if (!empty_tuple_.is_list()) empty_tuple_ = list({}, Value::Kind::Tuple);
+    return empty_tuple_;
+  }
+  Budget& budget() { return budget_; }
 
  private:
-  static constexpr size_t kMaxValues = 2'000'000;
-  static constexpr size_t kMaxContainers = 400'000;
+  static constexpr uint64_t kContainer = 96;  // the object and its place in containers_
 
   Value keep(Value container) {
-    if (containers_.size() == kMaxContainers)
-      corrupt("the file holds more than " + std::to_string(kMaxContainers) + " lists and dictionaries");
     containers_.push_back(container);
     return container;
   }
 
+  Budget& budget_;
   std::vector<Value> containers_;
-  std::unordered_set<const void*> spared_;
-  size_t values_ = 0;
+  Value empty_tuple_;
 };
 
 }  // namespace visiontorch::checkpoint

@@ -19,6 +19,8 @@ bool is_legacy(std::string_view head);
 bool is_tar(std::string_view head);
 
 // The storage that `('storage', class, key, location, numel)` names; legacy files add a view to it.
-std::shared_ptr<StorageRef> refer_to_storage(Storages& storages, const Value& id, size_t length);
+c10::intrusive_ptr<StorageRef> refer_to_storage(Storages& storages, const Value& id, size_t length);
+// The class that `('module', class, source file, source)` stands for in a whole model, or nullptr for other ids.
+const Value* referenced_class(const Value& id);
 
 }  // namespace visiontorch::checkpoint

@@ -1,48 +1,77 @@
 #include "checkpoint/content.h"
 
-#include <functional>
+#include <algorithm>
+#include <map>
 #include <optional>
-#include <set>
+#include <string_view>
+#include <tuple>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 #include "checkpoint/bytes.h"
 #include "checkpoint/globals.h"
+#include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
 
 // Every recursion here is bounded: in check_content by its own check, afterwards by what it has established.
 namespace {
 
-constexpr int64_t kMaxExpandedValues = 4'000'000;
+// Estimates of what values take, in bytes: here, as a copy with tensors, and in JavaScript.
+constexpr double kItem = 64, kEntry = 120;  // an item of a list, and of a dictionary
+constexpr double kText = 96, kList = 160, kDict = 320, kBytes = 256;
+constexpr double kListed = 96;  // a tensor in the list of all, beside its name
+
+// The longest name of a key that is no string.
+constexpr size_t kLongestKey = 128;
+
+std::string text_of(const Value& key);
 
 class Checker {
  public:
-  explicit Checker(uint64_t file_size) : max_bytes_(8 * static_cast<int64_t>(file_size) + (64 << 20)) {}
+  explicit Checker(double limit) : limit_(limit) {}
 
-  // What a value weighs when everything that it shares is written out.
+  // What a value takes if everything that it shares is written out.
   struct Weight {
-    int64_t values = 1;
-    int64_t bytes = 0;
+    double bytes = 0;
+    double listed = 0;  // tensors and skipped objects, and the text of their names
+    double names = 0;
     int height = 0;
+    double total() const { return bytes + listed * kListed + names; }
   };
 
-  std::unordered_set<const void*> containers() const {
-    std::unordered_set<const void*> identities;
-    for (const auto& [identity, weight] : seen_) identities.insert(identity);
-    return identities;
-  }
-
   Weight check(Value& value, int depth) {
+    resolve(value);
     if (value.is_list() || value.is_dict()) return check_container(value, depth);
     Weight weight;
-    if (value.kind() == Value::Kind::String) weight.bytes = static_cast<int64_t>(value.as_string().size());
-    if (value.kind() == Value::Kind::Bytes) weight.bytes = value.as_bytes().data.numel();
-    if (value.kind() == Value::Kind::Opaque) weight.bytes = check_opaque(value);
-    check_weight(weight);
+    if (value.kind() == Value::Kind::String) weight.bytes += kText + 2 * static_cast<double>(value.as_string().size());
+    if (value.kind() == Value::Kind::BigInt) weight.bytes += kText + static_cast<double>(value.as_big_int().size());
+    if (value.kind() == Value::Kind::Bytes) weight.bytes += kBytes + static_cast<double>(value.as_bytes().data.numel());
+    if (auto* storage = value.as_opaque<StorageRef>())
+      weight.bytes += kBytes + static_cast<double>(Storages::bytes(*storage)->numel);
+    else if (value.kind() == Value::Kind::Opaque)
+      weight.listed = 1;
+    if (auto* object = value.as_opaque<Object>()) weight.names = static_cast<double>(object->type->name.size());
     return weight;
   }
 
  private:
+  // The name of a class, and what stands for an object.
+  static void resolve(Value& value) {
+    if (auto* object = value.as_opaque<Object>(); object != nullptr && object->items.kind() != Value::Kind::None)
+      value = Value(object->items);
+    if (auto* global = value.as_opaque<Global>(); global != nullptr) {
+      if (global->what != Global::What::Unknown) {
+        value = Value(global->name);
+      } else {
+        auto object = c10::make_intrusive<Object>();
+        object->type = c10::intrusive_ptr<Global>::reclaim_copy(global);
+        value = Value(std::move(object));
+      }
+    }
+  }
+
   Weight check_container(Value& value, int depth) {
     const void* identity = value.identity();
     auto [found, is_new] = seen_.try_emplace(identity, std::nullopt);
@@ -50,66 +79,65 @@ class Checker {
     if (depth + (is_new ? 0 : found->second->height) >= Value::kMaxDepth)
       corrupt("lists and dictionaries are nested deeper than " + std::to_string(Value::kMaxDepth));
     if (!is_new) return *found->second;
+    value.keep();
     Weight total;
-    auto add = [&](Value& item) {
+    total.bytes += value.is_list() ? kList : kDict;
+    auto add = [&](Value& item, double key_length) {
       Weight weight = check(item, depth + 1);
-      total.values += weight.values;
       total.bytes += weight.bytes;
+      total.listed += weight.listed;
+      total.names += weight.names + weight.listed * (key_length + 1);
       total.height = std::max(total.height, weight.height + 1);
-      check_weight(total);
+      if (total.total() > limit_) corrupt("shared values would expand to many times the size of the file");
     };
     if (value.is_list()) {
-      for (Value& item : value.as_list()) add(item);
+      for (Value& item : value.as_list()) {
+        total.bytes += kItem;
+        add(item, 6);
+      }
     } else {
-      std::set<std::pair<Value::Kind, std::string>> keys;
+      Keys keys;
       for (auto& [key, item] : value.as_dict()) {
         check_key(key, keys);
-        add(key);
-        add(item);
+        add(key, 0);
+        total.bytes += kEntry;
+        add(item, static_cast<double>(length_of(key)));
       }
     }
     seen_[identity] = total;
     return total;
   }
 
-  // Sums stay far below overflow, as each part of them was checked.
-  void check_weight(const Weight& weight) const {
-    if (weight.values > kMaxExpandedValues || weight.bytes > max_bytes_)
-      corrupt("shared values would expand to many times the size of the file");
+  struct Keys {
+    std::unordered_set<std::string_view> strings;
+    std::unordered_set<int64_t> ints;
+  };
+
+  // That of text_of(key), or more.
+  static size_t length_of(const Value& key) {
+    if (key.kind() == Value::Kind::String) return key.as_string().size();
+    return key.kind() == Value::Kind::Int ? text_of(key).size() : kLongestKey;
   }
 
-  static void check_key(const Value& key, std::set<std::pair<Value::Kind, std::string>>& keys) {
-    std::string text;
+  // Loaders differ in which of two equal keys they take.
+  static void check_key(Value& key, Keys& keys) {
+    bool is_new = true;
     switch (key.kind()) {
-      case Value::Kind::String: text = key.as_string(); break;
-      case Value::Kind::Int: text = std::to_string(key.as_int()); break;
+      case Value::Kind::String: is_new = keys.strings.insert(key.as_string()).second; break;
+      case Value::Kind::Int: is_new = keys.ints.insert(key.as_int()).second; break;
       case Value::Kind::List:
       case Value::Kind::Dict:
       case Value::Kind::OrderedDict: corrupt("a list or dictionary is the key of a dictionary");
-      default: return;
+      default: break;
     }
-    // Loaders differ in which of two they take.
-    if (!keys.emplace(key.kind(), text).second) corrupt("the key '" + text + "' stands twice in a dictionary");
+    if (!is_new) corrupt("the key " + in_quotes(text_of(key)) + " stands twice in a dictionary");
   }
 
-  static int64_t check_opaque(Value& value) {
-    if (auto* tensor = value.as_opaque<TensorSpec>())
-      return tensor->numel * static_cast<int64_t>(c10::elementSize(tensor->dtype));
-    if (auto* storage = value.as_opaque<StorageRef>())
-      return storage->numel * static_cast<int64_t>(storage->dtype ? c10::elementSize(*storage->dtype) : 1);
-    auto* global = value.as_opaque<Global>();
-    if (global == nullptr || global->what != Global::What::DType) {
-      throw Error("ERR_CHECKPOINT_UNSUPPORTED", "the file holds the Python class " + (global ? global->name : "?") +
-                                                    " as a value. Save plain values and tensors only");
-    }
-    value = Value(global->name);
-    return 0;
-  }
-
-  int64_t max_bytes_;
+  double limit_;
   std::unordered_map<const void*, std::optional<Weight>> seen_;  // nothing: being visited
 };
 
+// A key as a part of a name. Tuples are written as Python writes them, up to a length.
 std::string text_of(const Value& key) {
   switch (key.kind()) {
     case Value::Kind::String: return key.as_string();
@@ -117,7 +145,19 @@ std::string text_of(const Value& key) {
     case Value::Kind::Float: return std::to_string(key.as_float());
     case Value::Kind::Bool: return key.as_bool() ? "True" : "False";
     case Value::Kind::None: return "None";
-    default: return "?";
+    case Value::Kind::Tuple: {
+      std::string text;
+      for (const Value& item : key.as_list()) {
+        if (!text.empty()) text += ", ";
+        if (text.size() > kLongestKey / 2) return "(" + text + "...)";
+        bool is_long = item.kind() == Value::Kind::String && item.as_string().size() > kLongestKey / 2;
+        text += is_long || item.kind() == Value::Kind::Tuple ? "..." : text_of(item);
+      }
+      return "(" + text + ")";
+    }
+    default:
+      if (auto* object = key.as_opaque<Object>()) return object->type->name.substr(0, kLongestKey);
+      return "?";
   }
 }
 
@@ -132,14 +172,19 @@ void for_each(const Value& container, const Visit& visit) {
   }
 }
 
-void list_into(std::vector<TensorInfo>& tensors, const Value& value, const std::string& name) {
-  if (auto* spec = value.as_opaque<TensorSpec>()) {
-    tensors.push_back(
-        {name, spec->dtype, spec->sizes, spec->numel * static_cast<int64_t>(c10::elementSize(spec->dtype))});
+void visit_items(const Value& value, std::string& name, const std::function<void(const Item&)>& visit) {
+  if (auto* tensor = value.as_opaque<TensorSpec>()) {
+    visit({name, tensor, {}, false});
+  } else if (auto* object = value.as_opaque<Object>()) {
+    visit({name, nullptr, object->type->name, object->is_module});
   } else if (value.is_list() || value.is_dict()) {
     for_each(value, [&](const Value& key, const Value& item) {
-      if (item.is_list() || item.is_dict() || item.as_opaque<TensorSpec>())
-        list_into(tensors, item, name.empty() ? text_of(key) : name + "/" + text_of(key));
+      if (!item.is_list() && !item.is_dict() && item.kind() != Value::Kind::Opaque) return;
+      size_t length = name.size();
+      if (length > 0) name += '/';
+      name += text_of(key);
+      visit_items(item, name, visit);
+      name.resize(length);
     });
   }
 }
@@ -162,16 +207,14 @@ std::pair<std::optional<Value>, bool> without_tensors(const Value& value) {
 
 }  // namespace
 
-std::unordered_set<const void*> check_content(Value& root, uint64_t file_size) {
-  Checker checker(file_size);
-  checker.check(root, 0);
-  return checker.containers();
+void check_content(Value& root, Budget& budget) {
+  Checker::Weight weight = Checker(static_cast<double>(budget.left())).check(root, 0);
+  budget.charge(static_cast<uint64_t>(weight.total()));
 }
 
-std::vector<TensorInfo> list_tensors(const Value& root) {
-  std::vector<TensorInfo> tensors;
-  list_into(tensors, root, "");
-  return tensors;
+void for_each_item(const Value& root, const std::function<void(const Item&)>& visit) {
+  std::string name;
+  visit_items(root, name, visit);
 }
 
 Value metadata_of(const Value& root) {
@@ -186,20 +229,63 @@ Value metadata_of(const Value& root) {
   return Value::dict(std::move(items));
 }
 
-Value with_tensors(const Value& value, Storages& storages) {
-  if (auto* spec = value.as_opaque<TensorSpec>()) return storages.read(*spec);
-  if (auto* storage = value.as_opaque<StorageRef>()) return Value::Bytes{storages.read(*Storages::bytes(*storage))};
-  if (value.is_list()) {
-    Value::List items;
-    for (const Value& item : value.as_list()) items.push_back(with_tensors(item, storages));
-    return Value::list(std::move(items), value.kind());
+namespace {
+
+class Reader {
+ public:
+  Reader(Storages& storages, Budget& budget) : storages_(storages), budget_(budget) {}
+
+  Value read(const Value& value) {
+    if (auto* tensor = value.as_opaque<TensorSpec>()) return read(*tensor);
+    if (auto* storage = value.as_opaque<StorageRef>()) return Value::Bytes{read(*Storages::bytes(*storage))};
+    if (value.kind() == Value::Kind::Bytes) return Value::Bytes{value.as_bytes().data.clone()};
+    if (value.kind() == Value::Kind::Opaque) return {};  // skipped
+    if (value.is_list()) {
+      Value::List items;
+      items.reserve(value.as_list().size());
+      for (const Value& item : value.as_list()) items.push_back(read(item));
+      return Value::list(std::move(items), value.kind());
+    }
+    if (value.is_dict()) {
+      Value::Dict items;
+      items.reserve(value.as_dict().size());
+      for (const auto& [key, item] : value.as_dict()) items.emplace_back(read(key), read(item));
+      return Value::dict(std::move(items), value.kind());
+    }
+    return value;
   }
-  if (value.is_dict()) {
-    Value::Dict items;
-    for (const auto& [key, item] : value.as_dict()) items.emplace_back(key, with_tensors(item, storages));
-    return Value::dict(std::move(items), value.kind());
+
+ private:
+  at::Tensor read(const TensorSpec& spec) {
+    at::Tensor& tensor = tensors_[&spec];
+    if (!tensor.defined()) tensor = copy(spec);
+    return tensor;
   }
-  return value;
+
+  at::Tensor copy(const TensorSpec& spec) {
+    constexpr uint64_t kCopy = 1024;  // a tensor, natively and in JavaScript, beside its data
+    budget_.charge(kCopy);
+    bool is_part_of_storage = !spec.elements.defined() && spec.is_contiguous() && spec.is_plain();
+    if (!is_part_of_storage) {
+      budget_.charge_data(static_cast<uint64_t>(spec.nbytes()));
+      return storages_.read(spec);
+    }
+    at::Tensor& data = data_[{spec.storage, spec.offset, spec.numel, spec.dtype}];
+    if (data.defined()) return data.view(spec.sizes);
+    budget_.charge_data(static_cast<uint64_t>(spec.nbytes()));
+    return data = storages_.read(spec);
+  }
+
+  Storages& storages_;
+  Budget& budget_;
+  std::unordered_map<const TensorSpec*, at::Tensor> tensors_;
+  std::map<std::tuple<size_t, int64_t, int64_t, at::ScalarType>, at::Tensor> data_;
+};
+
+}  // namespace
+
+Value with_tensors(const Value& value, Storages& storages, Budget budget) {
+  return Reader(storages, budget).read(value);
 }
 
 }  // namespace visiontorch::checkpoint

@@ -4,42 +4,35 @@
 
 #include "checkpoint/bytes.h"
 #include "checkpoint/containers.h"
+#include "checkpoint/formats.h"
 #include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
 
 namespace {
 
-// Messages quote names from the file, each cut on its own.
-constexpr size_t kLongestMessage = 1000;
+constexpr size_t kLongestPath = 1000;
 
-// What a file is that is no checkpoint: the usual ways in which a download goes wrong.
-[[noreturn]] void not_a_checkpoint(std::string_view head) {
-  if (head.empty()) corrupt("the file is empty");
-  if (head.starts_with("version https://git-lfs"))
-    corrupt("this is a Git LFS pointer, not the file itself. Run: git lfs pull");
-  size_t text = head.find_first_not_of(" \t\r\n");
-  if (text != std::string_view::npos && head[text] == '<') corrupt("this is a web page, not a checkpoint");
-  corrupt("expected a .pth file of PyTorch (zip, legacy or tar), and the first bytes are of none");
-}
-
-Container detect(std::string_view head) {
+Container detect(const InputFile& file, const std::string& path) {
+  const std::string head = file.read(0, std::min(kHeadSize, file.size()));
   if (head.starts_with("PK\x03\x04")) return Container::Zip;
   if (is_legacy(head)) return Container::Legacy;
   if (is_tar(head)) return Container::Tar;
-  not_a_checkpoint(head);
+  refuse_foreign_format(file, path);
 }
 
 }  // namespace
 
 std::shared_ptr<File> File::open(const std::string& path, const OpenOptions& options) {
   std::shared_ptr<File> file(new File(path));
+  const std::string shown = in_quotes(path, kLongestPath);
+  file->container_ = detect(file->input_, shown);
   try {
     file->parse(options);
   } catch (const Error& error) {
     if (error.code() == "ERR_FILE_READ") throw;
     file->input_.check_unchanged();  // half of a new file is not a damaged one
-    std::string message = "'" + path + "': " + printable(error.what(), kLongestMessage);
+    std::string message = shown + ": " + error.what();
     if (error.code() == "ERR_CHECKPOINT_CORRUPT")
       message += ". The file is damaged or incomplete: download or save it again";
     throw Error(error.code(), message);
@@ -48,23 +41,25 @@ std::shared_ptr<File> File::open(const std::string& path, const OpenOptions& opt
 }
 
 void File::parse(const OpenOptions& options) {
-  container_ = detect(input_.read(0, std::min(kHeadSize, input_.size())));
-  Arena arena;
-  switch (container_) {
-    case Container::Zip: content_ = read_zip(input_, options.verify, storages_, arena); break;
-    case Container::Legacy: content_ = read_legacy(input_, storages_, arena); break;
-    case Container::Tar: content_ = read_tar(input_, storages_, arena); break;
+  {
+    Budget budget(input_.size());
+    Arena arena(budget);
+    switch (container_) {
+      case Container::Zip: content_ = read_zip(input_, options.verify, storages_, arena); break;
+      case Container::Legacy: content_ = read_legacy(input_, storages_, arena); break;
+      case Container::Tar: content_ = read_tar(input_, storages_, arena); break;
+    }
+    budget_.allow_storages(storages_.size());
+    check_content(content_, budget_);
   }
-  arena.spare(check_content(content_, input_.size()));
-  tensors_ = list_tensors(content_);
-  metadata_ = metadata_of(content_);
+  require_weights(content_);
   if (options.mmap) storages_.map();
   input_.check_unchanged();
 }
 
 Value File::read(const Value& part) {
   std::lock_guard lock(mutex_);
-  Value value = with_tensors(part, storages_);
+  Value value = with_tensors(part, storages_, budget_);
   input_.check_unchanged();
   return value;
 }

@@ -25,9 +25,7 @@ class File {
 
   Container container() const { return container_; }
   uint64_t size() const { return input_.size(); }
-  const std::vector<TensorInfo>& tensors() const { return tensors_; }
-  const Value& metadata() const { return metadata_; }
-  // Everything, with a TensorSpec in place of each tensor.
+  // Everything, with what stands for tensors and for skipped objects: see for_each_item().
   const Value& content() const { return content_; }
   // A part of the content, with its tensors.
   Value read(const Value& part);
@@ -35,15 +33,14 @@ class File {
   std::vector<at::Tensor> read(const std::vector<const TensorSpec*>& specs);
 
  private:
-  explicit File(const std::string& path) : input_(path), storages_(input_) {}
+  explicit File(const std::string& path) : input_(path), storages_(input_), budget_(input_.size()) {}
   void parse(const OpenOptions& options);
 
   const InputFile input_;
   Storages storages_;
   Container container_ = Container::Zip;
   Value content_;
-  std::vector<TensorInfo> tensors_;
-  Value metadata_;
+  Budget budget_;     // for content_ in JavaScript
   std::mutex mutex_;  // over storages_
 };
 

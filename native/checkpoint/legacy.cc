@@ -3,6 +3,7 @@
 #include "checkpoint/bytes.h"
 #include "checkpoint/containers.h"
 #include "checkpoint/unpickler.h"
+#include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
 
@@ -12,8 +13,11 @@ constexpr std::string_view kMagic = "\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19"; 
 constexpr int64_t kProtocol = 1001;
 constexpr size_t kLongestMagic = 64;  // its pickle, in any protocol
 
-std::shared_ptr<StorageRef> persistent_load(Storages& storages, const Value& id) {
+Value persistent_load(Storages& storages, const Value& id, Budget& budget) {
+  if (const Value* type = referenced_class(id)) return *type;
+  size_t before = storages.size();
   auto root = refer_to_storage(storages, id, 6);
+  budget.allow_storages(storages.size() - before);
   const Value& view = id.as_list()[5];
   if (view.kind() == Value::Kind::None) return root;
   // (view_key, offset, size)
@@ -27,10 +31,11 @@ std::shared_ptr<StorageRef> persistent_load(Storages& storages, const Value& id)
 
 bool is_legacy(std::string_view head) {
   try {
-    Arena arena;
+    Budget budget(0);
+    Arena arena(budget);
     ByteReader in(head.substr(0, kLongestMagic), "the magic number");
     Value magic = Unpickler(in, arena).load();
-    return magic.kind() == Value::Kind::BigInt && *magic.as_big_int().bytes == kMagic;
+    return magic.kind() == Value::Kind::BigInt && magic.as_big_int() == kMagic;
   } catch (const Error&) {
     return false;
   }
@@ -44,8 +49,7 @@ Value read_legacy(const InputFile& file, Storages& storages, Arena& arena) {
   if (protocol.kind() != Value::Kind::Int || protocol.as_int() != kProtocol)
     corrupt("the file's protocol is not " + std::to_string(kProtocol));
   if (!load().is_dict()) corrupt("the file does not describe the system that wrote it");
-  Value root =
-      load([&](const Value& id) { return Value(std::shared_ptr<const Value::Opaque>(persistent_load(storages, id))); });
+  Value root = load([&](const Value& id) { return persistent_load(storages, id, arena.budget()); });
 
   Value keys = load();
   if (!keys.is_list() || keys.as_list().size() != storages.size())
@@ -54,7 +58,7 @@ Value read_legacy(const InputFile& file, Storages& storages, Arena& arena) {
     auto index = key.kind() == Value::Kind::String ? storages.find(key.as_string()) : std::nullopt;
     if (!index) corrupt("the file lists a storage that no tensor uses");
     if (in.number<int64_t>() != storages.numel(*index))
-      corrupt("storage '" + storages.key(*index) + "' has another number of elements than its tensors say");
+      corrupt("storage " + in_quotes(storages.key(*index)) + " has another number of elements than its tensors say");
     storages.locate(*index, in.offset());
     in.skip(static_cast<uint64_t>(storages.nbytes(*index)));
   }

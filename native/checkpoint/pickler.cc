@@ -32,7 +32,7 @@ void Pickler::write(const Value& value, int depth) {
     case Value::Kind::None: out_ += 'N'; return;
     case Value::Kind::Bool: out_ += value.as_bool() ? '\x88' : '\x89'; return;
     case Value::Kind::Int: return write_int(value.as_int());
-    case Value::Kind::BigInt: return write_long(*value.as_big_int().bytes);
+    case Value::Kind::BigInt: return write_long(value.as_big_int());
     case Value::Kind::Float:
       out_ += 'G';
       return write_number(__builtin_bswap64(std::bit_cast<uint64_t>(value.as_float())));
@@ -106,11 +106,13 @@ void Pickler::write_tensor(const at::Tensor& given) {
   }
   size_t index = found->second;
   if (is_new) storages_.push_back(tensor);
-  int64_t numel = static_cast<int64_t>(tensor.storage().nbytes()) / tensor.element_size();
+  // Types without a storage class of their own lie in untyped storages, which count bytes.
+  bool is_untyped = dtype->stem.empty();
+  int64_t numel = static_cast<int64_t>(tensor.storage().nbytes()) / (is_untyped ? 1 : tensor.element_size());
 
-  out_ += "ctorch._utils\n_rebuild_tensor_v2\n((";
+  out_ += is_untyped ? "ctorch._utils\n_rebuild_tensor_v3\n((" : "ctorch._utils\n_rebuild_tensor_v2\n((";
   write_string("storage");
-  out_ += "ctorch\n" + std::string(dtype->stem) + "Storage\n";
+  out_ += is_untyped ? "ctorch.storage\nUntypedStorage\n" : "ctorch\n" + std::string(dtype->stem) + "Storage\n";
   write_string(std::to_string(index));
   write_string("cpu");
   write_int(numel);
@@ -119,7 +121,9 @@ void Pickler::write_tensor(const at::Tensor& given) {
   write_sizes(tensor.sizes());
   write_sizes(tensor.strides());
   out_ += '\x89';  // requires_grad
-  out_ += "ccollections\nOrderedDict\n)RtR";
+  out_ += "ccollections\nOrderedDict\n)R";
+  if (is_untyped) out_ += "ctorch\n" + std::string(dtype->name) + "\n";
+  out_ += "tR";
 }
 
 }  // namespace visiontorch::checkpoint

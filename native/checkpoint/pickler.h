@@ -11,7 +11,8 @@
 namespace visiontorch::checkpoint {
 
 // Writes a value as a pickle of protocol 2 whose only globals are collections.OrderedDict, the storages' classes and
-// torch._utils._rebuild_tensor_v2. Tensors that share a storage share it in the file.
+// torch._utils._rebuild_tensor_v2 (_v3 and the dtype for types without a storage class). Tensors that share a storage
+// share it in the file.
 class Pickler {
  public:
   std::string pickle(const Value& value);

@@ -1,50 +1,55 @@
 #include "checkpoint/storages.h"
 
+#include <ATen/ops/conj_physical.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/neg.h>
 #include <c10/core/CPUAllocator.h>
 
 #include <algorithm>
 
 #include "checkpoint/bytes.h"
+#include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
 
 namespace {
 
 constexpr size_t kMaxDimensions = 64;
-
-void swap_bytes(char* data, size_t nbytes, size_t itemsize) {
-  for (size_t at = 0; at + itemsize <= nbytes; at += itemsize) std::reverse(data + at, data + at + itemsize);
-}
-
-bool is_contiguous(const TensorSpec& spec) {
-  int64_t expected = 1;
-  for (size_t i = spec.sizes.size(); i-- > 0; expected *= spec.sizes[i])
-    if (spec.sizes[i] != 1 && spec.strides[i] != expected) return false;
-  return true;
-}
+constexpr size_t kMaxKey = 255;  // PyTorch's are numbers
 
 at::Tensor tensor_in(c10::Storage storage, const TensorSpec& spec) {
   auto tensor = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
-                                                         c10::scalarTypeToTypeMeta(spec.dtype));
+                                                         c10::scalarTypeToTypeMeta(spec.stored));
   tensor.unsafeGetTensorImpl()->set_sizes_and_strides(spec.sizes, spec.strides, spec.offset);
   return tensor;
 }
 
 }  // namespace
 
-std::shared_ptr<StorageRef> Storages::refer(const std::string& key, std::optional<at::ScalarType> dtype,
-                                            int64_t numel) {
+bool TensorSpec::is_contiguous() const {
+  int64_t expected = 1;
+  for (size_t i = sizes.size(); i-- > 0; expected *= sizes[i])
+    if (sizes[i] != 1 && strides[i] != expected) return false;
+  return true;
+}
+
+void swap_bytes(char* data, size_t nbytes, at::ScalarType type) {
+  size_t itemsize = c10::elementSize(c10::isComplexType(type) ? c10::toRealValueType(type) : type);
+  for (size_t at = 0; at + itemsize <= nbytes; at += itemsize) std::reverse(data + at, data + at + itemsize);
+}
+
+c10::intrusive_ptr<StorageRef> Storages::refer(const std::string& key, std::optional<at::ScalarType> dtype,
+                                               int64_t numel) {
+  if (key.size() > kMaxKey) corrupt("the name of a storage has " + std::to_string(key.size()) + " bytes");
   auto [found, is_new] = by_key_.try_emplace(key, entries_.size());
   if (is_new) {
     int64_t itemsize = dtype ? static_cast<int64_t>(c10::elementSize(*dtype)) : 1;
-    entries_.push_back(
-        {key, dtype, numel, checked_mul(numel, itemsize, ("the size of storage '" + key + "'").c_str())});
+    entries_.push_back({key, dtype, numel, checked_mul(numel, itemsize, "the size of a storage")});
   }
   const Entry& entry = entries_[found->second];
   if (entry.dtype != dtype || entry.numel != numel)
-    corrupt("storage '" + key + "' is named twice with another type or number of elements");
-  auto reference = std::make_shared<StorageRef>();
+    corrupt("storage " + in_quotes(key) + " is named twice with another type or number of elements");
+  auto reference = c10::make_intrusive<StorageRef>();
   reference->index = found->second;
   reference->dtype = dtype;
   reference->begin = 0;
@@ -52,17 +57,17 @@ std::shared_ptr<StorageRef> Storages::refer(const std::string& key, std::optiona
   return reference;
 }
 
-std::shared_ptr<StorageRef> Storages::window(const StorageRef& root, int64_t begin, int64_t numel) {
+c10::intrusive_ptr<StorageRef> Storages::window(const StorageRef& root, int64_t begin, int64_t numel) {
   if (checked_add(begin, numel, "the end of a storage view") > root.numel)
     corrupt("a storage view reaches beyond the " + std::to_string(root.numel) + " elements of its storage");
-  auto reference = std::make_shared<StorageRef>(root);
+  auto reference = c10::make_intrusive<StorageRef>(root);
   reference->begin = root.begin + begin;
   reference->numel = numel;
   return reference;
 }
 
-std::shared_ptr<TensorSpec> Storages::tensor(const StorageRef& storage, at::ScalarType dtype, int64_t offset,
-                                             std::vector<int64_t> sizes, std::vector<int64_t> strides) {
+c10::intrusive_ptr<TensorSpec> Storages::tensor(const StorageRef& storage, at::ScalarType dtype, int64_t offset,
+                                                std::vector<int64_t> sizes, std::vector<int64_t> strides) {
   int64_t itemsize = static_cast<int64_t>(c10::elementSize(dtype));
   if (storage.dtype && *storage.dtype != dtype) corrupt("a tensor has another type than its storage");
   int64_t begin = storage.begin, available = storage.numel;
@@ -88,9 +93,9 @@ std::shared_ptr<TensorSpec> Storages::tensor(const StorageRef& storage, at::Scal
   if (offset < 0 || offset > available || (numel > 0 && last >= available)) {
     corrupt("a tensor reaches to element " + std::to_string(last) + " of a storage of " + std::to_string(available));
   }
-  auto spec = std::make_shared<TensorSpec>();
+  auto spec = c10::make_intrusive<TensorSpec>();
   spec->storage = storage.index;
-  spec->dtype = dtype;
+  spec->stored = spec->dtype = dtype;
   spec->offset = begin + offset;
   spec->sizes = std::move(sizes);
   spec->strides = std::move(strides);
@@ -104,7 +109,7 @@ std::optional<size_t> Storages::find(const std::string& key) const {
 }
 
 void Storages::locate(size_t index, uint64_t offset, bool big_endian) {
-  if (entries_[index].offset) corrupt("storage '" + entries_[index].key + "' stands twice in the file");
+  if (entries_[index].offset) corrupt("storage " + in_quotes(entries_[index].key) + " stands twice in the file");
   if (big_endian && !entries_[index].dtype)
     throw Error("ERR_CHECKPOINT_UNSUPPORTED",
                 "untyped storages of a big-endian machine are not supported. Save the file again");
@@ -112,11 +117,21 @@ void Storages::locate(size_t index, uint64_t offset, bool big_endian) {
   entries_[index].big_endian = big_endian;
 }
 
-std::shared_ptr<TensorSpec> Storages::bytes(const StorageRef& storage) {
+c10::intrusive_ptr<TensorSpec> Storages::tensor(at::Tensor elements) {
+  auto spec = c10::make_intrusive<TensorSpec>();
+  spec->stored = spec->dtype = elements.scalar_type();
+  spec->sizes = {elements.numel()};
+  spec->strides = {1};
+  spec->numel = elements.numel();
+  spec->elements = std::move(elements);
+  return spec;
+}
+
+c10::intrusive_ptr<TensorSpec> Storages::bytes(const StorageRef& storage) {
   int64_t itemsize = storage.dtype ? static_cast<int64_t>(c10::elementSize(*storage.dtype)) : 1;
-  auto spec = std::make_shared<TensorSpec>();
+  auto spec = c10::make_intrusive<TensorSpec>();
   spec->storage = storage.index;
-  spec->dtype = at::kByte;
+  spec->stored = spec->dtype = at::kByte;
   spec->offset = storage.begin * itemsize;
   spec->sizes = {storage.numel * itemsize};
   spec->strides = {1};
@@ -125,9 +140,9 @@ std::shared_ptr<TensorSpec> Storages::bytes(const StorageRef& storage) {
 }
 
 void Storages::read(const Entry& entry, uint64_t begin, void* to, size_t nbytes) const {
-  if (!entry.offset) corrupt("the data of storage '" + entry.key + "' is not in the file");
+  if (!entry.offset) corrupt("the data of storage " + in_quotes(entry.key) + " is not in the file");
   file_.read(*entry.offset + begin, to, nbytes);
-  if (entry.big_endian) swap_bytes(static_cast<char*>(to), nbytes, c10::elementSize(*entry.dtype));
+  if (entry.big_endian) swap_bytes(static_cast<char*>(to), nbytes, *entry.dtype);
 }
 
 const c10::Storage& Storages::storage(size_t index) {
@@ -140,10 +155,26 @@ const c10::Storage& Storages::storage(size_t index) {
   return entry.storage;
 }
 
+at::Tensor Storages::strided(const TensorSpec& spec) {
+  return tensor_in(spec.elements.defined() ? spec.elements.storage() : storage(spec.storage), spec);
+}
+
 at::Tensor Storages::read(const TensorSpec& spec) {
-  const Entry& entry = entries_[spec.storage];
-  if (!is_contiguous(spec)) return tensor_in(storage(spec.storage), spec).clone(at::MemoryFormat::Contiguous);
+  if (!spec.is_plain()) {
+    at::Tensor tensor = strided(spec);
+    if (spec.is_conjugated) tensor = at::conj_physical(tensor);
+    if (spec.is_negated) tensor = at::neg(tensor);
+    return tensor.to(spec.dtype).clone(at::MemoryFormat::Contiguous);
+  }
   const size_t itemsize = c10::elementSize(spec.dtype);
+  if (spec.elements.defined() || !spec.is_contiguous()) {
+    at::Tensor tensor = at::empty(spec.sizes, spec.dtype);
+    // LibTorch copies all types but a few, and these like others of their size.
+    at::ScalarType same_size = c10::opaqueScalarType(spec.dtype);
+    tensor.view(same_size).copy_(strided(spec).view(same_size));
+    return tensor;
+  }
+  const Entry& entry = entries_[spec.storage];
   if (mapping_ && entry.offset && *entry.offset % itemsize == 0 && !entry.big_endian) {
     auto nbytes = static_cast<size_t>(entry.nbytes);
     return tensor_in(

@@ -23,12 +23,23 @@ struct StorageRef : Value::Opaque {
 
 // A tensor whose place in its storage was checked, and whose data is not read yet.
 struct TensorSpec : Value::Opaque {
-  size_t storage;
-  at::ScalarType dtype;
-  int64_t offset;  // in elements, from the start of the storage
+  at::Tensor elements;  // the data, if the pickle itself holds it; no storage then
+  size_t storage = 0;
+  at::ScalarType stored;  // the type of the data
+  at::ScalarType dtype;   // the type of the tensor
+  bool is_conjugated = false, is_negated = false;
+  int64_t offset = 0;  // in elements, from the start of the storage
   std::vector<int64_t> sizes, strides;
-  int64_t numel;
+  int64_t numel = 0;
+
+  bool is_contiguous() const;
+  // Whether the tensor's data is the storage's, and needs no computation.
+  bool is_plain() const { return stored == dtype && !is_conjugated && !is_negated; }
+  int64_t nbytes() const { return numel * static_cast<int64_t>(c10::elementSize(dtype)); }
 };
+
+// Turns elements of the other byte order; a complex number is two elements.
+void swap_bytes(char* data, size_t nbytes, at::ScalarType type);
 
 // The storages of one file: named while pickles are read, then located in the file, and read when a tensor needs them.
 class Storages {
@@ -41,12 +52,14 @@ class Storages {
   void map() { mapping_ = std::make_shared<Mapping>(file_); }
 
   // A reference to a storage of `numel` elements. All references to one key must agree.
-  std::shared_ptr<StorageRef> refer(const std::string& key, std::optional<at::ScalarType> dtype, int64_t numel);
+  c10::intrusive_ptr<StorageRef> refer(const std::string& key, std::optional<at::ScalarType> dtype, int64_t numel);
   // A part of a storage that has a name of its own.
-  static std::shared_ptr<StorageRef> window(const StorageRef& root, int64_t begin, int64_t numel);
+  static c10::intrusive_ptr<StorageRef> window(const StorageRef& root, int64_t begin, int64_t numel);
   // Checks that the tensor lies inside the storage.
-  static std::shared_ptr<TensorSpec> tensor(const StorageRef& storage, at::ScalarType dtype, int64_t offset,
-                                            std::vector<int64_t> sizes, std::vector<int64_t> strides);
+  static c10::intrusive_ptr<TensorSpec> tensor(const StorageRef& storage, at::ScalarType dtype, int64_t offset,
+                                               std::vector<int64_t> sizes, std::vector<int64_t> strides);
+  // A tensor of one dimension whose elements do not come from a storage.
+  static c10::intrusive_ptr<TensorSpec> tensor(at::Tensor elements);
 
   size_t size() const { return entries_.size(); }
   const std::string& key(size_t index) const { return entries_[index].key; }
@@ -55,7 +68,7 @@ class Storages {
   std::optional<size_t> find(const std::string& key) const;
 
   // A storage as the tensor of its bytes.
-  static std::shared_ptr<TensorSpec> bytes(const StorageRef& storage);
+  static c10::intrusive_ptr<TensorSpec> bytes(const StorageRef& storage);
 
   // The storage's bytes begin here; the caller knows that all of them are inside the file.
   void locate(size_t index, uint64_t offset, bool big_endian = false);
@@ -74,6 +87,7 @@ class Storages {
     c10::Storage storage{};  // read for tensors that are not contiguous
   };
   const c10::Storage& storage(size_t index);
+  at::Tensor strided(const TensorSpec& spec);
   void read(const Entry& entry, uint64_t begin, void* to, size_t nbytes) const;
 
   const InputFile& file_;

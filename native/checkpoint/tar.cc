@@ -8,6 +8,7 @@
 #include "checkpoint/containers.h"
 #include "checkpoint/globals.h"
 #include "checkpoint/unpickler.h"
+#include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
 
@@ -15,7 +16,9 @@ namespace {
 
 constexpr uint64_t kBlock = 512;
 constexpr size_t kMaxMembers = 16;
-constexpr int64_t kMaxObjects = 1'000'000;
+constexpr size_t kMaxDigits = 20;  // of a key
+// What a storage, a view of one or a tensor takes.
+constexpr uint64_t kObject = 384;
 
 uint64_t octal(std::string_view field) {
   uint64_t number = 0;
@@ -39,7 +42,7 @@ void check_pax(std::string_view body) {
     std::string_view key = line.substr(std::min(line.find(' ') + 1, line.size()));
     key = key.substr(0, key.find('='));
     if (key == "path" || key == "linkpath" || key == "size" || key.starts_with("GNU."))
-      corrupt("a PAX header of the tar file changes a member's " + std::string(key));
+      corrupt("a PAX header of the tar file changes a member's " + printable(key));
   }
 }
 
@@ -75,8 +78,8 @@ std::map<std::string, Member, std::less<>> read_members(const InputFile& file) {
     Member member{in.offset(), in.offset() + size};
     in.skip(size);
     in.skip((kBlock - size % kBlock) % kBlock);
-    if (type != '0' && type != '\0') corrupt("member '" + name + "' of the tar file is no plain file");
-    if (!members.emplace(name, member).second) corrupt("the tar file has two members with the name '" + name + "'");
+    if (type != '0' && type != '\0') corrupt("member " + in_quotes(name) + " of the tar file is not a regular file");
+    if (!members.emplace(name, member).second) corrupt("the tar file has two members with the name " + in_quotes(name));
   }
   check_padding(file, in.offset());
   return members;
@@ -99,11 +102,12 @@ class TarReader {
   }
 
  private:
-  using Objects = std::unordered_map<int64_t, std::shared_ptr<const StorageRef>>;
+  using Objects = std::unordered_map<int64_t, c10::intrusive_ptr<StorageRef>>;
 
   ByteReader member(const std::string& name) const {
     auto found = members_.find(name);
-    if (found == members_.end()) corrupt("the tar file has no member '" + name + "': PyTorch did not write it");
+    if (found == members_.end())
+      corrupt("the tar file has no member " + in_quotes(name) + ": PyTorch did not write it");
     return ByteReader(file_, found->second.begin, found->second.end, "member '" + name + "'");
   }
 
@@ -115,8 +119,7 @@ class TarReader {
 
   int64_t load_count(ByteReader& in) {
     Value count = load(in);
-    if (count.kind() != Value::Kind::Int || count.as_int() < 0 || count.as_int() > kMaxObjects)
-      corrupt(in.what() + " does not begin with a count");
+    if (count.kind() != Value::Kind::Int || count.as_int() < 0) corrupt(in.what() + " does not begin with a count");
     return count.as_int();
   }
 
@@ -143,9 +146,11 @@ class TarReader {
         corrupt("a storage has no known type");
       int64_t key = fields[0].as_int();
       if (by_key_.contains(key)) corrupt("storage " + std::to_string(key) + " stands twice in the tar file");
+      arena_.budget().charge(kObject);
       auto storage = storages_.refer(std::to_string(key), type->dtype, in.number<int64_t>());
       storages_.locate(storage->index, begin + in.offset());
       in.skip(static_cast<uint64_t>(storages_.nbytes(storage->index)));
+      arena_.budget().allow_storages(1);
       by_key_.emplace(key, std::move(storage));
     }
     Value views = load(in);
@@ -154,6 +159,7 @@ class TarReader {
       const Value::List& fields = ints(view, 4, in);  // (target, root, offset, numel)
       auto root = by_key_.find(fields[1].as_int());
       if (root == by_key_.end()) corrupt("a storage view has no storage");
+      arena_.budget().charge(kObject);
       auto window = Storages::window(*root->second, fields[2].as_int(), fields[3].as_int());
       if (!by_key_.emplace(fields[0].as_int(), std::move(window)).second) corrupt("a storage view is named twice");
     }
@@ -176,19 +182,20 @@ class TarReader {
       for (int64_t& size : sizes) size = in.number<int64_t>();
       for (int64_t& stride : strides) stride = in.number<int64_t>();
       int64_t offset = in.number<int64_t>();
+      arena_.budget().charge(kObject + 16 * sizes.size());
       auto tensor = Storages::tensor(*storage->second, *type->dtype, offset, std::move(sizes), std::move(strides));
       if (!tensors_.emplace(fields[0].as_int(), std::move(tensor)).second) corrupt("a tensor is named twice");
     }
     finish(in);
   }
 
-  // int(id) names a tensor; a tuple is the class of a whole model with its source.
+  // int(id) names a tensor.
   Value persistent_load(const Value& id) {
-    if (id.kind() == Value::Kind::Tuple) refer_to_storage(storages_, id, 0);
+    if (const Value* type = referenced_class(id)) return *type;
     int64_t key = 0;
     bool is_number = id.kind() == Value::Kind::Int;
     if (is_number) key = id.as_int();
-    if (id.kind() == Value::Kind::String) {
+    if (id.kind() == Value::Kind::String && id.as_string().size() <= kMaxDigits) {
       const std::string& text = id.as_string();
       auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), key);
       is_number = error == std::errc() && end == text.data() + text.size();
@@ -196,7 +203,7 @@ class TarReader {
     if (!is_number) corrupt("the pickle refers to a tensor in an unknown way");
     auto found = tensors_.find(key);
     if (found == tensors_.end()) corrupt("the pickle refers to a tensor that is not in the file");
-    return Value(std::shared_ptr<const Value::Opaque>(found->second));
+    return Value(found->second);
   }
 
   const InputFile& file_;
@@ -204,7 +211,7 @@ class TarReader {
   Storages& storages_;
   Arena& arena_;
   Objects by_key_;
-  std::unordered_map<int64_t, std::shared_ptr<const TensorSpec>> tensors_;
+  std::unordered_map<int64_t, c10::intrusive_ptr<TensorSpec>> tensors_;
 };
 
 }  // namespace

@@ -9,9 +9,12 @@ namespace visiontorch::checkpoint {
 
 namespace {
 
-constexpr uint32_t kMaxMemo = 2'000'000;
 constexpr size_t kMaxDigits = 100;
 constexpr size_t kMaxName = 1024;
+// What a string, or a large int, takes natively beside its text.
+constexpr uint64_t kText = 64;
+// What a reference to a storage takes, and the storage itself.
+constexpr uint64_t kReference = 256;
 
 // The opcodes of Python's pickletools that are accepted, by their names there.
 enum Opcode : uint8_t {
@@ -22,11 +25,13 @@ enum Opcode : uint8_t {
   GLOBAL = 'c',
   STACK_GLOBAL = 0x93,
   NEWOBJ = 0x81,
+  NEWOBJ_EX = 0x92,
   REDUCE = 'R',
   BUILD = 'b',
   BINPERSID = 'Q',
   APPEND = 'a',
   APPENDS = 'e',
+  ADDITEMS = 0x90,
   SETITEM = 's',
   SETITEMS = 'u',
   EMPTY_TUPLE = ')',
@@ -37,6 +42,7 @@ enum Opcode : uint8_t {
   EMPTY_LIST = ']',
   EMPTY_DICT = '}',
   EMPTY_SET = 0x8F,
+  FROZENSET = 0x91,
   NONE = 'N',
   NEWTRUE = 0x88,
   NEWFALSE = 0x89,
@@ -46,11 +52,19 @@ enum Opcode : uint8_t {
   BININT1 = 'K',
   BININT2 = 'M',
   LONG1 = 0x8A,
+  LONG4 = 0x8B,
   BINFLOAT = 'G',
   BINSTRING = 'T',
   SHORT_BINSTRING = 'U',
   BINUNICODE = 'X',
   SHORT_BINUNICODE = 0x8C,
+  BINUNICODE8 = 0x8D,
+  BINBYTES = 'B',
+  SHORT_BINBYTES = 'C',
+  BINBYTES8 = 0x8E,
+  BYTEARRAY8 = 0x96,
+  POP = '0',
+  POP_MARK = '1',
   BINPUT = 'q',
   LONG_BINPUT = 'r',
   MEMOIZE = 0x94,
@@ -63,12 +77,10 @@ std::string hex(uint8_t opcode) {
   return {'0', 'x', kDigits[opcode >> 4], kDigits[opcode & 15]};
 }
 
-// Opcodes of pickle that could build objects or hide values, and that no checkpoint of tensors needs.
-bool is_forbidden(uint8_t opcode) {
-  return std::string_view(
-             "012iodlFSVPpg\x82\x83\x84\x8B\x8D\x8E\x90\x91\x92\x96\x97\x98"
-             "BC")
-             .find(static_cast<char>(opcode)) != std::string_view::npos;
+// The other opcodes of pickle: DUP, INST, OBJ, the text forms of protocol 0, the EXT registry, and out-of-band buffers.
+// Neither torch.save nor Python's restricted loader uses them.
+bool is_other_opcode(uint8_t opcode) {
+  return std::string_view("2iodlFSVPpg\x82\x83\x84\x97\x98").find(static_cast<char>(opcode)) != std::string_view::npos;
 }
 
 }  // namespace
@@ -79,6 +91,7 @@ void Unpickler::fail(const std::string& what) const {
 
 Value Unpickler::load() {
   while (true) {
+    budget_.step();
     at_ = in_.offset();
     auto opcode = in_.number<uint8_t>();
     if (opcode == STOP) break;
@@ -98,7 +111,7 @@ void Unpickler::execute(uint8_t opcode) {
     case FRAME:
       if (in_.number<uint64_t>() > in_.remaining()) fail("a frame that is longer than the file");
       return;
-    case MARK: arena_.count(1); return marks_.push_back(stack_.size());
+    case MARK: return mark();
     case GLOBAL: {
       std::string_view module = in_.line(kMaxName), name = in_.line(kMaxName);
       return push_global(module, name);
@@ -106,34 +119,42 @@ void Unpickler::execute(uint8_t opcode) {
     case STACK_GLOBAL: {
       Value name = pop(), module = pop();
       if (name.kind() != Value::Kind::String || module.kind() != Value::Kind::String) fail("a global without a name");
+      if (name.as_string().size() > kMaxName || module.as_string().size() > kMaxName)
+        fail("a global with a name of more than " + std::to_string(kMaxName) + " bytes");
       return push_global(module.as_string(), name.as_string());
     }
-    case REDUCE:
-    case NEWOBJ: return reduce();
+    case REDUCE: return reduce();
+    case NEWOBJ_EX:  // with keyword arguments
+      if (!pop().is_dict()) fail("NEWOBJ_EX without keyword arguments");
+      [[fallthrough]];
+    case NEWOBJ: return new_object();
     case BUILD: return build();
     case BINPERSID: {
-      if (!persistent_load_) fail("a reference to data, where none may be,");
+      if (!persistent_load_) fail("an unexpected reference to a storage");
       Value id = pop();
+      budget_.charge(kReference);
       return push(persistent_load_(id));
     }
     case APPEND: {
       Value item = pop();
       return append({std::move(item)});
     }
-    case APPENDS: return append(pop_to_mark());
+    case APPENDS:
+    case ADDITEMS: return append(pop_to_mark());
+    case FROZENSET: return push(arena_.list(pop_to_mark(), Value::Kind::Tuple));
     case SETITEM: {
       Value value = pop(), key = pop();
       return set_items({std::move(key), std::move(value)});
     }
     case SETITEMS: return set_items(pop_to_mark());
-    case EMPTY_TUPLE: return push(arena_.list({}, Value::Kind::Tuple));
+    case EMPTY_TUPLE: return push(arena_.empty_tuple());
     case TUPLE: return push(arena_.list(pop_to_mark(), Value::Kind::Tuple));
     case TUPLE1: return tuple(1);
     case TUPLE2: return tuple(2);
     case TUPLE3: return tuple(3);
     case EMPTY_SET:
     case EMPTY_LIST: return push(arena_.list({}));
-    case EMPTY_DICT: return push(arena_.dict(Value::Kind::Dict));
+    case EMPTY_DICT: return push(arena_.dict());
     case NONE: return push({});
     case NEWTRUE: return push(true);
     case NEWFALSE: return push(false);
@@ -144,10 +165,23 @@ void Unpickler::execute(uint8_t opcode) {
     case BININT2: return push(static_cast<int64_t>(in_.number<uint16_t>()));
     case LONG1: return push_long_bytes(in_.take(in_.number<uint8_t>()));
     case BINFLOAT: return push(std::bit_cast<double>(__builtin_bswap64(in_.number<uint64_t>())));
+    case LONG4: return push_long_bytes(in_.take(in_.number<uint32_t>()));
     case BINSTRING:
-    case BINUNICODE: return push(in_.take(in_.number<uint32_t>()));
+    case BINUNICODE: return push_string(in_.take(in_.number<uint32_t>()));
     case SHORT_BINSTRING:
-    case SHORT_BINUNICODE: return push(in_.take(in_.number<uint8_t>()));
+    case SHORT_BINUNICODE: return push_string(in_.take(in_.number<uint8_t>()));
+    case BINUNICODE8: return push_string(in_.take(in_.number<uint64_t>()));
+    case SHORT_BINBYTES: return push(make_bytes(in_.take(in_.number<uint8_t>()), budget_));
+    case BINBYTES: return push(make_bytes(in_.take(in_.number<uint32_t>()), budget_));
+    case BINBYTES8:
+    case BYTEARRAY8: return push(make_bytes(in_.take(in_.number<uint64_t>()), budget_));
+    case POP:
+      if (!marks_.empty() && stack_.size() == marks_.back())
+        marks_.pop_back();
+      else
+        pop();
+      return;
+    case POP_MARK: pop_to_mark(); return;
     case BINPUT: return put(in_.number<uint8_t>());
     case LONG_BINPUT: return put(in_.number<uint32_t>());
     case MEMOIZE: return put(static_cast<uint32_t>(memo_.size()));
@@ -155,33 +189,50 @@ void Unpickler::execute(uint8_t opcode) {
     case LONG_BINGET: return get(in_.number<uint32_t>());
     default: break;
   }
-  if (is_forbidden(opcode)) {
-    throw Error("ERR_CHECKPOINT_UNSAFE", "the pickle uses the opcode " + hex(opcode) + " at byte " +
-                                             std::to_string(at_) + " of " + in_.what() +
-                                             ", which checkpoints of tensors do not need. Nothing was run");
+  if (is_other_opcode(opcode)) {
+    throw Error("ERR_CHECKPOINT_UNSAFE",
+                "the pickle uses the opcode " + hex(opcode) + " at byte " + std::to_string(at_) + " of " + in_.what() +
+                    ", which torch.save does not write. Nothing was run. If you trust the file, save it again in "
+                    "Python: torch.save(torch.load(path, weights_only=False), new_path)");
   }
-  fail("no pickle: " + hex(opcode) + " is not an opcode,");
+  fail(hex(opcode) + " is not an opcode of pickle,");
+}
+
+void Unpickler::charge_depth() {
+  if (stack_.size() + marks_.size() <= deepest_) return;
+  deepest_ = stack_.size() + marks_.size();
+  budget_.charge(2 * sizeof(Value));
+}
+
+void Unpickler::mark() {
+  marks_.push_back(stack_.size());
+  charge_depth();
 }
 
 void Unpickler::push(Value value) {
-  arena_.count(1);
   stack_.push_back(std::move(value));
+  charge_depth();
+}
+
+void Unpickler::push_string(std::string_view text) {
+  budget_.charge(kText + text.size());
+  push(text);
 }
 
 Value Unpickler::pop() {
-  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) fail("the pickle takes a value that is not there");
+  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) fail("the stack is empty");
   Value value = std::move(stack_.back());
   stack_.pop_back();
   return value;
 }
 
 Value& Unpickler::top() {
-  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) fail("the pickle uses a value that is not there");
+  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) fail("the stack is empty");
   return stack_.back();
 }
 
 Value::List Unpickler::pop_to_mark() {
-  if (marks_.empty()) fail("the pickle closes what it did not open");
+  if (marks_.empty()) fail("the stack has no mark");
   auto first = stack_.begin() + static_cast<ptrdiff_t>(marks_.back());
   Value::List items(std::make_move_iterator(first), std::make_move_iterator(stack_.end()));
   stack_.erase(first, stack_.end());
@@ -196,15 +247,21 @@ void Unpickler::tuple(size_t count) {
 }
 
 void Unpickler::put(uint32_t index) {
-  if (index >= kMaxMemo) fail("memo index " + std::to_string(index) + " is beyond " + std::to_string(kMaxMemo));
-  arena_.count(1);
+  // Python counts memo entries from 0 or 1, and writes at least two bytes for each.
+  if (index > in_.offset()) fail("memo index " + std::to_string(index) + " is beyond what was read");
+  if (index >= memo_.size()) {
+    budget_.charge((index + 1 - memo_.size()) * sizeof(Value));
+    memo_.resize(index + 1);
+    is_stored_.resize(index + 1);
+  }
   memo_[index] = top();
+  is_stored_[index] = true;
 }
 
 void Unpickler::get(uint32_t index) {
-  auto found = memo_.find(index);
-  if (found == memo_.end()) fail("memo index " + std::to_string(index) + " was not stored before it is used");
-  push(found->second);
+  if (index >= memo_.size() || !is_stored_[index])
+    fail("memo index " + std::to_string(index) + " was not stored before it is used");
+  push(memo_[index]);
 }
 
 void Unpickler::push_int_text() {
@@ -247,7 +304,10 @@ void Unpickler::push_long_bytes(std::string_view bytes) {
   // Without the bytes that only repeat the sign.
   while (bytes.size() > 1 && is_sign(bytes.back(), static_cast<int8_t>(bytes[bytes.size() - 2]) < 0))
     bytes.remove_suffix(1);
-  if (bytes.size() > 8) return push(Value::BigInt{std::make_shared<const std::string>(bytes)});
+  if (bytes.size() > 8) {
+    budget_.charge(kText + bytes.size());
+    return push(Value::big_int(std::string(bytes)));
+  }
   bool negative = !bytes.empty() && static_cast<int8_t>(bytes.back()) < 0;
   uint64_t number = negative ? ~uint64_t{0} : 0;
   for (size_t i = bytes.size(); i-- > 0;) number = number << 8 | static_cast<uint8_t>(bytes[i]);
@@ -255,39 +315,50 @@ void Unpickler::push_long_bytes(std::string_view bytes) {
 }
 
 void Unpickler::push_global(std::string_view module, std::string_view name) {
-  push(find_global(module, name, in_.what(), at_));
+  push(find_global(module, name, {in_.what(), at_}, budget_));
 }
 
 void Unpickler::reduce() {
   Value arguments = pop(), callable = pop();
-  auto* global = callable.as_opaque<Global>();
-  if (global == nullptr || arguments.kind() != Value::Kind::Tuple) fail("a call of what is no function");
-  push(call(*global, arguments.as_list(), arena_));
+  if (arguments.kind() != Value::Kind::Tuple) fail("REDUCE without a tuple of arguments");
+  push(call(callable, arguments.as_list(), {in_.what(), at_}, arena_));
 }
 
-// A state dict's `_metadata` (the versions of its modules) is all that BUILD may add. Nothing here depends on it.
+void Unpickler::new_object() {
+  Value arguments = pop(), type = pop();
+  if (arguments.kind() != Value::Kind::Tuple) fail("NEWOBJ without a tuple of arguments");
+  push(create(type, arguments.as_list(), {in_.what(), at_}, arena_));
+}
+
 void Unpickler::build() {
   Value state = pop();
-  bool is_metadata = state.is_dict() && state.as_dict().size() == 1 && state.find("_metadata") != nullptr;
-  if (top().kind() != Value::Kind::OrderedDict || !is_metadata) {
-    throw Error("ERR_CHECKPOINT_UNSUPPORTED",
-                "the pickle sets the attributes of an object at byte " + std::to_string(at_) + " of " + in_.what() +
-                    ". In Python, save plain values and tensors only: torch.save(model.state_dict(), path)");
+  set_state(top(), state, {in_.what(), at_}, arena_);
+}
+
+// The list or dictionary to which items are added: the value on top of the stack, or what an object holds.
+Value Unpickler::contents_of_top(bool is_dict) {
+  Value& value = top();
+  if (auto* object = value.as_opaque<Object>()) {
+    if (object->items.identity() == nullptr) object->items = is_dict ? arena_.dict() : arena_.list({});
+    return object->items;
   }
+  return value;
 }
 
 void Unpickler::append(Value::List items) {
-  if (top().kind() != Value::Kind::List) fail("a value is appended to what is no list");
-  arena_.count(items.size());
-  Value::List& list = top().as_list();
+  Value target = contents_of_top(false);
+  if (target.kind() != Value::Kind::List) fail("items are appended to a value that is not a list");
+  budget_.charge(items.size() * sizeof(Value));
+  Value::List& list = target.as_list();
   list.insert(list.end(), std::make_move_iterator(items.begin()), std::make_move_iterator(items.end()));
 }
 
 void Unpickler::set_items(Value::List items) {
-  if (!top().is_dict()) fail("an item is set in what is no dictionary");
+  Value target = contents_of_top(true);
+  if (!target.is_dict()) fail("items are set in a value that is not a dictionary");
   if (items.size() % 2 != 0) fail("a key without a value");
-  arena_.count(items.size());
-  Value::Dict& dict = top().as_dict();
+  budget_.charge(items.size() * sizeof(Value));
+  Value::Dict& dict = target.as_dict();
   for (size_t i = 0; i < items.size(); i += 2) dict.emplace_back(std::move(items[i]), std::move(items[i + 1]));
 }
 

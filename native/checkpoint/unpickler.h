@@ -1,7 +1,7 @@
 #pragma once
 
+#include <deque>
 #include <functional>
-#include <unordered_map>
 #include <vector>
 
 #include "checkpoint/arena.h"
@@ -10,15 +10,15 @@
 
 namespace visiontorch::checkpoint {
 
-// Interprets pickles without running anything: a closed list of opcodes on a stack of values, globals by name from a
-// closed list (globals.h). Whatever else a pickle asks for is an error that says what and where.
+// Interprets pickles without running anything: a closed list of opcodes on a stack of values. Names of classes and
+// functions are looked up in globals.h and nowhere else. Every operation and every value is charged to the budget.
 class Unpickler {
  public:
   // What a persistent id stands for: a storage, or in tar files a tensor.
   using PersistentLoad = std::function<Value(const Value& id)>;
 
   Unpickler(ByteReader& in, Arena& arena, PersistentLoad persistent_load = nullptr)
-      : in_(in), arena_(arena), persistent_load_(std::move(persistent_load)) {}
+      : in_(in), arena_(arena), budget_(arena.budget()), persistent_load_(std::move(persistent_load)) {}
 
   // Reads one pickle, up to its STOP.
   Value load();
@@ -26,6 +26,7 @@ class Unpickler {
  private:
   void execute(uint8_t opcode);
   void push(Value value);
+  void push_string(std::string_view text);
   Value pop();
   Value& top();
   Value::List pop_to_mark();
@@ -36,19 +37,26 @@ class Unpickler {
   void push_long_text();
   void push_long_bytes(std::string_view bytes);
   void push_global(std::string_view module, std::string_view name);
+  void mark();
+  void charge_depth();
   void reduce();
+  void new_object();
   void build();
   void append(Value::List items);
   void set_items(Value::List items);
+  Value contents_of_top(bool is_dict);
   [[noreturn]] void fail(const std::string& what) const;
 
   ByteReader& in_;
   Arena& arena_;
+  Budget& budget_;
   PersistentLoad persistent_load_;
   std::vector<Value> stack_;
   std::vector<size_t> marks_;
-  std::unordered_map<uint32_t, Value> memo_;
-  uint64_t at_ = 0;  // where the current opcode stands
+  size_t deepest_ = 0;  // what stack_ and marks_ have held together, and was charged for
+  std::deque<Value> memo_;
+  std::vector<bool> is_stored_;  // in memo_
+  uint64_t at_ = 0;              // where the current opcode stands
 };
 
 }  // namespace visiontorch::checkpoint

@@ -1,5 +1,7 @@
 #include "checkpoint/value.h"
 
+#include <iterator>
+
 #include "runtime/error.h"
 
 namespace visiontorch::checkpoint {
@@ -34,33 +36,42 @@ const char* name_of(Value::Kind kind) {
 
 Value Value::list(List items, Kind kind) {
   Value value;
-  value.data_ = Shared<List>{kind, std::make_shared<List>(std::move(items))};
+  value.data_ = c10::make_intrusive<Shared<List>>(kind, std::move(items));
   return value;
 }
 
 Value Value::dict(Dict items, Kind kind) {
   Value value;
-  value.data_ = Shared<Dict>{kind, std::make_shared<Dict>(std::move(items))};
+  value.data_ = c10::make_intrusive<Shared<Dict>>(kind, std::move(items));
   return value;
 }
 
 Value::Kind Value::kind() const {
-  static constexpr Kind kPlain[] = {Kind::None,   Kind::Bool,   Kind::Int,  Kind::Float,
-                                    Kind::String, Kind::BigInt, Kind::Bytes};
-  if (auto* list = std::get_if<Shared<List>>(&data_)) return list->kind;
-  if (auto* dict = std::get_if<Shared<Dict>>(&data_)) return dict->kind;
-  if (std::holds_alternative<at::Tensor>(data_)) return Kind::Tensor;
-  if (std::holds_alternative<std::shared_ptr<const Opaque>>(data_)) return Kind::Opaque;
-  return kPlain[data_.index()];
+  static constexpr Kind kPlain[] = {Kind::None, Kind::Bool, Kind::Int, Kind::Float, Kind::Bytes, Kind::Tensor};
+  if (auto* text = std::get_if<SharedText>(&data_)) return (*text)->kind;
+  if (auto* list = std::get_if<SharedList>(&data_)) return (*list)->kind;
+  if (auto* dict = std::get_if<SharedDict>(&data_)) return (*dict)->kind;
+  return data_.index() < std::size(kPlain) ? kPlain[data_.index()] : Kind::Opaque;
 }
 
-bool Value::is_dict() const { return std::holds_alternative<Shared<Dict>>(data_); }
-bool Value::is_list() const { return std::holds_alternative<Shared<List>>(data_); }
+bool Value::is_dict() const { return std::holds_alternative<SharedDict>(data_); }
+bool Value::is_list() const { return std::holds_alternative<SharedList>(data_); }
 
 const void* Value::identity() const {
-  if (auto* list = std::get_if<Shared<List>>(&data_)) return list->items.get();
-  if (auto* dict = std::get_if<Shared<Dict>>(&data_)) return dict->items.get();
+  if (auto* list = std::get_if<SharedList>(&data_)) return list->get();
+  if (auto* dict = std::get_if<SharedDict>(&data_)) return dict->get();
   return nullptr;
+}
+
+void Value::keep() const {
+  if (auto* list = std::get_if<SharedList>(&data_)) (*list)->is_kept = true;
+  if (auto* dict = std::get_if<SharedDict>(&data_)) (*dict)->is_kept = true;
+}
+
+bool Value::is_kept() const {
+  if (auto* list = std::get_if<SharedList>(&data_)) return (*list)->is_kept;
+  if (auto* dict = std::get_if<SharedDict>(&data_)) return (*dict)->is_kept;
+  return false;
 }
 
 bool Value::as_bool() const {
@@ -79,13 +90,18 @@ double Value::as_float() const {
   mismatch("float", kind());
 }
 
+const std::string* Value::text(Kind kind) const {
+  auto* text = std::get_if<SharedText>(&data_);
+  return text != nullptr && (*text)->kind == kind ? &(*text)->items : nullptr;
+}
+
 const std::string& Value::as_string() const {
-  if (auto* value = std::get_if<std::shared_ptr<const std::string>>(&data_)) return **value;
+  if (auto* value = text(Kind::String)) return *value;
   mismatch("str", kind());
 }
 
-const Value::BigInt& Value::as_big_int() const {
-  if (auto* value = std::get_if<BigInt>(&data_)) return *value;
+const std::string& Value::as_big_int() const {
+  if (auto* value = text(Kind::BigInt)) return *value;
   mismatch("int beyond 64 bits", kind());
 }
 
@@ -95,13 +111,13 @@ const Value::Bytes& Value::as_bytes() const {
 }
 
 const Value::List& Value::as_list() const {
-  if (auto* value = std::get_if<Shared<List>>(&data_)) return *value->items;
+  if (auto* value = std::get_if<SharedList>(&data_)) return (*value)->items;
   mismatch("list", kind());
 }
 Value::List& Value::as_list() { return const_cast<List&>(std::as_const(*this).as_list()); }
 
 const Value::Dict& Value::as_dict() const {
-  if (auto* value = std::get_if<Shared<Dict>>(&data_)) return *value->items;
+  if (auto* value = std::get_if<SharedDict>(&data_)) return (*value)->items;
   mismatch("dict", kind());
 }
 Value::Dict& Value::as_dict() { return const_cast<Dict&>(std::as_const(*this).as_dict()); }

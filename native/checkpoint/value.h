@@ -1,9 +1,9 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/intrusive_ptr.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,25 +13,34 @@
 namespace visiontorch::checkpoint {
 
 // What a checkpoint holds: Python's plain values, containers and tensors. Containers are shared, as in a pickle,
-// where one object may be referenced from several places. Dictionaries keep the order of the file.
+// where one object may be referenced from several places. Dictionaries keep the order of the file. A Value takes 16
+// bytes: a file of a hundred thousand tensors has millions of them while it is read.
 class Value {
  public:
   using List = std::vector<Value>;
   using Dict = std::vector<std::pair<Value, Value>>;
-  enum class Kind { None, Bool, Int, Float, String, BigInt, Bytes, List, Tuple, Dict, OrderedDict, Tensor, Opaque };
-
-  // An int beyond 64 bits: two's complement, least significant byte first.
-  struct BigInt {
-    std::shared_ptr<const std::string> bytes;
+  enum class Kind : uint8_t {
+    None,
+    Bool,
+    Int,
+    Float,
+    String,
+    BigInt,
+    Bytes,
+    List,
+    Tuple,
+    Dict,
+    OrderedDict,
+    Tensor,
+    Opaque
   };
+
   // Python's bytes, and a storage that stands alone: a uint8 tensor with one dimension.
   struct Bytes {
     at::Tensor data;
   };
-  // What only the reader understands: classes, storages, tensors that are not read yet. None is in a finished value.
-  struct Opaque {
-    virtual ~Opaque() = default;
-  };
+  // What only the reader understands: classes, storages, tensors that are not read yet. A finished value has none.
+  struct Opaque : c10::intrusive_ptr_target {};
 
   // Deepest nesting of containers, in files that are read as in values that are written: it bounds every recursion.
   static constexpr int kMaxDepth = 256;
@@ -40,13 +49,15 @@ class Value {
   Value(bool value) : data_(value) {}
   Value(int64_t value) : data_(value) {}
   Value(double value) : data_(value) {}
-  Value(std::string value) : data_(std::make_shared<const std::string>(std::move(value))) {}
+  Value(std::string value) : Value(std::move(value), Kind::String) {}
   Value(std::string_view value) : Value(std::string(value)) {}
   Value(const char* value) : Value(std::string(value)) {}
   Value(at::Tensor value) : data_(std::move(value)) {}
-  Value(BigInt value) : data_(std::move(value)) {}
   Value(Bytes value) : data_(std::move(value)) {}
-  Value(std::shared_ptr<const Opaque> value) : data_(std::move(value)) {}
+  template <class T>
+  Value(c10::intrusive_ptr<T> value) : data_(c10::intrusive_ptr<Opaque>(std::move(value))) {}
+  // An int beyond 64 bits: two's complement, least significant byte first.
+  static Value big_int(std::string bytes) { return Value(std::move(bytes), Kind::BigInt); }
   static Value list(List items, Kind kind = Kind::List);  // List or Tuple
   static Value dict(Dict items, Kind kind = Kind::Dict);  // Dict or OrderedDict
 
@@ -56,13 +67,16 @@ class Value {
   bool is_tensor() const { return kind() == Kind::Tensor; }
   // What tells one list or dictionary from another; nullptr for other values.
   const void* identity() const;
+  // Marks a list or dictionary as part of a finished value: an Arena leaves its items alone.
+  void keep() const;
+  bool is_kept() const;
 
   // Each throws ERR_CHECKPOINT_MISMATCH, naming what was expected, when the value is of another kind.
   bool as_bool() const;
   int64_t as_int() const;
   double as_float() const;  // an Int counts
   const std::string& as_string() const;
-  const BigInt& as_big_int() const;
+  const std::string& as_big_int() const;
   const Bytes& as_bytes() const;
   const List& as_list() const;
   List& as_list();
@@ -72,23 +86,34 @@ class Value {
 
   // The reader's object of this type, or nullptr.
   template <class T>
-  const T* as_opaque() const {
-    auto* object = std::get_if<std::shared_ptr<const Opaque>>(&data_);
-    return object ? dynamic_cast<const T*>(object->get()) : nullptr;
+  T* as_opaque() const {
+    auto* object = std::get_if<c10::intrusive_ptr<Opaque>>(&data_);
+    return object ? dynamic_cast<T*>(object->get()) : nullptr;
   }
 
   // The entry of a dictionary with this string key, or nullptr (also when this is no dictionary).
   const Value* find(std::string_view key) const;
 
  private:
-  template <class Container>
-  struct Shared {
-    Kind kind;
-    std::shared_ptr<Container> items;
+  template <class T>
+  struct Shared : c10::intrusive_ptr_target {
+    Shared(Kind kind, T items) : kind(kind), items(std::move(items)) {}
+    const Kind kind;
+    bool is_kept = false;
+    T items;
   };
-  std::variant<std::monostate, bool, int64_t, double, std::shared_ptr<const std::string>, BigInt, Bytes, Shared<List>,
-               Shared<Dict>, at::Tensor, std::shared_ptr<const Opaque>>
+  using SharedText = c10::intrusive_ptr<Shared<std::string>>;  // String and BigInt
+  using SharedList = c10::intrusive_ptr<Shared<List>>;
+  using SharedDict = c10::intrusive_ptr<Shared<Dict>>;
+
+  Value(std::string text, Kind kind) : data_(c10::make_intrusive<Shared<std::string>>(kind, std::move(text))) {}
+  const std::string* text(Kind kind) const;
+
+  std::variant<std::monostate, bool, int64_t, double, Bytes, at::Tensor, SharedText, SharedList, SharedDict,
+               c10::intrusive_ptr<Opaque>>
       data_;
 };
+
+static_assert(sizeof(Value) == 16);
 
 }  // namespace visiontorch::checkpoint

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <charconv>
 #include <string>
-#include <unordered_map>
+#include <vector>
 
 #include "checkpoint/bytes.h"
 #include "checkpoint/containers.h"
@@ -9,6 +9,7 @@
 #include "checkpoint/globals.h"
 #include "checkpoint/unpickler.h"
 #include "checkpoint/zip_directory.h"
+#include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
 
@@ -20,26 +21,28 @@ constexpr int kOldestVersion = 1, kNewestVersion = 10;  // caffe2/serialize/vers
 
 class Archive {
  public:
-  explicit Archive(const InputFile& file) : file_(file) {
-    std::vector<ZipRecord> records = read_zip_directory(file);
-    size_t slash = records.front().name.find('/');
+  Archive(const InputFile& file, Budget& budget) : file_(file), records_(read_zip_directory(file, budget)) {
+    const std::string& first = records_.front().name;
+    size_t slash = first.find('/');
     if (slash == std::string::npos) corrupt("the zip file's records are in no folder: PyTorch did not write it");
-    std::string root = records.front().name.substr(0, slash + 1);
-    for (ZipRecord& record : records) {
+    const std::string root = first.substr(0, slash + 1);
+    for (ZipRecord& record : records_) {
       if (!record.name.starts_with(root)) corrupt("the zip file's records are in different folders");
-      std::string name = record.name.substr(root.size());
-      records_.emplace(std::move(name), std::move(record));
+      record.name.erase(0, root.size());
     }
+    std::sort(records_.begin(), records_.end(), [](auto& a, auto& b) { return a.name < b.name; });
     check_kind();
-    for (const auto& [name, record] : records_) {
+    budget.allow_storages(static_cast<uint64_t>(std::count_if(
+        records_.begin(), records_.end(), [](auto& record) { return record.name.starts_with("data/"); })));
+    for (const ZipRecord& record : records_)
       if (record.is_compressed)
-        corrupt("record '" + record.name + "' is compressed, and PyTorch stores records as they are");
-    }
+        corrupt("record " + in_quotes(record.name) + " is compressed, and PyTorch stores records as they are");
   }
 
-  const ZipRecord* find(const std::string& name) const {
-    auto found = records_.find(name);
-    return found == records_.end() ? nullptr : &found->second;
+  const ZipRecord* find(std::string_view name) const {
+    auto found = std::lower_bound(records_.begin(), records_.end(), name,
+                                  [](const ZipRecord& record, std::string_view name) { return record.name < name; });
+    return found == records_.end() || found->name != name ? nullptr : &*found;
   }
 
   ByteReader pickle() const {
@@ -57,7 +60,7 @@ class Archive {
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
     if (error != std::errc() || end != text.data() + text.size() || version < kOldestVersion ||
         version > kNewestVersion) {
-      corrupt("the zip file's version is '" + text + "', expected " + std::to_string(kOldestVersion) + " to " +
+      corrupt("the zip file's version is " + in_quotes(text) + ", expected " + std::to_string(kOldestVersion) + " to " +
               std::to_string(kNewestVersion));
     }
   }
@@ -72,10 +75,10 @@ class Archive {
   }
 
   void check_sums(bool all) const {
-    for (const auto& [name, record] : records_) {
-      bool is_data = name.starts_with("data/") && record.size > kAlwaysVerified;
+    for (const ZipRecord& record : records_) {
+      bool is_data = record.name.starts_with("data/") && record.size > kAlwaysVerified;
       if ((all || !is_data) && sum(record) != record.crc)
-        corrupt("the checksum of record '" + name + "' does not match its bytes");
+        corrupt("the checksum of record " + in_quotes(record.name) + " does not match its bytes");
     }
   }
 
@@ -83,9 +86,9 @@ class Archive {
     const bool big_endian = is_big_endian();
     for (size_t i = 0; i < storages.size(); i++) {
       const ZipRecord* record = find("data/" + storages.key(i));
-      if (record == nullptr) corrupt("the zip file has no record 'data/" + storages.key(i) + "'");
+      if (record == nullptr) corrupt("the zip file has no record " + in_quotes("data/" + storages.key(i)));
       if (record->size != static_cast<uint64_t>(storages.nbytes(i))) {
-        corrupt("record 'data/" + storages.key(i) + "' has " + std::to_string(record->size) +
+        corrupt("record " + in_quotes("data/" + storages.key(i)) + " has " + std::to_string(record->size) +
                 " bytes, but its tensors need " + std::to_string(storages.nbytes(i)));
       }
       storages.locate(i, record->offset, big_endian);
@@ -116,20 +119,15 @@ class Archive {
   }
 
   const InputFile& file_;
-  std::unordered_map<std::string, ZipRecord> records_;
+  std::vector<ZipRecord> records_;  // by name, without the folder
 };
 
 }  // namespace
 
-std::shared_ptr<StorageRef> refer_to_storage(Storages& storages, const Value& id, size_t length) {
+c10::intrusive_ptr<StorageRef> refer_to_storage(Storages& storages, const Value& id, size_t length) {
   if (id.kind() != Value::Kind::Tuple || id.as_list().empty() || id.as_list()[0].kind() != Value::Kind::String)
     corrupt("the pickle refers to data in an unknown way");
   const Value::List& parts = id.as_list();
-  if (parts[0].as_string() == "module") {
-    throw Error("ERR_CHECKPOINT_UNSUPPORTED",
-                "the file holds a whole model and not only its weights, and needs its Python code. In Python, save "
-                "model.state_dict() instead: torch.save(model.state_dict(), path)");
-  }
   auto* type = parts.size() == length ? parts[1].as_opaque<Global>() : nullptr;
   if (parts[0].as_string() != "storage" || type == nullptr || type->what != Global::What::Storage ||
       parts[2].kind() != Value::Kind::String || parts[3].kind() != Value::Kind::String ||
@@ -138,14 +136,19 @@ std::shared_ptr<StorageRef> refer_to_storage(Storages& storages, const Value& id
   return storages.refer(parts[2].as_string(), type->dtype, parts[4].as_int());
 }
 
+const Value* referenced_class(const Value& id) {
+  if (id.kind() != Value::Kind::Tuple || id.as_list().size() != 4) return nullptr;
+  const Value::List& parts = id.as_list();
+  bool is_module = parts[0].kind() == Value::Kind::String && parts[0].as_string() == "module";
+  return is_module && parts[1].as_opaque<Global>() ? &parts[1] : nullptr;
+}
+
 Value read_zip(const InputFile& file, bool verify, Storages& storages, Arena& arena) {
-  Archive archive(file);
+  Archive archive(file, arena.budget());
   archive.check_version();
   archive.check_sums(verify);
   ByteReader in = archive.pickle();
-  Unpickler unpickler(in, arena, [&](const Value& id) {
-    return Value(std::shared_ptr<const Value::Opaque>(refer_to_storage(storages, id, 5)));
-  });
+  Unpickler unpickler(in, arena, [&](const Value& id) { return Value(refer_to_storage(storages, id, 5)); });
   Value root = unpickler.load();
   if (in.remaining() > 0) corrupt("data.pkl has bytes after its pickle");
   archive.locate(storages);

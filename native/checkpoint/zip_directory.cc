@@ -1,10 +1,13 @@
 #include "checkpoint/zip_directory.h"
 
 #include <algorithm>
+#include <compare>
 #include <string>
-#include <unordered_set>
+#include <string_view>
 
 #include "checkpoint/bytes.h"
+#include "checkpoint/formats.h"
+#include "runtime/text.h"
 
 // The format: PKWARE's APPNOTE.TXT, section 4.
 
@@ -14,8 +17,7 @@ namespace {
 
 constexpr uint32_t kLocalHeader = 0x04034B50, kCentralHeader = 0x02014B50, kEnd = 0x06054B50;
 constexpr uint32_t kZip64End = 0x06064B50, kZip64Locator = 0x07064B50;
-constexpr uint64_t kEndSize = 22, kZip64EndSize = 56, kZip64LocatorSize = 20, kLocalHeaderSize = 30;
-constexpr uint64_t kMaxRecords = 200'000;
+constexpr uint64_t kEndSize = 22, kZip64EndSize = 56, kZip64LocatorSize = 20, kCentralHeaderSize = 46;
 constexpr uint16_t kEncrypted = 1 << 0, kDescriptor = 1 << 3, kPatched = 1 << 5, kStrongEncryption = 1 << 6;
 
 struct Directory {
@@ -65,8 +67,9 @@ Directory find_directory(const InputFile& file) {
   }
   if (directory.offset > directory_end || directory.size != directory_end - directory.offset)
     corrupt("the zip file's directory is not where its end record says");
-  if (directory.records > kMaxRecords)
-    corrupt("the zip file has more than " + std::to_string(kMaxRecords) + " records");
+  // This bounds the number by the file's size.
+  if (directory.records > directory.size / kCentralHeaderSize)
+    corrupt("the zip file's directory counts too many records");
   return directory;
 }
 
@@ -75,16 +78,17 @@ struct Header {
   uint16_t flags, method;
   uint32_t crc;
   uint64_t size, stored_size, offset;
+  bool is_regular_file;
 };
 
 // Large numbers stand in the extra field 1, in this order, each only where the plain field is all ones.
 void read_zip64_extra(std::string_view extra, Header& header) {
-  ByteReader fields(extra, "the extra field of record '" + header.name + "'");
+  ByteReader fields(extra, "an extra field of the zip file");
   while (fields.remaining() > 0) {
     uint16_t id = fields.number<uint16_t>();
     std::string_view body = fields.take(fields.number<uint16_t>());
     if (id != 1) continue;
-    ByteReader numbers(body, "the zip64 field of record '" + header.name + "'");
+    ByteReader numbers(body, "a zip64 field of the zip file");
     for (uint64_t* number : {&header.size, &header.stored_size, &header.offset})
       if (*number == 0xFFFFFFFF) *number = numbers.number<uint64_t>();
   }
@@ -109,7 +113,7 @@ Header read_central_header(ByteReader& in) {
   read_zip64_extra(in.take(extra), header);
   in.take(comment);
   uint32_t file_type = attributes >> 16 & 0170000;  // of the Unix mode
-  if (disk != 0 || (file_type != 0 && file_type != 0100000)) corrupt("record '" + header.name + "' is no plain file");
+  header.is_regular_file = disk == 0 && (file_type == 0 || file_type == 0100000);
   return header;
 }
 
@@ -122,16 +126,16 @@ void check_name(std::string_view name) {
     harmless = !part.empty() && part != "." && part != "..";
     begin = end + 1;
   }
-  if (!harmless) corrupt("the zip file has a record with the name '" + std::string(name) + "'");
+  if (!harmless) corrupt("the zip file has a record with the name " + in_quotes(name));
 }
 
 // Where the data begins, after checking that the local header agrees with the directory and that the data is inside
 // the file.
 uint64_t find_data(const InputFile& file, const Header& header) {
-  const std::string& name = header.name;
-  if (header.offset > file.size()) corrupt("record '" + name + "' lies outside the file");
-  ByteReader in(file, header.offset, file.size(), "record '" + name + "'");
-  if (in.number<uint32_t>() != kLocalHeader) corrupt("record '" + name + "' is not where the directory says");
+  if (header.offset > file.size()) corrupt("record " + in_quotes(header.name) + " lies outside the file");
+  ByteReader in(file, header.offset, file.size(), "a record of the zip file");
+  if (in.number<uint32_t>() != kLocalHeader)
+    corrupt("record " + in_quotes(header.name) + " is not where the directory says");
   in.take(2);  // version
   bool same = in.number<uint16_t>() == header.flags && in.number<uint16_t>() == header.method;
   in.take(4);  // time
@@ -148,33 +152,60 @@ uint64_t find_data(const InputFile& file, const Header& header) {
     if (local.size == 0xFFFFFFFF || local.stored_size == 0xFFFFFFFF) read_zip64_extra(extra, local);
     same = same && local.crc == header.crc && local.size == header.size && local.stored_size == header.stored_size;
   }
-  if (!same) corrupt("record '" + name + "' has two headers that differ");
+  if (!same) corrupt("record " + in_quotes(header.name) + " has two headers that differ");
   uint64_t begin = header.offset + in.offset();
   in.skip(header.stored_size);
   return begin;
 }
 
+void refuse_foreign(const InputFile& file, const Directory& directory) {
+  ByteReader in(file, directory.offset, directory.offset + directory.size, "the zip file's directory");
+  ForeignZip foreign;
+  for (uint64_t i = 0; i < directory.records; i++) foreign.add(read_central_header(in).name);
+  foreign.refuse();
+}
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+// No two names may be the same, also if capitals do not count.
+void check_unique(const std::vector<ZipRecord>& records) {
+  auto compare = [](std::string_view a, std::string_view b) {
+    return std::lexicographical_compare_three_way(a.begin(), a.end(), b.begin(), b.end(),
+                                                  [](char x, char y) { return lower(x) <=> lower(y); });
+  };
+  std::vector<std::string_view> names;
+  names.reserve(records.size());
+  for (const ZipRecord& record : records) names.push_back(record.name);
+  std::sort(names.begin(), names.end(), [&](auto a, auto b) { return compare(a, b) < 0; });
+  auto twice = std::adjacent_find(names.begin(), names.end(), [&](auto a, auto b) { return compare(a, b) == 0; });
+  if (twice != names.end()) corrupt("the zip file has two records with the name " + in_quotes(*twice));
+}
+
 }  // namespace
 
-std::vector<ZipRecord> read_zip_directory(const InputFile& file) {
+std::vector<ZipRecord> read_zip_directory(const InputFile& file, Budget& budget) {
+  constexpr uint64_t kRecord = sizeof(ZipRecord) + sizeof(std::pair<uint64_t, uint64_t>) + sizeof(std::string_view);
   Directory directory = find_directory(file);
   ByteReader in(file, directory.offset, directory.offset + directory.size, "the zip file's directory");
+  budget.charge(directory.records * kRecord + directory.size);
+  refuse_foreign(file, directory);
   std::vector<ZipRecord> records;
-  std::unordered_set<std::string> names;
   std::vector<std::pair<uint64_t, uint64_t>> spans;
+  records.reserve(directory.records);
+  spans.reserve(directory.records + 1);
   for (uint64_t i = 0; i < directory.records; i++) {
     Header header = read_central_header(in);
-    std::string name = header.name;
-    check_name(name);
-    if (header.flags & (kEncrypted | kPatched | kStrongEncryption)) corrupt("record '" + name + "' is encrypted");
-    std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
-    if (!names.insert(name).second) corrupt("the zip file has two records with the name '" + name + "'");
+    check_name(header.name);
+    if (!header.is_regular_file) corrupt("record " + in_quotes(header.name) + " is not a regular file");
+    if (header.flags & (kEncrypted | kPatched | kStrongEncryption))
+      corrupt("record " + in_quotes(header.name) + " is encrypted");
     uint64_t begin = find_data(file, header);
     spans.emplace_back(header.offset, begin + header.stored_size);
     bool is_compressed = header.method != 0 || header.stored_size != header.size;
     records.push_back({std::move(header.name), begin, header.stored_size, header.crc, is_compressed});
   }
   if (in.remaining() > 0) corrupt("the zip file's directory holds more than it counts");
+  check_unique(records);
   std::sort(spans.begin(), spans.end());
   if (spans.empty() || spans.front().first != 0) corrupt("the zip file does not begin with its first record");
   spans.emplace_back(directory.offset, directory.offset);

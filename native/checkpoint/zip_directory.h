@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/budget.h"
 #include "checkpoint/input_file.h"
 
 namespace visiontorch::checkpoint {
@@ -17,6 +18,6 @@ struct ZipRecord {
 
 // The records of a zip file in the order of its central directory. Strict: named
 // once and harmlessly, not overlapping, the same in both headers, nothing before the first or after the end.
-std::vector<ZipRecord> read_zip_directory(const InputFile& file);
+std::vector<ZipRecord> read_zip_directory(const InputFile& file, Budget& budget);
 
 }  // namespace visiontorch::checkpoint

@@ -66,4 +66,11 @@ std::string printable(std::string_view text, size_t longest) {
   return result + last;
 }
 
+std::string in_quotes(std::string_view text, size_t longest) {
+  std::string result = "'";
+  result += printable(text, longest);
+  result += '\'';
+  return result;
+}
+
 }  // namespace visiontorch

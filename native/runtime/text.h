@@ -10,4 +10,7 @@ namespace visiontorch {
 // format and bidirectional characters as \u{9b} and bytes that are not UTF-8 as \x{ff}. The counterpart of lib/text.ts.
 std::string printable(std::string_view text, size_t longest = 200);
 
+// printable() in single quotes.
+std::string in_quotes(std::string_view text, size_t longest = 200);
+
 }  // namespace visiontorch

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { op, tensor, zipFile } from '../support/pth.js'
 
 const fixture = (name: string): string => join(import.meta.dirname, '../fixtures/checkpoints', name)
 
@@ -27,7 +30,7 @@ describe('visiontorch inspect', () => {
     const { status, stdout } = inspect('--json', '--verify', fixture('training_zip.pth'))
     assert.equal(status, 0)
     const { container, tensors, metadata, ...rest } = JSON.parse(stdout)
-    assert.deepEqual(rest, {})
+    assert.deepEqual(rest, { skipped: [] })
     assert.equal(container, 'zip')
     assert.deepEqual(tensors[0], {
       name: 'state_dict/0.weight',
@@ -37,6 +40,48 @@ describe('visiontorch inspect', () => {
     })
     assert.deepEqual(Object.keys(metadata).slice(0, 4), ['optimizer', 'epoch', 'best', 'classes'])
     assert.equal(metadata.big, String(2n ** 70n))
+  })
+
+  it('lists skipped objects, and shows nothing that moves the cursor', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'visiontorch-inspect-'))
+    const path = join(directory, 'hostile.pth')
+    const namespace = Buffer.concat([
+      op.global('argparse.Namespace'),
+      op.tuple(),
+      Buffer.from('\x81', 'latin1'),
+    ])
+    const hidden = '\x1b]0;title\x07\u009b2J\u202egnp.exe'
+    const items = [op.str('w\n'), tensor(), op.str('args'), namespace, op.str(hidden), op.str(hidden)]
+    writeFileSync(path, zipFile(op.dict(...items)))
+    try {
+      const { stdout } = inspect(path)
+      assert.match(stdout, /^w\\u\{a\} +float32/m)
+      assert.match(stdout, /^args: skipped, an object of argparse\.Namespace$/m)
+      assert.match(stdout, /^\\u\{1b\}\]0;title\\u\{7\}\\u\{9b\}2J\\u\{202e\}gnp\.exe: "/m)
+      assert.doesNotMatch(stdout.replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u)
+      const json = inspect('--json', path).stdout
+      assert.doesNotMatch(json.trimEnd(), /[\p{Cc}\p{Cf}]/u)
+      const { skipped, metadata } = JSON.parse(json)
+      assert.deepEqual(skipped, [{ name: 'args', type: 'argparse.Namespace' }])
+      assert.deepEqual(metadata, { [hidden]: hidden })
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  it('cuts a table of very many tensors', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'visiontorch-inspect-'))
+    const path = join(directory, 'many.pth')
+    const others = Array.from({ length: 4999 }, (_, i) => Buffer.concat([op.int(i), op.get(1)]))
+    writeFileSync(path, zipFile(op.dict(op.str('w'), tensor(), op.put(1), ...others)))
+    try {
+      const { stdout } = inspect(path)
+      assert.match(stdout, /^\.\.\. and 4,000 more \(use --json\)$/m)
+      assert.ok(stdout.split('\n').length < 1010)
+      assert.equal(JSON.parse(inspect('--json', path).stdout).tensors.length, 5000)
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
   })
 
   it('says in one line what is wrong with a file', () => {

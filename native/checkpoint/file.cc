@@ -1,5 +1,9 @@
 #include "checkpoint/file.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 
 #include "checkpoint/bytes.h"
@@ -25,19 +29,24 @@ Container detect(const InputFile& file, const std::string& path) {
 
 std::shared_ptr<File> File::open(const std::string& path, const OpenOptions& options) {
   std::shared_ptr<File> file(new File(path));
-  const std::string shown = in_quotes(path, kLongestPath);
-  file->container_ = detect(file->input_, shown);
+  file->shown_ = in_quotes(path, kLongestPath);
+  file->container_ = detect(file->input_, file->shown_);
+  file->with_path([&] { file->parse(options); });
+  return file;
+}
+
+template <class Run>
+void File::with_path(const Run& run) {
   try {
-    file->parse(options);
+    run();
   } catch (const Error& error) {
     if (error.code() == "ERR_FILE_READ") throw;
-    file->input_.check_unchanged();  // half of a new file is not a damaged one
-    std::string message = shown + ": " + error.what();
+    input_.check_unchanged();  // half of a new file is not a damaged one
+    std::string message = shown_ + ": " + error.what();
     if (error.code() == "ERR_CHECKPOINT_CORRUPT")
       message += ". The file is damaged or incomplete: download or save it again";
     throw Error(error.code(), message);
   }
-  return file;
 }
 
 void File::parse(const OpenOptions& options) {
@@ -52,6 +61,9 @@ void File::parse(const OpenOptions& options) {
     budget_.allow_storages(storages_.size());
     check_content(content_, budget_);
   }
+#ifdef __GLIBC__
+  malloc_trim(0);  // what unpickling took is free before JavaScript takes its share
+#endif
   require_weights(content_);
   if (options.mmap) storages_.map();
   input_.check_unchanged();
@@ -59,7 +71,8 @@ void File::parse(const OpenOptions& options) {
 
 Value File::read(const Value& part) {
   std::lock_guard lock(mutex_);
-  Value value = with_tensors(part, storages_, budget_);
+  Value value;
+  with_path([&] { value = with_tensors(part, storages_, budget_); });
   input_.check_unchanged();
   return value;
 }

@@ -35,8 +35,12 @@ class File {
  private:
   explicit File(const std::string& path) : input_(path), storages_(input_), budget_(input_.size()) {}
   void parse(const OpenOptions& options);
+  // Runs a function, and puts the path before the message of its errors.
+  template <class Run>
+  void with_path(const Run& run);
 
   const InputFile input_;
+  std::string shown_;  // the path, for errors
   Storages storages_;
   Container container_ = Container::Zip;
   Value content_;

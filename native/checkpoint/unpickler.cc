@@ -359,6 +359,7 @@ void Unpickler::set_items(Value::List items) {
   if (items.size() % 2 != 0) fail("a key without a value");
   budget_.charge(items.size() * sizeof(Value));
   Value::Dict& dict = target.as_dict();
+  if (dict.empty()) dict.reserve(items.size() / 2);  // Python sets 1000 at a time
   for (size_t i = 0; i < items.size(); i += 2) dict.emplace_back(std::move(items[i]), std::move(items[i + 1]));
 }
 

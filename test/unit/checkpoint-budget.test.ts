@@ -149,7 +149,7 @@ describe('the budget of a checkpoint', function () {
           { code: string; message: string; seconds: number; growth: number }
         >,
       )) {
-        assert.match(code, /^(ok|ERR_\w+)$/, way)
+        assert.match(code, /^(ok|ERR_\w+)$/, `${way}: ${code}: ${message}`)
         assert.ok(message.length < 2000, `${way}: a message of ${message.length} characters`)
         assert.ok(growth <= most, `${way} grew by ${growth} MiB`)
         assert.ok(seconds <= 2, `${way} took ${seconds} s of two processors`)

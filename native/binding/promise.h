@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "binding/environment.h"
+#include "runtime/settings.h"
 
 namespace visiontorch::binding {
 
@@ -85,7 +86,10 @@ class PoolWorker : public Napi::AsyncWorker {
         work_(std::move(work)),
         convert_(std::move(convert)),
         kept_(std::move(kept)) {}
-  void Execute() override { outcome_.run(work_); }
+  void Execute() override {
+    const WarningsDropped quiet;
+    outcome_.run(work_);
+  }
   void OnOK() override { outcome_.settle(Env(), deferred, convert_); }
 
   Napi::Promise::Deferred deferred;

@@ -1,7 +1,6 @@
 #include "runtime/settings.h"
 
 #include <ATen/Context.h>
-#include <c10/util/Exception.h>
 
 namespace visiontorch {
 
@@ -12,10 +11,13 @@ class SilentWarnings : public c10::WarningHandler {
   void process(const c10::Warning&) override {}
 };
 
+SilentWarnings silent;
+
 }  // namespace
 
+WarningsDropped::WarningsDropped() : guard_(&silent) {}
+
 void configure_libtorch() {
-  static SilentWarnings silent;
   c10::WarningUtils::set_warning_handler(&silent);
   at::globalContext().setUserEnabledNNPACK(false);
   at::globalContext().setDeterministicCuDNN(true);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -45,6 +46,15 @@ describe('checkpoints that torch.load(weights_only=True) allows', function () {
       const path = join(directory, file)
       assert.deepEqual(describeValue(await readCheckpoint(path, { verify: true })), value, file)
       assert.deepEqual((await inspectCheckpoint(path)).skipped, [], file)
+    }
+  })
+
+  it("none of them makes LibTorch warn on the user's stderr", () => {
+    const program = `await (await import('./lib/index.ts')).readCheckpoint(process.argv[1])`
+    for (const file of ['dtypes.pth', 'conj.pth']) {
+      const args = ['--import', 'tsx', '--input-type=module', '-e', program, join(directory, file)]
+      const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+      assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, file)
     }
   })
 

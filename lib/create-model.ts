@@ -168,6 +168,8 @@ interface Source {
   backboneOnly: boolean
   /** Why the file's classifier is random, if it is. */
   untrained: string | null
+  /** The Python objects in the file that were not read, each with its class. */
+  skipped: readonly string[]
 }
 
 async function build(plan: Plan, source: Source | undefined): Promise<Model> {
@@ -216,6 +218,7 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
             classifier: newClassifier === null || source.backboneOnly ? which.classifier : 'hidden',
             strict: false,
           })
+    loadReport?.skipped.push(...source!.skipped)
     if (device !== 'cpu' || dtype !== 'float32') await network.to(device, dtype)
     signal?.throwIfAborted()
     return new Model({
@@ -326,6 +329,7 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
     preprocessing: { ...DEFAULT_PREPROCESSING },
     backboneOnly: false,
     untrained: null,
+    skipped: [],
   }
   if (official !== undefined) {
     return {
@@ -335,7 +339,8 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
       backboneOnly: official.numClasses === null,
     }
   }
-  const { metadata, tensors } = checkpoint.inspect()
+  const { metadata, tensors, skipped } = checkpoint.inspect()
+  foreign.skipped = skipped.map(({ name, type }) => `${printable(name)} (${printable(type)})`)
   const field = (name: string) => (metadata instanceof Map ? metadata.get(name) : undefined)
   const architecture = listArchitectures().find(name => name === field('architecture'))
   if (architecture === undefined || !Array.isArray(field('classes'))) return foreign

@@ -127,7 +127,10 @@ export interface LoadReport {
   unexpected: string[]
   /** Tensors whose shape in the file is another one. They were not loaded. */
   mismatched: { name: string; expected: number[]; got: number[] }[]
-  /** What else lies beside the weights: counters of profilers (`total_ops`) and of averaging (`n_averaged`), losses. */
+  /**
+   * What else lies beside the weights: counters of profilers (`total_ops`) and of averaging (`n_averaged`), losses, and
+   * Python objects, with their classes.
+   */
   skipped: string[]
   /** The keys that lead to the weights in the file, joined by `/`: `state_dict`. Empty at the top of the file. */
   wrapper: string

@@ -64,6 +64,12 @@ describe('weights as people save them, against PyTorch', function () {
     }
   })
 
+  it('are read without the Python objects beside them, which the load report names', async () => {
+    const weights = join(folder, 'checkpoints/namespace.pth')
+    using model = await createModel('mobilenet_v2', { weights, device: 'cpu' })
+    assert.deepEqual(model.loadReport!.skipped, ['args (argparse.Namespace)'])
+  })
+
   it('take the moving average', async () => {
     const weights = join(folder, 'checkpoints/timm_ema.pth.tar')
     using model = await createModel('mobilenet_v2', { weights, device: 'cpu' })

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
-const files = ['native', 'test/native'].flatMap(folder =>
+const files = ['native', 'test/native', 'test/fuzz'].flatMap(folder =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter(name => /\.(cc|h)$/.test(name))
     .map(name => join(folder, name)),

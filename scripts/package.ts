@@ -55,6 +55,7 @@ function stageVisiontorch(): string {
     'README.md',
     'CHANGELOG.md',
     'CONTRIBUTING.md',
+    'SECURITY.md',
     'LICENSE',
   ].filter(existsSync))
     cpSync(file, join(stage, file), { recursive: true })

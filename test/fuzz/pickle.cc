@@ -1,0 +1,13 @@
+// The pickle of a zip file is fuzzed, an opcode at a time, while the file around it stays sound.
+#include "pickle_mutator.h"
+#include "read_checkpoint.h"
+#include "zip_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  fuzz::read_checkpoint(fuzz::zip_checkpoint({reinterpret_cast<const char*>(data), size}));
+  return 0;
+}
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
+  return fuzz::mutate_pickle(data, size, max_size, seed);
+}

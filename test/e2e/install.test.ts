@@ -148,7 +148,15 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
   })
 
   it('loads no module of Vega, which only a report needs', async () => {
-    const { stderr } = await run('node', ['predict.mjs'], { cwd: app, env: { ...env, NODE_DEBUG: 'esm' } })
+    const program = `
+      import { mobilenetV2, predict } from 'visiontorch'
+      const model = await mobilenetV2({ widthMult: 0.25 })
+      await predict(model, { data: new Uint8Array(12), width: 2, height: 2, channels: 3 })`
+    const { stderr } = await run('node', ['--input-type=module', '-e', program], {
+      cwd: app,
+      env: { ...env, NODE_DEBUG: 'esm' },
+      maxBuffer: 1 << 28,
+    })
     assert.match(stderr, /node_modules\/p-limit\//)
     assert.doesNotMatch(stderr, /node_modules\/vega/)
   })

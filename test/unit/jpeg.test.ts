@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { VisionTorchError } from '../../lib/errors.js'
+import type { VisionTorchError } from '../../lib/errors.js'
 import { decode, MAX_PIXELS } from '../../lib/image/decode.js'
 import { native } from '../../lib/native.js'
 
@@ -94,7 +94,7 @@ describe('the JPEG decoder', () => {
           const pixels = await native().decodeBytes(damaged, 1e6)
           if (pixels) assert.equal(pixels.data.length, pixels.width * pixels.height * 3)
         } catch (error) {
-          assert.ok(error instanceof VisionTorchError && error.code === 'ERR_IMAGE_DECODE', String(error))
+          assert.equal((error as VisionTorchError).code, 'ERR_IMAGE_DECODE', String(error))
         }
       }
     }

@@ -259,10 +259,12 @@ function whyNewClassifier(
 const sameNames = (a: readonly string[], b: readonly string[]) => a.every((name, i) => name === b[i])
 
 /** Names the file in an error of its tensors, which the addon knows by their own names only. */
-const inFile = (path: string, error: unknown): unknown =>
-  error instanceof VisionTorchError && error.code === 'ERR_NON_FINITE'
-    ? new VisionTorchError(error.code, `${path}: ${error.message}`, { cause: error })
-    : error
+function inFile(path: string, error: unknown): unknown {
+  // By its code and not its class, because a second copy of this package may have given the addon its own class.
+  const { code, message } = error as VisionTorchError
+  if (code !== 'ERR_NON_FINITE') return error
+  return new VisionTorchError(code, `${path}: ${message}`, { cause: error })
+}
 
 function checkLoadOptions({ device = 'auto', dtype = 'float32', mmap = false, signal }: LoadModelOptions) {
   signal?.throwIfAborted()

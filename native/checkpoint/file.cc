@@ -9,6 +9,7 @@
 #include "checkpoint/bytes.h"
 #include "checkpoint/containers.h"
 #include "checkpoint/formats.h"
+#include "runtime/allocator.h"
 #include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
@@ -79,6 +80,7 @@ Value File::read(const Value& part) {
 
 std::vector<at::Tensor> File::read(const std::vector<const TensorSpec*>& specs) {
   std::lock_guard lock(mutex_);
+  const UsualPages pages;
   std::vector<at::Tensor> tensors;
   for (const TensorSpec* spec : specs) tensors.push_back(storages_.read(*spec));
   input_.check_unchanged();

@@ -1,5 +1,6 @@
 #include "checkpoint/storages.h"
 
+#include <ATen/EmptyTensor.h>
 #include <ATen/ops/conj_physical.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/neg.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 
 #include "checkpoint/bytes.h"
+#include "runtime/allocator.h"
 #include "runtime/text.h"
 
 namespace visiontorch::checkpoint {
@@ -180,7 +182,8 @@ at::Tensor Storages::read(const TensorSpec& spec) {
     return tensor_in(
         c10::Storage(c10::Storage::use_byte_size_t(), nbytes, mapping_->share(*entry.offset), nullptr, false), spec);
   }
-  at::Tensor tensor = at::empty(spec.sizes, spec.dtype);
+  at::Tensor tensor = at::detail::empty_generic(spec.sizes, &UsualPages::allocator(),
+                                                c10::DispatchKeySet(c10::DispatchKey::CPU), spec.dtype, std::nullopt);
   read(entry, static_cast<uint64_t>(spec.offset) * itemsize, tensor.data_ptr(), tensor.nbytes());
   return tensor;
 }

@@ -9,7 +9,7 @@ export interface Expectation {
   path: string
   checkpoint: NativeCheckpoint
   architecture: Architecture
-  /** Refuse missing, unexpected and mismatched tensors; else only a file of which nothing fits. */
+  /** Refuse missing, unexpected and mismatched tensors; otherwise refuse only a file in which nothing fits. */
   strict: boolean
   /** Any number of classes fits: the report does not compare with a network that has its own. */
   anyClasses?: boolean

@@ -149,7 +149,7 @@ export class Model implements Disposable {
 
   /** @internal @throws ERR_UNTRAINED, or ERR_INVALID_ARGUMENT for one output, whose softmax is always 1. */
   checkGivesProbabilities(allowUntrained: boolean): void {
-    void this.network // throws where it was disposed
+    void this.network // throws if it was disposed
     if (this.#untrained !== null && !allowUntrained) {
       throw new VisionTorchError(
         'ERR_UNTRAINED',
@@ -215,7 +215,7 @@ export class Model implements Disposable {
 
   /** From now on training changes the classifier only (`freeze()`), or everything (`freeze(false)`). */
   freeze(frozen = true): void {
-    void this.network // throws where it was disposed
+    void this.network // throws if it was disposed
     this.#frozen = check.boolean('frozen', frozen)
   }
 
@@ -320,7 +320,7 @@ export class Model implements Disposable {
 
   /** @internal What merges concurrent calls with the same `batchSize`. */
   batcher(output: 'logits' | 'features', batchSize: number): Batcher {
-    void this.network // throws where it was disposed
+    void this.network // throws if it was disposed
     const key = `${output} ${batchSize}`
     let batcher = this.#batchers.get(key)
     if (batcher === undefined) {

@@ -139,7 +139,7 @@ export async function* predictEach<Input extends ImageInput>(
   }
 }
 
-/** A string is iterable, too, but its letters are no images. */
+/** A string is iterable, too, but its letters are not images. */
 const isIterable = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value)
 

@@ -74,7 +74,7 @@ function createProgram(): Command {
 /** Commander's messages put their suggestion on a line of its own. */
 const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 
-/** An option and what it does: beside each other where there is room, else below each other. */
+/** An option and what it does: side by side if there is room, otherwise one below the other. */
 function formatItem(term: string, termWidth: number, description: string, help: Help): string {
   const width = help.helpWidth ?? 80
   const column = width < 70 ? 4 : Math.min(termWidth, 30)

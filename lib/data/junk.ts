@@ -25,6 +25,6 @@ const junkFiles: ReadonlySet<string> = new Set(['thumbs.db', 'ehthumbs.db', 'des
 /** Whether a folder is one that a program made for itself: `@eaDir`, `__MACOSX`, `.ipynb_checkpoints`, ... */
 export const isJunkFolder = (name: string): boolean => junkFolders.has(name.toLowerCase())
 
-/** `Thumbs.db`, `.DS_Store`, ..., and macOS's `._photo.jpg`, which is no picture. */
+/** `Thumbs.db`, `.DS_Store`, ..., and macOS's `._photo.jpg`, which is not a picture. */
 export const isJunkFile = (name: string): boolean =>
   junkFiles.has(name.toLowerCase()) || name.startsWith('._')

@@ -18,7 +18,7 @@ export interface ClassFolder {
   readonly path: string
   /** Absolute paths, in torchvision's order. */
   readonly images: string[]
-  /** Files that are no images by their names. */
+  /** Files whose names are not those of images. */
   readonly others: string[]
 }
 

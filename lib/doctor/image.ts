@@ -84,7 +84,7 @@ function formatOf(path: string): string {
 
 const content = (what: string): string => `content: ${what.toUpperCase()}`
 
-/** What a file that is not taken for an image holds, if that is an image all the same. */
+/** The image format of a file whose name does not say that it is an image, if it holds one. */
 export async function describeOther(path: string): Promise<string> {
   try {
     return content(identify(await readImage(path)).format!)

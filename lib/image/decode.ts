@@ -79,7 +79,7 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   }
 }
 
-/** The addon, unless there is no LibTorch: `visiontorch doctor` looks at images all the same. */
+/** The addon, unless there is no LibTorch: `visiontorch doctor` still looks at images. */
 function findAddon(): Addon | null {
   try {
     return native()

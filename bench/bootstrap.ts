@@ -2,9 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Architecture } from '../lib/architectures.js'
 import { note } from '../lib/cli/terminal.js'
-import { cacheDirectory } from '../lib/loader/installation.js'
+import { cacheDirectory } from '../lib/libtorch/installation.js'
+import type { Architecture } from '../lib/model/architectures.js'
 import { once } from './peer.js'
 
 const ORT = 'onnxruntime-node@1.30.0'

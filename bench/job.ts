@@ -1,4 +1,4 @@
-import type { Architecture } from '../lib/architectures.js'
+import type { Architecture } from '../lib/model/architectures.js'
 
 export type Work =
   | 'prepare'

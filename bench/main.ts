@@ -1,8 +1,8 @@
 // Peers side by side: npm run bench -- --help
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { type Architecture, listArchitectures } from '../lib/architectures.js'
 import { integer, list } from '../lib/cli/options.js'
+import { type Architecture, listArchitectures } from '../lib/model/architectures.js'
 import { bootstrap } from './bootstrap.js'
 import { save } from './result.js'
 import { concurrent } from './works/concurrent.js'

@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { note, print, table } from '../lib/cli/terminal.js'
-import { LIBTORCH_VERSION } from '../lib/loader/installation.js'
-import { runtimeInfo } from '../lib/runtime.js'
+import { LIBTORCH_VERSION } from '../lib/libtorch/installation.js'
+import { runtimeInfo } from '../lib/native/runtime.js'
 import type { Job } from './job.js'
 
 export interface Spread {

@@ -7,7 +7,7 @@ import { Command } from 'commander'
 import { evaluate, ImageFolder, mobilenetV2, predict, train } from 'visiontorch'
 import { trainingDisplay } from '../lib/cli/progress.js'
 import { formatDuration, print, table } from '../lib/cli/terminal.js'
-import { formatShare } from '../lib/format.js'
+import { formatShare } from '../lib/util/format.js'
 import { shapes, writeShapes } from './support/shapes.js'
 
 new Command('demo')

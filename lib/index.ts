@@ -1,31 +1,31 @@
-export { type Architecture, listArchitectures } from './architectures.js'
-export {
-  type CheckpointSummary,
-  inspectCheckpoint,
-  type ReadCheckpointOptions,
-  readCheckpoint,
-  writeCheckpoint,
-} from './checkpoint.js'
-export {
-  type CreateModelOptions,
-  createModel,
-  type LoadModelOptions,
-  loadModel,
-  type Weights,
-} from './create-model.js'
 export { fromAnnotations, type WriteAnnotationsOptions, writeAnnotations } from './data/annotations.js'
 export type { Dataset, DatasetOptions, Sample } from './data/dataset.js'
 export { ImageFolder, type ImageFolderOptions } from './data/image-folder.js'
 export { type CheckDatasetOptions, checkDataset, type DatasetReport } from './doctor/dataset.js'
 export type { Finding, FindingKind, Severity } from './doctor/finding.js'
 export type { DownloadProgress } from './download/download.js'
-export { type ErrorCode, VisionTorchError, type VisionTorchErrorDetails } from './errors.js'
-export { type EvaluateOptions, evaluate } from './evaluate.js'
+export { type EvaluateOptions, evaluate } from './evaluate/evaluate.js'
+export type { ClassMetrics, ConfusionCell, Evaluation, PoorPrediction } from './evaluate/metrics.js'
 export type { Augmentation, AugmentationOption, ColorJitter } from './image/augmentation.js'
 export type { ImageInput, RawImage } from './image/input.js'
 export { type Preprocessing, preprocess, type ResizeMode } from './image/preprocessing.js'
-export type { ClassMetrics, ConfusionCell, Evaluation, PoorPrediction } from './metrics.js'
-export { Model, type ModelDType, type ModelSummary } from './model.js'
+export { type Architecture, listArchitectures } from './model/architectures.js'
+export {
+  type CheckpointSummary,
+  inspectCheckpoint,
+  type ReadCheckpointOptions,
+  readCheckpoint,
+  writeCheckpoint,
+} from './model/checkpoint.js'
+export {
+  type CreateModelOptions,
+  createModel,
+  type LoadModelOptions,
+  loadModel,
+  type Weights,
+} from './model/create-model.js'
+export { Model, type ModelDType, type ModelSummary } from './model/model.js'
+export * from './model/networks.js'
 export type {
   CheckpointValue,
   DType,
@@ -34,8 +34,8 @@ export type {
   NetworkOptions,
   RuntimeInfo,
   TensorData,
-} from './native.js'
-export * from './networks.js'
+} from './native/native.js'
+export { type Device, runtimeInfo, setThreads } from './native/runtime.js'
 export {
   type FeatureOptions,
   type Prediction,
@@ -44,11 +44,11 @@ export {
   type PredictOptions,
   predict,
   predictEach,
-} from './predict.js'
-export { type Device, runtimeInfo, setThreads } from './runtime.js'
+} from './predict/predict.js'
 export type * from './train/events.js'
 export type { TrainOptions } from './train/options.js'
 export { TrainingRun } from './train/run.js'
 export { train } from './train/train.js'
+export { type ErrorCode, VisionTorchError, type VisionTorchErrorDetails } from './util/errors.js'
 export { type FetchWeightsOptions, fetchWeights } from './weights/cache.js'
 export { imagenetClasses, listWeights, type OfficialWeights, resolveWeights } from './weights/manifest.js'

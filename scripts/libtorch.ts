@@ -6,8 +6,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { formatBytes, note, type Progress, progress } from '../lib/cli/terminal.js'
 import { archiveUrl, type InstallOptions, installLibTorch } from '../lib/libtorch/install.js'
+import {
+  cacheDirectory,
+  inspectInstallation,
+  LIBTORCH_VERSION,
+  Refusal,
+} from '../lib/libtorch/installation.js'
 import { store } from '../lib/libtorch/store.js'
-import { cacheDirectory, inspectInstallation, LIBTORCH_VERSION, Refusal } from '../lib/loader/installation.js'
 import { fail } from './fail.js'
 
 /** The directory of LibTorch, with headers. Ends with a remedy where none can be had. */

@@ -9,7 +9,7 @@ import {
   LIBTORCH_VERSION,
   libraries,
   RUNTIME_PACKAGE,
-} from '../lib/loader/installation.js'
+} from '../lib/libtorch/installation.js'
 import { buildAddon, holdsLibjpeg } from './cmake.js'
 import { fail } from './fail.js'
 import { ensureLibTorch } from './libtorch.js'

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
-import { cacheDirectory } from '../lib/loader/installation.js'
+import { cacheDirectory } from '../lib/libtorch/installation.js'
 
 const [requirements, withoutDependencies] = ['requirements', 'requirements-no-deps'].map(
   name => `test/reference/${name}.txt`,

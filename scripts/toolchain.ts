@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
-import { cacheDirectory } from '../lib/loader/installation.js'
+import { cacheDirectory } from '../lib/libtorch/installation.js'
 import { fail } from './fail.js'
 
 const CMAKE = [3, 22] as const // as CMakeLists.txt asks for

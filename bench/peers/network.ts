@@ -1,6 +1,6 @@
 // What visiontorch's programs share. They run on dist/, as users do.
 import { createModel, type Model, setThreads } from '../../lib/index.js'
-import { type NetworkOptions, native } from '../../lib/native.js'
+import { type NetworkOptions, native } from '../../lib/native/native.js'
 import { job, readNoise } from './serve.js'
 
 setThreads(job.threads)

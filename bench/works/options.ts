@@ -1,4 +1,4 @@
-import type { Architecture } from '../../lib/architectures.js'
+import type { Architecture } from '../../lib/model/architectures.js'
 import type { Job } from '../job.js'
 
 /** The networks that a work measures unless it is asked for others, or takes too long for all. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { decodeName } from '../file-name.js'
+import { decodeName } from '../util/file-name.js'
 
 /**
  * The arguments of the command. Node puts U+FFFD for bytes that are not UTF-8, with which no file could be opened; Linux

@@ -1,7 +1,7 @@
 import { relative } from 'node:path'
 import type { DatasetReport } from '../doctor/dataset.js'
 import type { Severity } from '../doctor/finding.js'
-import { printable } from '../text.js'
+import { printable } from '../util/text.js'
 import { color, formatCount, print, table } from './terminal.js'
 
 /** How many places of a finding are shown; `--json` has them all. */

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import { type CheckpointSummary, inspectCheckpoint } from '../checkpoint.js'
-import type { CheckpointValue } from '../native.js'
-import { printable } from '../text.js'
+import { type CheckpointSummary, inspectCheckpoint } from '../model/checkpoint.js'
+import type { CheckpointValue } from '../native/native.js'
+import { printable } from '../util/text.js'
 import { jsonOption } from './options.js'
 import { formatBytes, formatCount, print, printJson, table } from './terminal.js'
 

@@ -1,5 +1,5 @@
 import type { MachineReport } from '../doctor/machine.js'
-import { describeAttempt } from '../loader/explain.js'
+import { describeAttempt } from '../libtorch/explain.js'
 import { color, fail, formatBytes, note, print } from './terminal.js'
 
 /** Prints what visiontorch runs on, for people. */

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { VisionTorchError } from '../errors.js'
-import { isDevice } from '../runtime.js'
+import { isDevice } from '../native/runtime.js'
+import { VisionTorchError } from '../util/errors.js'
 
 // Options and their parsers that several commands share.
 

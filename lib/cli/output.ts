@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import type { VisionTorchError } from '../errors.js'
-import { cannotWrite } from '../files.js'
+import type { VisionTorchError } from '../util/errors.js'
+import { cannotWrite } from '../util/files.js'
 
 // Whether results arrive: a full disk or a reader that went away must neither lose them silently nor break a command
 // in the middle of saving something.

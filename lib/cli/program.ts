@@ -1,6 +1,6 @@
 import { Command, CommanderError, type Help } from 'commander'
-import { VisionTorchError } from '../errors.js'
-import { packageManifest } from '../package.js'
+import { VisionTorchError } from '../util/errors.js'
+import { packageManifest } from '../util/package.js'
 import { annotateCommand } from './annotate.js'
 import { benchCommand } from './bench.js'
 import { doctorCommand } from './doctor.js'

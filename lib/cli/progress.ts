@@ -1,5 +1,5 @@
-import { formatNumber, formatShare } from '../format.js'
 import type { EpochEvent, EpochMetrics, StepEvent, TrainingEvent, TrainingResult } from '../train/events.js'
+import { formatNumber, formatShare } from '../util/format.js'
 import {
   barLine,
   colorErr,

@@ -1,7 +1,7 @@
 import { createLogUpdate } from 'log-update'
 import pc from 'picocolors'
 import stringWidth from 'string-width'
-import { escapeName } from '../file-name.js'
+import { escapeName } from '../util/file-name.js'
 
 // What every command shows: results go to stdout; progress, notes and warnings, which are for the person who waits,
 // go to stderr. A bar is drawn only on a terminal.

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname, relative, resolve } from 'node:path'
-import { VisionTorchError } from '../errors.js'
-import { encodeName, escapeName } from '../file-name.js'
-import { cannotWrite, replaceFile } from '../files.js'
-import { check, invalid, is } from '../is.js'
-import { printable } from '../text.js'
+import { VisionTorchError } from '../util/errors.js'
+import { encodeName, escapeName } from '../util/file-name.js'
+import { cannotWrite, replaceFile } from '../util/files.js'
+import { check, invalid, is } from '../util/is.js'
+import { printable } from '../util/text.js'
 import { checkDatasetClasses, readClasses } from './class-names.js'
 import {
   checkDataset,

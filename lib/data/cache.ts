@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { encodeName, toPath } from '../file-name.js'
-import { cannotWrite, removeLeftovers, temporaryPath } from '../files.js'
-import type { Pixels } from '../native.js'
+import type { Pixels } from '../native/native.js'
+import { encodeName, toPath } from '../util/file-name.js'
+import { cannotWrite, removeLeftovers, temporaryPath } from '../util/files.js'
 
 export type CacheMode = 'none' | 'memory' | 'disk'
 export type Decode = (path: string) => Promise<Pixels>

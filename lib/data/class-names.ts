@@ -1,7 +1,7 @@
-import { VisionTorchError } from '../errors.js'
-import { encodeName, toPath, unescapeName } from '../file-name.js'
-import { invalid, is } from '../is.js'
-import { printable } from '../text.js'
+import { VisionTorchError } from '../util/errors.js'
+import { encodeName, toPath, unescapeName } from '../util/file-name.js'
+import { invalid, is } from '../util/is.js'
+import { printable } from '../util/text.js'
 import { readLines } from './lines.js'
 
 /** What makes a name impossible as that of a class, or undefined: `cls_classes.txt` has a name a line. */

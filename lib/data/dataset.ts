@@ -1,5 +1,5 @@
-import { VisionTorchError } from '../errors.js'
-import { check, invalid, is } from '../is.js'
+import { VisionTorchError } from '../util/errors.js'
+import { check, invalid, is } from '../util/is.js'
 
 /** An image of a data set and the class that it belongs to. */
 export interface Sample {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { check } from '../is.js'
+import { check } from '../util/is.js'
 import type { DatasetOptions, Sample, SplitName } from './dataset.js'
 import { pause, SLICE, sortInSlices } from './sort.js'
 

@@ -1,4 +1,4 @@
-import { check } from '../is.js'
+import { check } from '../util/is.js'
 import { checkClassNames } from './class-names.js'
 import { type DatasetOptions, type Sample, SampleDataset, type SplitName } from './dataset.js'
 import { holdOut, holdOutOptions } from './hold-out.js'

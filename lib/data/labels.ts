@@ -1,4 +1,4 @@
-import { VisionTorchError } from '../errors.js'
+import { VisionTorchError } from '../util/errors.js'
 import type { Sample } from './dataset.js'
 
 /**

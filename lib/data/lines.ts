@@ -1,6 +1,6 @@
-import { VisionTorchError } from '../errors.js'
-import { decodeName } from '../file-name.js'
-import { openRegular } from '../files.js'
+import { VisionTorchError } from '../util/errors.js'
+import { decodeName } from '../util/file-name.js'
+import { openRegular } from '../util/files.js'
 
 /**
  * The lines of a text file in slices, without their ends (`\n`, `\r\n` or `\r`) and without a byte order mark. UTF-16

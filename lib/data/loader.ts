@@ -1,5 +1,5 @@
 import pLimit from 'p-limit'
-import type { ImageBatch, NativeTransform, Pixels } from '../native.js'
+import type { ImageBatch, NativeTransform, Pixels } from '../native/native.js'
 import type { Sample } from './dataset.js'
 
 /** Images and labels on their way into the network. */

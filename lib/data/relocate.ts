@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import { toPath } from '../file-name.js'
+import { toPath } from '../util/file-name.js'
 import type { Sample } from './dataset.js'
 
 /** Images that were found elsewhere, and the folders in question. */

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path'
-import { printable } from '../text.js'
+import { printable } from '../util/text.js'
 import { type SplitName, splitName, splitOrder } from './dataset.js'
 import { hasImageExtension } from './extensions.js'
 import { listFolder } from './walk.js'

@@ -1,6 +1,6 @@
 import { opendir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { decodeName, toPath } from '../file-name.js'
+import { decodeName, toPath } from '../util/file-name.js'
 import { isJunkFile, isJunkFolder } from './junk.js'
 import { byCodePoint, pause, SLICE, sortInSlices } from './sort.js'
 

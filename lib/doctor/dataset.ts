@@ -4,7 +4,7 @@ import { checkClassNames, readClasses } from '../data/class-names.js'
 import { type Layout, layoutClasses, layoutProblems, namesAlike, readLayout } from '../data/layout.js'
 import { findAnnotations, openDataset } from '../data/open.js'
 import { pause, SLICE } from '../data/sort.js'
-import { check, is } from '../is.js'
+import { check, is } from '../util/is.js'
 import { type Finding, Findings } from './finding.js'
 import { checkImage, describeOther } from './image.js'
 

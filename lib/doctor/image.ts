@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
 import { extname } from 'node:path'
-import { VisionTorchError } from '../errors.js'
 import { decode, readImage } from '../image/decode.js'
 import { type Format, identify } from '../image/format.js'
 import { loadSharp } from '../image/sharp.js'
+import { VisionTorchError } from '../util/errors.js'
 import type { FindingKind } from './finding.js'
 
 /** What one file turns out to be. */

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
-import { VisionTorchError } from '../errors.js'
-import { LIBTORCH_VERSION } from '../loader/installation.js'
-import { compiledAgainst, findAddons } from '../loader/load.js'
-import { type Attempt, locateLibTorch } from '../loader/locate.js'
-import { native, type RuntimeInfo } from '../native.js'
-import { packageManifest } from '../package.js'
+import { LIBTORCH_VERSION } from '../libtorch/installation.js'
+import { type Attempt, locateLibTorch } from '../libtorch/locate.js'
+import { compiledAgainst, findAddons } from '../native/load.js'
+import { native, type RuntimeInfo } from '../native/native.js'
+import { VisionTorchError } from '../util/errors.js'
+import { packageManifest } from '../util/package.js'
 
 /** What visiontorch runs on here. */
 export interface MachineReport {

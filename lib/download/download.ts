@@ -4,9 +4,9 @@ import { type FileHandle, open, readFile, rename, rm, stat, statfs, writeFile } 
 import { dirname } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { EnvHttpProxyAgent, Response } from 'undici'
-import { VisionTorchError } from '../errors.js'
-import { invalid } from '../is.js'
-import { printable } from '../text.js'
+import { VisionTorchError } from '../util/errors.js'
+import { invalid } from '../util/is.js'
+import { printable } from '../util/text.js'
 import { explain, type Failure, type Position, statusFailure, TRUNCATED } from './error.js'
 
 export interface DownloadProgress {

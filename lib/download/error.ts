@@ -1,5 +1,5 @@
-import { VisionTorchError } from '../errors.js'
-import { cannotWrite } from '../files.js'
+import { VisionTorchError } from '../util/errors.js'
+import { cannotWrite } from '../util/files.js'
 
 /** A failure of one attempt; `retry` says whether another may end better. */
 export interface Failure {

@@ -1,4 +1,4 @@
-import { check, invalid, is } from '../is.js'
+import { check, invalid, is } from '../util/is.js'
 import { POLICIES, type Policy } from './policy.js'
 
 type Range = readonly [min: number, max: number]

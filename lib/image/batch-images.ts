@@ -1,4 +1,4 @@
-import type { ImageBatch } from '../native.js'
+import type { ImageBatch } from '../native/native.js'
 import type { Preprocessing } from './preprocessing.js'
 
 /** The first `count` images of a batch as RGB bytes again: what the network sees, with mixup and CutMix. */

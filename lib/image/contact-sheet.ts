@@ -1,5 +1,5 @@
 import type { OverlayOptions } from 'sharp'
-import { check, invalid } from '../is.js'
+import { check, invalid } from '../util/is.js'
 import { loadSharp } from './sharp.js'
 
 /** One picture of a contact sheet: RGB bytes, row by row, and what to write below it. */

@@ -1,9 +1,9 @@
 import type { Sharp, SharpOptions } from 'sharp'
-import { VisionTorchError } from '../errors.js'
-import { toPath } from '../file-name.js'
-import { openRegular } from '../files.js'
-import { check } from '../is.js'
-import { type Addon, native, type Pixels } from '../native.js'
+import { type Addon, native, type Pixels } from '../native/native.js'
+import { VisionTorchError } from '../util/errors.js'
+import { toPath } from '../util/file-name.js'
+import { openRegular } from '../util/files.js'
+import { check } from '../util/is.js'
 import { type Format, identify, START_BYTES } from './format.js'
 import {
   type AvifOrientation,

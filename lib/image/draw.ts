@@ -1,7 +1,7 @@
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
 import { xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus'
-import { deriveSeed } from '../random.js'
+import { deriveSeed } from '../util/random.js'
 
 /** Random parameters of one image or one batch: the same ones for the same integers, whenever they are drawn. */
 export class Draw {

@@ -1,9 +1,9 @@
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Sharp } from 'sharp'
-import { VisionTorchError } from '../errors.js'
-import { invalid, is } from '../is.js'
-import type { Pixels } from '../native.js'
+import type { Pixels } from '../native/native.js'
+import { VisionTorchError } from '../util/errors.js'
+import { invalid, is } from '../util/is.js'
 
 /** Decoded pixels from elsewhere: rows of 1 (gray), 3 (RGB) or 4 (RGBA) bytes a pixel, without gaps. */
 export interface RawImage {

@@ -1,4 +1,4 @@
-import type { ImageBatch } from '../native.js'
+import type { ImageBatch } from '../native/native.js'
 import type { Augmentation } from './augmentation.js'
 import { Draw } from './draw.js'
 import type { Rect } from './operation.js'

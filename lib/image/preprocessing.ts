@@ -1,5 +1,5 @@
-import { check, invalid, is } from '../is.js'
-import { native } from '../native.js'
+import { native } from '../native/native.js'
+import { check, invalid, is } from '../util/is.js'
 import { decode } from './decode.js'
 import type { ImageInput } from './input.js'
 import { evalTransform } from './transform.js'

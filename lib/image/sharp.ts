@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { devNull } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { VisionTorchError } from '../errors.js'
+import { VisionTorchError } from '../util/errors.js'
 
 type Sharp = typeof import('sharp').default
 

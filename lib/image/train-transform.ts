@@ -1,4 +1,4 @@
-import type { NativeTransform } from '../native.js'
+import type { NativeTransform } from '../native/native.js'
 import { rotate } from './affine.js'
 import type { Augmentation, ColorJitter } from './augmentation.js'
 import { Draw } from './draw.js'

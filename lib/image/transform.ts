@@ -1,4 +1,4 @@
-import type { NativeTransform } from '../native.js'
+import type { NativeTransform } from '../native/native.js'
 import type { Color, Rect } from './operation.js'
 import type { Preprocessing } from './preprocessing.js'
 import { roundHalfToEven } from './round.js'

@@ -5,7 +5,7 @@ import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { crc32 } from 'node:zlib'
 import { type Entry, openPromise } from 'yauzl'
-import { VisionTorchError } from '../errors.js'
+import { VisionTorchError } from '../util/errors.js'
 
 /** More than any build of LibTorch unpacks to. */
 const MAX_BYTES = 2 ** 34

@@ -1,8 +1,8 @@
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { VisionTorchError } from '../errors.js'
-import { removeLeftovers, temporaryPath } from '../files.js'
-import { cacheDirectory, inspectInstallation, Refusal } from '../loader/installation.js'
+import { VisionTorchError } from '../util/errors.js'
+import { removeLeftovers, temporaryPath } from '../util/files.js'
+import { cacheDirectory, inspectInstallation, Refusal } from './installation.js'
 
 /**
  * Puts a LibTorch into the user's cache: `fill` writes it beside its place, then it is checked and renamed. Of two that

@@ -1,6 +1,6 @@
 import type { Mark } from 'vega'
-import type { Evaluation } from '../metrics.js'
-import { printable } from '../text.js'
+import type { Evaluation } from '../evaluate/metrics.js'
+import { printable } from '../util/text.js'
 import { type Chart, color, draw, font } from './chart.js'
 import { shortLabels } from './labels.js'
 

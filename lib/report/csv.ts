@@ -1,4 +1,4 @@
-import type { Evaluation } from '../metrics.js'
+import type { Evaluation } from '../evaluate/metrics.js'
 
 // Tables for spreadsheets, by RFC 4180.
 

@@ -1,6 +1,6 @@
 import type { Mark } from 'vega'
-import { formatNumber, formatShare } from '../format.js'
 import type { EpochMetrics } from '../train/events.js'
+import { formatNumber, formatShare } from '../util/format.js'
 import { type Chart, color, draw, font } from './chart.js'
 
 interface Curve {

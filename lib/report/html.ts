@@ -1,4 +1,4 @@
-import { printable } from '../text.js'
+import { printable } from '../util/text.js'
 
 /** HTML as text: made by {@link html} only. */
 export class Html {

@@ -1,6 +1,6 @@
-import { formatNumber, formatShare } from '../format.js'
-import type { ClassMetrics } from '../metrics.js'
+import type { ClassMetrics } from '../evaluate/metrics.js'
 import type { EpochMetrics } from '../train/events.js'
+import { formatNumber, formatShare } from '../util/format.js'
 import type { ReportData } from './report.js'
 
 /** What came of a run, in a sentence or two, and what to try next. */

@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs'
 import { access, mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { escapeName } from '../file-name.js'
-import { cannotWrite, replaceFile } from '../files.js'
-import { refuse } from '../is.js'
+import { escapeName } from '../util/file-name.js'
+import { cannotWrite, replaceFile } from '../util/files.js'
+import { refuse } from '../util/is.js'
 import type { EpochMetrics } from './events.js'
 
 const columns = [

@@ -1,4 +1,4 @@
-import type { VisionTorchError } from '../errors.js'
+import type { VisionTorchError } from '../util/errors.js'
 
 // What a training run tells while it runs. Epochs and steps are counted from 1, as people count them.
 

@@ -4,7 +4,7 @@ import type { Augmentation } from '../image/augmentation.js'
 import { drawMix, mixBatch } from '../image/mix.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { trainTransform } from '../image/train-transform.js'
-import type { NativeModel, NativeTrainer, StepOptions, StepResult } from '../native.js'
+import type { NativeModel, NativeTrainer, StepOptions, StepResult } from '../native/native.js'
 import type { ResolvedTrainOptions } from './options.js'
 
 /** What an epoch's updates are fed with: a step on these images at a time, in the order of the plan. */

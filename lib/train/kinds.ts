@@ -1,4 +1,4 @@
-import { check, invalid, is } from '../is.js'
+import { check, invalid, is } from '../util/is.js'
 
 // Kinds of option values: how each is checked, and how it is written on the command line.
 

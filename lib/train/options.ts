@@ -1,6 +1,6 @@
 import type { Dataset } from '../data/dataset.js'
 import type { AugmentationOption } from '../image/augmentation.js'
-import { check, invalid, is, refuse } from '../is.js'
+import { check, invalid, is, refuse } from '../util/is.js'
 import { seedDefaults, seedOptimizers } from './preset.js'
 import { type OptionRow, optionTable } from './table.js'
 

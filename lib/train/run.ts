@@ -1,4 +1,4 @@
-import { invalid } from '../is.js'
+import { invalid } from '../util/is.js'
 import type { TrainingEvent, TrainingResult } from './events.js'
 
 /**

@@ -1,4 +1,4 @@
-import { deriveSeed, permutation } from '../random.js'
+import { deriveSeed, permutation } from '../util/random.js'
 
 /** One optimiser update: the images of its micro-batches, as indices into the training set. */
 export type Update = Uint32Array[]

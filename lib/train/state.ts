@@ -1,8 +1,8 @@
-import { VisionTorchError } from '../errors.js'
-import { check, invalid, is } from '../is.js'
-import { checkSavedClasses } from '../model.js'
-import type { CheckpointValue } from '../native.js'
-import { printable } from '../text.js'
+import { checkSavedClasses } from '../model/model.js'
+import type { CheckpointValue } from '../native/native.js'
+import { VisionTorchError } from '../util/errors.js'
+import { check, invalid, is } from '../util/is.js'
+import { printable } from '../util/text.js'
 import type { EpochMetrics } from './events.js'
 import { type ResolvedTrainOptions, resolveOptions } from './options.js'
 

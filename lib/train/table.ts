@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { AUGMENTATIONS, type Augmentation, checkAugmentation } from '../image/augmentation.js'
-import { check, invalid, is } from '../is.js'
+import { check, invalid, is } from '../util/is.js'
 import * as kinds from './kinds.js'
 
 // The one table of training options: what train() checks, what `visiontorch train` takes (in kebab case), and what

@@ -3,13 +3,13 @@ import { cachedDecode } from '../data/cache.js'
 import type { Dataset } from '../data/dataset.js'
 import { isUnnamed } from '../data/labels.js'
 import { toDataset } from '../data/open.js'
-import { VisionTorchError } from '../errors.js'
 import { decode } from '../image/decode.js'
-import { is, refuse } from '../is.js'
-import { checkReport } from '../load-report.js'
-import { checkModel, type Model } from '../model.js'
-import { type NativeCheckpoint, native } from '../native.js'
+import { checkReport } from '../model/load-report.js'
+import { checkModel, type Model } from '../model/model.js'
+import { type NativeCheckpoint, native } from '../native/native.js'
 import { TensorBoardWriter } from '../report/tensorboard.js'
+import { VisionTorchError } from '../util/errors.js'
+import { is, refuse } from '../util/is.js'
 import {
   checkBatchNorm,
   checkPresent,

@@ -5,9 +5,9 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type DownloadProgress, download } from '../download/download.js'
 import { safeName } from '../download/name.js'
-import { VisionTorchError } from '../errors.js'
-import { cannotWrite } from '../files.js'
-import { check, invalid, is } from '../is.js'
+import { VisionTorchError } from '../util/errors.js'
+import { cannotWrite } from '../util/files.js'
+import { check, invalid, is } from '../util/is.js'
 import { fileName, type OfficialWeights } from './manifest.js'
 
 /** visiontorch's folder in the user's cache: `$XDG_CACHE_HOME/visiontorch`, by default `~/.cache/visiontorch`. */

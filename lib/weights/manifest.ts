@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { check, closest, refuse } from '../is.js'
-import { weightsFiles } from '../package.js'
+import { check, closest, refuse } from '../util/is.js'
+import { weightsFiles } from '../util/package.js'
 
 /** A checkpoint that torchvision publishes, as `weights/manifest.json` has it. */
 export interface OfficialWeights {

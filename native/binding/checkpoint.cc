@@ -29,7 +29,7 @@ const char* name_of(Container container) {
   return "";
 }
 
-// NativeCheckpoint of lib/native.ts: an open file, for as long as JavaScript holds it.
+// NativeCheckpoint of lib/native/native.ts: an open file, for as long as JavaScript holds it.
 class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
  public:
   explicit Checkpoint(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Checkpoint>(info) {

@@ -23,7 +23,7 @@ class Environment {
   // Runs `work` on the compute thread, then `done` on this environment's JavaScript thread. Neither may throw.
   void compute(std::function<void()> work, std::function<void(Napi::Env)> done, KeepAlive kept);
 
-  Napi::FunctionReference error_class;  // VisionTorchError(code, message), set by lib/native.ts
+  Napi::FunctionReference error_class;  // VisionTorchError(code, message), set by lib/native/native.ts
   Napi::FunctionReference model_class;  // constructors of the classes whose objects native code creates
   Napi::FunctionReference checkpoint_class;
   Napi::FunctionReference trainer_class;

@@ -82,7 +82,7 @@ Napi::Value to_objects(Napi::Env env, const std::vector<nn::LayerSummary>& layer
   return result;
 }
 
-// A number, a boolean, an array of booleans or rows of integers: lib/network-options.ts has checked which.
+// A number, a boolean, an array of booleans or rows of integers: lib/model/network-options.ts has checked which.
 nn::Options::Value option_from(Napi::Value value) {
   if (value.IsBoolean()) return value.ToBoolean().Value();
   if (value.IsNumber()) return value.As<Napi::Number>().DoubleValue();

@@ -9,7 +9,7 @@
 
 namespace visiontorch::binding {
 
-// The JavaScript object that holds a model (NativeModel in lib/native.ts). Its methods queue work on the compute
+// The JavaScript object that holds a model (NativeModel in lib/native/native.ts). Its methods queue work on the compute
 // thread; what it tells at once (classes, parameters, device) was noted when the last such work was done.
 class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
  public:

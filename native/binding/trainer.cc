@@ -76,7 +76,7 @@ Napi::Value to_object(Napi::Env env, const train::StepResult& result) {
   return object;
 }
 
-// The JavaScript object that holds a trainer (NativeTrainer in lib/native.ts).
+// The JavaScript object that holds a trainer (NativeTrainer in lib/native/native.ts).
 class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
  public:
   static void define(Napi::Env env) {

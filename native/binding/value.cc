@@ -57,7 +57,7 @@ size_t element_size(napi_typedarray_type type) {
 }
 
 // Strings cross as UTF-8 in which a lone surrogate keeps its three bytes, as in Python's pickles ("surrogatepass"):
-// class names hold them for the bytes of folder names that are not UTF-8 (lib/file-name.ts).
+// class names hold them for the bytes of folder names that are not UTF-8 (lib/util/file-name.ts).
 std::string from_string(Napi::String string) {
   std::string text = string.Utf8Value();
   if (text.find("\xEF\xBF\xBD") == std::string::npos) return text;  // U+FFFD, which Node-API writes for them

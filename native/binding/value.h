@@ -8,8 +8,8 @@
 
 namespace visiontorch::binding {
 
-// A CheckpointValue (lib/native.ts) as a Value; its tensors are copied. Throws ERR_INVALID_ARGUMENT, naming the place
-// in the value, for what a checkpoint cannot hold.
+// A CheckpointValue (lib/native/native.ts) as a Value; its tensors are copied. Throws ERR_INVALID_ARGUMENT, naming the
+// place in the value, for what a checkpoint cannot hold.
 checkpoint::Value from_js(Napi::Value value);
 
 enum class TensorMemory {

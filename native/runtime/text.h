@@ -7,7 +7,8 @@
 namespace visiontorch {
 
 // A string from a file as an error message can show it: at most `longest` characters of its UTF-8 text, with control,
-// format and bidirectional characters as \u{9b} and bytes that are not UTF-8 as \x{ff}. The counterpart of lib/text.ts.
+// format and bidirectional characters as \u{9b} and bytes that are not UTF-8 as \x{ff}. The counterpart of
+// lib/util/text.ts.
 std::string printable(std::string_view text, size_t longest = 200);
 
 // printable() in single quotes.

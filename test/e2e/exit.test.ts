@@ -40,7 +40,7 @@ describe('a thread that ends while the addon works', function () {
   })
 
   it('was tried with every entry point that gives a promise, and with each way to end', async () => {
-    const contract = await readFile('lib/native.ts', 'utf8')
+    const contract = await readFile('lib/native/native.ts', 'utf8')
     const names = [...contract.matchAll(/^ {2}(\w+)\([^;]*?\): (Promise<|\w)/gm)]
       .filter(([, , result]) => result === 'Promise<')
       .map(([, name]) => name!)

@@ -5,8 +5,8 @@ import { execFileSync } from 'node:child_process'
 // step and at the end, which comes when a third is given back, or after two minutes.
 const program = `
   import { setTimeout } from 'node:timers/promises'
-  import { createModel } from './lib/create-model.js'
-  import { native } from './lib/native.js'
+  import { createModel } from './lib/model/create-model.js'
+  import { native } from './lib/native/native.js'
   import { plainSgd } from './test/support/plain-sgd.js'
   const model = await createModel('mobilenet_v2', { numClasses: 2, device: 'cpu' })
   const batch = model.createBatch(12)

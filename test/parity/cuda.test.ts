@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { createModel, loadModel, type Model, runtimeInfo, train } from '../../lib/index.js'
-import { native } from '../../lib/native.js'
+import { native } from '../../lib/native/native.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { plainSgd } from '../support/plain-sgd.js'

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { VisionTorchError } from '../../lib/errors.js'
 import { decode } from '../../lib/image/decode.js'
 import { preprocess } from '../../lib/image/preprocessing.js'
+import { VisionTorchError } from '../../lib/util/errors.js'
 import { hasShared, NO_SHARED, shared } from '../support/shared.js'
 import { skip } from '../support/skip.js'
 

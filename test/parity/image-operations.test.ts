@@ -6,7 +6,7 @@ import type { Operation, Rect } from '../../lib/image/operation.js'
 import { IMAGENET_POLICIES, type Policy, policySpaces } from '../../lib/image/policy.js'
 import { DEFAULT_PREPROCESSING } from '../../lib/image/preprocessing.js'
 import type { Size } from '../../lib/image/transform.js'
-import { type ImageBatch, native, type Pixels } from '../../lib/native.js'
+import { type ImageBatch, native, type Pixels } from '../../lib/native/native.js'
 import { NO_PYTHON, python, runReference } from '../support/python.js'
 import { skip } from '../support/skip.js'
 

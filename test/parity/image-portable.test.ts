@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { native } from '../../lib/native.js'
+import { native } from '../../lib/native/native.js'
 import { skip } from '../support/skip.js'
 
 const script = fileURLToPath(new URL('../support/resize-digest.ts', import.meta.url))

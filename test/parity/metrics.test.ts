@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { Metrics } from '../../lib/metrics.js'
+import { Metrics } from '../../lib/evaluate/metrics.js'
 
 interface Case {
   classes: number

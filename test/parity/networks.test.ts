@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { type NativeModel, type NetworkOptions, native } from '../../lib/native.js'
+import { type NativeModel, type NetworkOptions, native } from '../../lib/native/native.js'
 
 interface Fixture {
   structure: Record<string, { sha256: string; parameters: number }>

@@ -6,7 +6,7 @@ import {
   type NetworkOptions,
   native,
   type TrainerOptions,
-} from '../../lib/native.js'
+} from '../../lib/native/native.js'
 
 interface Case {
   optimizer: TrainerOptions['optimizer']

@@ -2,7 +2,7 @@
 // which the peak of memory grew, of each way.
 import { readFileSync } from 'node:fs'
 import { inspectCheckpoint, loadModel, readCheckpoint } from '../../lib/index.js'
-import { native } from '../../lib/native.js'
+import { native } from '../../lib/native/native.js'
 
 const path = process.argv[2]!
 native() // LibTorch's own memory does not count

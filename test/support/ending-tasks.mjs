@@ -2,7 +2,7 @@
 import { openSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { native } from '../../dist/native.js'
+import { native } from '../../dist/native/native.js'
 
 const addon = native()
 const size = 32

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { toPath } from '../../lib/file-name.js'
+import { toPath } from '../../lib/util/file-name.js'
 
 /** A folder of the test's own, removed when its test (or the suite that asked in a `before`) is over. */
 export async function temporaryFolder(): Promise<string> {

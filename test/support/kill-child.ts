@@ -1,8 +1,8 @@
 // A process of its own that replaces files again and again, each with the one content or the other: to be killed.
 import { join } from 'node:path'
 import { diskCache } from '../../lib/data/cache.js'
-import { replaceFile } from '../../lib/files.js'
 import { writeCheckpoint } from '../../lib/index.js'
+import { replaceFile } from '../../lib/util/files.js'
 import { smallNetwork } from './small-network.js'
 
 const directory = process.argv[2]!

@@ -2,9 +2,9 @@
 // Arguments: the folder, and the type.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Architecture } from '../../lib/architectures.js'
-import { createModel } from '../../lib/create-model.js'
-import { native } from '../../lib/native.js'
+import type { Architecture } from '../../lib/model/architectures.js'
+import { createModel } from '../../lib/model/create-model.js'
+import { native } from '../../lib/native/native.js'
 
 const folder = process.argv[2]!
 const dtype = process.argv[3] as 'float32' | 'bfloat16'

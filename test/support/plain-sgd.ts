@@ -1,4 +1,4 @@
-import type { TrainerOptions } from '../../lib/native.js'
+import type { TrainerOptions } from '../../lib/native/native.js'
 
 /** A trainer whose step is the gradient times the learning rate, and nothing else. */
 export const plainSgd: TrainerOptions = {

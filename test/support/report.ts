@@ -1,4 +1,4 @@
-import type { Evaluation } from '../../lib/metrics.js'
+import type { Evaluation } from '../../lib/evaluate/metrics.js'
 import type { ReportData } from '../../lib/report/report.js'
 
 /** Figures of a run that never was, for tests that draw: plausible curves and a matrix with a few confusions. */

@@ -1,8 +1,8 @@
 // Prints a digest of many resized images: of noise, so that a wrong weight or a byte too many shows. Run by
 // test/parity/image-portable.test.ts.
 import { createHash } from 'node:crypto'
-import { native } from '../../lib/native.js'
-import { deriveSeed } from '../../lib/random.js'
+import { native } from '../../lib/native/native.js'
+import { deriveSeed } from '../../lib/util/random.js'
 
 const hash = createHash('sha256')
 for (let i = 0; i < 300; i++) {

@@ -1,5 +1,5 @@
-import { type CreateModelOptions, createModel } from '../../lib/create-model.js'
-import type { Model } from '../../lib/model.js'
+import { type CreateModelOptions, createModel } from '../../lib/model/create-model.js'
+import type { Model } from '../../lib/model/model.js'
 
 /** The options of a MobileNetV2 that is created and computed in a moment. */
 export const tinyOptions = {

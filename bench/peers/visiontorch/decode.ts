@@ -4,7 +4,7 @@ import { decode } from '../../../lib/image/decode.js'
 import { checkPreprocessing } from '../../../lib/image/preprocessing.js'
 import { trainTransform } from '../../../lib/image/train-transform.js'
 import { evalTransform } from '../../../lib/image/transform.js'
-import { native, type Pixels } from '../../../lib/native.js'
+import { native, type Pixels } from '../../../lib/native/native.js'
 import { job, serve } from '../serve.js'
 
 const preprocessing = checkPreprocessing('preprocessing', {})

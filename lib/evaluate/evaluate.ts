@@ -1,0 +1,123 @@
+import { availableParallelism } from 'node:os'
+import type { Dataset, Sample } from '../data/dataset.js'
+import { relabel } from '../data/labels.js'
+import { inOrder, Loader } from '../data/loader.js'
+import { toDataset } from '../data/open.js'
+import { decode } from '../image/decode.js'
+import type { Preprocessing } from '../image/preprocessing.js'
+import { evalTransform } from '../image/transform.js'
+import { checkModel, type Model } from '../model/model.js'
+import { finiteLogits } from '../model/non-finite.js'
+import type { NativeModel } from '../native/native.js'
+import { VisionTorchError } from '../util/errors.js'
+import { check } from '../util/is.js'
+import { type Evaluation, Metrics } from './metrics.js'
+
+export interface EvaluateOptions {
+  /** `'val'` (which falls back to `'test'`), `'train'`, `'test'`, or `'all'` of them together. Default `'val'`. */
+  split?: string
+  /** Images a batch. Default 32. */
+  batchSize?: number
+  /** Images decoded at once. Default: the number of cores, at most 8. */
+  workers?: number
+  /** How many of the worst predictions the result lists. Default 24. */
+  keepWorst?: number
+  /**
+   * The classes of the data, in the order of the ids in annotations, or a file with one a line. Default: the list beside
+   * the annotations, else the model's classes.
+   */
+  classes?: string | readonly string[]
+  /** Evaluate also a classifier that was never trained, whose answers are random. Default false. */
+  allowUntrained?: boolean
+  signal?: AbortSignal | undefined
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined
+}
+
+/**
+ * Classifies all images of a split, in eval mode, and compares with their classes, which are matched by name.
+ * @param data A folder of images or an annotation file, or a data set that was opened before.
+ * @throws ERR_DATASET when the data cannot be opened or has a class that the model lacks, ERR_IMAGE_DECODE naming an
+ *   image that cannot be decoded, ERR_UNTRAINED if the model's classifier is new, ERR_NON_FINITE if its outputs are NaN or
+ *   infinite, or the signal's reason.
+ */
+export async function evaluate(
+  model: Model,
+  data: string | Dataset,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  const known = [
+    'split',
+    'batchSize',
+    'workers',
+    'keepWorst',
+    'classes',
+    'allowUntrained',
+    'signal',
+    'onProgress',
+  ]
+  check.options('options', options, known)
+  checkModel(model).checkGivesProbabilities(check.boolean('allowUntrained', options.allowUntrained ?? false))
+  const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
+  const workers = check.integer('workers', options.workers ?? Math.min(8, availableParallelism()), 1, 1024)
+  const keepWorst = check.integer('keepWorst', options.keepWorst ?? 24, 0)
+  const { signal, onProgress } = options
+  const split = check.string('split', options.split ?? 'val')
+  const dataset = await toDataset(data, { classes: options.classes, modelClasses: model.classes, signal })
+  const chosen = split === 'all' ? [...dataset.splits.values()].flat() : dataset.split(split)
+  const samples = relabel(chosen, dataset.classes, model.classes)
+  if (samples.length === 0) {
+    throw new VisionTorchError(
+      'ERR_DATASET',
+      `${dataset.root}: no images to evaluate in '${split}'. Add some`,
+    )
+  }
+  const evaluator = new Evaluator({
+    samples,
+    classes: model.classes,
+    preprocessing: model.preprocessing,
+    loader: new Loader({
+      samples,
+      workers,
+      createBatch: () => model.createBatch(Math.min(batchSize, samples.length)),
+      decode: path => decode(path),
+    }),
+    batchSize,
+  })
+  return evaluator.run(model.network, { keepWorst, signal, onProgress })
+}
+
+/** @internal Evaluates networks on the same images again and again, with the same buffers. */
+export class Evaluator {
+  constructor(
+    private readonly parts: {
+      samples: readonly Sample[]
+      classes: readonly string[]
+      preprocessing: Readonly<Preprocessing>
+      loader: Loader
+      batchSize: number
+    },
+  ) {}
+
+  async run(
+    network: NativeModel,
+    options: Pick<EvaluateOptions, 'signal' | 'onProgress'> & { keepWorst: number },
+  ): Promise<Evaluation> {
+    const { samples, classes, preprocessing, loader, batchSize } = this.parts
+    const metrics = new Metrics(classes, options.keepWorst)
+    let done = 0
+    const plan = inOrder(samples.length, batchSize)
+    for await (const batch of loader.batches(plan, (_, size) => evalTransform(preprocessing, size))) {
+      options.signal?.throwIfAborted()
+      const outputs = await network.forward(batch.images, batch.labels.length, 'logits')
+      const logits = await finiteLogits(network, outputs)
+      metrics.add(
+        logits,
+        batch.labels,
+        Array.from(batch.indices, index => samples[index]!.path),
+      )
+      done += batch.labels.length
+      options.onProgress?.({ done, total: samples.length })
+    }
+    return metrics.result()
+  }
+}

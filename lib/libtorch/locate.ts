@@ -1,0 +1,74 @@
+import { join } from 'node:path'
+import { runtimePackageDirectory } from '../util/package.js'
+import {
+  cacheDirectory,
+  cachedBuilds,
+  type Installation,
+  inspectInstallation,
+  LIBTORCH_VERSION,
+  pythonTorches,
+  Refusal,
+  RUNTIME_PACKAGE,
+} from './installation.js'
+
+/** One place where LibTorch was looked for. */
+export interface Attempt {
+  /** "VISIONTORCH_LIBTORCH", "user cache (CUDA)", … */
+  place: string
+  /** The directory, or null where the place names none. */
+  path: string | null
+  /** Null for the one that is used. */
+  refused: { reason: Refusal['reason']; message: string } | null
+}
+
+export interface Search {
+  found: Installation | null
+  attempts: Attempt[]
+}
+
+/**
+ * Looks for LibTorch, in this order: the directory in `VISIONTORCH_LIBTORCH`, which is final, or in `LIBTORCH`; a CUDA
+ * build in the user's cache; the platform package; the active Python environment; the CPU build in the user's cache.
+ * @param expected the version that the addon was compiled against.
+ */
+export function locateLibTorch(expected: string = LIBTORCH_VERSION): Search {
+  const attempts: Attempt[] = []
+  for (const { place, path, missing } of places()) {
+    const attempt: Attempt = { place, path, refused: null }
+    attempts.push(attempt)
+    try {
+      if (path === null) throw new Refusal('absent', missing)
+      return { found: inspectInstallation(path, expected), attempts }
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      attempt.refused = { reason: error.reason, message: error.message }
+    }
+    if (place === 'VISIONTORCH_LIBTORCH') break
+  }
+  return { found: null, attempts }
+}
+
+function* places(): Generator<{ place: string; path: string | null; missing: string }> {
+  for (const variable of ['VISIONTORCH_LIBTORCH', 'LIBTORCH']) {
+    const path = process.env[variable]
+    if (path) yield { place: variable, path, missing: '' }
+  }
+  const builds = cachedBuilds()
+  const inCache = (name: string) => join(cacheDirectory(), name)
+  for (const name of builds.filter(name => !name.endsWith('-cpu')))
+    yield { place: 'user cache (CUDA)', path: inCache(name), missing: '' }
+
+  yield { place: RUNTIME_PACKAGE, path: runtimePackageDirectory(), missing: 'not installed' }
+
+  for (const variable of ['VIRTUAL_ENV', 'CONDA_PREFIX']) {
+    const environment = process.env[variable]
+    if (!environment) continue
+    const [path = null] = pythonTorches(environment)
+    yield { place: `Python (${variable})`, path, missing: `no torch in ${environment}` }
+  }
+
+  const cpu = builds.filter(name => name.endsWith('-cpu'))
+  for (const name of cpu) yield { place: 'user cache (CPU)', path: inCache(name), missing: '' }
+  if (cpu.length === 0)
+    yield { place: 'user cache (CPU)', path: null, missing: `nothing in ${cacheDirectory()}` }
+}

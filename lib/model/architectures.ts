@@ -1,0 +1,52 @@
+import { type Family, native } from '../native/native.js'
+import { check } from '../util/is.js'
+
+/** A network, by torchvision's name. */
+export type Architecture =
+  | 'vgg11'
+  | 'vgg11_bn'
+  | 'vgg13'
+  | 'vgg13_bn'
+  | 'vgg16'
+  | 'vgg16_bn'
+  | 'vgg19'
+  | 'vgg19_bn'
+  | 'mobilenet_v2'
+  | 'resnet18'
+  | 'resnet34'
+  | 'resnet50'
+  | 'resnet101'
+  | 'resnet152'
+  | 'resnext50_32x4d'
+  | 'resnext101_32x8d'
+  | 'resnext101_64x4d'
+  | 'wide_resnet50_2'
+  | 'wide_resnet101_2'
+
+let known: Family[] | undefined
+
+/** @internal All networks, as the addon lists them. */
+export function families(): Family[] {
+  known ??= native().families()
+  return known
+}
+
+/** The names that `createModel` takes: torchvision's. */
+export function listArchitectures(): Architecture[] {
+  return families().flatMap(({ architectures }) => architectures) as Architecture[]
+}
+
+/** @internal The name as given, or `ERR_INVALID_ARGUMENT` with the nearest one. */
+export function checkArchitecture(name: unknown): Architecture {
+  return check.oneOf('architecture', name, listArchitectures())
+}
+
+/** @internal */
+export function familyOf(architecture: Architecture): Family {
+  return families().find(({ architectures }) => architectures.includes(architecture))!
+}
+
+/** @internal The layer whose outputs are the classes, by its name in the state dict. */
+export function classifierLayer(architecture: Architecture): string {
+  return familyOf(architecture).classifierLayer
+}

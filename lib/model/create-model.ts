@@ -1,0 +1,369 @@
+import { fileURLToPath } from 'node:url'
+import { isUnnamed, list } from '../data/labels.js'
+import type { DownloadProgress } from '../download/download.js'
+import { checkPreprocessing, DEFAULT_PREPROCESSING, type Preprocessing } from '../image/preprocessing.js'
+import {
+  type CheckpointValue,
+  type LoadReport,
+  type MatchOptions,
+  type NativeCheckpoint,
+  type NetworkOptions,
+  native,
+} from '../native/native.js'
+import { type Device, resolveDevice } from '../native/runtime.js'
+import { VisionTorchError } from '../util/errors.js'
+import { check, invalid, is } from '../util/is.js'
+import { printable } from '../util/text.js'
+import { fetchWeights } from '../weights/cache.js'
+import { imagenetClasses, type OfficialWeights, resolveWeights } from '../weights/manifest.js'
+import { type Architecture, checkArchitecture, listArchitectures } from './architectures.js'
+import { checkReport } from './load-report.js'
+import {
+  checkClasses,
+  checkSavedClasses,
+  checkSeed,
+  Model,
+  type ModelDType,
+  savedUntrained,
+} from './model.js'
+import { checkNetworkOptions, networkOptionNames } from './network-options.js'
+
+/**
+ * Official weights by torchvision's name (`'DEFAULT'` are the most accurate), or a `.pth` file: its path, `file:` or
+ * `http(s):` URL.
+ */
+export type Weights = 'DEFAULT' | 'IMAGENET1K_V1' | 'IMAGENET1K_V2' | (string & {}) | URL
+
+export interface LoadModelOptions {
+  /** Default `'auto'`: the first CUDA device where there is one, else the CPU. */
+  device?: Device
+  /** Default `'float32'`. */
+  dtype?: ModelDType
+  /**
+   * Default false: the weights are copied, and the model does not depend on its file after it is loaded. With true, a
+   * model on the CPU shares the memory of the file's pages, which saves time and, if several processes load the same
+   * file, memory. The file must then not be written to while the model lives: the model's predictions would change, and
+   * cutting the file short ends the process (SIGBUS). Replacing it by renaming another file over it is safe.
+   */
+  mmap?: boolean
+  signal?: AbortSignal | undefined
+}
+
+export interface CreateModelOptions extends LoadModelOptions, NetworkOptions {
+  /** Default null: random weights, initialised as torchvision does. Their predictions are random, too. */
+  weights?: Weights | null
+  /**
+   * The classes' names. Default: those of the weights; ImageNet's names for official ones. Other classes than those of
+   * the weights get a new classifier, see {@link createModel}.
+   */
+  classes?: readonly string[]
+  /** How many classes. Default: as many as `classes`, or as the weights have, or 1000. */
+  numClasses?: number
+  /** Of the random weights. Default 0. The same seed gives the weights of PyTorch after `torch.manual_seed(seed)`. */
+  seed?: number
+  /**
+   * Default true: the weights must fit the network tensor by tensor, apart from a classifier that is to be a new one.
+   * With false, what fits is loaded, and `model.loadReport` names the rest.
+   */
+  strict?: boolean
+  /** Called while official weights, or those of an address, are downloaded. */
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
+}
+
+const loadOptionNames = ['device', 'dtype', 'mmap', 'signal']
+const createOptionNames = [
+  ...loadOptionNames,
+  ...networkOptionNames,
+  'weights',
+  'classes',
+  'numClasses',
+  'seed',
+  'strict',
+  'onProgress',
+]
+
+/**
+ * A network by torchvision's name, with random or trained weights. These are found in their file by the names and shapes of
+ * the network's tensors, wherever it keeps them: see `model.loadReport`.
+ *
+ * If the weights are for other classes than those asked for, or bring no classifier, the backbone is loaded and the
+ * classifier is new: `model.untrained` is true, and `predict` and `evaluate` throw `ERR_UNTRAINED` until it was trained.
+ *
+ * ```ts
+ * const model = await createModel('resnet50', { weights: 'DEFAULT', classes: ['cat', 'dog'] })
+ * ```
+ *
+ * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_DEVICE`, `ERR_CHECKPOINT_MISMATCH` (the weights are of another
+ * network), `ERR_NON_FINITE` (they hold NaN or infinity), and those of downloading and of reading a checkpoint.
+ */
+export async function createModel(
+  architecture: Architecture,
+  options: CreateModelOptions = {},
+): Promise<Model> {
+  checkArchitecture(architecture)
+  check.options('options', options, createOptionNames)
+  const plan: Plan = {
+    ...checkLoadOptions(options),
+    architecture,
+    networkOptions: checkNetworkOptions(architecture, options),
+    classes: requestedClasses(options),
+    seed: checkSeed(options.seed),
+    strict: check.boolean('strict', options.strict ?? true),
+  }
+  const { signal, onProgress } = options
+  if (options.weights === undefined || options.weights === null) return build(plan, undefined)
+  const { path, official } = await locate(architecture, options.weights, { signal, onProgress })
+  return withCheckpoint(path, plan, checkpoint => build(plan, describe(path, checkpoint, official)))
+}
+
+/**
+ * A model that `Model.save`, `train` or `visiontorch train` wrote, with its architecture, classes and preprocessing.
+ *
+ * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH` for a file that does not say which network it holds, as those of
+ * other programs: load them by `createModel(architecture, { weights: path })`.
+ */
+export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
+  check.string('path', path)
+  check.options('options', options, loadOptionNames)
+  const loadOptions = checkLoadOptions(options)
+  return withCheckpoint(path, loadOptions, checkpoint => {
+    const source = describe(path, checkpoint, undefined)
+    if (source.architecture === undefined) {
+      throw new VisionTorchError(
+        'ERR_CHECKPOINT_MISMATCH',
+        `${path}: expected a checkpoint that visiontorch wrote, got a file that does not say which network it holds. ` +
+          'Name it: createModel(architecture, { weights: path }), or --model and --weights on the command line',
+      )
+    }
+    const { architecture } = source
+    return build(
+      { ...loadOptions, architecture, networkOptions: {}, classes: undefined, seed: 0, strict: true },
+      source,
+    )
+  })
+}
+
+/** What was asked for, checked. */
+interface Plan {
+  architecture: Architecture
+  networkOptions: NetworkOptions
+  classes: readonly string[] | undefined
+  seed: number
+  strict: boolean
+  device: string
+  dtype: ModelDType
+  mmap: boolean
+  signal: AbortSignal | undefined
+}
+
+/** What the weights' file says about itself; undefined if it does not. */
+interface Source {
+  path: string
+  checkpoint: NativeCheckpoint
+  architecture: Architecture | undefined
+  networkOptions: NetworkOptions
+  classes: readonly string[] | undefined
+  preprocessing: Preprocessing
+  /** Official weights whose classifier cannot be used. */
+  backboneOnly: boolean
+  /** Why the file's classifier is random, if it is. */
+  untrained: string | null
+  /** The Python objects in the file that were not read, each with its class. */
+  skipped: readonly string[]
+}
+
+async function build(plan: Plan, source: Source | undefined): Promise<Model> {
+  const { architecture, device, dtype, signal } = plan
+  if (source?.architecture !== undefined && source.architecture !== architecture) {
+    throw new VisionTorchError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `${source.path}: expected the weights of ${architecture}, got those of ${source.architecture}. ` +
+        `Use createModel('${source.architecture}', ...) or loadModel(path)`,
+    )
+  }
+  const networkOptions = { ...source?.networkOptions, ...plan.networkOptions }
+  // In a file of ours 'state_dict' is the network, and 'ema' a part of the state of its training.
+  const which: MatchOptions = {
+    averaged: source?.architecture === undefined,
+    classifier: source?.backboneOnly ? 'none' : 'whole',
+  }
+  // Before anything is allocated: a file may claim any size for its network.
+  const found =
+    source && (await native().matchWeights(source.checkpoint, architecture, networkOptions, which))
+  const classes = plan.classes ?? source?.classes ?? checkClasses('numClasses', found?.numClasses ?? 1000)
+  const newClassifier = found === undefined ? null : whyNewClassifier(source!, found, classes)
+  if (found !== undefined) {
+    const { path, checkpoint } = source!
+    // Of a file's own options, too, nothing is to be allocated that the file does not have.
+    const strict = plan.strict || Object.keys(source!.networkOptions).length > 0
+    await checkReport(found, {
+      path,
+      checkpoint,
+      architecture,
+      strict,
+      anyClasses: true,
+      newClassifier: newClassifier !== null,
+    })
+  }
+  // Weights that a strict load replaces altogether need no random numbers.
+  const seed = source !== undefined && plan.strict && newClassifier === null ? null : plan.seed
+  const network = await native().createModel(architecture, classes.length, seed, networkOptions)
+  try {
+    signal?.throwIfAborted()
+    const loadReport =
+      source === undefined
+        ? null
+        : await network.loadStateDict(source.checkpoint, {
+            averaged: which.averaged,
+            classifier: newClassifier === null || source.backboneOnly ? which.classifier : 'hidden',
+            strict: false,
+          })
+    loadReport?.skipped.push(...source!.skipped)
+    if (device !== 'cpu' || dtype !== 'float32') await network.to(device, dtype)
+    signal?.throwIfAborted()
+    return new Model({
+      network,
+      architecture,
+      networkOptions,
+      classes,
+      preprocessing: source?.preprocessing ?? DEFAULT_PREPROCESSING,
+      loadReport,
+      untrained: newClassifier ?? source?.untrained ?? null,
+    })
+  } catch (error) {
+    network.dispose()
+    throw source === undefined ? error : inFile(source.path, error)
+  }
+}
+
+/** Why the file's classifier cannot serve these classes; null if it can. */
+function whyNewClassifier(
+  { path, classes: named, architecture }: Source,
+  { numClasses }: LoadReport,
+  classes: readonly string[],
+): string | null {
+  if (numClasses === null) return `${path} has no classifier that fits`
+  if (architecture !== undefined && named?.length !== numClasses) {
+    throw new VisionTorchError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `${path}: it names ${named?.length} classes, but its classifier has ${numClasses}. Save the model again`,
+    )
+  }
+  if (numClasses !== classes.length)
+    return `${path} has ${numClasses} classes, and ${classes.length} were asked for`
+  const isSame = named === undefined || isUnnamed(named) || isUnnamed(classes) || sameNames(named, classes)
+  const shown = (names: readonly string[]) => list(names.map(name => printable(name, 40)))
+  return isSame ? null : `${path} has the classes ${shown(named)}, and ${shown(classes)} were asked for`
+}
+
+const sameNames = (a: readonly string[], b: readonly string[]) => a.every((name, i) => name === b[i])
+
+/** Names the file in an error of its tensors, which the addon knows by their own names only. */
+function inFile(path: string, error: unknown): unknown {
+  // By its code and not its class, because a second copy of this package may have given the addon its own class.
+  const { code, message } = error as VisionTorchError
+  if (code !== 'ERR_NON_FINITE') return error
+  return new VisionTorchError(code, `${path}: ${message}`, { cause: error })
+}
+
+function checkLoadOptions({ device = 'auto', dtype = 'float32', mmap = false, signal }: LoadModelOptions) {
+  signal?.throwIfAborted()
+  return {
+    device: resolveDevice(device, native().runtimeInfo()),
+    dtype: check.oneOf('dtype', dtype, ['float32', 'bfloat16']),
+    mmap: check.boolean('mmap', mmap),
+    signal,
+  }
+}
+
+function requestedClasses({ classes, numClasses }: CreateModelOptions): readonly string[] | undefined {
+  if (classes === undefined)
+    return numClasses === undefined ? undefined : checkClasses('numClasses', numClasses)
+  const names = Array.isArray(classes) ? checkClasses('classes', classes) : undefined
+  if (names === undefined)
+    throw invalid('classes', "an array of the classes' names (or use numClasses)", classes)
+  if (numClasses !== undefined && numClasses !== names.length) {
+    throw invalid('numClasses', `${names.length}, as there are so many classes, or nothing`, numClasses)
+  }
+  return names
+}
+
+/** The file of the weights, downloaded where need be. */
+async function locate(
+  architecture: Architecture,
+  weights: unknown,
+  options: Pick<CreateModelOptions, 'signal' | 'onProgress'>,
+): Promise<{ path: string; official?: OfficialWeights }> {
+  const name = weights instanceof URL ? weights.href : weights
+  if (!is.string(name)) {
+    throw invalid('weights', "'DEFAULT' or another name of torchvision's, a path, a URL, or null", weights)
+  }
+  if (/^(default|imagenet1k_\w+)$/i.test(name)) {
+    const official = resolveWeights(architecture, name)
+    return { path: await fetchWeights(official, options), official }
+  }
+  if (/^https?:/i.test(name)) return { path: await fetchWeights(name, options) }
+  return { path: /^file:/i.test(name) ? fileURLToPath(name) : name }
+}
+
+async function withCheckpoint<T>(
+  path: string,
+  { mmap, signal }: Pick<Plan, 'mmap' | 'signal'>,
+  use: (checkpoint: NativeCheckpoint) => Promise<T>,
+): Promise<T> {
+  const checkpoint = await native().openCheckpoint(path, { verify: false, mmap })
+  try {
+    signal?.throwIfAborted()
+    return await use(checkpoint)
+  } finally {
+    checkpoint.dispose()
+  }
+}
+
+/** Reads what a checkpoint of ours says about itself, or what the manifest says about official weights. */
+function describe(path: string, checkpoint: NativeCheckpoint, official: OfficialWeights | undefined): Source {
+  const foreign: Source = {
+    path,
+    checkpoint,
+    architecture: undefined,
+    networkOptions: {},
+    classes: undefined,
+    preprocessing: { ...DEFAULT_PREPROCESSING },
+    backboneOnly: false,
+    untrained: null,
+    skipped: [],
+  }
+  if (official !== undefined) {
+    return {
+      ...foreign,
+      classes: official.numClasses === 1000 ? imagenetClasses() : undefined,
+      preprocessing: checkPreprocessing('preprocessing', official.preprocessing),
+      backboneOnly: official.numClasses === null,
+    }
+  }
+  const { metadata, tensors, skipped } = checkpoint.inspect()
+  foreign.skipped = skipped.map(({ name, type }) => `${printable(name)} (${printable(type)})`)
+  const field = (name: string) => (metadata instanceof Map ? metadata.get(name) : undefined)
+  const architecture = listArchitectures().find(name => name === field('architecture'))
+  if (architecture === undefined || !Array.isArray(field('classes'))) return foreign
+  try {
+    return {
+      ...foreign,
+      architecture,
+      networkOptions: checkNetworkOptions(architecture, toObject(field('options')), tensors.length),
+      classes: checkSavedClasses(field('classes')),
+      preprocessing: checkPreprocessing('preprocessing', toObject(field('preprocessing'))),
+      untrained: savedUntrained(path, metadata),
+    }
+  } catch (error) {
+    throw new VisionTorchError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `${path}: it says something that this version does not understand: ${printable((error as Error).message, 500)}`,
+      { cause: error },
+    )
+  }
+}
+
+function toObject(value: CheckpointValue | undefined): Record<string, unknown> {
+  return value instanceof Map ? Object.fromEntries([...value].map(([key, item]) => [String(key), item])) : {}
+}

@@ -1,0 +1,390 @@
+import { checkClassNames } from '../data/class-names.js'
+import type { ImageInput } from '../image/input.js'
+import { checkPreprocessing, type Preprocessing } from '../image/preprocessing.js'
+import {
+  type CheckpointValue,
+  type ImageBatch,
+  type LayerSummary,
+  type LoadReport,
+  type NativeModel,
+  type NetworkOptions,
+  native,
+  type TensorData,
+} from '../native/native.js'
+import { type Device, resolveDevice } from '../native/runtime.js'
+import { Batcher } from '../predict/batcher.js'
+import {
+  type FeatureOptions,
+  features,
+  type Prediction,
+  type PredictOptions,
+  predict,
+} from '../predict/predict.js'
+import { VisionTorchError } from '../util/errors.js'
+import { replaceFile } from '../util/files.js'
+import { check, invalid, is } from '../util/is.js'
+import type { Architecture } from './architectures.js'
+import { checkReport } from './load-report.js'
+
+/**
+ * What inference computes with. bfloat16 is faster where the CPU or GPU multiplies it; on a CPU that does not
+ * (`runtimeInfo().bfloat16`), float32 is used instead.
+ */
+export type ModelDType = 'float32' | 'bfloat16'
+
+/** The network layer by layer, for one image. */
+export interface ModelSummary {
+  architecture: Architecture
+  /** Height and width of the image, in pixels. */
+  inputSize: number
+  layers: LayerSummary[]
+  parameterCount: number
+  /** Multiplications with an addition, of convolutions and linear layers. */
+  multiplyAdds: number
+}
+
+/** @internal What {@link Model} is made of. */
+export interface ModelParts {
+  network: NativeModel
+  architecture: Architecture
+  networkOptions: NetworkOptions
+  classes: readonly string[]
+  preprocessing: Preprocessing
+  loadReport: LoadReport | null
+  /** Why the classifier is random, for the message of `ERR_UNTRAINED`; null if it was trained, or random on request. */
+  untrained?: string | null
+}
+
+/**
+ * A network with the names of its classes and its preprocessing. Made by `createModel` and `loadModel`.
+ *
+ * Every method but `dispose` throws or rejects with `ERR_DISPOSED` after `dispose()`. Nobody needs to call that: the
+ * memory of a model that is no longer referenced is freed by the garbage collector, only later.
+ */
+export class Model implements Disposable {
+  readonly architecture: Architecture
+  /** What loading the weights found; null for a network that was initialised at random. */
+  readonly loadReport: LoadReport | null
+  /** @internal The options that the network was built with, as saved checkpoints hold them. */
+  readonly networkOptions: Readonly<NetworkOptions>
+  #network: NativeModel | undefined
+  #classes: readonly string[]
+  #preprocessing: Preprocessing
+  #frozen = false
+  #untrained: string | null
+  /** Whether random weights were asked for: then a new classifier is no surprise. */
+  #random: boolean
+  readonly #batchers = new Map<string, Batcher>()
+
+  /** @internal */
+  constructor(parts: ModelParts) {
+    if (!is.object(parts) || !is.object(parts.network) || !Array.isArray(parts.classes))
+      throw invalid('parts', 'those that createModel and loadModel give: call them instead', parts)
+    this.#network = parts.network
+    this.architecture = parts.architecture
+    this.networkOptions = Object.freeze({ ...parts.networkOptions })
+    this.loadReport = parts.loadReport
+    this.#classes = Object.freeze([...parts.classes])
+    this.#preprocessing = parts.preprocessing
+    this.#untrained = parts.untrained ?? null
+    this.#random = parts.loadReport === null && this.#untrained === null
+  }
+
+  /** @internal The native network; throws `ERR_DISPOSED`. */
+  get network(): NativeModel {
+    if (this.#network === undefined) {
+      throw new VisionTorchError(
+        'ERR_DISPOSED',
+        `this ${this.architecture} was disposed. Create or load it again to use it`,
+      )
+    }
+    return this.#network
+  }
+
+  /** The classes' names, in the order of the outputs; `'0'`, `'1'`, ... where none were given. */
+  get classes(): readonly string[] {
+    return this.#classes
+  }
+
+  get numClasses(): number {
+    return this.#classes.length
+  }
+
+  /** `'cpu'` or `'cuda:N'`. */
+  get device(): string {
+    return this.network.device
+  }
+
+  get dtype(): ModelDType {
+    return this.network.dtype
+  }
+
+  get parameterCount(): number {
+    return this.network.parameterCount
+  }
+
+  /** How images become the network's input. Training with another `inputSize` or `resize` changes it. */
+  get preprocessing(): Readonly<Preprocessing> {
+    return this.#preprocessing
+  }
+
+  set preprocessing(value: Readonly<Preprocessing>) {
+    this.#preprocessing = Object.freeze(checkPreprocessing('preprocessing', value))
+    this.#batchers.clear() // their batches have the old size
+  }
+
+  /** Whether training leaves the backbone as it is: see {@link freeze}. */
+  get frozen(): boolean {
+    return this.#frozen
+  }
+
+  /**
+   * Whether the classifier is still as it was initialised, so that its probabilities would be random: `predict` and
+   * `evaluate` refuse to give them (`ERR_UNTRAINED`). False after training, and for a network without weights
+   * (`weights: null`): then all of it is random, on request.
+   */
+  get untrained(): boolean {
+    return this.#untrained !== null
+  }
+
+  /** @internal An update of the weights was done. */
+  markTrained(): void {
+    this.#untrained = null
+    this.#random = false
+  }
+
+  /** @internal @throws ERR_UNTRAINED, or ERR_INVALID_ARGUMENT for one output, whose softmax is always 1. */
+  checkGivesProbabilities(allowUntrained: boolean): void {
+    void this.network // throws if it was disposed
+    if (this.#untrained !== null && !allowUntrained) {
+      throw new VisionTorchError(
+        'ERR_UNTRAINED',
+        `the classifier of this ${this.architecture} was never trained: ${this.#untrained}. Its probabilities would be ` +
+          'random. Train it, load weights with a classifier for these classes, or set allowUntrained: true',
+        { options: ['allowUntrained'] },
+      )
+    }
+    if (this.numClasses === 1) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        `this ${this.architecture} has one output, and a softmax over one output is always 1: it is a network for ` +
+          'regression, or for two classes by the sign of its output. Use a classifier of two classes or more',
+      )
+    }
+  }
+
+  /** The most probable classes of an image, or of each of many: see {@link predict}. */
+  predict(input: ImageInput, options?: PredictOptions): Promise<Prediction[]>
+  predict(inputs: readonly ImageInput[], options?: PredictOptions): Promise<Prediction[][]>
+  predict(
+    input: ImageInput | readonly ImageInput[],
+    options?: PredictOptions,
+  ): Promise<Prediction[] | Prediction[][]> {
+    return predict(this, input as ImageInput, options)
+  }
+
+  /**
+   * The pooled vector before the classifier: 512 or 2048 numbers (ResNet), 1280 (MobileNetV2), 25088 (VGG). For
+   * similarity search, clustering, or a classifier of one's own.
+   */
+  features(input: ImageInput, options?: FeatureOptions): Promise<Float32Array>
+  features(inputs: readonly ImageInput[], options?: FeatureOptions): Promise<Float32Array[]>
+  features(
+    input: ImageInput | readonly ImageInput[],
+    options?: FeatureOptions,
+  ): Promise<Float32Array | Float32Array[]> {
+    return features(this, input as ImageInput, options)
+  }
+
+  /**
+   * Replaces the classifier by a new one, initialised at random, for these classes. In VGG the whole head of three
+   * layers is new. Until it is trained, `predict` and `evaluate` throw `ERR_UNTRAINED`.
+   *
+   * @param classes Names, or how many there are.
+   * @param options.seed Of the random weights, default 0.
+   */
+  async replaceClassifier(
+    classes: readonly string[] | number,
+    options: { seed?: number } = {},
+  ): Promise<void> {
+    const names = checkClasses('classes', classes)
+    check.options('options', options, ['seed'])
+    await this.network.replaceClassifier(names.length, checkSeed(options.seed))
+    this.#classes = names
+    if (!this.#random) this.#untrained = 'replaceClassifier() made a new one'
+  }
+
+  /** @internal Gives names to classes that were only numbered. */
+  nameClasses(names: readonly string[]): void {
+    this.#classes = Object.freeze([...names])
+  }
+
+  /** From now on training changes the classifier only (`freeze()`), or everything (`freeze(false)`). */
+  freeze(frozen = true): void {
+    void this.network // throws if it was disposed
+    this.#frozen = check.boolean('frozen', frozen)
+  }
+
+  /**
+   * Loads weights from a `.pth` file, of this or another program. They are found by the names and shapes of the network's
+   * tensors, see {@link LoadReport}.
+   *
+   * @param options.strict Default true: every tensor of the network must be in the file with the same shape, and
+   * nothing else. With false, what fits is loaded, and the report names the rest.
+   * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH`, `ERR_NON_FINITE`, and those of reading a checkpoint. The model is
+   * then unchanged.
+   */
+  async loadStateDict(path: string, options: { strict?: boolean } = {}): Promise<LoadReport> {
+    check.options('options', options, ['strict'])
+    const strict = check.boolean('strict', options.strict ?? true)
+    const { network } = this
+    const checkpoint = await native().openCheckpoint(check.string('path', path), { verify: false })
+    try {
+      const { metadata } = checkpoint.inspect()
+      // In a file of ours 'state_dict' is the network, and 'ema' a part of the state of its training.
+      const averaged = !(metadata instanceof Map && metadata.has('architecture'))
+      const report = await network.loadStateDict(checkpoint, { averaged, classifier: 'whole', strict })
+      const { architecture } = this
+      await checkReport(report, { path, checkpoint, architecture, strict })
+      if (report.numClasses === this.numClasses) {
+        this.#untrained = savedUntrained(path, metadata)
+        this.#random = false
+      }
+      return report
+    } finally {
+      checkpoint.dispose()
+    }
+  }
+
+  /** Copies of all parameters and buffers by torchvision's names, in its order. */
+  async stateDict(): Promise<Map<string, TensorData>> {
+    return this.network.stateDict()
+  }
+
+  /** The layers in the order of execution, for an image of `size` x `size` pixels (default: the model's own). */
+  summary(size = this.preprocessing.crop): ModelSummary {
+    const layers = this.network.summary(check.integer('size', size, 32, 4096))
+    return {
+      architecture: this.architecture,
+      inputSize: size,
+      layers,
+      parameterCount: this.parameterCount,
+      multiplyAdds: layers.reduce((sum, layer) => sum + layer.multiplyAdds, 0),
+    }
+  }
+
+  /**
+   * Writes the model as a `torch.save` zip file, which Python reads with `torch.load(path, weights_only=True)`. The file
+   * is written beside `path`, flushed and renamed: a crash leaves the previous one whole.
+   *
+   * @param options.format `'checkpoint'` (default): what {@link loadModel} reads, with architecture, classes and
+   * preprocessing, the weights under `state_dict`. `'state_dict'`: the weights alone, as torchvision's
+   * `load_state_dict` takes them.
+   */
+  async save(path: string, options: { format?: 'checkpoint' | 'state_dict' } = {}): Promise<void> {
+    check.string('path', path)
+    check.options('options', options, ['format'])
+    const format = check.oneOf('format', options.format ?? 'checkpoint', ['checkpoint', 'state_dict'])
+    const { network } = this
+    const weights = format === 'state_dict' ? await this.stateDict() : undefined
+    await replaceFile(path, file =>
+      weights === undefined
+        ? native().saveModel(file.fd, network, this.checkpointMetadata(), null)
+        : native().writeCheckpoint(file.fd, weights),
+    )
+  }
+
+  /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */
+  checkpointMetadata(): Map<string, CheckpointValue> {
+    const metadata = new Map<string, CheckpointValue>([
+      ['architecture', this.architecture],
+      ['classes', [...this.classes]],
+      ['preprocessing', toMap(this.preprocessing)],
+      ['options', toMap(this.networkOptions)],
+    ])
+    return this.#untrained !== null ? metadata.set('untrained', true) : metadata
+  }
+
+  /** Moves the network to a device, and converts it to a `dtype` where one is given. */
+  async to(device: Device, dtype: ModelDType = this.dtype): Promise<this> {
+    const name = resolveDevice(device, native().runtimeInfo())
+    await this.network.to(name, check.oneOf('dtype', dtype, ['float32', 'bfloat16']))
+    this.#batchers.clear() // their batches lie where the old device wanted them
+    return this
+  }
+
+  /** Frees the network's memory now. A second call does nothing. */
+  dispose(): void {
+    this.#network?.dispose()
+    this.#network = undefined
+    this.#batchers.clear()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** @internal What merges concurrent calls with the same `batchSize`. */
+  batcher(output: 'logits' | 'features', batchSize: number): Batcher {
+    void this.network // throws if it was disposed
+    const key = `${output} ${batchSize}`
+    let batcher = this.#batchers.get(key)
+    if (batcher === undefined) {
+      batcher = new Batcher(
+        batchSize,
+        () => this.createBatch(batchSize),
+        async (batch, count) => this.network.forward(batch, count, output),
+      )
+      this.#batchers.set(key, batcher)
+    }
+    return batcher
+  }
+
+  /** @internal A batch that fits the model's preprocessing. */
+  createBatch(capacity: number): ImageBatch {
+    const { crop, mean, std } = this.preprocessing
+    return new (native().ImageBatch)(capacity, crop, crop, mean, std, this.device !== 'cpu')
+  }
+}
+
+/** @internal The argument `model` of a function. */
+export function checkModel(model: unknown): Model {
+  if (model instanceof Model) return model
+  throw invalid('model', 'a Model, as createModel and loadModel give it', model)
+}
+
+/** @internal Names of classes: those given, or as many numbers. */
+export function checkClasses(name: string, classes: unknown): readonly string[] {
+  if (is.integer(classes)) {
+    check.integer(name, classes, 1, 1_000_000)
+    return Array.from({ length: classes }, (_, index) => String(index))
+  }
+  if (!Array.isArray(classes) || classes.length === 0 || !classes.every(is.string)) {
+    throw invalid(name, 'the names of the classes, or their number', classes)
+  }
+  return Object.freeze([...checkClassNames(name, classes)])
+}
+
+/** @internal Names of classes in a file: as {@link checkClasses}, and none too long to be one. */
+export function checkSavedClasses(classes: unknown): readonly string[] {
+  const isName = (name: unknown) => is.string(name) && name.length <= 1000
+  if (!Array.isArray(classes) || !classes.every(isName)) {
+    throw invalid('classes', 'names of at most 1000 characters', classes)
+  }
+  return checkClasses('classes', classes)
+}
+
+/** @internal PyTorch's seeds are 64 bits; JavaScript's integers 53. */
+export function checkSeed(seed: unknown): number {
+  return check.integer('seed', seed ?? 0, 0)
+}
+
+/** @internal Why a file of ours has a classifier that nobody trained; null for any other file. */
+export function savedUntrained(path: string, metadata: CheckpointValue): string | null {
+  const said = metadata instanceof Map && metadata.has('architecture') && metadata.get('untrained') === true
+  return said ? `${path} was saved before it was trained` : null
+}
+
+function toMap(object: object): Map<string, CheckpointValue> {
+  return new Map(Object.entries(object).filter(([, value]) => value !== undefined))
+}

@@ -1,0 +1,68 @@
+import type { NetworkOptions } from '../native/native.js'
+import { VisionTorchError } from '../util/errors.js'
+import { check, invalid } from '../util/is.js'
+import { type Architecture, familyOf } from './architectures.js'
+
+const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOptions[Name] } = {
+  dropout: value => check.number('dropout', value, 0, 1),
+  widthMult: value => check.number('widthMult', value, 0.01, 16),
+  invertedResidualSetting: value => {
+    const rows = Array.isArray(value) ? value : []
+    if (rows.length === 0 || !rows.every(row => Array.isArray(row) && row.length === 4)) {
+      throw invalid('invertedResidualSetting', 'rows of four integers: t, c, n, s', value)
+    }
+    const most = [1024, 65536, 65536, 1024] // of t, c, n, s
+    return rows.map(row =>
+      row.map((number: unknown, i: number) => check.integer('invertedResidualSetting', number, 1, most[i]!)),
+    )
+  },
+  roundNearest: value => check.integer('roundNearest', value, 1, 1024),
+  zeroInitResidual: value => check.boolean('zeroInitResidual', value),
+  groups: value => check.integer('groups', value, 1, 4096),
+  widthPerGroup: value => check.integer('widthPerGroup', value, 1, 4096),
+  replaceStrideWithDilation: value => {
+    if (Array.isArray(value) && value.length === 3) {
+      return value.map(flag => check.boolean('replaceStrideWithDilation', flag))
+    }
+    throw invalid('replaceStrideWithDilation', 'three booleans: for layer2, layer3 and layer4', value)
+  },
+}
+
+/** @internal The options of all networks' constructors. */
+export const networkOptionNames = Object.keys(checks) as (keyof NetworkOptions)[]
+
+/** More blocks than any network has, and few enough to be described in a moment. */
+const MOST_BLOCKS = 4096
+
+/**
+ * @internal The options of the network's constructor, checked; those of another family are refused.
+ * @param mostBlocks Of options that a file holds: the number of its tensors.
+ */
+export function checkNetworkOptions(
+  architecture: Architecture,
+  options: NetworkOptions,
+  mostBlocks = MOST_BLOCKS,
+): NetworkOptions {
+  const { options: own } = familyOf(architecture)
+  const checked: Record<string, unknown> = {}
+  for (const name of networkOptionNames) {
+    const value = options[name]
+    if (value === undefined) continue
+    if (!own.includes(name)) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        `${name}: ${architecture} has no such option; it takes ${own.join(', ')}`,
+      )
+    }
+    checked[name] = checks[name](value)
+  }
+  const setting = checked.invertedResidualSetting as number[][] | undefined
+  const blocks = setting?.reduce((sum, [, , n]) => sum + n!, 0) ?? 0
+  if (blocks > Math.min(mostBlocks, MOST_BLOCKS)) {
+    throw new VisionTorchError(
+      'ERR_INVALID_ARGUMENT',
+      `invertedResidualSetting: expected at most ${Math.min(mostBlocks, MOST_BLOCKS)} blocks (the sum of n), got ${blocks}`,
+    )
+  }
+  return checked
+}

@@ -1,0 +1,380 @@
+import { isMainThread } from 'node:worker_threads'
+import type { Operation, Rect } from '../image/operation.js'
+import { VisionTorchError } from '../util/errors.js'
+import { loadAddon } from './load.js'
+
+// The hand-typed contract of the addon. Calls are coarse (load this file, predict this batch, do one training step),
+// arguments were validated before, and every rejection is a VisionTorchError.
+
+export type DType =
+  | 'float64'
+  | 'float32'
+  | 'float16'
+  | 'bfloat16'
+  | 'int64'
+  | 'int32'
+  | 'int16'
+  | 'int8'
+  | 'uint8'
+  | 'bool'
+  | RareDType
+
+/** Types that visiontorch reads and writes, but does not compute with. */
+export type RareDType =
+  | 'uint64'
+  | 'uint32'
+  | 'uint16'
+  | 'complex128'
+  | 'complex64'
+  | 'complex32'
+  | `float8_${'e4m3fn' | 'e4m3fnuz' | 'e5m2' | 'e5m2fnuz' | 'e8m0fnu'}`
+  | 'float4_e2m1fn_x2'
+  | `bits${'8' | '16' | '1x8' | '2x4' | '4x2'}`
+  | `${'int' | 'uint'}${1 | 2 | 3 | 4 | 5 | 6 | 7}`
+
+/**
+ * A tensor that was copied out of native memory. Types that JavaScript lacks, such as float16, come as their bytes;
+ * complex64 and complex128 as real and imaginary parts by turns.
+ */
+export interface TensorData {
+  dtype: DType
+  shape: number[]
+  data:
+    | Float64Array
+    | Float32Array
+    | BigInt64Array
+    | BigUint64Array
+    | Int32Array
+    | Uint32Array
+    | Int16Array
+    | Uint16Array
+    | Int8Array
+    | Uint8Array
+}
+
+/**
+ * Plain values that checkpoints hold, as they cross into JavaScript. Dictionaries are Maps, in the file's order. Python's
+ * bytes come as a Uint8Array, and cannot be written.
+ */
+export type CheckpointValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | CheckpointValue[]
+  | Map<CheckpointValue, CheckpointValue>
+  | TensorData
+  | Uint8Array
+
+export interface RuntimeInfo {
+  /** The LibTorch that is loaded, as it says itself: "2.13.0". */
+  libtorchVersion: string
+  /** Its libtorch_cpu.so. */
+  libtorchPath: string
+  /** Threads of one operation on the CPU. */
+  threads: number
+  /** The instruction set that LibTorch uses: "AVX512", "AVX2" or "DEFAULT". */
+  cpuCapability: string
+  /**
+   * The kernels that compute convolutions on the CPU: visiontorch's own for "AVX512_BF16", "AVX512" or "AVX2", or
+   * LibTorch's, "oneDNN". The environment variable `VISIONTORCH_KERNELS` chooses lesser ones: `avx512`, `avx2`, `onednn`.
+   */
+  kernels: string
+  /**
+   * Whether the processor multiplies bfloat16 (AVX512-BF16). Where it does not, `dtype: 'bfloat16'` means float32 on the
+   * CPU: there that is more than ten times as fast.
+   */
+  bfloat16: boolean
+  cuda: boolean
+  cudaDevices: number
+  /**
+   * Whether cuDNN has computed convolution, residual and ReLU as one kernel on a GPU in this process. `unsupported`: not
+   * for at least one of the convolutions, which separate operators compute; predictions take longer.
+   */
+  cudnnFusion: 'untried' | 'used' | 'unsupported'
+}
+
+export interface OpenCheckpointOptions {
+  /** Check the checksums of all records, not only of small ones. */
+  verify: boolean
+  /** Let a model's tensors share the file's memory if that is possible. Default false. */
+  mmap?: boolean
+}
+
+/** An opened and checked checkpoint file. Its tensors are read when they are asked for. */
+export interface NativeCheckpoint {
+  readonly container: 'zip' | 'legacy' | 'tar'
+  /** What the file holds, without its data: tensors by path, and the plain values around them. */
+  inspect(): {
+    tensors: { name: string; dtype: DType; shape: number[]; bytes: number }[]
+    /** Objects of classes that are not read: their place, and their class. */
+    skipped: { name: string; type: string }[]
+    metadata: CheckpointValue
+  }
+  /** The whole content, tensors copied. */
+  read(): Promise<CheckpointValue>
+  dispose(): void
+}
+
+/** What was found in a file of weights, where, and how it fits the network. Names are the network's unless said otherwise. */
+export interface LoadReport {
+  /** The network's tensors that the file has, with the right shapes. */
+  loaded: string[]
+  /** The network's tensors that the file lacks. */
+  missing: string[]
+  /** Tensors of the file, by their names in it after `prefix`, that belong to no layer of the network. */
+  unexpected: string[]
+  /** Tensors whose shape in the file is another one. They were not loaded. */
+  mismatched: { name: string; expected: number[]; got: number[] }[]
+  /**
+   * What else lies beside the weights: counters of profilers (`total_ops`) and of averaging (`n_averaged`), losses, and
+   * Python objects, with their classes.
+   */
+  skipped: string[]
+  /** The keys that lead to the weights in the file, joined by `/`: `state_dict`. Empty at the top of the file. */
+  wrapper: string
+  /** What stands before the network's names in the file: `module.`. */
+  prefix: string
+  /** Whether a moving average of the weights (`state_dict_ema`, `model_ema`) was taken. */
+  averaged: boolean
+  /** Other places in the file, at most seven, that hold the network's weights as completely: the raw weights, say. */
+  others: string[]
+  /** The file's name for the last layer: `fc`, or `fc.1` if that was replaced. Empty if there is none that fits. */
+  classifier: string
+  /** The number of classes that the file's classifier has, or null if it has none that fits. */
+  numClasses: number | null
+  /** The linear layers of a classifier that is not one of this network: of two layers, or of other inputs. */
+  head: { name: string; shape: number[] }[]
+}
+
+/** Which weights of a file are meant. */
+export interface MatchOptions {
+  /** The moving average, of a file that holds that and raw weights. */
+  averaged: boolean
+  /** How much of the file's classifier: all of it, all but the last layer, or nothing. */
+  classifier: 'whole' | 'hidden' | 'none'
+}
+
+export interface NetworkOptions {
+  dropout?: number
+  widthMult?: number
+  invertedResidualSetting?: number[][]
+  roundNearest?: number
+  zeroInitResidual?: boolean
+  groups?: number
+  widthPerGroup?: number
+  replaceStrideWithDilation?: boolean[]
+}
+
+/** Networks that one file of `native/nn` describes. */
+export interface Family {
+  name: string
+  /** torchvision's names. */
+  architectures: string[]
+  /** How many pooled features each of these has, in the same order, with the default options. */
+  features: number[]
+  /** The constructor's options that these networks have. */
+  options: (keyof NetworkOptions)[]
+  /** The layer whose outputs are the classes, by its name in the state dict. */
+  classifierLayer: string
+}
+
+export interface LayerSummary {
+  name: string
+  type: string
+  outputShape: number[]
+  parameters: number
+  multiplyAdds: number
+}
+
+/** A network: parameters, buffers, and the inference plan that is built from them when needed. */
+export interface NativeModel {
+  readonly numClasses: number
+  readonly parameterCount: number
+  readonly device: string
+  readonly dtype: 'float32' | 'bfloat16'
+  /** Layers for one image of this size, in the order of execution. */
+  summary(size: number): LayerSummary[]
+  /** The state dict's names, shapes and types, in PyTorch's order. */
+  entries(): { name: string; shape: number[]; dtype: DType }[]
+  replaceClassifier(numClasses: number, seed: number): Promise<void>
+  /**
+   * {@link Addon.matchWeights} for this network, and loads what fits; with `strict` only if everything does.
+   * ERR_NON_FINITE if a tensor holds a number that is not finite.
+   */
+  loadStateDict(
+    checkpoint: NativeCheckpoint,
+    options: MatchOptions & { strict: boolean },
+  ): Promise<LoadReport>
+  /** The first tensor of the state dict that holds a number that is not finite, or null. */
+  firstNonFinite(): Promise<string | null>
+  stateDict(): Promise<Map<string, TensorData>>
+  /** Eval mode. Logits [count, numClasses] or pooled features [count, n], row by row. */
+  forward(batch: ImageBatch, count: number, output: 'logits' | 'features'): Promise<Float32Array>
+  to(device: string, dtype: 'float32' | 'bfloat16'): Promise<void>
+  dispose(): void
+}
+
+export interface TrainerOptions {
+  optimizer:
+    | { name: 'sgd'; momentum: number; dampening: number; nesterov: boolean; weightDecay: number }
+    | { name: 'adam' | 'adamw'; betas: [number, number]; eps: number; weightDecay: number }
+  /** Cross entropy: 0 to 1. */
+  labelSmoothing: number
+  /** Cross entropy: a weight for each class, or null. */
+  classWeights: Float32Array | null
+  /** Largest total norm of the gradients, or null. */
+  clipGradNorm: number | null
+  /** Exponential moving average of the weights, or null. */
+  ema: { decay: number } | null
+  /** bfloat16: the forward and backward pass, with float32 master weights. */
+  dtype: 'float32' | 'bfloat16'
+}
+
+export interface StepOptions {
+  learningRate: number
+  /** Seeds dropout: derived from (seed, step), so that a resumed run draws what an uninterrupted one would have. */
+  seed: number
+  /** The share of this micro-batch in the update: 1 without gradient accumulation. */
+  scale: number
+  /** False for all but the last micro-batch of an update. */
+  update: boolean
+  /** Second labels and their weight (mixup, CutMix), or null: loss = weight * CE(labels) + (1 - weight) * CE(mixed). */
+  mixed: { labels: Int32Array; weight: number } | null
+}
+
+export interface StepResult {
+  /** Mean loss of the batch; when it is not finite, nothing was updated. */
+  loss: number
+  correct: number
+  /** Total norm of the gradients before clipping, where they were clipped and an update was done; else NaN. */
+  gradNorm: number
+}
+
+/** One optimisation step at a time over the model's own parameters. */
+export interface NativeTrainer {
+  /** Freezes all but the classifier. With `batchNormEval`, frozen batch norms keep their running statistics. */
+  setFrozen(frozen: boolean, batchNormEval: boolean): Promise<void>
+  step(batch: ImageBatch, labels: Int32Array, options: StepOptions): Promise<StepResult>
+  /** {@link step} for a frozen backbone whose pooled features [labels.length, n] were computed before. */
+  stepFeatures(features: Float32Array, labels: Int32Array, options: StepOptions): Promise<StepResult>
+  /** The averaged network where `ema` was asked for, else null. Shares its tensors with the trainer. */
+  readonly ema: NativeModel | null
+  /** Continues from a checkpoint's `optimizer` (PyTorch's `optimizer.state_dict()` layout) and `ema`. */
+  loadState(checkpoint: NativeCheckpoint): Promise<void>
+}
+
+/**
+ * Images on their way into the network: float32, `capacity` x 3 x `height` x `width`, channels last, normalised.
+ * Filled from several threads at once, one image a call.
+ */
+export interface ImageBatch {
+  readonly capacity: number
+  readonly height: number
+  readonly width: number
+  /** Decoded RGB rows -> transform -> normalised image `index`. Runs on the thread pool. */
+  set(index: number, pixels: Pixels, transform: NativeTransform): Promise<void>
+  /** Exactly these values (N x 3 x H x W, row by row), for tests and for callers with their own preprocessing. */
+  setTensor(values: Float32Array): void
+  /** The values of the first `count` images, in the order of {@link setTensor}. */
+  getTensor(count: number): Float32Array
+  /**
+   * Mixes each of the first `count` images with the one before it, the first with the last: weight x own + (1 - weight) x
+   * neighbour, or, with a box, the neighbour's pixels inside of it. All images must have been set.
+   */
+  mix(count: number, weight: number, box: Rect | null): Promise<void>
+}
+
+/** Decoded bytes, rows of pixels: 3 channels are RGB, 1 gray, 4 RGBA (alpha is dropped). */
+export interface Pixels {
+  data: Uint8Array
+  width: number
+  height: number
+  channels: number
+}
+
+/** What happens to one image on its way into a batch: lib/image/transform.ts builds it. */
+export type NativeTransform = readonly Operation[]
+
+export interface Addon {
+  runtimeInfo(): RuntimeInfo
+  setThreads(threads: number): void
+  /** Waits for the task that computes, and computes nothing after it: for the end of the process. */
+  stop(): void
+  setErrorClass(errorClass: typeof VisionTorchError): void
+
+  openCheckpoint(path: string, options: OpenCheckpointOptions): Promise<NativeCheckpoint>
+  /**
+   * Writes a torch.save zip file into an empty one. The descriptor may be closed meanwhile. `ERR_FILE_WRITE` gives the
+   * reason alone: the caller knows the path.
+   */
+  writeCheckpoint(descriptor: number, value: CheckpointValue): Promise<void>
+  /** {@link writeCheckpoint} of `metadata` with `state_dict` first, and of a trainer's `optimizer` (and `ema`) last. */
+  saveModel(
+    descriptor: number,
+    model: NativeModel,
+    metadata: Map<string, CheckpointValue>,
+    trainer: NativeTrainer | null,
+  ): Promise<void>
+
+  /** Every network there is. */
+  families(): Family[]
+  /** `seed` null: the parameters are left uninitialised, to be loaded. */
+  createModel(
+    architecture: string,
+    numClasses: number,
+    seed: number | null,
+    options: NetworkOptions,
+  ): Promise<NativeModel>
+  /**
+   * Finds a network's weights in a file by the names and shapes of its tensors. Reads no tensor, and takes no memory for
+   * the network, which is compared as if it had one class.
+   */
+  matchWeights(
+    checkpoint: NativeCheckpoint,
+    architecture: string,
+    networkOptions: NetworkOptions,
+    options: MatchOptions,
+  ): Promise<LoadReport>
+  createTrainer(model: NativeModel, options: TrainerOptions): Promise<NativeTrainer>
+
+  ImageBatch: new (
+    capacity: number,
+    height: number,
+    width: number,
+    mean: readonly [number, number, number],
+    std: readonly [number, number, number],
+    /** For a network on a GPU: in memory that it reads by itself, which is several times as fast. */
+    pinned?: boolean,
+  ) => ImageBatch
+  /** The RGB bytes after the transform, before normalisation. */
+  transformPixels(
+    pixels: Pixels,
+    transform: NativeTransform,
+  ): Promise<{ data: Uint8Array; width: number; height: number }>
+  /**
+   * Decodes a JPEG, BMP, PBM, PGM or PPM file to the RGB that Pillow gives. Null for a file of another format, or one that
+   * cannot be read. Rejects with `ERR_IMAGE_DECODE` for one that is damaged or has more pixels than `mostPixels`; the
+   * message says why, without the file's name.
+   */
+  decodeFile(path: string, mostPixels: number): Promise<Pixels | null>
+  /** The same for the bytes of a file. */
+  decodeBytes(file: Uint8Array, mostPixels: number): Promise<Pixels | null>
+  /** The bytes of a CMYK image, 4 a pixel, to RGB as Pillow converts them. */
+  cmykToRgb(data: Uint8Array): Promise<Uint8Array>
+}
+
+let loaded: Addon | undefined
+
+/** The addon, loaded at the first call. */
+export function native(): Addon {
+  if (loaded === undefined) {
+    const addon = loadAddon() as Addon
+    addon.setErrorClass(VisionTorchError)
+    // process.exit() takes LibTorch apart without asking Node's clean-up hooks, which is no moment to compute.
+    if (isMainThread) process.once('exit', () => addon.stop())
+    loaded = addon
+  }
+  return loaded
+}

@@ -1,0 +1,275 @@
+import { availableParallelism } from 'node:os'
+import pLimit from 'p-limit'
+import { decode } from '../image/decode.js'
+import type { ImageInput } from '../image/input.js'
+import { evalTransform } from '../image/transform.js'
+import { checkModel, type Model } from '../model/model.js'
+import { finiteLogits } from '../model/non-finite.js'
+import { type ErrorCode, VisionTorchError } from '../util/errors.js'
+import { check, invalid } from '../util/is.js'
+import { abortable } from './abort.js'
+import type { Batcher, DecodedImage } from './batcher.js'
+
+/** A class and its probability. */
+export interface Prediction {
+  /** The class's name. */
+  label: string
+  /** Its index in the model's `classes`. */
+  index: number
+  /** Its probability (softmax), 0 to 1. */
+  score: number
+}
+
+export interface FeatureOptions {
+  /** Images computed at once, at most: 1 to 4096, default 32. Calls with the same number share their batches. */
+  batchSize?: number
+  signal?: AbortSignal | undefined
+}
+
+export interface PredictOptions extends FeatureOptions {
+  /** How many classes to return, the most probable first: default 5. All where there are fewer. */
+  topK?: number
+  /** Predict also with a classifier that was never trained, whose probabilities are random. Default false. */
+  allowUntrained?: boolean
+}
+
+/** What {@link predictEach} gives for an image: its predictions, or why it could not be read. */
+export type PredictionResult<Input = ImageInput> = { index: number; input: Input } & (
+  | { predictions: Prediction[]; error?: never }
+  | { error: VisionTorchError; predictions?: never }
+)
+
+/** Some images of an array could not be read; the predictions of the others are here. */
+export class PredictionError extends VisionTorchError {
+  /** The error of each image that could not be read, by its index. */
+  readonly errors: ReadonlyMap<number, VisionTorchError>
+  /** The predictions of each image in input order; an empty array where there is an error. */
+  readonly predictions: readonly Prediction[][]
+
+  constructor(errors: ReadonlyMap<number, VisionTorchError>, predictions: readonly Prediction[][]) {
+    if (!(errors instanceof Map) || errors.size === 0 || !Array.isArray(predictions))
+      throw invalid('errors', 'a Map of at least one error, and an array of predictions', errors)
+    const [first] = errors.values() as Iterable<VisionTorchError>
+    const others = errors.size - 1
+    super(
+      first!.code,
+      others === 0
+        ? first!.message
+        : `${first!.message} (and ${others} more of ${predictions.length} images: see errors)`,
+      { cause: first },
+    )
+    this.errors = errors
+    this.predictions = predictions
+  }
+}
+
+/**
+ * The most probable classes of an image.
+ *
+ * Images are decoded and computed off the JavaScript thread. Calls that come while the network computes are merged into
+ * one batch; a call that finds it idle is computed at once.
+ *
+ * @param input A path, `file:` URL, `Buffer`, `Uint8Array`, `ArrayBuffer`, `Blob`, readable stream, sharp instance, or
+ * `{ data, width, height, channels }`.
+ * @returns `topK` predictions, the most probable first.
+ * @throws VisionTorchError `ERR_IMAGE_DECODE`, `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`;
+ * `ERR_UNTRAINED` if the model's classifier is new, `ERR_NON_FINITE` if its outputs are NaN or infinite.
+ */
+export function predict(model: Model, input: ImageInput, options?: PredictOptions): Promise<Prediction[]>
+/**
+ * The most probable classes of each image, in the order of the inputs. All images are tried, also where some cannot be
+ * read. For more images than should wait in memory for the last one, see {@link predictEach}.
+ *
+ * @throws PredictionError when images could not be read: it holds their errors and the other images' predictions.
+ */
+export function predict(
+  model: Model,
+  inputs: readonly ImageInput[],
+  options?: PredictOptions,
+): Promise<Prediction[][]>
+export async function predict(
+  model: Model,
+  input: ImageInput | readonly ImageInput[],
+  options: PredictOptions = {},
+): Promise<Prediction[] | Prediction[][]> {
+  const { topK, allowUntrained, ...rest } = checkPredictOptions(options)
+  checkModel(model).checkGivesProbabilities(allowUntrained)
+  const job = new Job(model, 'logits', rest)
+  const { classes, network } = model
+  if (!isArray(input)) {
+    return mostProbable(await finiteLogits(network, await job.one(input)), classes, topK)
+  }
+  const predictions: Prediction[][] = []
+  const errors = new Map<number, VisionTorchError>()
+  for await (const { index, values, error } of job.each(input)) {
+    if (error !== undefined) errors.set(index, error)
+    predictions.push(
+      error === undefined ? mostProbable(await finiteLogits(network, values), classes, topK) : [],
+    )
+  }
+  if (errors.size > 0) throw new PredictionError(errors, predictions)
+  return predictions
+}
+
+/**
+ * Predicts any number of images in bounded memory: the inputs may be a generator or a stream of paths. Results come in
+ * the order of the inputs; an image that cannot be read gives an `error` in its place. Other errors are
+ * thrown, as by {@link predict}.
+ *
+ * ```ts
+ * for await (const { input, predictions, error } of predictEach(model, files)) ...
+ * ```
+ */
+export async function* predictEach<Input extends ImageInput>(
+  model: Model,
+  inputs: Iterable<Input> | AsyncIterable<Input>,
+  options: PredictOptions = {},
+): AsyncGenerator<PredictionResult<Input>, void, undefined> {
+  const { topK, allowUntrained, ...rest } = checkPredictOptions(options)
+  checkModel(model).checkGivesProbabilities(allowUntrained)
+  if (!isIterable(inputs))
+    throw invalid('inputs', 'an iterable of images, such as an array or a stream', inputs)
+  const { classes, network } = model
+  for await (const { index, input, values, error } of new Job(model, 'logits', rest).each(inputs)) {
+    if (error !== undefined) yield { index, input, error }
+    else {
+      const logits = await finiteLogits(network, values)
+      yield { index, input, predictions: mostProbable(logits, classes, topK) }
+    }
+  }
+}
+
+/** A string is iterable, too, but its letters are not images. */
+const isIterable = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value)
+
+/** @internal See `Model.features`. */
+export async function features(
+  model: Model,
+  input: ImageInput | readonly ImageInput[],
+  options: FeatureOptions = {},
+): Promise<Float32Array | Float32Array[]> {
+  check.options('options', options, ['batchSize', 'signal'])
+  const job = new Job(model, 'features', checkPredictOptions(options))
+  if (!isArray(input)) return (await job.one(input)).slice()
+  const rows: Float32Array[] = []
+  for await (const { values, error } of job.each(input)) {
+    if (error !== undefined) throw error
+    rows.push(values.slice()) // a copy: a row would keep its whole batch alive
+  }
+  return rows
+}
+
+function checkPredictOptions(options: PredictOptions) {
+  check.options('options', options, ['topK', 'batchSize', 'allowUntrained', 'signal'])
+  return {
+    allowUntrained: check.boolean('allowUntrained', options.allowUntrained ?? false),
+    topK: check.integer('topK', options.topK ?? 5, 1),
+    batchSize: check.integer('batchSize', options.batchSize ?? 32, 1, 4096),
+    signal: options.signal,
+  }
+}
+
+// sharp decodes one image a thread; more at once would only hold more pixels in memory.
+const decoding = pLimit(availableParallelism() + 1)
+
+/** The outputs of one input, or why it could not be read. */
+type Row<Input> = { index: number; input: Input } & (
+  | { values: Float32Array; error?: never }
+  | { error: VisionTorchError; values?: never }
+)
+
+/** What one call computes, with the model's preprocessing as it is when the call is made. */
+class Job {
+  readonly #batcher: Batcher
+  readonly #decode: (input: ImageInput) => Promise<DecodedImage>
+
+  constructor(
+    model: Model,
+    output: 'logits' | 'features',
+    private readonly options: { batchSize: number; signal: AbortSignal | undefined },
+  ) {
+    const { preprocessing } = checkModel(model)
+    const { batchSize, signal } = options
+    this.#batcher = model.batcher(output, batchSize)
+    this.#decode = input =>
+      decoding(async () => {
+        const pixels = await decode(input, { signal })
+        return { pixels, transform: evalTransform(preprocessing, pixels) }
+      })
+  }
+
+  one(input: ImageInput): Promise<Float32Array> {
+    const row = this.#batcher.run(() => this.#decode(input), false)
+    return abortable(row, this.options.signal)
+  }
+
+  /** Rows in the order of the inputs. No more than two batches' worth are in work, so that memory is bounded. */
+  async *each<Input extends ImageInput>(
+    inputs: Iterable<Input> | AsyncIterable<Input>,
+  ): AsyncGenerator<Row<Input>, void, undefined> {
+    const { batchSize, signal } = this.options
+    const iterator =
+      Symbol.asyncIterator in inputs ? inputs[Symbol.asyncIterator]() : inputs[Symbol.iterator]()
+    const working: Promise<Row<Input> | { failure: unknown }>[] = []
+    let next: Promise<{ result: IteratorResult<Input> }> | undefined
+    let index = 0
+    let ended = false
+    try {
+      while (true) {
+        if (!ended && working.length < 2 * batchSize)
+          next ??= Promise.resolve(iterator.next()).then(result => ({ result }))
+        if (next === undefined && working.length === 0) return
+        // Whichever comes first: a slow source must not hold back results, nor slow results the source.
+        const first = next === undefined ? working[0]! : Promise.race([next, ...working.slice(0, 1)])
+        const event = await abortable(first, signal)
+        if ('result' in event) {
+          next = undefined
+          if (event.result.done) ended = true
+          else working.push(this.#row(index++, event.result.value))
+        } else {
+          working.shift()
+          if ('failure' in event) throw event.failure
+          yield event
+        }
+      }
+    } finally {
+      if (!ended) Promise.resolve(iterator.return?.()).catch(() => {}) // not awaited: it may wait for its own source
+    }
+  }
+
+  /** Never rejects, as nobody may be waiting for it yet. */
+  async #row<Input extends ImageInput>(
+    index: number,
+    input: Input,
+  ): Promise<Row<Input> | { failure: unknown }> {
+    try {
+      return { index, input, values: await this.#batcher.run(() => this.#decode(input), true) }
+    } catch (error) {
+      return error instanceof VisionTorchError && inputErrors.has(error.code)
+        ? { index, input, error }
+        : { failure: error }
+    }
+  }
+}
+
+const inputErrors: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_IMAGE_DECODE',
+  'ERR_FILE_NOT_FOUND',
+  'ERR_FILE_READ',
+  'ERR_INVALID_ARGUMENT',
+])
+
+const isArray = (value: ImageInput | readonly ImageInput[]): value is readonly ImageInput[] =>
+  Array.isArray(value)
+
+/** The `count` largest logits with their softmax; of equal ones, the first. */
+export function mostProbable(logits: Float32Array, classes: readonly string[], count: number): Prediction[] {
+  const max = logits.reduce((a, b) => Math.max(a, b), -Infinity)
+  const exponents = Array.from(logits, value => Math.exp(value - max))
+  const sum = exponents.reduce((a, b) => a + b, 0)
+  const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b)
+  return order
+    .slice(0, count)
+    .map(index => ({ label: classes[index]!, index, score: exponents[index]! / sum }))
+}

@@ -1,0 +1,76 @@
+// Where the package's own files lie. Each is named by a literal, so that file tracers (@vercel/nft, that of Next.js) know
+// which files a server needs beside it.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { VisionTorchError } from './errors.js'
+
+declare const __webpack_require__: unknown
+
+/** The root of the package or of the repository. */
+export function packageDirectory(): string {
+  packageManifest()
+  return dirname(fileURLToPath(new URL('../../package.json', import.meta.url)))
+}
+
+/** The paths of visiontorch.node and of open-library.node, which opens LibTorch's libraries for it. */
+export interface Addons {
+  main: string
+  openLibrary: string
+}
+
+/** The package's addons for this platform, or null if it has none. */
+export function prebuiltAddons(): Addons | null {
+  packageManifest()
+  return prebuilt[`${process.platform}-${process.arch}`]?.() ?? null
+}
+
+const prebuilt: { [platform: string]: () => Addons } = {
+  'linux-x64': () => ({
+    main: fileURLToPath(new URL('../../prebuilds/linux-x64/visiontorch.node', import.meta.url)),
+    openLibrary: fileURLToPath(new URL('../../prebuilds/linux-x64/open-library.node', import.meta.url)),
+  }),
+}
+
+/** The directory of the package that carries LibTorch for this platform, or null if it is not installed. */
+export function runtimePackageDirectory(): string | null {
+  packageManifest()
+  const require = createRequire(import.meta.url)
+  try {
+    return require('@visiontorch/libtorch-linux-x64').directory
+  } catch {
+    return null
+  }
+}
+
+/** The list of the official weights, and the names of ImageNet's classes. */
+export function weightsFiles(): { manifest: string; classes: string } {
+  packageManifest()
+  return {
+    manifest: fileURLToPath(new URL('../../weights/manifest.json', import.meta.url)),
+    classes: fileURLToPath(new URL('../../weights/imagenet_classes.json', import.meta.url)),
+  }
+}
+
+/**
+ * What package.json says.
+ * @throws VisionTorchError `ERR_ADDON_NOT_FOUND` if a bundler copied this code out of the package
+ */
+export function packageManifest(): { version: string } {
+  try {
+    // webpack replaces import.meta.url by the place of the source.
+    if (typeof __webpack_require__ !== 'undefined') throw new Error('this is a bundle')
+    const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+    if (manifest.name === 'visiontorch') return manifest
+  } catch {
+    // There is none, or a bundle for CommonJS has no import.meta.url.
+  }
+  throw new VisionTorchError(
+    'ERR_ADDON_NOT_FOUND',
+    "A bundler copied visiontorch's code out of its package, where the addon and LibTorch are. Mark visiontorch as " +
+      "external: --external:visiontorch (esbuild), ssr: { external: ['visiontorch'] } (Vite), " +
+      "externals: { visiontorch: 'module visiontorch' } (webpack), external: ['visiontorch'] (Rollup), " +
+      "serverExternalPackages: ['visiontorch'] (Next.js). The package's docs/bundlers.md shows each configuration.",
+  )
+}

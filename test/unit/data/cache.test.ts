@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { diskCache, memoryCache } from '../../../lib/data/cache.js'
+import type { Pixels } from '../../../lib/native/native.js'
+
+describe('the cache of decoded images', () => {
+  let decoded: string[]
+  const decode = async (path: string): Promise<Pixels> => {
+    decoded.push(path)
+    return { data: Uint8Array.from({ length: 12 }, (_, i) => i), width: 2, height: 2, channels: 3 }
+  }
+  beforeEach(() => {
+    decoded = []
+  })
+
+  it('in memory decodes a file once', async () => {
+    const cached = memoryCache(decode, 1000)
+    assert.deepEqual(await cached('a'), await cached('a'))
+    await cached('b')
+    assert.deepEqual(decoded, ['a', 'b'])
+  })
+
+  it('in memory stays within its budget', async () => {
+    const cached = memoryCache(decode, 15)
+    for (const path of ['a', 'b', 'a', 'b']) await cached(path)
+    assert.deepEqual(decoded, ['a', 'b', 'b'])
+  })
+
+  describe('on disk', () => {
+    let directory: string
+    let image: string
+    beforeEach(async () => {
+      directory = await mkdtemp(join(tmpdir(), 'visiontorch-cache-'))
+      image = join(directory, 'image.jpg')
+      await writeFile(image, 'some bytes')
+    })
+    afterEach(() => rm(directory, { recursive: true }))
+
+    it('gives the same pixels in a later run', async () => {
+      const first = await diskCache(decode, join(directory, 'cache'))(image)
+      const second = await diskCache(decode, join(directory, 'cache'))(image)
+      assert.deepEqual({ ...second, data: [...second.data] }, { ...first, data: [...first.data] })
+      assert.equal(decoded.length, 1)
+    })
+
+    it('notices that a file was changed', async () => {
+      const cached = diskCache(decode, join(directory, 'cache'))
+      await cached(image)
+      await utimes(image, 1, 1)
+      await cached(image)
+      assert.equal(decoded.length, 2)
+    })
+
+    it('does not trust half a file', async () => {
+      const cached = diskCache(decode, join(directory, 'cache'))
+      await cached(image)
+      const [file] = await readdir(join(directory, 'cache'))
+      await truncate(join(directory, 'cache', file!), 15)
+      assert.equal((await cached(image)).data.length, 12)
+      assert.equal(decoded.length, 2)
+    })
+
+    it('says where it cannot be written', async () => {
+      const cached = diskCache(decode, join(image, 'cache'))
+      await assert.rejects(cached(image), { code: 'ERR_FILE_WRITE', message: /part of the path is a file/ })
+    })
+  })
+})

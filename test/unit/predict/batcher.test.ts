@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { ImageBatch, Pixels } from '../../../lib/native/native.js'
+import { Batcher } from '../../../lib/predict/batcher.js'
+
+const pixels = (value: number): Pixels => ({ data: Uint8Array.of(value), width: 1, height: 1, channels: 1 })
+
+/** A batcher over a fake network that doubles each image's byte, when told to `finish` a batch. */
+function setUp(size: number) {
+  const counts: number[] = []
+  const finishers: (() => void)[] = []
+  let batches = 0
+  const batcher = new Batcher(
+    size,
+    () => {
+      batches++
+      const values: number[] = []
+      const set = async (index: number, { data }: Pixels) => {
+        values[index] = data[0]!
+      }
+      return { capacity: size, height: 1, width: 1, set, setTensor() {}, values } as unknown as ImageBatch
+    },
+    async (batch, count) => {
+      counts.push(count)
+      const { values } = batch as unknown as { values: number[] }
+      const result = Float32Array.from(values.slice(0, count), value => value * 2)
+      await new Promise<void>(resolve => finishers.push(resolve))
+      if (result.includes(26)) throw new Error('thirteen')
+      return result
+    },
+  )
+  const run = async (value: number, decoded?: Promise<unknown>, patient = false) => {
+    const decode = async () => {
+      await decoded
+      return { pixels: pixels(value), transform: [] }
+    }
+    return (await batcher.run(decode, patient))[0]
+  }
+  const finish = async () => {
+    await turn()
+    finishers.shift()!()
+    await turn()
+  }
+  return { run, finish, counts, batches: () => batches }
+}
+
+describe('batching', () => {
+  it('computes a single image at once, alone', async () => {
+    const { run, finish, counts } = setUp(4)
+    const result = run(3)
+    await finish()
+    assert.equal(await result, 6)
+    assert.deepEqual(counts, [1])
+  })
+
+  it('merges the calls that come while the network computes, each getting its own row', async () => {
+    const { run, finish, counts } = setUp(4)
+    const first = run(1)
+    await turn()
+    const rest = [2, 3, 4].map(value => run(value))
+    await finish()
+    await finish()
+    assert.deepEqual(await Promise.all([first, ...rest]), [2, 4, 6, 8])
+    assert.deepEqual(counts, [1, 3])
+  })
+
+  it('never fills a batch beyond its size, and reuses its batches', async () => {
+    const { run, finish, counts, batches } = setUp(2)
+    const results = Array.from({ length: 9 }, (_, value) => run(value))
+    for (let i = 0; i < 5; i++) await finish()
+    assert.deepEqual(await Promise.all(results), [0, 2, 4, 6, 8, 10, 12, 14, 16])
+    assert.ok(counts.every(count => count <= 2))
+    assert.ok(batches() <= 3)
+  })
+
+  it('holds a batch back for images of the same call that are still being decoded', async () => {
+    const { run, finish, counts } = setUp(4)
+    const results = [run(1, undefined, true), run(2, turn(), true)]
+    await finish()
+    assert.deepEqual(await Promise.all(results), [2, 4])
+    assert.deepEqual(counts, [2])
+  })
+
+  it('an image that cannot be decoded fails alone, and nothing waits for it any longer', async () => {
+    const { run, finish, counts } = setUp(4)
+    const results = Promise.allSettled([
+      run(1, undefined, true),
+      run(2, Promise.reject(new Error('bad')), true),
+    ])
+    await finish()
+    const [good, bad] = await results
+    assert.deepEqual(good, { status: 'fulfilled', value: 2 })
+    assert.equal(bad!.status, 'rejected')
+    assert.deepEqual(counts, [1])
+  })
+
+  it('a batch that cannot be computed fails its own images, and the next one is computed', async () => {
+    const { run, finish } = setUp(1)
+    const results = Promise.allSettled([run(13), run(1)])
+    await finish()
+    await finish()
+    assert.deepEqual(
+      (await results).map(({ status }) => status),
+      ['rejected', 'fulfilled'],
+    )
+  })
+})

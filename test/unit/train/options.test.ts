@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { resolveOptions, type TrainOptions } from '../../../lib/train/options.js'
+import { optionTable } from '../../../lib/train/table.js'
+
+const resolve = (options: Partial<TrainOptions> = {}) => resolveOptions({ data: 'photos', ...options })
+const refused = (options: Record<string, unknown>, message: RegExp) =>
+  assert.throws(() => resolve(options), { name: 'VisionTorchError', code: 'ERR_INVALID_ARGUMENT', message })
+
+describe('training options', () => {
+  it('all have a default', () => {
+    const options = resolve()
+    assert.deepEqual(Object.keys(options), Object.keys(optionTable))
+    assert.deepEqual(options.optimizer, {
+      name: 'sgd',
+      momentum: 0.9,
+      dampening: 0,
+      nesterov: false,
+      weightDecay: 1e-4,
+    })
+    assert.equal(options.learningRate, 0.01)
+    assert.equal(options.freezeBatchSize, options.batchSize)
+  })
+
+  it('default to what depends on the others', () => {
+    const options = resolve({ optimizer: 'adam', batchSize: 8, freezeLearningRate: 0.1 })
+    assert.equal(options.learningRate, 0.001)
+    assert.equal(options.freezeBatchSize, 8)
+    assert.equal(options.freezeLearningRate, 0.1)
+  })
+
+  it('complete an optimizer or a schedule that is given as an object', () => {
+    assert.deepEqual(resolve({ optimizer: { name: 'adamw', weightDecay: 0.05 } }).optimizer, {
+      name: 'adamw',
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0.05,
+    })
+    assert.deepEqual(resolve({ schedule: { name: 'step', stepSize: 3 } }).schedule, {
+      name: 'step',
+      stepSize: 3,
+      gamma: 0.1,
+    })
+  })
+
+  it("take the seed platform's defaults with the preset, under what is given", () => {
+    const options = resolve({ preset: 'seed', epochs: 40, optimizer: { name: 'sgd', momentum: 0.8 } })
+    assert.equal(options.freezeEpochs, 10)
+    assert.equal(options.minLearningRate, 1e-4)
+    assert.equal(options.monitor, 'loss')
+    assert.deepEqual(options.optimizer, {
+      name: 'sgd',
+      momentum: 0.8,
+      dampening: 0,
+      nesterov: true,
+      weightDecay: 5e-4,
+    })
+  })
+
+  it('are refused when they are misspelt, out of range or contradict', () => {
+    refused({ epocs: 3 }, /unknown option 'epocs'. Did you mean 'epochs'\?/)
+    refused({ epochs: 0 }, /epochs: expected an integer of at least 1, got 0/)
+    refused(
+      { optimizer: 'sdg' },
+      /optimizer: expected one of sgd, adam, adamw, got 'sdg'. Did you mean 'sgd'\?/,
+    )
+    refused({ optimizer: { name: 'adam', momentum: 0.9 } }, /optimizer: unknown option 'momentum'/)
+    refused({ optimizer: { name: 'sgd', nesterov: true, momentum: 0 } }, /nesterov: expected a momentum/)
+    refused({ learningRate: Number.NaN }, /learningRate: expected a number above 0, got NaN/)
+    refused({ epochs: 2, warmupEpochs: 2 }, /warmupEpochs: expected less than epochs \(2\), got 2/)
+    refused({ epochs: 2, freezeEpochs: 3 }, /freezeEpochs: expected at most epochs \(2\), got 3/)
+    refused({ classWeights: [1, -1] }, /classWeights\[1\]: expected a number above 0, got -1/)
+    refused({ keep: 2 }, /keep: expected saveEvery as well/)
+  })
+
+  it('are written on the command line as words', () => {
+    const { augmentation, optimizer, clipGradNorm, classWeights } = optionTable
+    assert.deepEqual(optimizer.kind.parse('adam'), 'adam')
+    assert.deepEqual(optimizer.kind.parse('adam,eps=1e-6,betas=0.8:0.99'), {
+      name: 'adam',
+      eps: 1e-6,
+      betas: [0.8, 0.99],
+    })
+    assert.deepEqual(optimizer.kind.parse('sgd,nesterov'), { name: 'sgd', nesterov: true })
+    assert.deepEqual(augmentation.kind.parse('scale=0.5:1'), { scale: [0.5, 1] })
+    assert.equal(clipGradNorm.kind.parse('none'), null)
+    assert.deepEqual(classWeights.kind.parse('1,2.5'), [1, 2.5])
+  })
+})

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { listArchitectures } from '../../../lib/model/architectures.js'
+import {
+  fileName,
+  findWeights,
+  fullName,
+  imagenetClasses,
+  listWeights,
+  resolveWeights,
+} from '../../../lib/weights/manifest.js'
+
+describe('the official weights', () => {
+  it('exist for every architecture, with one DEFAULT each', () => {
+    for (const architecture of listArchitectures()) {
+      const defaults = listWeights(architecture).filter(entry => entry.default)
+      assert.equal(defaults.length, 1, architecture)
+    }
+    assert.deepEqual(new Set(listWeights().map(entry => entry.architecture)), new Set(listArchitectures()))
+  })
+
+  it('have a hash that their file name ends in, and sizes that agree', () => {
+    for (const entry of listWeights()) {
+      assert.equal(/-([0-9a-f]{8})\.pth$/.exec(entry.url)?.[1], entry.sha256.slice(0, 8), entry.url)
+      assert.ok(entry.sha256.length === 8 || entry.sha256.length === 64)
+      if (entry.bytes !== null)
+        assert.ok(Math.abs(entry.bytes / 2 ** 20 - entry.mebibytes) < 0.001, entry.url)
+    }
+  })
+
+  it('carry figures and preprocessing of torchvision', () => {
+    const { accuracy, preprocessing, parameterCount, container } = resolveWeights('resnet50', 'DEFAULT')
+    assert.deepEqual(
+      { accuracy, preprocessing, parameterCount, container },
+      {
+        accuracy: { top1: 80.858, top5: 95.434 },
+        preprocessing: {
+          resize: 232,
+          crop: 224,
+          interpolation: 'bilinear',
+          mean: [0.485, 0.456, 0.406],
+          std: [0.229, 0.224, 0.225],
+        },
+        parameterCount: 25557032,
+        container: 'zip',
+      },
+    )
+    assert.equal(resolveWeights('vgg16', 'imagenet1k_v1').accuracy?.top1, 71.592)
+    assert.equal(resolveWeights('mobilenet_v2', 'IMAGENET1K_V1').preprocessing.resize, 256)
+  })
+
+  it('are found by network, by full name and by file', () => {
+    assert.equal(fullName(findWeights('resnet50')), 'resnet50.IMAGENET1K_V2')
+    assert.equal(fileName(findWeights('resnet50.IMAGENET1K_V1')), 'resnet50-0676ba61.pth')
+    assert.equal(findWeights('resnet50-19c8e357.pth').container, 'tar')
+  })
+
+  it('are refused under a wrong name, with the nearest', () => {
+    assert.throws(() => findWeights('resnet5'), {
+      code: 'ERR_INVALID_ARGUMENT',
+      message: /Did you mean 'resnet50'\?/,
+    })
+    assert.throws(() => findWeights('vgg16.IMAGENET1K_V2'), /Did you mean 'IMAGENET1K_V1'\?/)
+    assert.throws(() => resolveWeights('resnet', 'DEFAULT'), /architecture: expected one of/)
+  })
+
+  it("come with ImageNet's 1000 classes", () => {
+    const classes = imagenetClasses()
+    assert.equal(classes.length, 1000)
+    assert.deepEqual([classes[0], classes[207], classes[999]], ['tench', 'golden retriever', 'toilet tissue'])
+  })
+})

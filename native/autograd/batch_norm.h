@@ -9,6 +9,9 @@
 
 namespace visiontorch::autograd {
 
+// Whether batch_norm_activation() takes this activation.
+bool fuses(std::optional<nn::Activation> activation);
+
 // activation(batch_norm(x) + residual) with the statistics of the batch, as one operation forward and one backward:
 // memory traffic limits these layers on the CPU, and PyTorch's separate operations read and write the activations about
 // twice as often. `residual` may be undefined. Updates the running statistics as PyTorch does. Computes in float32, and

@@ -53,7 +53,7 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
     context->save_for_backward({x, weight});
     context->set_materialize_grads(false);  // there is none if x has no other user
     context->saved_data["stride"] = conv.stride;
-    context->saved_data["padding"] = conv.padding;
+    context->saved_data["padding"] = conv.padding.height;
     context->saved_data["bias"] = bias.has_value();
     const Affine layer{weight, bias.value_or(at::Tensor()), {}};
     auto convolution = [&] {
@@ -109,7 +109,7 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
   static std::tuple<at::Tensor, at::Tensor, at::Tensor> gradients_of(const at::Tensor& gradient, const at::Tensor& x,
                                                                      const at::Tensor& weight, const nn::Conv2d& conv,
                                                                      std::array<bool, 3> mask) {
-    const std::vector<int64_t> stride(2, conv.stride), padding(2, conv.padding), dilation(2, 1);
+    const std::vector<int64_t> stride(2, conv.stride), padding(2, conv.padding.height), dilation(2, 1);
     return at::convolution_backward(gradient, x, weight, at::OptionalIntArrayRef(), stride, padding, dilation,
                                     /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1, mask);
   }
@@ -118,7 +118,7 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
 }  // namespace
 
 bool supports_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
-  if (!x.is_cpu()) return false;
+  if (!x.is_cpu() || !conv.kernel_size.is_square() || !conv.padding.is_square()) return false;
   if (at::autocast::is_autocast_enabled(at::kCPU))
     return !is_narrow(conv) && conv.out_channels % 2 == 0 && Convolution::supports(conv, at::kBFloat16);
   return x.scalar_type() == at::kFloat && Convolution::supports(conv, at::kFloat);

@@ -96,7 +96,8 @@ at::Tensor total_of(const at::Tensor& sums) {
 
 template <class T>
 at::Tensor weight_gradient_of(const at::Tensor& input, const at::Tensor& gradient, const nn::Conv2d& conv) {
-  const int64_t in = input.size(1), height = input.size(2), width = input.size(3), k = conv.kernel_size, taps = k * k;
+  const int64_t in = input.size(1), height = input.size(2), width = input.size(3), k = conv.kernel_size.height,
+                padding = conv.padding.height, taps = k * k;
   const int64_t out = gradient.size(1), out_height = gradient.size(2), out_width = gradient.size(3);
   const int64_t pixels = gradient.size(0) * out_height * out_width;
   const bool shares_out = out > in * taps;
@@ -125,8 +126,8 @@ at::Tensor weight_gradient_of(const at::Tensor& input, const at::Tensor& gradien
           for (int64_t t = 0; t < rows.count; t++) {
             rows.a[t] = gradients + (pixel + t) * out + row;
             const T** b = rows.b.data() + t;
-            for (int64_t top = y * conv.stride - conv.padding, i = 0; i < k; i++, top++)
-              for (int64_t left = x * conv.stride - conv.padding, j = 0; j < k; j++, left++, b += rows.count) {
+            for (int64_t top = y * conv.stride - padding, i = 0; i < k; i++, top++)
+              for (int64_t left = x * conv.stride - padding, j = 0; j < k; j++, left++, b += rows.count) {
                 const bool inside = left >= 0 && left < width && top >= 0 && top < height;
                 *b = inside ? images + ((image * height + top) * width + left) * in + column : zeros.data();
               }

@@ -8,7 +8,9 @@
 
 namespace visiontorch::eager {
 
-// activation(x), in place: a backward pass needs the output only, and what comes before does not need its own.
+at::Tensor activate(const at::Tensor& x, nn::Activation activation);
+
+// activation(x), in place unless its gradient needs x. What computed x must not need its own output for its gradient.
 at::Tensor activate_(at::Tensor x, std::optional<nn::Activation> activation);
 
 }  // namespace visiontorch::eager

@@ -27,8 +27,10 @@ at::Tensor batch_norm(const nn::BatchNorm2d& norm, const at::Tensor& x, Mode mod
 // activation(norm(x) + residual); the residual may be undefined.
 at::Tensor norm_activation(const std::optional<nn::BatchNorm2d>& norm, at::Tensor x, const at::Tensor& residual,
                            std::optional<nn::Activation> activation, Mode mode) {
-  if (norm && mode.batch_stats && autograd::supports_batch_norm(x))
-    return autograd::batch_norm_activation(*norm, x, residual, activation);
+  if (norm && mode.batch_stats && autograd::supports_batch_norm(x)) {
+    if (autograd::fuses(activation)) return autograd::batch_norm_activation(*norm, x, residual, activation);
+    return activate_(autograd::batch_norm_activation(*norm, x, residual, {}), activation);
+  }
   if (norm) x = batch_norm(*norm, x, mode);
   if (residual.defined()) x = x.add_(residual);
   return activate_(std::move(x), activation);
@@ -37,17 +39,63 @@ at::Tensor norm_activation(const std::optional<nn::BatchNorm2d>& norm, at::Tenso
 at::Tensor convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   if (autograd::supports_convolution(conv, x)) return autograd::convolution(conv, x);
   if (autograd::supports_depthwise(conv, x)) return autograd::depthwise_convolution(conv, x);
-  return at::conv2d(x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups);
+  return at::conv2d(x, conv.weight, conv.bias, conv.stride, conv.padding.both(), conv.dilation, conv.groups);
 }
 
 at::Tensor run(const nn::Conv2dNormActivation& block, const at::Tensor& x, Mode mode) {
   return norm_activation(block.norm, convolution(block.conv, x), {}, block.activation, mode);
 }
 
-// activation(parts(x) + shortcut(x)).
+at::Tensor excite(const nn::SqueezeExcitation& block, const at::Tensor& x) {
+  const at::Tensor hidden = convolution(block.fc1, at::adaptive_avg_pool2d(x, {1, 1}));
+  return x * activate_(convolution(block.fc2, activate_(hidden, block.activation)), block.scale_activation);
+}
+
+// torchvision.ops.stochastic_depth(mode='row'): leaves out whole images, and scales the others so that the expected
+// value stays the same.
+at::Tensor stochastic_depth(const at::Tensor& x, double p, Mode mode) {
+  if (!mode.training || p == 0) return x;
+  std::vector<int64_t> sizes(static_cast<size_t>(x.dim()), 1);
+  sizes[0] = x.size(0);
+  at::Tensor kept = at::empty(sizes, x.options()).bernoulli_(1 - p);
+  if (p < 1) kept.div_(1 - p);
+  return x * kept;
+}
+
+// Convolutions one after the other, with an excitation before the last, if there is one.
+struct Branch {
+  std::vector<const nn::Conv2dNormActivation*> parts;
+  const nn::SqueezeExcitation* excitation;
+  double stochastic_depth;
+
+  explicit Branch(const nn::Residual& block)
+      : excitation(block.excitation ? &*block.excitation : nullptr), stochastic_depth(block.stochastic_depth) {
+    for (const nn::Conv2dNormActivation& part : block.body) parts.push_back(&part);
+  }
+  explicit Branch(const nn::InvertedResidual& block)
+      : excitation(block.excitation ? &*block.excitation : nullptr), stochastic_depth(block.stochastic_depth) {
+    if (block.expand) parts.push_back(&*block.expand);
+    parts.insert(parts.end(), {&block.depthwise, &block.project});
+  }
+};
+
+at::Tensor run(const Branch& branch, at::Tensor x, Mode mode) {
+  for (const nn::Conv2dNormActivation* part : branch.parts) {
+    if (branch.excitation && part == branch.parts.back()) x = excite(*branch.excitation, x);
+    x = run(*part, x, mode);
+  }
+  return x;
+}
+
+// activation(branch(x) + shortcut(x)).
 template <class Shortcut>
-at::Tensor run_residual(const std::vector<const nn::Conv2dNormActivation*>& parts, at::Tensor x,
-                        const Shortcut& shortcut, std::optional<nn::Activation> activation, Mode mode) {
+at::Tensor run_residual(const Branch& branch, at::Tensor x, const Shortcut& shortcut,
+                        std::optional<nn::Activation> activation, Mode mode) {
+  const auto& parts = branch.parts;
+  if (mode.training && branch.stochastic_depth > 0) {
+    const at::Tensor y = stochastic_depth(run(branch, x, mode), branch.stochastic_depth, mode);
+    return activate_(y + shortcut(x), activation);
+  }
   at::Tensor y;
   if (autograd::supports_convolution(parts[0]->conv, x)) {
     std::tie(y, x) = autograd::forked_convolution(parts[0]->conv, x);
@@ -56,6 +104,7 @@ at::Tensor run_residual(const std::vector<const nn::Conv2dNormActivation*>& part
   }
   for (size_t i = 1; i < parts.size(); i++) {
     y = norm_activation(parts[i - 1]->norm, y, {}, parts[i - 1]->activation, mode);
+    if (branch.excitation && i + 1 == parts.size()) y = excite(*branch.excitation, y);
     y = convolution(parts[i]->conv, y);
   }
   return norm_activation(parts.back()->norm, y, shortcut(x), activation, mode);
@@ -67,37 +116,61 @@ struct Forward {
   at::Tensor operator()(const nn::Conv2dNormActivation& block, const at::Tensor& x) const {
     return run(block, x, mode);
   }
+  at::Tensor operator()(const nn::NormActivation& block, const at::Tensor& x) const {
+    return norm_activation(block.norm, x, {}, block.activation, mode);
+  }
   at::Tensor operator()(const nn::LinearActivation& block, const at::Tensor& x) const {
     return activate_((*this)(block.linear, x), block.activation);
   }
   at::Tensor operator()(const nn::Linear& linear, const at::Tensor& x) const {
-    return at::linear(x, linear.weight, linear.bias);
+    return linear.has_bias ? at::linear(x, linear.weight, linear.bias) : at::linear(x, linear.weight);
   }
+  at::Tensor operator()(const nn::LayerNorm& norm, const at::Tensor& x) const {
+    auto normalize = [&](const at::Tensor& values) {
+      return at::layer_norm(values, {norm.features}, norm.weight, norm.bias, norm.eps);
+    };
+    return norm.of_channels ? normalize(x.permute({0, 2, 3, 1})).permute({0, 3, 1, 2}) : normalize(x);
+  }
+  at::Tensor operator()(nn::Activation activation, const at::Tensor& x) const { return activate(x, activation); }
   at::Tensor operator()(const nn::MaxPool2d& pool, const at::Tensor& x) const {
-    return at::max_pool2d(x, pool.kernel_size, pool.stride, pool.padding);
+    return at::max_pool2d(x, pool.kernel_size, pool.stride, pool.padding, /*dilation=*/1, pool.ceil_mode);
+  }
+  at::Tensor operator()(const nn::AvgPool2d& pool, const at::Tensor& x) const {
+    return at::avg_pool2d(x, pool.kernel_size, pool.stride, pool.padding);
   }
   at::Tensor operator()(const nn::AdaptiveAvgPool2d& pool, const at::Tensor& x) const {
     return at::adaptive_avg_pool2d(x, {pool.output_size, pool.output_size});
   }
   at::Tensor operator()(const nn::Flatten&, const at::Tensor& x) const { return at::flatten(x, 1); }
+  at::Tensor operator()(const nn::Permute& block, const at::Tensor& x) const {
+    std::vector<int64_t> axes = {0};
+    for (int64_t axis : block.axes) axes.push_back(axis + 1);
+    return x.permute(axes);
+  }
+  at::Tensor operator()(const nn::SqueezeExcitation& block, const at::Tensor& x) const { return excite(block, x); }
   at::Tensor operator()(const nn::Dropout& dropout, const at::Tensor& x) const {
     return at::dropout(x, dropout.p, mode.training);
   }
   at::Tensor operator()(const nn::Sequential& block, const at::Tensor& x) const {
     return forward(block.children, x, mode);
   }
+  at::Tensor operator()(const nn::Concat& block, const at::Tensor& x) const {
+    std::vector<at::Tensor> parts;
+    for (const nn::Node& branch : block.branches) parts.push_back(forward({branch}, x, mode));
+    return at::cat(parts, 1);
+  }
   at::Tensor operator()(const nn::Residual& block, const at::Tensor& x) const {
-    std::vector<const nn::Conv2dNormActivation*> parts;
-    for (const nn::Conv2dNormActivation& part : block.body) parts.push_back(&part);
     auto shortcut = [&](const at::Tensor& in) { return block.downsample ? run(*block.downsample, in, mode) : in; };
-    return run_residual(parts, x, shortcut, block.activation, mode);
+    return run_residual(Branch(block), x, shortcut, block.activation, mode);
   }
   at::Tensor operator()(const nn::InvertedResidual& block, const at::Tensor& x) const {
-    if (!block.residual)
-      return run(block.project, run(block.depthwise, block.expand ? run(*block.expand, x, mode) : x, mode), mode);
-    std::vector<const nn::Conv2dNormActivation*> parts = {&block.depthwise, &block.project};
-    if (block.expand) parts.insert(parts.begin(), &*block.expand);
-    return run_residual(parts, x, [](const at::Tensor& in) { return in; }, std::nullopt, mode);
+    if (!block.residual) return run(Branch(block), x, mode);
+    return run_residual(Branch(block), x, [](const at::Tensor& in) { return in; }, std::nullopt, mode);
+  }
+  at::Tensor operator()(const nn::ResidualBranch& block, const at::Tensor& x) const {
+    at::Tensor y = forward(block.body, x, mode);
+    if (block.layer_scale.defined()) y = y * block.layer_scale;
+    return x + stochastic_depth(y, block.stochastic_depth, mode);
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "eager/activate.h"
 #include "infer/onednn.h"
 #include "ops/convolution.h"
 #include "ops/dispatch.h"
@@ -13,6 +14,18 @@
 
 namespace visiontorch::infer {
 
+namespace {
+
+using Activation = std::optional<nn::Activation>;
+
+// What a kernel computes of an activation, and what comes after it.
+std::pair<Activation, Activation> split(Activation activation) {
+  if (ops::find_kind(activation)) return {activation, std::nullopt};
+  return {std::nullopt, activation};
+}
+
+}  // namespace
+
 at::Tensor CpuLowering::prepare(const at::Tensor& images) const {
   return images.contiguous(at::MemoryFormat::ChannelsLast);
 }
@@ -21,9 +34,13 @@ Convolution CpuLowering::convolution(const nn::Conv2dNormActivation& block, cons
                                      std::optional<nn::Activation> activation) const {
   const nn::Conv2d& conv = block.conv;
   const std::array<int64_t, 4> images = {count_, input[0], input[1], input[2]};
-  if (ops::Convolution::supports(conv, dtype_))
-    return [op = ops::Convolution(conv, fold(block), images, dtype_), activation](
-               const at::Tensor& x, at::Tensor residual) { return op(x, activation, std::move(residual)); };
+  if (ops::Convolution::supports(conv, dtype_)) {
+    const auto [fused, separate] = split(activation);
+    return [op = ops::Convolution(conv, fold(block), images, dtype_), fused, separate](const at::Tensor& x,
+                                                                                       at::Tensor residual) {
+      return eager::activate_(op(x, fused, std::move(residual)), separate);
+    };
+  }
   if (!onednn::available(dtype_)) return {};
   const ops::Affine layer = fold(block);
   std::optional<at::Tensor> bias;
@@ -37,9 +54,14 @@ Convolution CpuLowering::convolution(const nn::Conv2dNormActivation& block, cons
 }
 
 Op CpuLowering::linear(const nn::Linear& linear, std::optional<nn::Activation> activation) const {
-  const at::Tensor weight = linear.weight.detach(), bias = linear.bias.detach();
-  if (ops::Linear::supports(dtype_))
-    return [op = ops::Linear(weight, bias, dtype_), activation](const at::Tensor& x) { return op(x, activation); };
+  const at::Tensor weight = linear.weight.detach();
+  const at::Tensor bias = linear.has_bias ? linear.bias.detach() : at::zeros({linear.out_features}, at::kFloat);
+  if (ops::Linear::supports(dtype_)) {
+    const auto [fused, separate] = split(activation);
+    return [op = ops::Linear(weight, bias, dtype_), fused, separate](const at::Tensor& x) {
+      return eager::activate_(op(x, fused), separate);
+    };
+  }
   if (!onednn::available(dtype_)) return {};
   return [packed = onednn::pack_linear(weight.to(dtype_), count_), bias = bias.to(dtype_),
           activation](const at::Tensor& x) { return onednn::linear(x, packed, bias, activation); };
@@ -47,6 +69,7 @@ Op CpuLowering::linear(const nn::Linear& linear, std::optional<nn::Activation> a
 
 Op CpuLowering::inverted_residual(const nn::InvertedResidual& block) const {
   const nn::Conv2d& depthwise = block.depthwise.conv;
+  if (block.excitation || !ops::find_kind(block.depthwise.activation)) return {};
   if (block.expand && block.expand->activation != block.depthwise.activation) return {};
   const int64_t in_channels = block.expand ? block.expand->conv.in_channels : depthwise.in_channels;
   if (!ops::InvertedResidual::supports(depthwise, in_channels, dtype_)) return {};

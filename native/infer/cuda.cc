@@ -33,7 +33,7 @@ class FusedConvolution {
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                         const nn::Conv2d& conv, const at::Tensor& residual) {
     if (!supported_) return {};
-    const Pair stride = {conv.stride, conv.stride}, padding = {conv.padding, conv.padding},
+    const Pair stride = {conv.stride, conv.stride}, padding = conv.padding.both(),
                dilation = {conv.dilation, conv.dilation};
     try {
       at::Tensor y = residual.defined()
@@ -60,7 +60,7 @@ class FusedConvolution {
 
 bool has_depthwise(nn::Nodes nodes) {
   bool found = false;
-  nn::for_each_layer(nodes, "", nn::Order::Registration, [&](const std::string&, nn::Layer layer) {
+  nn::for_each_layer(nodes, "", [&](const std::string&, nn::Layer layer) {
     if (auto* conv = std::get_if<nn::Conv2d*>(&layer)) found = found || (*conv)->is_depthwise();
   });
   return found;
@@ -92,15 +92,18 @@ Convolution CudaLowering::convolution(const nn::Conv2dNormActivation& block, con
   return [fused, weight, bias, conv = block.conv, activation](const at::Tensor& x, const at::Tensor& residual) {
     if (activation == nn::Activation::ReLU)
       if (at::Tensor y = (*fused)(x, weight, bias, conv, residual); y.defined()) return y;
-    at::Tensor y = at::conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups);
+    at::Tensor y = at::conv2d(x, weight, bias, conv.stride, conv.padding.both(), conv.dilation, conv.groups);
     if (residual.defined()) y.add_(residual);
     return eager::activate_(y, activation);
   };
 }
 
 Op CudaLowering::linear(const nn::Linear& linear, std::optional<nn::Activation> activation) const {
-  return [weight = linear.weight.detach().to(dtype_), bias = linear.bias.detach().to(dtype_),
-          activation](const at::Tensor& x) { return eager::activate_(at::linear(x, weight, bias), activation); };
+  std::optional<at::Tensor> bias;
+  if (linear.has_bias) bias = linear.bias.detach().to(dtype_);
+  return [weight = linear.weight.detach().to(dtype_), bias, activation](const at::Tensor& x) {
+    return eager::activate_(at::linear(x, weight, bias), activation);
+  };
 }
 
 }  // namespace visiontorch::infer

@@ -46,33 +46,35 @@ Op Lowering::lower(const nn::Conv2dNormActivation& block, const nn::Shape& input
 }
 
 Op Lowering::lower(const nn::Residual& block, const nn::Shape& input) const {
-  std::vector<const nn::Conv2dNormActivation*> parts;
-  for (const nn::Conv2dNormActivation& part : block.body) parts.push_back(&part);
-  return residual(parts, block.downsample ? &*block.downsample : nullptr, block.activation, input);
+  Branch branch;
+  for (const nn::Conv2dNormActivation& part : block.body) branch.parts.push_back(&part);
+  if (block.excitation) branch.excitation = &*block.excitation;
+  return residual(branch, block.downsample ? &*block.downsample : nullptr, block.activation, input);
 }
 
 Op Lowering::lower(const nn::InvertedResidual& block, const nn::Shape& input) const {
   if (Op op = inverted_residual(block)) return op;
-  if (block.residual) {
-    std::vector<const nn::Conv2dNormActivation*> parts = {&block.depthwise, &block.project};
-    if (block.expand) parts.insert(parts.begin(), &*block.expand);
-    return residual(parts, nullptr, {}, input);
-  }
-  nn::Nodes parts = {{"", block.depthwise}, {"", block.project}};
-  if (block.expand) parts.insert(parts.begin(), {"", *block.expand});
+  Branch branch;
+  if (block.expand) branch.parts.push_back(&*block.expand);
+  branch.parts.insert(branch.parts.end(), {&block.depthwise, &block.project});
+  if (block.excitation) branch.excitation = &*block.excitation;
+  if (block.residual) return residual(branch, nullptr, {}, input);
+  nn::Nodes nodes;
+  for (const nn::Conv2dNormActivation* part : branch.parts) nodes.push_back({"", *part});
+  if (branch.excitation) nodes.insert(nodes.end() - 1, {"", *branch.excitation});
   Ops ops;
-  lower(parts, input, ops);
+  lower(nodes, input, ops);
   return [ops](at::Tensor x) { return run(ops, std::move(x)); };
 }
 
 // The last convolution adds the shortcut and applies the activation. The sum is written into the shortcut's result, or
 // into the block's input, which nothing needs any more.
-Op Lowering::residual(const std::vector<const nn::Conv2dNormActivation*>& parts,
-                      const nn::Conv2dNormActivation* downsample, Activation activation, const nn::Shape& input) const {
+Op Lowering::residual(const Branch& branch, const nn::Conv2dNormActivation* downsample, Activation activation,
+                      const nn::Shape& input) const {
   std::vector<Convolution> body;
   nn::Shape shape = input;
-  for (const nn::Conv2dNormActivation* part : parts) {
-    body.push_back(convolution(*part, shape, part == parts.back() ? activation : part->activation));
+  for (const nn::Conv2dNormActivation* part : branch.parts) {
+    body.push_back(convolution(*part, shape, part == branch.parts.back() ? activation : part->activation));
     if (!body.back()) return {};
     shape = part->output_shape(shape);
   }
@@ -81,10 +83,28 @@ Op Lowering::residual(const std::vector<const nn::Conv2dNormActivation*>& parts,
     shortcut = convolution(*downsample, input, downsample->activation);
     if (!shortcut) return {};
   }
-  return [body, shortcut](const at::Tensor& x) {
+  const Op excite = branch.excitation ? excitation(*branch.excitation) : Op();
+  return [body, shortcut, excite](const at::Tensor& x) {
     at::Tensor y = x;
     for (size_t i = 0; i + 1 < body.size(); i++) y = body[i](y, {});
+    if (excite) y = excite(y);
     return body.back()(y, shortcut ? shortcut(x, {}) : x);
+  };
+}
+
+// Scales its input in place.
+Op Lowering::excitation(const nn::SqueezeExcitation& block) const {
+  auto layer = [&](const nn::Conv2d& conv, nn::Activation activation) {
+    nn::Linear linear{conv.in_channels, conv.out_channels};
+    linear.weight = conv.weight.detach().flatten(1);
+    linear.bias = conv.bias;
+    Op op = this->linear(linear, activation);
+    return op ? op : eager({"", nn::LinearActivation{linear, activation}});
+  };
+  const Op fc1 = layer(block.fc1, block.activation), fc2 = layer(block.fc2, block.scale_activation);
+  return [fc1, fc2](at::Tensor x) {
+    const at::Tensor scale = fc2(fc1(x.mean(at::IntArrayRef({2, 3}))));
+    return x.mul_(scale.to(x.scalar_type()).unsqueeze(2).unsqueeze(3));
   };
 }
 

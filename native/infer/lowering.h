@@ -62,8 +62,16 @@ class Lowering {
   Op lower(const Block&, const nn::Shape&) const {
     return {};
   }
-  Op residual(const std::vector<const nn::Conv2dNormActivation*>& parts, const nn::Conv2dNormActivation* downsample,
-              Activation activation, const nn::Shape& input) const;
+  Op lower(const nn::SqueezeExcitation& block, const nn::Shape&) const { return excitation(block); }
+  // Convolutions one after the other, with an excitation before the last, if there is one.
+  struct Branch {
+    std::vector<const nn::Conv2dNormActivation*> parts;
+    const nn::SqueezeExcitation* excitation = nullptr;
+  };
+  // activation(branch(x) + downsample(x)), or + x if there is no downsample.
+  Op residual(const Branch& branch, const nn::Conv2dNormActivation* downsample, Activation activation,
+              const nn::Shape& input) const;
+  Op excitation(const nn::SqueezeExcitation& block) const;
   Op eager(const nn::Node& node) const;
 };
 

@@ -38,6 +38,11 @@ Post post_op(optional<nn::Activation> activation) {
       limits.push_back(at::Scalar(6.0));
       return {"hardtanh", limits, std::nullopt};
     }
+    case nn::Activation::Hardswish: return {"hardswish", Scalars(), std::nullopt};
+    case nn::Activation::Hardsigmoid: return {"hardsigmoid", Scalars(), std::nullopt};
+    case nn::Activation::SiLU: return {"swish", Scalars(), std::nullopt};
+    case nn::Activation::Sigmoid: return {"sigmoid", Scalars(), std::nullopt};
+    case nn::Activation::GELU: return {"gelu", Scalars(), "none"};
   }
   return {"none", Scalars(), std::nullopt};
 }
@@ -56,7 +61,7 @@ at::Tensor pack_convolution(const at::Tensor& weight, const nn::Conv2d& conv, at
   using Signature = at::Tensor(const at::Tensor&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t,
                                at::OptionalIntArrayRef);
   static auto op = find<Signature>("mkldnn::_reorder_convolution_weight");
-  return op.call(weight, pair(conv.padding), pair(conv.stride), pair(conv.dilation), conv.groups, input_size);
+  return op.call(weight, conv.padding.both(), pair(conv.stride), pair(conv.dilation), conv.groups, input_size);
 }
 
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const optional<at::Tensor>& bias,
@@ -65,7 +70,7 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const opti
                                at::IntArrayRef, at::IntArrayRef, int64_t, string_view, Scalars, optional<string_view>);
   static auto op = find<Signature>("mkldnn::_convolution_pointwise");
   Post post = post_op(activation);
-  return op.call(x, packed, bias, pair(conv.padding), pair(conv.stride), pair(conv.dilation), conv.groups,
+  return op.call(x, packed, bias, conv.padding.both(), pair(conv.stride), pair(conv.dilation), conv.groups,
                  post.attribute, post.scalars, post.algorithm);
 }
 
@@ -77,7 +82,7 @@ at::Tensor convolution_add_(at::Tensor other, const at::Tensor& x, const at::Ten
                                 optional<at::Scalar>, optional<string_view>, Scalars, optional<string_view>);
   static auto op = find<Signature>("mkldnn::_convolution_pointwise_", "binary");
   const bool fused = activation == nn::Activation::ReLU;  // the only one that this operator takes
-  op.call(other, x, packed, bias, pair(conv.padding), pair(conv.stride), pair(conv.dilation), conv.groups, "add",
+  op.call(other, x, packed, bias, conv.padding.both(), pair(conv.stride), pair(conv.dilation), conv.groups, "add",
           at::Scalar(1.0), fused ? optional<string_view>("relu") : std::nullopt, Scalars(), std::nullopt);
   return fused ? other : eager::activate_(other, activation);
 }

@@ -1,6 +1,27 @@
 #include "nn/blocks.h"
 
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
 namespace visiontorch::nn {
+
+namespace {
+
+Conv2d conv1x1(int64_t in, int64_t out) {
+  return {.in_channels = in, .out_channels = out, .kernel_size = 1, .has_bias = true};
+}
+
+}  // namespace
+
+SqueezeExcitation::SqueezeExcitation(int64_t channels, int64_t squeezed, Activation activation,
+                                     Activation scale_activation, std::string name)
+    : fc1(conv1x1(channels, squeezed)),
+      fc2(conv1x1(squeezed, channels)),
+      activation(activation),
+      scale_activation(scale_activation),
+      name(std::move(name)) {}
 
 Shape Residual::output_shape(const Shape& input) const {
   Shape shape = input;
@@ -12,12 +33,38 @@ Shape InvertedResidual::output_shape(const Shape& input) const {
   return project.output_shape(depthwise.output_shape(expand ? expand->output_shape(input) : input));
 }
 
+std::vector<LayerTensor> ResidualBranch::tensors() {
+  return scale_shape.empty() ? std::vector<LayerTensor>()
+                             : std::vector<LayerTensor>{{"layer_scale", &layer_scale, true}};
+}
+
+void ResidualBranch::outline() {
+  if (!scale_shape.empty()) layer_scale = at::empty(scale_shape, at::TensorOptions(at::kFloat).device(at::kMeta));
+}
+
+Shape Concat::output_shape(const Shape& input) const {
+  Shape result;
+  for (const Node& branch : branches) {
+    const Shape shape = nn::output_shape({branch}, input);
+    if (result.empty()) {
+      result = shape;
+    } else {
+      result[0] += shape[0];
+      for (size_t axis = 1; axis < result.size(); axis++) result[axis] = std::min(result[axis], shape[axis]);
+    }
+  }
+  return result;
+}
+
 Shape Sequential::output_shape(const Shape& input) const { return nn::output_shape(children, input); }
 
 Shape output_shape(const Nodes& nodes, const Shape& input) {
   Shape shape = input;
-  for (const Node& node : nodes)
-    shape = std::visit([&](const auto& block) { return block.output_shape(shape); }, node.block);
+  for (const Node& node : nodes) {
+    shape = std::visit(
+        Overload{[&](Activation) { return shape; }, [&](const auto& block) { return block.output_shape(shape); }},
+        node.block);
+  }
   return shape;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/Generator.h>
+
 #include <optional>
 #include <string>
 #include <variant>
@@ -12,6 +14,9 @@ namespace visiontorch::nn {
 // A network is described once, as a tree of these blocks with torchvision's names. Training, the inference plans, the
 // state dict, the initialization and the summary are all derived from that tree. What belongs together is one block:
 // no back end has to recognize a pattern in a block's neighbors.
+
+struct Node;
+using Nodes = std::vector<Node>;
 
 // A convolution, then a norm and an activation, if there are any: torchvision.ops.misc.Conv2dNormActivation.
 struct Conv2dNormActivation {
@@ -28,6 +33,19 @@ struct Conv2dNormActivation {
   Shape output_shape(const Shape& input) const { return conv.output_shape(input); }
 };
 
+// Before a convolution, as in DenseNet.
+struct NormActivation {
+  struct Names {
+    std::string norm = "0", activation = "1";
+  };
+
+  BatchNorm2d norm;
+  Activation activation;
+  Names names{};
+
+  Shape output_shape(const Shape& input) const { return input; }
+};
+
 struct LinearActivation {
   struct Names {
     std::string linear = "0", activation = "1";
@@ -40,36 +58,74 @@ struct LinearActivation {
   Shape output_shape(const Shape& input) const { return linear.output_shape(input); }
 };
 
+// Hu et al. 2018, arXiv:1709.01507: x -> x * scale_activation(fc2(activation(fc1(mean of x's pixels)))), where fc1 and
+// fc2 are 1 x 1 convolutions with biases: torchvision.ops.misc.SqueezeExcitation.
+struct SqueezeExcitation {
+  Conv2d fc1, fc2;
+  Activation activation, scale_activation;
+  std::string name;  // below that of the block
+
+  SqueezeExcitation(int64_t channels, int64_t squeezed, Activation activation, Activation scale_activation,
+                    std::string name);
+  Shape output_shape(const Shape& input) const { return input; }
+};
+
 // x -> activation(body(x) + downsample(x)), or + x if there is no downsample.
 struct Residual {
   std::vector<Conv2dNormActivation> body;
   std::optional<Conv2dNormActivation> downsample;
   std::optional<Activation> activation;
+  std::optional<SqueezeExcitation> excitation{};  // before the last convolution of the body
+  double stochastic_depth = 0;                    // the probability of leaving out the body
+  bool registers_downsample_first = false;        // ResNet registers it last, RegNet first
 
   Shape output_shape(const Shape& input) const;
 };
 
-// Sandler et al. 2018, arXiv:1801.04381: a 1 x 1 expansion (if there is one), a depthwise convolution and a 1 x 1
-// projection without activation; plus x if `residual`.
+// Sandler et al. 2018, arXiv:1801.04381: a 1 x 1 expansion (if there is one), a depthwise convolution, an excitation
+// (if there is one; MobileNetV3 and EfficientNet), and a 1 x 1 projection without activation; plus x if `residual`.
 struct InvertedResidual {
   std::optional<Conv2dNormActivation> expand;
   Conv2dNormActivation depthwise, project;
   bool residual;
+  std::optional<SqueezeExcitation> excitation{};
+  double stochastic_depth = 0;  // the probability of leaving out all but x
 
   Shape output_shape(const Shape& input) const;
 };
 
-struct Node;
-using Nodes = std::vector<Node>;
+// x -> x + layer_scale * body(x): a branch of a network with norms before its layers (ConvNeXt, ViT, Swin).
+struct ResidualBranch {
+  Nodes body;
+  std::vector<int64_t> scale_shape{};  // of layer_scale; empty: there is none
+  double initial_scale = 1;
+  double stochastic_depth = 0;  // the probability of leaving out the body
+  at::Tensor layer_scale{};
+
+  Shape output_shape(const Shape& input) const { return input; }
+  std::vector<LayerTensor> tensors();
+  void outline();
+};
+
+// Applies each node to the same input and joins their outputs along the channels. A node that is an empty Sequential
+// gives the input itself.
+struct Concat {
+  Nodes branches;
+
+  Shape output_shape(const Shape& input) const;
+};
 
 struct Sequential {
   Nodes children;
+  // What torchvision's constructor of this part draws once its layers have PyTorch's defaults, if anything.
+  void (*redraw)(Nodes& children, at::Generator& generator) = nullptr;
 
   Shape output_shape(const Shape& input) const;
 };
 
-using Block = std::variant<Conv2dNormActivation, LinearActivation, Linear, MaxPool2d, AdaptiveAvgPool2d, Flatten,
-                           Dropout, Sequential, Residual, InvertedResidual>;
+using Block = std::variant<Conv2dNormActivation, NormActivation, LinearActivation, Linear, LayerNorm, Activation,
+                           MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Permute, Dropout, SqueezeExcitation,
+                           Sequential, Concat, Residual, InvertedResidual, ResidualBranch>;
 
 struct Node {
   std::string name;  // "" adds no level to the parameters' names

@@ -25,14 +25,27 @@ void draw_uniform(at::Tensor& weight, at::Tensor& bias, at::Generator& generator
 }
 
 void draw_defaults(Nodes& nodes, at::Generator& generator) {
-  for_each_layer(nodes, "", Order::Construction, [&](const std::string&, Layer layer) {
-    std::visit(Overload{
-                   [&](Conv2d* conv) { draw_uniform(conv->weight, conv->bias, generator); },
-                   [](BatchNorm2d* norm) { norm->reset(); },
-                   [&](Linear* linear) { draw_uniform(linear->weight, linear->bias, generator); },
-               },
-               layer);
-  });
+  for_each_constructed(
+      nodes,
+      [&](Layer layer) {
+        std::visit(Overload{
+                       [&](Conv2d* conv) { draw_uniform(conv->weight, conv->bias, generator); },
+                       [](BatchNorm2d* norm) { norm->reset(); },
+                       [](LayerNorm* norm) {
+                         norm->weight = at::ones({norm->features}, at::kFloat);
+                         norm->bias = at::zeros({norm->features}, at::kFloat);
+                       },
+                       [&](Linear* linear) { draw_uniform(linear->weight, linear->bias, generator); },
+                       [](ResidualBranch* branch) {
+                         if (branch->layer_scale.defined())
+                           branch->layer_scale = at::full(branch->scale_shape, branch->initial_scale, at::kFloat);
+                       },
+                   },
+                   layer);
+      },
+      [&](Sequential& made) {
+        if (made.redraw) made.redraw(made.children, generator);
+      });
 }
 
 void draw_kaiming_normal(at::Tensor& weight, at::Generator& generator) {
@@ -55,23 +68,43 @@ void initialize(Network& network, uint64_t seed) {
 }
 
 void redraw_normal(Network& network, std::optional<double> linear_std, at::Generator& generator) {
-  auto draw = [&](const std::string&, Layer layer) {
+  redraw_layers(network, [&](Layer layer) {
     std::visit(Overload{
                    [&](Conv2d* conv) {
                      draw_kaiming_normal(conv->weight, generator);
                      if (conv->has_bias) conv->bias.zero_();
                    },
-                   [](BatchNorm2d*) {},
                    [&](Linear* linear) {
                      if (!linear_std) return;
                      linear->weight.normal_(0, *linear_std, generator);
                      linear->bias.zero_();
                    },
+                   [](auto*) {},
                },
                layer);
-  };
-  for_each_layer(network.backbone, "", Order::Registration, draw);
-  for_each_layer(network.classifier, "", Order::Registration, draw);
+  });
+}
+
+void redraw_layers(Network& network, const std::function<void(Layer)>& draw) {
+  auto visit = [&](const std::string&, Layer layer) { draw(layer); };
+  for_each_layer(network.backbone, "", visit);
+  for_each_layer(network.classifier, "", visit);
+}
+
+void trunc_normal_(at::Tensor& tensor, double std, at::Generator& generator) {
+  tensor.normal_(0, std, generator);
+  for (;;) {
+    const at::Tensor outside = (tensor < -2).logical_or(tensor > 2);
+    if (!outside.any().item<bool>()) return;
+    tensor.copy_(at::where(outside, at::empty_like(tensor).normal_(0, std, generator), tensor));
+  }
+}
+
+void xavier_uniform_(at::Tensor& tensor, at::Generator& generator) {
+  const auto fan_in = static_cast<double>(tensor.size(1)), fan_out = static_cast<double>(tensor.size(0));
+  const double std = std::sqrt(2.0 / (fan_in + fan_out));
+  const double bound = std::sqrt(3.0) * std;
+  tensor.uniform_(-bound, bound, generator);
 }
 
 }  // namespace visiontorch::nn

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 
 #include "nn/network.h"
 
@@ -17,5 +19,12 @@ void initialize_default(Nodes& nodes, uint64_t seed);
 // convolutions' weights, normal_(0, linear_std) for linear layers' (unset: these keep their defaults), zeros for
 // biases.
 void redraw_normal(Network& network, std::optional<double> linear_std, at::Generator& generator);
+
+// Calls draw(layer) for all layers of the network in the order of PyTorch's modules().
+void redraw_layers(Network& network, const std::function<void(Layer)>& draw);
+
+// torch.nn.init's functions of these names, operation by operation.
+void trunc_normal_(at::Tensor& tensor, double std, at::Generator& generator);  // within [-2, 2]; std at most 2
+void xavier_uniform_(at::Tensor& tensor, at::Generator& generator);            // of a matrix [out, in]
 
 }  // namespace visiontorch::nn

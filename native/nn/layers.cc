@@ -9,12 +9,15 @@ namespace visiontorch::nn {
 namespace {
 
 // Windows of this size, `stride` apart, over both axes of an image.
-Shape slide(const Shape& input, int64_t channels, int64_t window, int64_t stride, int64_t padding) {
-  auto size = [&](int64_t in) {
-    const int64_t room = in + 2 * padding - window;
-    return in == 0 || room < 0 ? 0 : room / stride + 1;
+Shape slide(const Shape& input, int64_t channels, Size window, int64_t stride, Size padding, bool ceil_mode = false) {
+  auto count = [&](int64_t in, int64_t extent, int64_t pad) -> int64_t {
+    const int64_t room = in + 2 * pad - extent;
+    if (in == 0 || room < 0) return 0;
+    if (!ceil_mode) return room / stride + 1;
+    const int64_t windows = (room + stride - 1) / stride + 1;
+    return (windows - 1) * stride < in + pad ? windows : windows - 1;  // none begins in the padding at the end
   };
-  return {channels, size(input[1]), size(input[2])};
+  return {channels, count(input[1], window.height, padding.height), count(input[2], window.width, padding.width)};
 }
 
 at::TensorOptions without_memory() { return at::TensorOptions(at::kFloat).device(at::kMeta); }
@@ -27,12 +30,18 @@ const char* name_of(Activation activation) {
   switch (activation) {
     case Activation::ReLU: return "ReLU";
     case Activation::ReLU6: return "ReLU6";
+    case Activation::Hardswish: return "Hardswish";
+    case Activation::Hardsigmoid: return "Hardsigmoid";
+    case Activation::SiLU: return "SiLU";
+    case Activation::Sigmoid: return "Sigmoid";
+    case Activation::GELU: return "GELU";
   }
   return "";
 }
 
 Shape Conv2d::output_shape(const Shape& input) const {
-  return slide(input, out_channels, dilation * (kernel_size - 1) + 1, stride, padding);
+  const Size window(dilation * (kernel_size.height - 1) + 1, dilation * (kernel_size.width - 1) + 1);
+  return slide(input, out_channels, window, stride, padding);
 }
 
 std::vector<LayerTensor> Conv2d::tensors() {
@@ -42,7 +51,7 @@ std::vector<LayerTensor> Conv2d::tensors() {
 }
 
 void Conv2d::outline() {
-  weight = at::empty({out_channels, in_channels / groups, kernel_size, kernel_size}, without_memory());
+  weight = at::empty({out_channels, in_channels / groups, kernel_size.height, kernel_size.width}, without_memory());
   if (has_bias) bias = at::empty({out_channels}, without_memory());
 }
 
@@ -68,20 +77,41 @@ void BatchNorm2d::reset() {
   num_batches_tracked = at::zeros({}, at::kLong);
 }
 
+std::vector<LayerTensor> LayerNorm::tensors() { return {{"weight", &weight, true}, {"bias", &bias, true}}; }
+
+void LayerNorm::outline() {
+  weight = at::empty({features}, without_memory());
+  bias = at::empty({features}, without_memory());
+}
+
 Shape Linear::output_shape(const Shape& input) const {
   Shape result = input;
   result.back() = out_features;
   return result;
 }
 
-std::vector<LayerTensor> Linear::tensors() { return {{"weight", &weight, true}, {"bias", &bias, true}}; }
+std::vector<LayerTensor> Linear::tensors() {
+  std::vector<LayerTensor> result = {{"weight", &weight, true}};
+  if (has_bias) result.push_back({"bias", &bias, true});
+  return result;
+}
 
 void Linear::outline() {
   weight = at::empty({out_features, in_features}, without_memory());
-  bias = at::empty({out_features}, without_memory());
+  if (has_bias) bias = at::empty({out_features}, without_memory());
 }
 
-Shape MaxPool2d::output_shape(const Shape& input) const { return slide(input, input[0], kernel_size, stride, padding); }
+Shape MaxPool2d::output_shape(const Shape& input) const {
+  return slide(input, input[0], kernel_size, stride, padding, ceil_mode);
+}
+
+Shape AvgPool2d::output_shape(const Shape& input) const { return slide(input, input[0], kernel_size, stride, padding); }
+
+Shape Permute::output_shape(const Shape& input) const {
+  Shape result;
+  for (int64_t axis : axes) result.push_back(input[static_cast<size_t>(axis)]);
+  return result;
+}
 
 Shape AdaptiveAvgPool2d::output_shape(const Shape& input) const {
   return is_empty(input) ? input : Shape{input[0], output_size, output_size};

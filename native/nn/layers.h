@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -24,17 +25,33 @@ struct LayerTensor {
 // network of any size, which is compared with the file's tensors first.
 
 // Every `switch` over this lists all kinds and has no default, so that the compiler reports one that is missing.
-enum class Activation : uint8_t { ReLU, ReLU6 };
+enum class Activation : uint8_t { ReLU, ReLU6, Hardswish, Hardsigmoid, SiLU, Sigmoid, GELU };
 const char* name_of(Activation activation);  // that of PyTorch's class
 
+// A size along both axes of an image; one number means both.
+struct Size {
+  int64_t height, width;
+
+  constexpr Size(int64_t both) : height(both), width(both) {}
+  constexpr Size(int64_t height, int64_t width) : height(height), width(width) {}
+  bool operator==(const Size&) const = default;
+  bool is_square() const { return height == width; }
+  std::array<int64_t, 2> both() const { return {height, width}; }  // as LibTorch takes it
+};
+
 struct Conv2d {
-  int64_t in_channels, out_channels, kernel_size;
-  int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
+  int64_t in_channels, out_channels;
+  Size kernel_size;
+  int64_t stride = 1;
+  Size padding = 0;
+  int64_t dilation = 1, groups = 1;
   bool has_bias = false;
-  at::Tensor weight{}, bias{};  // [out, in / groups, k, k], [out]
+  at::Tensor weight{}, bias{};  // [out, in / groups, height, width], [out]
 
   bool is_depthwise() const { return groups > 1 && groups == in_channels && groups == out_channels; }
-  int64_t weight_count() const { return out_channels * (in_channels / groups) * kernel_size * kernel_size; }
+  int64_t weight_count() const {
+    return out_channels * (in_channels / groups) * kernel_size.height * kernel_size.width;
+  }
   Shape output_shape(const Shape& input) const;
   std::vector<LayerTensor> tensors();
   void outline();
@@ -52,8 +69,22 @@ struct BatchNorm2d {
   void reset();  // the initial values: ones and zeros
 };
 
+// Over the last axis, or over the channels of an image (torchvision's LayerNorm2d).
+struct LayerNorm {
+  int64_t features;
+  double eps = 1e-5;  // PyTorch's default
+  bool of_channels = false;
+  at::Tensor weight{}, bias{};  // [features]
+
+  Shape output_shape(const Shape& input) const { return input; }
+  std::vector<LayerTensor> tensors();
+  void outline();
+};
+
+// Over the last axis.
 struct Linear {
   int64_t in_features, out_features;
+  bool has_bias = true;
   at::Tensor weight{}, bias{};  // [out, in], [out]
 
   Shape output_shape(const Shape& input) const;
@@ -62,6 +93,13 @@ struct Linear {
 };
 
 struct MaxPool2d {
+  int64_t kernel_size, stride, padding = 0;
+  bool ceil_mode = false;  // the last window may end outside of the image
+  Shape output_shape(const Shape& input) const;
+};
+
+// The padding's zeros count.
+struct AvgPool2d {
   int64_t kernel_size, stride, padding = 0;
   Shape output_shape(const Shape& input) const;
 };
@@ -78,6 +116,12 @@ struct Flatten {
 struct Dropout {
   double p;
   Shape output_shape(const Shape& input) const { return input; }
+};
+
+// The order of an image's axes, as in PyTorch's permute(), without the batch: {1, 2, 0} moves the channels to the end.
+struct Permute {
+  std::vector<int64_t> axes;
+  Shape output_shape(const Shape& input) const;
 };
 
 }  // namespace visiontorch::nn

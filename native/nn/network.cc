@@ -11,8 +11,8 @@ namespace visiontorch::nn {
 namespace {
 
 struct LayerVisitor {
-  Order order;
   const std::function<void(const std::string&, Layer)>& visit;
+  const std::function<void(Sequential&)>* made = nullptr;  // if in the order of construction
 
   void operator()(const std::string& path, Nodes& nodes) const {
     for (Node& node : nodes) std::visit([&](auto& block) { (*this)(join_name(path, node.name), block); }, node.block);
@@ -21,46 +21,73 @@ struct LayerVisitor {
     visit(join_name(path, block.names.conv), &block.conv);
     if (block.norm) visit(join_name(path, block.names.norm), &*block.norm);
   }
+  void operator()(const std::string& path, NormActivation& block) const {
+    visit(join_name(path, block.names.norm), &block.norm);
+  }
   void operator()(const std::string& path, LinearActivation& block) const {
     visit(join_name(path, block.names.linear), &block.linear);
   }
   void operator()(const std::string& path, Linear& linear) const { visit(path, &linear); }
+  void operator()(const std::string& path, LayerNorm& norm) const { visit(path, &norm); }
+  void operator()(const std::string&, Activation&) const {}
   void operator()(const std::string&, MaxPool2d&) const {}
+  void operator()(const std::string&, AvgPool2d&) const {}
   void operator()(const std::string&, AdaptiveAvgPool2d&) const {}
   void operator()(const std::string&, Flatten&) const {}
+  void operator()(const std::string&, Permute&) const {}
   void operator()(const std::string&, Dropout&) const {}
-  void operator()(const std::string& path, Sequential& block) const { (*this)(path, block.children); }
-  // torchvision makes a block's downsample layers before the block, and registers them after the others.
+  void operator()(const std::string& path, SqueezeExcitation& block) const {
+    const std::string name = join_name(path, block.name);
+    visit(join_name(name, "fc1"), &block.fc1);
+    visit(join_name(name, "fc2"), &block.fc2);
+  }
+  void operator()(const std::string& path, Sequential& block) const {
+    (*this)(path, block.children);
+    if (made) (*made)(block);
+  }
+  void operator()(const std::string& path, Concat& block) const { (*this)(path, block.branches); }
+  // torchvision makes a block's downsample layers before the block.
   void operator()(const std::string& path, Residual& block) const {
-    auto downsample = [&] {
-      if (block.downsample) (*this)(path, *block.downsample);
-    };
-    if (order == Order::Construction) downsample();
-    for (Conv2dNormActivation& part : block.body) (*this)(path, part);
-    if (order == Order::Registration) downsample();
+    const bool downsample_first = made || block.registers_downsample_first;
+    if (block.downsample && downsample_first) (*this)(path, *block.downsample);
+    for (Conv2dNormActivation& part : block.body) {
+      if (block.excitation && &part == &block.body.back()) (*this)(path, *block.excitation);
+      (*this)(path, part);
+    }
+    if (block.downsample && !downsample_first) (*this)(path, *block.downsample);
   }
   void operator()(const std::string& path, InvertedResidual& block) const {
     if (block.expand) (*this)(path, *block.expand);
     (*this)(path, block.depthwise);
+    if (block.excitation) (*this)(path, *block.excitation);
     (*this)(path, block.project);
+  }
+  void operator()(const std::string& path, ResidualBranch& block) const {
+    if (!made) visit(path, &block);
+    (*this)(path, block.body);
+    if (made) visit(path, &block);
   }
 };
 
 }  // namespace
 
-void for_each_layer(Nodes& nodes, const std::string& prefix, Order order,
+void for_each_layer(Nodes& nodes, const std::string& prefix,
                     const std::function<void(const std::string&, Layer)>& visit) {
-  LayerVisitor{order, visit}(prefix, nodes);
+  LayerVisitor{visit}(prefix, nodes);
+}
+
+void for_each_constructed(Nodes& nodes, const std::function<void(Layer)>& visit,
+                          const std::function<void(Sequential&)>& made) {
+  LayerVisitor{[&](const std::string&, Layer layer) { visit(layer); }, &made}("", nodes);
 }
 
 std::vector<Entry> Network::entries() {
   std::vector<Entry> result;
   for (bool in_classifier : {false, true})
-    for_each_layer(in_classifier ? classifier : backbone, "", Order::Registration,
-                   [&](const std::string& path, Layer layer) {
-                     for (const LayerTensor& entry : std::visit([](auto* each) { return each->tensors(); }, layer))
-                       result.push_back({join_name(path, entry.name), entry.tensor, entry.is_parameter, in_classifier});
-                   });
+    for_each_layer(in_classifier ? classifier : backbone, "", [&](const std::string& path, Layer layer) {
+      for (const LayerTensor& entry : std::visit([](auto* each) { return each->tensors(); }, layer))
+        result.push_back({join_name(path, entry.name), entry.tensor, entry.is_parameter, in_classifier});
+    });
   return result;
 }
 
@@ -71,7 +98,7 @@ Network Network::clone() const {
 }
 
 void outline(Nodes& nodes) {
-  for_each_layer(nodes, "", Order::Registration,
+  for_each_layer(nodes, "",
                  [](const std::string&, Layer layer) { std::visit([](auto* each) { each->outline(); }, layer); });
 }
 

@@ -33,15 +33,17 @@ struct Network {
   Network clone() const;
 };
 
-// A layer with parameters.
-using Layer = std::variant<Conv2d*, BatchNorm2d*, Linear*>;
+// A layer, or a block, with parameters of its own.
+using Layer = std::variant<Conv2d*, BatchNorm2d*, LayerNorm*, Linear*, ResidualBranch*>;
 
-enum class Order {
-  Registration,  // PyTorch's state dict and modules()
-  Construction   // in which torchvision's constructors make the layers, and so draw random numbers
-};
-void for_each_layer(Nodes& nodes, const std::string& prefix, Order order,
+// In the order of PyTorch's state dict and modules().
+void for_each_layer(Nodes& nodes, const std::string& prefix,
                     const std::function<void(const std::string& path, Layer)>& visit);
+
+// In the order in which torchvision's constructors make the layers, and so draw random numbers. `made` is called after
+// the layers of a Sequential.
+void for_each_constructed(Nodes& nodes, const std::function<void(Layer)>& visit,
+                          const std::function<void(Sequential&)>& made);
 
 // Makes the tensors of all layers: see their outline().
 void outline(Nodes& nodes);

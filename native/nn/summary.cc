@@ -31,21 +31,33 @@ struct Summarizer {
   Shape visit(const BatchNorm2d& norm, const std::string& path, const Shape& input) {
     return add(path, "BatchNorm2d", norm.output_shape(input), 2 * norm.num_features);
   }
+  Shape visit(const LayerNorm& norm, const std::string& path, const Shape& input) {
+    return add(path, norm.of_channels ? "LayerNorm2d" : "LayerNorm", input, 2 * norm.features);
+  }
   Shape visit(Activation activation, const std::string& path, const Shape& input) {
     return add(path, name_of(activation), input);
   }
   Shape visit(const Linear& linear, const std::string& path, const Shape& input) {
-    return add(path, "Linear", linear.output_shape(input), (linear.in_features + 1) * linear.out_features,
-               linear.in_features * linear.out_features);
+    const Shape output = linear.output_shape(input);
+    int64_t positions = 1;
+    for (size_t axis = 0; axis + 1 < output.size(); axis++) positions *= output[axis];
+    const int64_t weights = linear.in_features * linear.out_features, bias = linear.has_bias ? linear.out_features : 0;
+    return add(path, "Linear", output, weights + bias, weights * positions);
   }
   Shape visit(const MaxPool2d& pool, const std::string& path, const Shape& input) {
     return add(path, "MaxPool2d", pool.output_shape(input));
+  }
+  Shape visit(const AvgPool2d& pool, const std::string& path, const Shape& input) {
+    return add(path, "AvgPool2d", pool.output_shape(input));
   }
   Shape visit(const AdaptiveAvgPool2d& pool, const std::string& path, const Shape& input) {
     return add(path, "AdaptiveAvgPool2d", pool.output_shape(input));
   }
   Shape visit(const Flatten& flatten, const std::string& path, const Shape& input) {
     return add(path, "Flatten", flatten.output_shape(input));
+  }
+  Shape visit(const Permute& permute, const std::string& path, const Shape& input) {
+    return add(path, "Permute", permute.output_shape(input));
   }
   Shape visit(const Dropout&, const std::string& path, const Shape& input) { return add(path, "Dropout", input); }
 
@@ -55,22 +67,51 @@ struct Summarizer {
     if (block.activation) visit(*block.activation, join_name(path, block.names.activation), shape);
     return shape;
   }
+  Shape visit(const NormActivation& block, const std::string& path, const Shape& input) {
+    visit(block.norm, join_name(path, block.names.norm), input);
+    return visit(block.activation, join_name(path, block.names.activation), input);
+  }
   Shape visit(const LinearActivation& block, const std::string& path, const Shape& input) {
     const Shape shape = visit(block.linear, join_name(path, block.names.linear), input);
     return visit(block.activation, join_name(path, block.names.activation), shape);
+  }
+  Shape visit(const SqueezeExcitation& block, const std::string& block_path, const Shape& input) {
+    const std::string path = join_name(block_path, block.name);
+    const Shape mean = add(join_name(path, "avgpool"), "AdaptiveAvgPool2d", {input[0], 1, 1});
+    const Shape hidden = visit(block.fc1, join_name(path, "fc1"), mean);
+    visit(block.activation, join_name(path, "activation"), hidden);
+    visit(block.scale_activation, join_name(path, "scale_activation"),
+          visit(block.fc2, join_name(path, "fc2"), hidden));
+    return add(path, "Mul", input);
+  }
+  Shape visit(const Concat& block, const std::string& path, const Shape& input) {
+    for (const Node& branch : block.branches) run({branch}, path, input);
+    return add(path, "Concat", block.output_shape(input));
+  }
+  Shape visit(const ResidualBranch& block, const std::string& path, const Shape& input) {
+    run(block.body, path, input);
+    int64_t scales = block.scale_shape.empty() ? 0 : 1;
+    for (int64_t size : block.scale_shape) scales *= size;
+    if (scales > 0) add(join_name(path, "layer_scale"), "Mul", input, scales);
+    return add(path, "Add", input);
   }
   Shape visit(const Sequential& block, const std::string& path, const Shape& input) {
     return run(block.children, path, input);
   }
   Shape visit(const Residual& block, const std::string& path, const Shape& input) {
     Shape shape = input;
-    for (const Conv2dNormActivation& part : block.body) shape = visit(part, path, shape);
+    for (const Conv2dNormActivation& part : block.body) {
+      if (block.excitation && &part == &block.body.back()) visit(*block.excitation, path, shape);
+      shape = visit(part, path, shape);
+    }
     if (block.downsample) visit(*block.downsample, path, input);
     return add(path, block.activation ? std::string("Add, ") + name_of(*block.activation) : "Add", shape);
   }
   Shape visit(const InvertedResidual& block, const std::string& path, const Shape& input) {
     Shape shape = block.expand ? visit(*block.expand, path, input) : input;
-    shape = visit(block.project, path, visit(block.depthwise, path, shape));
+    shape = visit(block.depthwise, path, shape);
+    if (block.excitation) visit(*block.excitation, path, shape);
+    shape = visit(block.project, path, shape);
     return block.residual ? add(path, "Add", shape) : shape;
   }
 };

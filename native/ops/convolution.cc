@@ -82,7 +82,8 @@ Convolution Convolution::product(const nn::Conv2d& conv, const Affine& layer, at
   Convolution result;
   result.type_ = type;
   result.algorithm_ = Algorithm::Product;
-  result.windows_ = {conv.kernel_size, conv.kernel_size, conv.stride, conv.padding, conv.padding};
+  result.windows_ = {conv.kernel_size.height, conv.kernel_size.width, conv.stride, conv.padding.height,
+                     conv.padding.width};
   result.out_channels_ = conv.out_channels;
   result.merged_ = conv.in_channels < table().lanes;
   result.packed_ = pack(layer, result.merged_ ? at::kFloat : type);
@@ -107,9 +108,10 @@ Convolution Convolution::winograd(const Affine& layer, at::ScalarType type, Taps
 at::Tensor Convolution::operator()(const at::Tensor& input, std::optional<nn::Activation> activation,
                                    at::Tensor residual) const {
   const at::Tensor x = input.to(merged_ ? at::kFloat : type_).contiguous(at::MemoryFormat::ChannelsLast);
-  auto size = [&](int64_t in) { return (in + 2 * windows_.top - windows_.height) / windows_.stride + 1; };
+  const int64_t height = (x.size(2) + 2 * windows_.top - windows_.height) / windows_.stride + 1;
+  const int64_t width = (x.size(3) + 2 * windows_.left - windows_.width) / windows_.stride + 1;
   at::Tensor y = residual.defined() ? residual.contiguous(at::MemoryFormat::ChannelsLast)
-                                    : at::empty({x.size(0), out_channels_, size(x.size(2)), size(x.size(3))},
+                                    : at::empty({x.size(0), out_channels_, height, width},
                                                 x.options().dtype(type_).memory_format(at::MemoryFormat::ChannelsLast));
   with_type(type_, [&]<class T>(T) {
     const Epilogue<T> epilogue{kind(activation), residual.defined() ? data<T>(y) : nullptr};
@@ -126,7 +128,7 @@ at::Tensor Convolution::operator()(const at::Tensor& input, std::optional<nn::Ac
 // gradient with these taps in reverse.
 at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
                                        at::IntArrayRef sizes, const at::Tensor& added, const RowsDone& done) {
-  const int64_t k = conv.kernel_size, stride = conv.stride;
+  const int64_t k = conv.kernel_size.height, padding = conv.padding.height, stride = conv.stride;
   at::Tensor result = added;
   if (!added.defined()) {
     result = at::empty(sizes, gradient.options().memory_format(at::MemoryFormat::ChannelsLast));
@@ -134,14 +136,14 @@ at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor&
   }
   for (int64_t row = 0; row < std::min(stride, sizes[2]); row++)
     for (int64_t column = 0; column < std::min(stride, sizes[3]); column++) {
-      const int64_t first_y = (row + conv.padding) % stride, first_x = (column + conv.padding) % stride;
+      const int64_t first_y = (row + padding) % stride, first_x = (column + padding) % stride;
       if (first_y >= k || first_x >= k) continue;
       const at::Tensor taps = weight.slice(2, first_y, k, stride).slice(3, first_x, k, stride).transpose(0, 1);
       const int64_t height = taps.size(2), width = taps.size(3);
       Convolution part;
       part.algorithm_ = Algorithm::Product;
-      part.windows_ = {height, width, 1, height - 1 - (row + conv.padding - first_y) / stride,
-                       width - 1 - (column + conv.padding - first_x) / stride};
+      part.windows_ = {height, width, 1, height - 1 - (row + padding - first_y) / stride,
+                       width - 1 - (column + padding - first_x) / stride};
       part.out_channels_ = sizes[1];
       part.packed_ = pack({taps, {}, {}}, gradient.scalar_type(), Taps::Reversed);
       const Grid grid{(sizes[2] - row + stride - 1) / stride, (sizes[3] - column + stride - 1) / stride, row, column,

@@ -35,7 +35,7 @@ class Convolution {
                               at::ScalarType factors = at::kFloat);
   static bool supports_winograd(const nn::Conv2d& conv);
 
-  // The gradient of a convolution's input, which has these sizes [n, in, h, w], from the gradient of its output [n,
+  // The gradient of the input [n, in, h, w] of a convolution with a square kernel, from the gradient of its output [n,
   // out, h', w'] and its weight [out, in, k, k] in float32. It is channels-last and of the type of the output's
   // gradient. `added` is undefined, or of the same type and memory format: then it is added, and overwritten by the
   // result. `done` may be null; it is called only if the stride is 1.

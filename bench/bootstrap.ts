@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
-import { cacheDirectory } from '../lib/libtorch/installation.js'
 import type { Architecture } from '../lib/model/architectures.js'
+import { folder, noise, photo, python, pythonPackages, root, weightsOf } from './paths.js'
 import { once } from './peer.js'
 
 const ORT = 'onnxruntime-node@1.30.0'
@@ -14,28 +14,6 @@ const TFJS = '4.22.0'
 const ONNX = ['onnx==1.22.0', 'ml_dtypes', 'protobuf']
 // The runtime of openvino-node, whose install script downloads it from elsewhere.
 const OPENVINO = ['openvino==2026.4.1', 'openvino-telemetry']
-
-export const folder = join(cacheDirectory(), '../bench')
-/** Python packages beside those of the tests' reference environment. */
-export const pythonPackages = join(folder, 'python')
-export const noise = join(folder, 'noise.f32')
-export const photo = join(folder, 'photo.jpg')
-export const weightsOf = (file: string) => join(folder, `${file}.pth`)
-
-const root = join(import.meta.dirname, '..')
-let interpreter: string | undefined
-
-/** The interpreter of the tests' reference environment: the same LibTorch. */
-export function python(): string {
-  interpreter ??= execFileSync('npm', ['run', '--silent', 'reference:python'], {
-    encoding: 'utf8',
-    cwd: root,
-  }).trim()
-  return interpreter
-}
-
-/** A peer's program as one JavaScript file beside dist/, so that no compiler runs in what is measured. */
-export const bundled = (name: string) => join(root, 'build/bench', `${name}.mjs`)
 
 export async function bootstrap(
   networks: readonly Architecture[],

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { bundled, folder, noise, photo, python, pythonPackages, weightsOf } from './bootstrap.js'
 import type { Job } from './job.js'
+import { bundled, folder, noise, photo, python, pythonPackages, weightsOf } from './paths.js'
 
 // One program with one setup, in a process of its own that lives for one cell of the table.
 

@@ -4,7 +4,7 @@ import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { note } from '../lib/cli/terminal.js'
-import { folder } from './bootstrap.js'
+import { folder } from './paths.js'
 
 const classes = 10
 

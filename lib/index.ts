@@ -8,7 +8,8 @@ export { type EvaluateOptions, evaluate } from './evaluate/evaluate.js'
 export type { ClassMetrics, ConfusionCell, Evaluation, PoorPrediction } from './evaluate/metrics.js'
 export type { Augmentation, AugmentationOption, ColorJitter } from './image/augmentation.js'
 export type { ImageInput, RawImage } from './image/input.js'
-export { type Preprocessing, preprocess, type ResizeMode } from './image/preprocessing.js'
+export { preprocess } from './image/preprocess.js'
+export type { Preprocessing, ResizeMode } from './image/preprocessing.js'
 export { type Architecture, listArchitectures } from './model/architectures.js'
 export {
   type CheckpointSummary,
@@ -26,6 +27,7 @@ export {
 } from './model/create-model.js'
 export { Model, type ModelDType, type ModelSummary } from './model/model.js'
 export * from './model/networks.js'
+export { predict, predictEach } from './model/predict.js'
 export type {
   CheckpointValue,
   DType,
@@ -42,8 +44,6 @@ export {
   PredictionError,
   type PredictionResult,
   type PredictOptions,
-  predict,
-  predictEach,
 } from './predict/predict.js'
 export type * from './train/events.js'
 export type { TrainOptions } from './train/options.js'

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
-import { weightsOf } from '../bootstrap.js'
 import { checkClasses, inTurns } from '../measure.js'
+import { weightsOf } from '../paths.js'
 import { once, type PeerName } from '../peer.js'
 import { beginCell, type Row, show, spread } from '../result.js'
 import type { Options } from './options.js'

@@ -1,4 +1,4 @@
-import type { Color, Matrix, Operation } from './operation.js'
+import type { Color, Matrix, Operation } from '../native/operation.js'
 import type { Size } from './transform.js'
 
 // The geometric operations of torchvision, as affine maps from output to input.

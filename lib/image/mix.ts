@@ -1,7 +1,7 @@
 import type { ImageBatch } from '../native/native.js'
+import type { Rect } from '../native/operation.js'
 import type { Augmentation } from './augmentation.js'
 import { Draw } from './draw.js'
-import type { Rect } from './operation.js'
 import type { Size } from './transform.js'
 
 // mixup (https://arxiv.org/abs/1710.09412) and CutMix (https://arxiv.org/abs/1905.04899), as torchvision's

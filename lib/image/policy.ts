@@ -1,6 +1,6 @@
+import type { Operation } from '../native/operation.js'
 import { rotate, shearX, shearY, translate } from './affine.js'
 import type { Draw } from './draw.js'
-import type { Operation } from './operation.js'
 import { roundHalfToEven } from './round.js'
 import type { Size } from './transform.js'
 

@@ -1,8 +1,4 @@
-import { native } from '../native/native.js'
 import { check, invalid, is } from '../util/is.js'
-import { decode } from './decode.js'
-import type { ImageInput } from './input.js'
-import { evalTransform } from './transform.js'
 
 /** How an image of any shape becomes the network's square. */
 export const RESIZE_MODES = ['crop', 'pad', 'squish'] as const
@@ -61,22 +57,4 @@ function channels(name: string, value: unknown, min: number): [number, number, n
     throw invalid(name, `three numbers of at least ${min}: red, green, blue`, value)
   }
   return value as [number, number, number]
-}
-
-/**
- * What the network sees of an image, before normalisation: RGB bytes, row by row. The thing to look at when a
- * prediction surprises.
- *
- * @param preprocessing A model's `preprocessing`, or part of one; the default is ImageNet's.
- * @throws As {@link decode} does.
- */
-export async function preprocess(
-  input: ImageInput,
-  preprocessing: Partial<Preprocessing> = {},
-  options: { signal?: AbortSignal } = {},
-): Promise<{ data: Uint8Array; width: number; height: number }> {
-  const checked = checkPreprocessing('preprocessing', preprocessing)
-  check.options('options', options, ['signal'])
-  const pixels = await decode(input, options)
-  return native().transformPixels(pixels, evalTransform(checked, pixels))
 }

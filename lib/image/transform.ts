@@ -1,5 +1,5 @@
 import type { NativeTransform } from '../native/native.js'
-import type { Color, Rect } from './operation.js'
+import type { Color, Rect } from '../native/operation.js'
 import type { Preprocessing } from './preprocessing.js'
 import { roundHalfToEven } from './round.js'
 

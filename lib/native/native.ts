@@ -1,7 +1,7 @@
 import { isMainThread } from 'node:worker_threads'
-import type { Operation, Rect } from '../image/operation.js'
 import { VisionTorchError } from '../util/errors.js'
 import { loadAddon } from './load.js'
+import type { Operation, Rect } from './operation.js'
 
 // The hand-typed contract of the addon. Calls are coarse (load this file, predict this batch, do one training step),
 // arguments were validated before, and every rejection is a VisionTorchError.

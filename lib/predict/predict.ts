@@ -2,13 +2,14 @@ import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import { decode } from '../image/decode.js'
 import type { ImageInput } from '../image/input.js'
+import type { Preprocessing } from '../image/preprocessing.js'
 import { evalTransform } from '../image/transform.js'
-import { checkModel, type Model } from '../model/model.js'
-import { finiteLogits } from '../model/non-finite.js'
+import type { NativeModel } from '../native/native.js'
 import { type ErrorCode, VisionTorchError } from '../util/errors.js'
 import { check, invalid } from '../util/is.js'
 import { abortable } from './abort.js'
 import type { Batcher, DecodedImage } from './batcher.js'
+import { finiteLogits } from './non-finite.js'
 
 /** A class and its probability. */
 export interface Prediction {
@@ -39,6 +40,15 @@ export type PredictionResult<Input = ImageInput> = { index: number; input: Input
   | { error: VisionTorchError; predictions?: never }
 )
 
+/** @internal What predictions need of a model. */
+export interface Predictor {
+  readonly network: NativeModel
+  readonly classes: readonly string[]
+  readonly preprocessing: Readonly<Preprocessing>
+  checkGivesProbabilities(allowUntrained: boolean): void
+  batcher(output: 'logits' | 'features', batchSize: number): Batcher
+}
+
 /** Some images of an array could not be read; the predictions of the others are here. */
 export class PredictionError extends VisionTorchError {
   /** The error of each image that could not be read, by its index. */
@@ -63,37 +73,14 @@ export class PredictionError extends VisionTorchError {
   }
 }
 
-/**
- * The most probable classes of an image.
- *
- * Images are decoded and computed off the JavaScript thread. Calls that come while the network computes are merged into
- * one batch; a call that finds it idle is computed at once.
- *
- * @param input A path, `file:` URL, `Buffer`, `Uint8Array`, `ArrayBuffer`, `Blob`, readable stream, sharp instance, or
- * `{ data, width, height, channels }`.
- * @returns `topK` predictions, the most probable first.
- * @throws VisionTorchError `ERR_IMAGE_DECODE`, `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`;
- * `ERR_UNTRAINED` if the model's classifier is new, `ERR_NON_FINITE` if its outputs are NaN or infinite.
- */
-export function predict(model: Model, input: ImageInput, options?: PredictOptions): Promise<Prediction[]>
-/**
- * The most probable classes of each image, in the order of the inputs. All images are tried, also where some cannot be
- * read. For more images than should wait in memory for the last one, see {@link predictEach}.
- *
- * @throws PredictionError when images could not be read: it holds their errors and the other images' predictions.
- */
-export function predict(
-  model: Model,
-  inputs: readonly ImageInput[],
-  options?: PredictOptions,
-): Promise<Prediction[][]>
+/** @internal See `predict` in model/predict.ts. */
 export async function predict(
-  model: Model,
+  model: Predictor,
   input: ImageInput | readonly ImageInput[],
   options: PredictOptions = {},
 ): Promise<Prediction[] | Prediction[][]> {
   const { topK, allowUntrained, ...rest } = checkPredictOptions(options)
-  checkModel(model).checkGivesProbabilities(allowUntrained)
+  model.checkGivesProbabilities(allowUntrained)
   const job = new Job(model, 'logits', rest)
   const { classes, network } = model
   if (!isArray(input)) {
@@ -111,22 +98,14 @@ export async function predict(
   return predictions
 }
 
-/**
- * Predicts any number of images in bounded memory: the inputs may be a generator or a stream of paths. Results come in
- * the order of the inputs; an image that cannot be read gives an `error` in its place. Other errors are
- * thrown, as by {@link predict}.
- *
- * ```ts
- * for await (const { input, predictions, error } of predictEach(model, files)) ...
- * ```
- */
+/** @internal See `predictEach` in model/predict.ts. */
 export async function* predictEach<Input extends ImageInput>(
-  model: Model,
+  model: Predictor,
   inputs: Iterable<Input> | AsyncIterable<Input>,
   options: PredictOptions = {},
 ): AsyncGenerator<PredictionResult<Input>, void, undefined> {
   const { topK, allowUntrained, ...rest } = checkPredictOptions(options)
-  checkModel(model).checkGivesProbabilities(allowUntrained)
+  model.checkGivesProbabilities(allowUntrained)
   if (!isIterable(inputs))
     throw invalid('inputs', 'an iterable of images, such as an array or a stream', inputs)
   const { classes, network } = model
@@ -145,7 +124,7 @@ const isIterable = (value: unknown): boolean =>
 
 /** @internal See `Model.features`. */
 export async function features(
-  model: Model,
+  model: Predictor,
   input: ImageInput | readonly ImageInput[],
   options: FeatureOptions = {},
 ): Promise<Float32Array | Float32Array[]> {
@@ -185,11 +164,11 @@ class Job {
   readonly #decode: (input: ImageInput) => Promise<DecodedImage>
 
   constructor(
-    model: Model,
+    model: Predictor,
     output: 'logits' | 'features',
     private readonly options: { batchSize: number; signal: AbortSignal | undefined },
   ) {
-    const { preprocessing } = checkModel(model)
+    const { preprocessing } = model
     const { batchSize, signal } = options
     this.#batcher = model.batcher(output, batchSize)
     this.#decode = input =>

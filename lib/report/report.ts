@@ -2,36 +2,17 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import type { Raw } from 'sharp'
-import type { Evaluation, PoorPrediction } from '../evaluate/metrics.js'
+import type { PoorPrediction } from '../evaluate/metrics.js'
 import { decode } from '../image/decode.js'
 import { loadSharp } from '../image/sharp.js'
-import type { EpochMetrics } from '../train/events.js'
 import { escapeName } from '../util/file-name.js'
 import { cannotWrite, replaceFile } from '../util/files.js'
 import { type Chart, onPaper } from './chart.js'
 import { drawConfusion, MOST_MATRIX } from './confusion.js'
 import { classesCsv, confusionsCsv } from './csv.js'
 import { drawCurves } from './curves.js'
+import type { ReportData, Thumbnail } from './data.js'
 import { hasTop5, renderPage } from './page.js'
-
-/** What a report shows. */
-export interface ReportData {
-  /** The heading, for example `resnet50 on photos`. */
-  title: string
-  /** A row an epoch; empty for an evaluation without training. */
-  history: readonly EpochMetrics[]
-  /** The epoch whose weights were kept, or null. */
-  best: EpochMetrics | null
-  /** Figures of the kept weights on the validation images, or null. */
-  evaluation: Evaluation | null
-  /** What config.json holds: nested plain values. */
-  config: Readonly<Record<string, unknown>>
-}
-
-/** One of the worst-predicted images with a small picture, or null where the file cannot be read any more. */
-export interface Thumbnail extends PoorPrediction {
-  picture: { uri: string; width: number; height: number } | null
-}
 
 /** How many of the worst-predicted images a report shows. */
 export const WORST_IN_REPORT = 24

@@ -1,7 +1,7 @@
 import type { ClassMetrics } from '../evaluate/metrics.js'
 import type { EpochMetrics } from '../train/events.js'
 import { formatNumber, formatShare } from '../util/format.js'
-import type { ReportData } from './report.js'
+import type { ReportData } from './data.js'
 
 /** What came of a run, in a sentence or two, and what to try next. */
 export interface Verdict {

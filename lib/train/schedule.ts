@@ -1,5 +1,3 @@
-import { seedLearningRate } from './preset.js'
-
 // Learning rates, by PyTorch's formulas (torch.optim.lr_scheduler; the combination with a linear warm-up is that of
 // torchvision's references/classification/train.py: SequentialLR of LinearLR and the main schedule), stepped every
 // update. They are written over fractional epochs, so that phases with different batch sizes share one curve.
@@ -47,4 +45,29 @@ export function learningRateAt(options: ScheduleOptions, epoch: number, progress
     case 'constant':
       return base
   }
+}
+
+const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high)
+
+/** The learning rate of the preset at `epoch` (from 0). `step` is the platform's step schedule; every other name is its cosine. */
+function seedLearningRate(options: ScheduleOptions, epoch: number): number {
+  const [low, high] = options.optimizer.name === 'sgd' ? [5e-4, 1e-1] : [1e-4, 1e-3]
+  const frozen = epoch < options.freezeEpochs
+  const scale = (frozen ? options.freezeBatchSize : options.batchSize) / 64
+  const base = frozen ? options.freezeLearningRate : options.learningRate
+  const lr = clamp(scale * base, low, high)
+  const min = clamp(scale * options.minLearningRate, low * 1e-2, high * 1e-2)
+  const total = options.epochs
+  if (options.schedule.name === 'step') {
+    const decay = (min / lr) ** (1 / 9)
+    return lr * decay ** Math.floor(epoch / (total / 10))
+  }
+  const warmup = clamp(0.05 * total, 1, 3)
+  const flat = clamp(0.05 * total, 1, 15)
+  if (epoch <= warmup) {
+    const start = Math.max(0.1 * lr, 1e-6)
+    return start + (lr - start) * (epoch / warmup) ** 2
+  }
+  if (epoch >= total - flat) return min
+  return min + 0.5 * (lr - min) * (1 + Math.cos((Math.PI * (epoch - warmup)) / (total - warmup - flat)))
 }

@@ -58,7 +58,7 @@ Rect to_rect(const char* name, Napi::Value value) {
   return {int(left), int(top), int(width), int(height)};
 }
 
-// The fields of one operation, as lib/image/operation.ts spells them.
+// The fields of one operation, as lib/native/operation.ts spells them.
 class Fields {
  public:
   explicit Fields(Napi::Object object) : object_(object) {}

@@ -9,7 +9,7 @@
 
 namespace visiontorch::image {
 
-// The operations that lib/image/operation.ts lists, with every parameter drawn already: nothing here is random.
+// The operations that lib/native/operation.ts lists, with every parameter drawn already: nothing here is random.
 struct Resize {
   Rect from;  // of the source: cropped before resizing, so that nothing outside of it is seen
   int width, height;

@@ -1,5 +1,5 @@
 import type { Evaluation } from '../../lib/evaluate/metrics.js'
-import type { ReportData } from '../../lib/report/report.js'
+import type { ReportData } from '../../lib/report/data.js'
 
 /** Figures of a run that never was, for tests that draw: plausible curves and a matrix with a few confusions. */
 export function sample(classes: number, epochs: number): ReportData {

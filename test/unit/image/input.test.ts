@@ -10,7 +10,8 @@ import sharp from 'sharp'
 import { decode } from '../../../lib/image/decode.js'
 import { Draw } from '../../../lib/image/draw.js'
 import type { ImageInput } from '../../../lib/image/input.js'
-import { DEFAULT_PREPROCESSING, preprocess } from '../../../lib/image/preprocessing.js'
+import { preprocess } from '../../../lib/image/preprocess.js'
+import { DEFAULT_PREPROCESSING } from '../../../lib/image/preprocessing.js'
 import { removeTemporaryFolders, temporaryFolder } from '../../support/folder.js'
 
 const width = 20

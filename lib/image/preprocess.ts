@@ -1,0 +1,24 @@
+import { native } from '../native/native.js'
+import { check } from '../util/is.js'
+import { decode } from './decode.js'
+import type { ImageInput } from './input.js'
+import { checkPreprocessing, type Preprocessing } from './preprocessing.js'
+import { evalTransform } from './transform.js'
+
+/**
+ * What the network sees of an image, before normalisation: RGB bytes, row by row. The thing to look at when a
+ * prediction surprises.
+ *
+ * @param preprocessing A model's `preprocessing`, or part of one; the default is ImageNet's.
+ * @throws As {@link decode} does.
+ */
+export async function preprocess(
+  input: ImageInput,
+  preprocessing: Partial<Preprocessing> = {},
+  options: { signal?: AbortSignal } = {},
+): Promise<{ data: Uint8Array; width: number; height: number }> {
+  const checked = checkPreprocessing('preprocessing', preprocessing)
+  check.options('options', options, ['signal'])
+  const pixels = await decode(input, options)
+  return native().transformPixels(pixels, evalTransform(checked, pixels))
+}

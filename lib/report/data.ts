@@ -1,0 +1,21 @@
+import type { Evaluation, PoorPrediction } from '../evaluate/metrics.js'
+import type { EpochMetrics } from '../train/events.js'
+
+/** What a report shows. */
+export interface ReportData {
+  /** The heading, for example `resnet50 on photos`. */
+  title: string
+  /** A row an epoch; empty for an evaluation without training. */
+  history: readonly EpochMetrics[]
+  /** The epoch whose weights were kept, or null. */
+  best: EpochMetrics | null
+  /** Figures of the kept weights on the validation images, or null. */
+  evaluation: Evaluation | null
+  /** What config.json holds: nested plain values. */
+  config: Readonly<Record<string, unknown>>
+}
+
+/** One of the worst-predicted images with a small picture, or null where the file cannot be read any more. */
+export interface Thumbnail extends PoorPrediction {
+  picture: { uri: string; width: number; height: number } | null
+}

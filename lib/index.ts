@@ -48,7 +48,7 @@ export {
 export type * from './train/events.js'
 export type { TrainOptions } from './train/options.js'
 export { TrainingRun } from './train/run.js'
-export { train } from './train/train.js'
+export { train } from './train.js'
 export { type ErrorCode, VisionTorchError, type VisionTorchErrorDetails } from './util/errors.js'
 export { type FetchWeightsOptions, fetchWeights } from './weights/cache.js'
 export { imagenetClasses, listWeights, type OfficialWeights, resolveWeights } from './weights/manifest.js'

@@ -2,10 +2,23 @@ import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { EpochMetrics } from '../train/events.js'
+import type { Observer, RunStart } from '../train/observer.js'
 
 // TensorBoard's event files: TFRecords (length, masked CRC of the length, data, masked CRC of the data) of `Event`
 // messages (tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto). Scalars need five fields of
 // the two messages, so they are encoded here and not by a protobuf library.
+
+/** Writes the figures of each epoch, with `tensorboard: true`. */
+export async function observeForTensorBoard(run: RunStart): Promise<Observer | null> {
+  if (!run.options.tensorboard) return null
+  const writer = await TensorBoardWriter.open(run.directory, run.firstEpoch === 1 ? 0 : run.firstEpoch)
+  return {
+    event(event) {
+      if (event.type === 'epoch') writer.epoch(event)
+    },
+    close: () => writer.close(),
+  }
+}
 
 /** Writes scalars that `tensorboard --logdir DIRECTORY` shows. */
 export class TensorBoardWriter {

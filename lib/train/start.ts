@@ -7,7 +7,6 @@ import { decode } from '../image/decode.js'
 import { checkReport } from '../model/load-report.js'
 import { checkModel, type Model } from '../model/model.js'
 import { type NativeCheckpoint, native } from '../native/native.js'
-import { TensorBoardWriter } from '../report/tensorboard.js'
 import { VisionTorchError } from '../util/errors.js'
 import { is, refuse } from '../util/is.js'
 import {
@@ -21,23 +20,21 @@ import {
   trainingData,
 } from './data.js'
 import { RunDirectory } from './directory.js'
-import type { EpochMetrics, TrainingEvent, TrainingResult } from './events.js'
+import type { TrainingEvent, TrainingResult } from './events.js'
 import { Training } from './loop.js'
+import type { Observe, Observer } from './observer.js'
 import { type ResolvedTrainOptions, resolveOptions, type TrainOptions } from './options.js'
 import { TrainingRun } from './run.js'
 import { newState, type SavedRun, savedRun } from './state.js'
 
 const inTraining = new WeakSet<Model>()
 
-/**
- * Trains a model on labelled images. The run is awaitable and gives its events as an async iterator, see
- * {@link TrainingRun}; its files go into a directory. When it ends, the model holds the weights of the best epoch (of
- * best.pth); when it is stopped or fails, those of the moment.
- *
- * Errors reject the run: ERR_INVALID_ARGUMENT, ERR_DATASET, ERR_IMAGE_DECODE and ERR_FILE_WRITE before or while it
- * trains, ERR_CHECKPOINT_MISMATCH when it cannot resume, ERR_NON_FINITE_LOSS when the loss is no number any more.
- */
-export function train(model: Model, options: TrainOptions): TrainingRun {
+/** The run of `train()`, which `observe` may follow. */
+export function startTraining(
+  model: Model,
+  options: TrainOptions,
+  observe: readonly Observe[] = [],
+): TrainingRun {
   return new TrainingRun(async emit => {
     checkModel(model)
     if (inTraining.has(model)) {
@@ -48,7 +45,7 @@ export function train(model: Model, options: TrainOptions): TrainingRun {
     }
     inTraining.add(model)
     try {
-      return await start(model, options, emit)
+      return await start(model, options, observe, emit)
     } finally {
       inTraining.delete(model)
     }
@@ -58,6 +55,7 @@ export function train(model: Model, options: TrainOptions): TrainingRun {
 async function start(
   model: Model,
   given: TrainOptions,
+  observe: readonly Observe[],
   emit: (event: TrainingEvent) => void,
 ): Promise<TrainingResult> {
   resolveOptions(given) // before anything is read or written
@@ -125,6 +123,7 @@ async function start(
     const config = runConfig(model, options, dataset, data)
     await directory.writeConfig(config)
     await directory.writeClasses(model.classes)
+    const firstEpoch = state.epoch + 1
     emit({
       type: 'start',
       directory: directory.path,
@@ -132,14 +131,16 @@ async function start(
       classes: model.classes,
       device: model.device,
       epochs: options.epochs,
-      firstEpoch: state.epoch + 1,
+      firstEpoch,
       trainImages: data.train.length,
       validationImages: data.validation.length,
       options,
     })
-    const tensorboard = options.tensorboard
-      ? await TensorBoardWriter.open(directory.path, state.epoch === 0 ? 0 : state.epoch + 1)
-      : undefined
+    const observers: Observer[] = []
+    for (const begin of observe) {
+      const observer = await begin({ directory: directory.path, firstEpoch, options })
+      if (observer !== null) observers.push(observer)
+    }
     const training = new Training({
       model,
       trainer,
@@ -150,37 +151,30 @@ async function start(
       directory,
       state,
       emit(event) {
-        if (event.type === 'epoch') tensorboard?.epoch(event)
+        for (const observer of observers) observer.event?.(event)
         emit(event)
       },
       signal,
     })
     const start = performance.now()
-    const outcome = await training.run().finally(() => tensorboard?.close())
-    if (options.report) await report(training, directory, { ...outcome, config }, emit)
+    const outcome = await training
+      .run()
+      .finally(() => Promise.all(observers.map(observer => observer.close?.())))
+    for (const observer of observers) {
+      await observer.trained?.({
+        directory: directory.path,
+        config,
+        best: outcome.best,
+        history: outcome.history,
+        evaluate: keepWorst => training.evaluate(keepWorst),
+        warn: message => emit({ type: 'warning', message }),
+      })
+    }
     const result = { ...outcome, directory: directory.path, seconds: (performance.now() - start) / 1000 }
     emit({ type: 'end', ...result })
     return result
   } finally {
     checkpoint?.dispose()
-  }
-}
-
-/** Writes report.html and its pictures. What was trained is not lost when that fails. */
-async function report(
-  training: Training,
-  directory: RunDirectory,
-  { config, best, history }: { config: Record<string, unknown>; best: EpochMetrics; history: EpochMetrics[] },
-  emit: (event: TrainingEvent) => void,
-): Promise<void> {
-  try {
-    // Loaded when it is needed: the charting library takes a while.
-    const { WORST_IN_REPORT, writeReport } = await import('../report/report.js')
-    const evaluation = await training.evaluate(WORST_IN_REPORT)
-    const title = `${config.architecture}: ${basename(directory.path)}`
-    await writeReport(directory.path, { title, history, best, evaluation, config })
-  } catch (error) {
-    emit({ type: 'warning', message: `no report was written: ${(error as Error).message}` })
   }
 }
 

@@ -1,0 +1,96 @@
+// Checks that folders depend on each other in one direction only: those of native/ by their includes, those of lib/ by
+// their imports, of types too. biome.json forbids circles between single files of TypeScript.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+
+/** What each folder of native/ may include besides itself: only folders that stand above it here. */
+const included: Record<string, string[]> = {
+  runtime: [],
+  kernels: ['runtime'],
+  nn: ['runtime'],
+  ops: ['kernels', 'nn', 'runtime'],
+  autograd: ['ops', 'kernels', 'nn', 'runtime'],
+  eager: ['autograd', 'nn', 'runtime'],
+  image: ['runtime'],
+  checkpoint: ['nn', 'runtime'],
+  distributed: ['nn', 'runtime'],
+  infer: ['eager', 'ops', 'nn', 'runtime'],
+  train: ['eager', 'checkpoint', 'distributed', 'nn', 'runtime'],
+  model: ['train', 'infer', 'checkpoint', 'nn', 'runtime'],
+  binding: ['model', 'train', 'infer', 'image', 'checkpoint', 'distributed', 'nn', 'kernels', 'runtime'],
+}
+
+/** Folders and files of lib/: each may import only those that stand above it here. */
+const layers = [
+  'util',
+  'download',
+  'libtorch',
+  'native',
+  'image',
+  'data',
+  'weights',
+  'predict',
+  'model',
+  'evaluate',
+  'train',
+  'report',
+  'train.ts',
+  'doctor',
+  'cli',
+  'index.ts',
+]
+
+const imported = Object.fromEntries(layers.map((layer, at) => [layer, layers.slice(0, at)]))
+
+const problems = [...listProblems(included), ...nativeProblems(), ...libProblems()]
+for (const problem of problems) console.error(problem)
+process.exit(problems.length === 0 ? 0 : 1)
+
+function listProblems(allowed: Record<string, string[]>): string[] {
+  const folders = Object.keys(allowed)
+  return folders.flatMap((folder, at) =>
+    allowed[folder]!.filter(other => folders.indexOf(other) >= at).map(
+      other => `scripts/check-layers.ts: ${folder} may not list ${other}, which stands below it`,
+    ),
+  )
+}
+
+function nativeProblems(): string[] {
+  const files = filesOf('native').filter(name => /\/.*\.(cc|h)$/.test(name))
+  return check('native', files, included, (_, text) =>
+    [...text.matchAll(/^#include "(\w+)\//gm)].map(([, folder]) => folder!),
+  )
+}
+
+function libProblems(): string[] {
+  return check('lib', filesOf('lib'), imported, (name, text) =>
+    [...text.matchAll(/(?:from |import |import\()'(\.[^']+)\.js'/g)].map(([, path]) =>
+      layerOf(`${relative('lib', join('lib', name, '..', path!))}.ts`),
+    ),
+  )
+}
+
+/** A problem for each dependency of a file that its folder may not have. */
+function check(
+  root: string,
+  files: string[],
+  allowed: Record<string, string[]>,
+  dependencies: (name: string, text: string) => string[],
+): string[] {
+  return files.flatMap(name => {
+    const layer = layerOf(name)
+    if (allowed[layer] === undefined) return [`${root}/${name}: add ${layer} to scripts/check-layers.ts`]
+    const text = readFileSync(join(root, name), 'utf8')
+    return [...new Set(dependencies(name, text))]
+      .filter(other => other !== layer && !allowed[layer]!.includes(other))
+      .map(other => `${root}/${name}: ${layer} must not depend on ${other}: see scripts/check-layers.ts`)
+  })
+}
+
+function filesOf(root: string): string[] {
+  return readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(name => /\.\w+$/.test(name))
+}
+
+function layerOf(name: string): string {
+  return name.split('/')[0]!
+}

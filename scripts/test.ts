@@ -1,4 +1,4 @@
-// Runs mocha, on the files that were named or on all. Shows why tests were skipped, and closes with the line
+// Runs mocha, on the files that were named or on all, with --large also for the largest networks. Shows why tests were skipped, and closes with the line
 // `N passed, N failed, N skipped`. In CI, a test that is skipped for another reason than those of expectedInCI fails.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -17,16 +17,21 @@ const expectedInCI = [
   'LibTorch sees no CUDA device',
   /^this processor does not have /,
   'root may write anywhere',
+  'more than 100 million parameters (npm test -- --large)',
 ]
 
-const named = process.argv.slice(2)
+const named = process.argv.slice(2).filter(argument => argument !== '--large')
 const specs = named.some(argument => argument.endsWith('.ts')) ? named : [...named, 'test/**/*.test.ts']
 
 const directory = mkdtempSync(join(tmpdir(), 'visiontorch-test-'))
 const path = join(directory, 'report.json')
 const result = spawnSync(process.execPath, ['node_modules/mocha/bin/mocha.js', ...specs], {
   stdio: 'inherit',
-  env: { ...process.env, VISIONTORCH_TEST_REPORT: path },
+  env: {
+    ...process.env,
+    VISIONTORCH_TEST_REPORT: path,
+    ...(process.argv.includes('--large') && { VISIONTORCH_TEST_LARGE: '1' }),
+  },
 })
 let report: Report = { passes: 0, failures: 1, pending: 0, skips: [] }
 try {

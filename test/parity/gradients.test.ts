@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from '../../lib/model/architectures.js'
 import { createModel } from '../../lib/model/create-model.js'
-import { native } from '../../lib/native/native.js'
+import { type NetworkOptions, native } from '../../lib/native/native.js'
 import { runtimeInfo } from '../../lib/native/runtime.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { plainSgd } from '../support/plain-sgd.js'
@@ -13,8 +13,8 @@ import { skip } from '../support/skip.js'
 interface Case {
   name: string
   architecture: Architecture
-  /** MobileNetV2's layers. */
-  setting: number[][] | null
+  /** Of the constructor: without dropout and stochastic depth. */
+  options: NetworkOptions
   shape: [number, number, number]
   loss: number
   parameters: [name: string, values: number][]
@@ -48,18 +48,14 @@ describe(`the gradients of one training step, against PyTorch in float64`, funct
 
   /** The loss, and each parameter's gradient beside PyTorch's. */
   async function step(
-    { name, architecture, setting, shape, parameters }: Case,
+    { name, architecture, options, shape, parameters }: Case,
     dtype: 'float32' | 'bfloat16',
   ) {
-    const network = {
-      ...(!architecture.startsWith('resnet') && { dropout: 0 }),
-      ...(setting && { invertedResidualSetting: setting }),
-    }
     using model = await createModel(architecture, {
       weights: join(folder, `${name}.pth`),
       numClasses: 10,
       device: 'cpu',
-      ...network,
+      ...options,
     })
     const batch = new (native().ImageBatch)(...shape, [0, 0, 0], [1, 1, 1])
     batch.setTensor(floats(join(folder, `${name}.images.f32`)))

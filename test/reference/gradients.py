@@ -1,7 +1,7 @@
 """gradients.py FOLDER: the gradients of one training step, in float64, for the trained convolutions.
 
 Writes each case's weights as NAME.pth, at odd addresses, its images as NAME.images.f32 and its gradients, one parameter after the
-other, as NAME.gradients.f32; prints [{name, architecture, setting, shape, loss, parameters: [[name, number of values]], bfloat16,
+other, as NAME.gradients.f32; prints [{name, architecture, options, shape, loss, parameters: [[name, number of values]], bfloat16,
 bfloat16All}], the last two: for each parameter, and all together, how far the gradient under autocast to bfloat16 is from it, the norm of
 the difference as a share of its norm. The labels are 0, 1, 2, ... and 0 again after 9.
 """
@@ -22,8 +22,16 @@ folder = pathlib.Path(sys.argv[1])
 cases = []
 
 
-def kinks(relu):
-    return (0, 6) if isinstance(relu, torch.nn.ReLU6) else (0,)
+KINKS = {
+    torch.nn.ReLU: (0,),
+    torch.nn.ReLU6: (0, 6),
+    torch.nn.Hardswish: (-3, 3),
+    torch.nn.Hardsigmoid: (-3, 3),
+}
+
+
+def kinks(activation):
+    return KINKS[type(activation)]
 
 
 @torch.no_grad()
@@ -49,7 +57,7 @@ def keep_off_kinks(model, images):
 
     handles = []
     for module in model.modules():
-        if isinstance(module, torch.nn.ReLU | torch.nn.ReLU6):
+        if type(module) in KINKS:
             handles.append(module.register_forward_pre_hook(shift))
         elif getattr(module, "bias", None) is not None:
             handles.append(module.register_forward_hook(remember))
@@ -75,7 +83,7 @@ def is_clear(model, images):
             distances, margin = torch.stack([(x - kink).abs() for kink in kinks(module)]), 1e-5
         far.append(distances.min() > margin * x.std())
 
-    kinds = (torch.nn.ReLU, torch.nn.ReLU6, torch.nn.MaxPool2d)
+    kinds = (*KINKS, torch.nn.MaxPool2d)
     handles = [module.register_forward_hook(hook) for module in model.modules() if isinstance(module, kinds)]
     model(images)
     for handle in handles:
@@ -91,15 +99,23 @@ def norm_of(tensors):
 # images as in the last case cannot all be kept off the kinks: it is for bfloat16, in which values cross them in any case.
 SETTING = [[1, 16, 1, 1], [6, 72, 2, 2], [6, 88, 1, 1]]
 LARGE = "resnet18, large batch"
-for name, architecture, options, shape in (
-    ("resnet18", "resnet18", {}, (8, 75, 61)),
-    ("resnet50", "resnet50", {}, (4, 40, 33)),
-    ("vgg11", "vgg11", {}, (10, 52, 44)),
-    ("mobilenet_v2", "mobilenet_v2", {"inverted_residual_setting": SETTING}, (4, 32, 32)),
-    (LARGE, "resnet18", {}, (28, 64, 61)),
-):
+# name, architecture, torchvision's arguments, ours, images
+CASES = (
+    ("resnet18", "resnet18", {}, {}, (8, 75, 61)),
+    ("resnet50", "resnet50", {}, {}, (4, 40, 33)),
+    ("vgg11", "vgg11", {}, {"dropout": 0}, (10, 52, 44)),
+    (
+        "mobilenet_v2",
+        "mobilenet_v2",
+        {"inverted_residual_setting": SETTING},
+        {"invertedResidualSetting": SETTING, "dropout": 0},
+        (4, 32, 32),
+    ),
+    (LARGE, "resnet18", {}, {}, (28, 64, 61)),
+)
+for name, architecture, arguments, options, shape in CASES:
     torch.manual_seed(0)
-    model = get_model(architecture, num_classes=10, **options)
+    model = get_model(architecture, num_classes=10, **arguments)
     settle(model, torch.randn(8, 3, 128, 128))
     for key, parameter in model.named_parameters():
         if key.endswith("bn3.weight"):  # of so many blocks of equal weight, rounding errors would come out a thousandfold
@@ -108,7 +124,7 @@ for name, architecture, options, shape in (
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0
-        if isinstance(module, torch.nn.ReLU | torch.nn.ReLU6):
+        if type(module) in KINKS:
             module.inplace = False
     settled = copy.deepcopy(model.state_dict())
     for _ in range(100):
@@ -137,7 +153,7 @@ for name, architecture, options, shape in (
         {
             "name": name,
             "architecture": architecture,
-            "setting": options.get("inverted_residual_setting"),
+            "options": options,
             "shape": shape,
             "loss": loss.item(),
             "parameters": [[key, parameter.numel()] for key, parameter in parameters.items()],

@@ -20,9 +20,15 @@ def settle(model: torch.nn.Module, images: torch.Tensor) -> None:
     for norm in norms:
         norm.running_mean += 0.1 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
         norm.running_var *= 0.8 + 0.4 * torch.rand_like(norm.running_var)
-    classifier = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    for name, parameter in model.named_parameters():
+        if name.endswith("layer_scale"):  # ConvNeXt's would leave next to nothing of a block
+            torch.nn.init.uniform_(parameter, 0.2, 0.6)
+    classifier = [module for module in model.modules() if isinstance(module, torch.nn.Linear | torch.nn.Conv2d)][-1]
     features = []
     hook = classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     model.eval()(images)
     hook.remove()
-    classifier.weight[: len(images)] += 0.2 * torch.nn.functional.normalize(features[0])
+    if not classifier.weight.any():  # ViT's begins with zeros
+        torch.nn.init.normal_(classifier.weight, 0, 0.02)
+    if isinstance(classifier, torch.nn.Linear):
+        classifier.weight[: len(images)] += 0.2 * torch.nn.functional.normalize(features[0])

@@ -1,0 +1,44 @@
+"""outputs.py FOLDER SIZES ARCHITECTURE ...: logits of networks for images of each size, and their weights.
+
+SIZES: numbers separated by commas: two images of the first size, one of each other. Writes random weights, settled as by
+some training, to FOLDER/ARCHITECTURE.pth and the images to FOLDER/SIZE.f32; prints {"ARCHITECTURE": {"SIZE": {"images",
+"logits": [...], "deviation"}}}: logits computed in float64, and how far those in float32 are from them at most, as a share of
+the largest.
+"""
+
+import json
+import pathlib
+import sys
+
+import torch
+
+import stubs  # noqa: F401  before torchvision
+from settle import settle
+from torchvision.models import get_model
+
+folder, sizes = pathlib.Path(sys.argv[1]), [int(size) for size in sys.argv[2].split(",")]
+images = {}
+for index, size in enumerate(sizes):
+    count = 2 if index == 0 else 1
+    images[size] = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(size))
+    images[size].numpy().tofile(folder / f"{size}.f32")
+
+
+@torch.no_grad()
+def outputs(architecture):
+    torch.manual_seed(0)
+    needs = {"init_weights": True} if architecture in ("googlenet", "inception_v3") else {}
+    model = get_model(architecture, num_classes=10, **needs)
+    settle(model, images[sizes[0]])
+    torch.save(model.state_dict(), folder / f"{architecture}.pth")
+    single = {size: model(batch).double() for size, batch in images.items()}
+    model.double()
+    result = {}
+    for size, batch in images.items():
+        logits = model(batch.double())
+        deviation = (single[size] - logits).abs().max() / logits.abs().max()
+        result[size] = {"images": len(batch), "logits": logits.flatten().tolist(), "deviation": deviation.item()}
+    return result
+
+
+print(json.dumps({architecture: outputs(architecture) for architecture in sys.argv[3:]}))

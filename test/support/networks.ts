@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs'
+import type { NetworkOptions } from '../../lib/native/native.js'
+import { skip } from './skip.js'
+
+/** test/reference/networks.py: torchvision's networks. */
+interface Fixture {
+  structure: Record<string, Structure>
+  initial: {
+    architecture: string
+    numClasses: number
+    seed: number
+    options: NetworkOptions
+    sha256: string
+  }[]
+}
+
+/** With 10 classes. */
+export interface Structure {
+  /** Of the state dict's names, shapes and types. */
+  sha256: string
+  parameters: number
+  seed: number
+  /** SHA-256 of the initial tensors with that seed. */
+  initial: string
+  /** Of the official weights, with their number of classes. */
+  published: { inputSize: number; parameters: number; multiplyAdds: number }
+}
+
+export const fixture: Fixture = JSON.parse(
+  readFileSync(new URL('../fixtures/networks.json', import.meta.url), 'utf8'),
+)
+
+/** Skips a test that is slow for a network of this size, unless asked for: `npm test -- --large`. */
+export function skipIfLarge(context: Mocha.Context, architecture: string): void {
+  const { parameters } = fixture.structure[architecture]!
+  if (parameters > 1e8 && !process.env.VISIONTORCH_TEST_LARGE)
+    skip(context, 'more than 100 million parameters (npm test -- --large)')
+}

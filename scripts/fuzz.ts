@@ -71,7 +71,7 @@ function fuzz(target: string): { executions: number; failed: boolean } {
     `-max_len=${targets[target]}`,
     `-artifact_prefix=${findings}/${target}-`,
     '-rss_limit_mb=4096',
-    '-timeout=20',
+    '-timeout=120', // of the clock; the targets limit the processor's time
     '-print_final_stats=1',
   ])
   const executions = Number(/number_of_executed_units: (\d+)/.exec(stderr)?.[1] ?? 0)

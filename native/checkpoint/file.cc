@@ -78,11 +78,10 @@ Value File::read(const Value& part) {
   return value;
 }
 
-std::vector<at::Tensor> File::read(const std::vector<const TensorSpec*>& specs) {
+std::vector<at::Tensor> File::read(const std::vector<const TensorSpec*>& specs, const Storages::Visit& visit) {
   std::lock_guard lock(mutex_);
   const UsualPages pages;
-  std::vector<at::Tensor> tensors;
-  for (const TensorSpec* spec : specs) tensors.push_back(storages_.read(*spec));
+  std::vector<at::Tensor> tensors = storages_.read(specs, visit);
   input_.check_unchanged();
   return tensors;
 }

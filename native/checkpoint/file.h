@@ -29,8 +29,8 @@ class File {
   const Value& content() const { return content_; }
   // A part of the content, with its tensors.
   Value read(const Value& part);
-  // These tensors, which are part of the content.
-  std::vector<at::Tensor> read(const std::vector<const TensorSpec*>& specs);
+  // These tensors, which are part of the content: see Storages::read().
+  std::vector<at::Tensor> read(const std::vector<const TensorSpec*>& specs, const Storages::Visit& visit = {});
 
  private:
   explicit File(const std::string& path) : input_(path), storages_(input_), budget_(input_.size()) {}

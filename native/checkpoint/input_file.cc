@@ -4,12 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <future>
-#include <thread>
-#include <vector>
 
 #include "runtime/error.h"
 
@@ -40,30 +36,15 @@ InputFile::InputFile(const std::string& path) : path_(path) {
 
 InputFile::~InputFile() { close(descriptor_); }
 
-// Several threads, because most of the time goes into the system's allocation of pages for what is read.
-void InputFile::read(uint64_t offset, void* to, uint64_t count) const {
-  constexpr uint64_t kPart = uint64_t(8) << 20, kMostParts = 8;
-  const uint64_t threads = std::clamp<uint64_t>(std::thread::hardware_concurrency(), 1, kMostParts);
-  const uint64_t parts = std::clamp<uint64_t>(count / kPart, 1, threads);
-  auto begin = [&](uint64_t part) { return count / parts * part + std::min(part, count % parts); };
-  std::vector<std::future<void>> others;
-  for (uint64_t part = 1; part < parts; part++)
-    others.push_back(std::async(std::launch::async, [=, this, first = begin(part), end = begin(part + 1)] {
-      read_part(offset + first, static_cast<char*>(to) + first, end - first);
-    }));
-  read_part(offset, static_cast<char*>(to), begin(1));
-  for (std::future<void>& other : others) other.get();
-}
-
 std::string InputFile::read(uint64_t offset, uint64_t count) const {
   std::string bytes(count, '\0');
   read(offset, bytes.data(), count);
   return bytes;
 }
 
-void InputFile::read_part(uint64_t offset, char* to, uint64_t count) const {
+void InputFile::read(uint64_t offset, void* to, uint64_t count) const {
   for (uint64_t done = 0; done < count;) {
-    ssize_t got = pread(descriptor_, to + done, count - done, static_cast<off_t>(offset + done));
+    ssize_t got = pread(descriptor_, static_cast<char*>(to) + done, count - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(path_, errno);
     if (got == 0) throw Error("ERR_FILE_READ", "'" + path_ + "' was shortened while it was read. Read it again");

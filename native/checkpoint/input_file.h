@@ -20,7 +20,7 @@ class InputFile {
   InputFile& operator=(const InputFile&) = delete;
 
   uint64_t size() const { return static_cast<uint64_t>(opened_.st_size); }
-  // Copies `count` bytes, large amounts with several threads.
+  // Copies `count` bytes.
   void read(uint64_t offset, void* to, uint64_t count) const;
   std::string read(uint64_t offset, uint64_t count) const;
   // Throws ERR_FILE_READ if the file was written to after it was opened: what was read may then be a mixture. A file
@@ -28,8 +28,6 @@ class InputFile {
   void check_unchanged() const;
 
  private:
-  void read_part(uint64_t offset, char* to, uint64_t count) const;
-
   std::string path_;
   int descriptor_;
   struct stat opened_;  // size and modification time when it was opened

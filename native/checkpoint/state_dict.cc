@@ -389,19 +389,23 @@ class Matcher {
   std::vector<std::pair<std::string, const Value*>> leftover_;
 };
 
-// A float32 number is not finite if all bits of its exponent are set.
+// A number is not finite if all bits of its exponent are set.
+bool is_finite(const float* values, int64_t count) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t found = 0;
+  for (int64_t i = 0; i < count; i++) {
+    const auto bits = std::bit_cast<uint32_t>(values[i]);
+    found |= (bits & kExponent) == kExponent ? 1U : 0U;
+  }
+  return found == 0;
+}
+
 bool is_finite(const at::Tensor& tensor) {
   if (tensor.scalar_type() != at::kFloat) return true;
-  constexpr uint32_t kExponent = 0x7f800000;
   const auto* values = tensor.const_data_ptr<float>();
   std::atomic<bool> finite = true;
   parallel_ranges(tensor.numel(), int64_t{1} << 16, [&](int64_t begin, int64_t end) {
-    uint32_t found = 0;
-    for (int64_t i = begin; i < end; i++) {
-      const auto bits = std::bit_cast<uint32_t>(values[i]);
-      found |= (bits & kExponent) == kExponent ? 1U : 0U;
-    }
-    if (found != 0) finite = false;
+    if (!is_finite(values + begin, end - begin)) finite = false;
   });
   return finite;
 }
@@ -415,16 +419,26 @@ Match match_state_dict(nn::Network& network, const Value& content, MatchOptions 
 void load_state_dict(nn::Network& network, const Match& match, File& file) {
   std::vector<nn::Entry> entries = network.entries();
   std::vector<const TensorSpec*> specs;
-  for (const Value* value : match.values)
-    if (value != nullptr) specs.push_back(value->as_opaque<TensorSpec>());
-  std::vector<at::Tensor> read = file.read(specs);
-  std::vector<at::Tensor> sources(entries.size());
-  for (size_t i = 0, next = 0; i < entries.size(); i++) {
+  std::vector<size_t> found;  // the entry of each
+  for (size_t i = 0; i < entries.size(); i++) {
     if (match.values[i] == nullptr) continue;
-    sources[i] = std::move(read[next++]).to(entries[i].tensor->scalar_type());
-    if (!is_finite(sources[i]))
-      throw Error("ERR_NON_FINITE", entries[i].name + " holds a number that is not finite (NaN or infinity), and so " +
-                                        "would every result. Use weights that were saved before training diverged");
+    specs.push_back(match.values[i]->as_opaque<TensorSpec>());
+    found.push_back(i);
+  }
+  // float32 is checked while it is read, other types once they are converted.
+  std::vector<std::atomic<bool>> not_finite(specs.size());
+  std::vector<at::Tensor> read = file.read(specs, [&](size_t i, const char* data, size_t nbytes) {
+    if (specs[i]->dtype != at::kFloat) return;
+    if (!is_finite(reinterpret_cast<const float*>(data), static_cast<int64_t>(nbytes / sizeof(float))))
+      not_finite[i] = true;
+  });
+  std::vector<at::Tensor> sources(entries.size());
+  for (size_t i = 0; i < specs.size(); i++) {
+    const nn::Entry& entry = entries[found[i]];
+    at::Tensor& source = sources[found[i]] = std::move(read[i]).to(entry.tensor->scalar_type());
+    if (not_finite[i] || (specs[i]->dtype != at::kFloat && !is_finite(source)))
+      throw Error("ERR_NON_FINITE", entry.name + " holds a number that is not finite (NaN or infinity), and so would " +
+                                        "every result. Use weights that were saved before training diverged");
   }
   // A classifier without a bias, and batch norms without a counter.
   for (size_t i = 0; i < entries.size(); i++) {

@@ -7,6 +7,9 @@
 #include <c10/core/CPUAllocator.h>
 
 #include <algorithm>
+#include <atomic>
+#include <future>
+#include <thread>
 
 #include "checkpoint/bytes.h"
 #include "runtime/allocator.h"
@@ -18,6 +21,25 @@ namespace {
 
 constexpr size_t kMaxDimensions = 64;
 constexpr size_t kMaxKey = 255;  // PyTorch's are numbers
+
+constexpr size_t kBlock = size_t(512) << 10;  // of a tensor's data: a whole number of elements, and fits into a cache
+constexpr uint64_t kPerThread = uint64_t(4) << 20, kMostThreads = 8;
+
+// Calls task(i) for each i in [0, count) on up to `most` threads: each takes the next one when it is done with its
+// last.
+template <class Task>
+void share_out(size_t count, uint64_t most, const Task& task) {
+  const uint64_t cores = std::clamp<uint64_t>(std::thread::hardware_concurrency(), 1, kMostThreads);
+  std::atomic<size_t> next = 0;
+  auto work = [&] {
+    for (size_t i; (i = next++) < count;) task(i);
+  };
+  std::vector<std::future<void>> others;
+  for (uint64_t i = 1; i < std::min({most, cores, uint64_t(count)}); i++)
+    others.push_back(std::async(std::launch::async, work));
+  work();
+  for (std::future<void>& other : others) other.get();
+}
 
 at::Tensor tensor_in(c10::Storage storage, const TensorSpec& spec) {
   auto tensor = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
@@ -161,12 +183,12 @@ at::Tensor Storages::strided(const TensorSpec& spec) {
   return tensor_in(spec.elements.defined() ? spec.elements.storage() : storage(spec.storage), spec);
 }
 
-at::Tensor Storages::read(const TensorSpec& spec) {
+Storages::Prepared Storages::prepare(const TensorSpec& spec) {
   if (!spec.is_plain()) {
     at::Tensor tensor = strided(spec);
     if (spec.is_conjugated) tensor = at::conj_physical(tensor);
     if (spec.is_negated) tensor = at::neg(tensor);
-    return tensor.to(spec.dtype).clone(at::MemoryFormat::Contiguous);
+    return {tensor.to(spec.dtype).clone(at::MemoryFormat::Contiguous)};
   }
   const size_t itemsize = c10::elementSize(spec.dtype);
   if (spec.elements.defined() || !spec.is_contiguous()) {
@@ -174,18 +196,48 @@ at::Tensor Storages::read(const TensorSpec& spec) {
     // LibTorch copies all types but a few, and these like others of their size.
     at::ScalarType same_size = c10::opaqueScalarType(spec.dtype);
     tensor.view(same_size).copy_(strided(spec).view(same_size));
-    return tensor;
+    return {tensor};
   }
   const Entry& entry = entries_[spec.storage];
   if (mapping_ && entry.offset && *entry.offset % itemsize == 0 && !entry.big_endian) {
     auto nbytes = static_cast<size_t>(entry.nbytes);
-    return tensor_in(
-        c10::Storage(c10::Storage::use_byte_size_t(), nbytes, mapping_->share(*entry.offset), nullptr, false), spec);
+    return {tensor_in(
+        c10::Storage(c10::Storage::use_byte_size_t(), nbytes, mapping_->share(*entry.offset), nullptr, false), spec)};
   }
-  at::Tensor tensor = at::detail::empty_generic(spec.sizes, &UsualPages::allocator(),
-                                                c10::DispatchKeySet(c10::DispatchKey::CPU), spec.dtype, std::nullopt);
-  read(entry, static_cast<uint64_t>(spec.offset) * itemsize, tensor.data_ptr(), tensor.nbytes());
-  return tensor;
+  return {at::detail::empty_generic(spec.sizes, &UsualPages::allocator(), c10::DispatchKeySet(c10::DispatchKey::CPU),
+                                    spec.dtype, std::nullopt),
+          &entry, static_cast<uint64_t>(spec.offset) * itemsize};
+}
+
+std::vector<at::Tensor> Storages::read(const std::vector<const TensorSpec*>& specs, const Visit& visit) {
+  struct Block {
+    size_t tensor;
+    const Entry* source;
+    uint64_t begin;
+    char* data;
+    size_t nbytes;
+  };
+  std::vector<at::Tensor> tensors;
+  std::vector<Block> blocks;
+  uint64_t total = 0;
+  for (size_t i = 0; i < specs.size(); i++) {
+    const Prepared prepared = prepare(*specs[i]);
+    const size_t nbytes = prepared.tensor.nbytes();
+    auto* data = static_cast<char*>(prepared.tensor.data_ptr());
+    for (size_t at = 0; at < nbytes; at += kBlock)
+      blocks.push_back({i, prepared.source, prepared.begin + at, data + at, std::min(kBlock, nbytes - at)});
+    total += nbytes;
+    tensors.push_back(prepared.tensor);
+  }
+  share_out(blocks.size(), total / kPerThread, [&](size_t i) {
+    const Block& block = blocks[i];
+    if (block.source != nullptr) {
+      take_pages(block.data, block.nbytes);
+      read(*block.source, block.begin, block.data, block.nbytes);
+    }
+    if (visit) visit(block.tensor, block.data, block.nbytes);
+  });
+  return tensors;
 }
 
 }  // namespace visiontorch::checkpoint

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -73,8 +74,12 @@ class Storages {
   // The storage's bytes begin here; the caller knows that all of them are inside the file.
   void locate(size_t index, uint64_t offset, bool big_endian = false);
 
-  // The tensor, contiguous, in memory of its own unless map() was called. Only its own bytes are read from the file.
-  at::Tensor read(const TensorSpec& spec);
+  // Called with each block of the data of tensor i, on one of several threads, while the block is in that core's cache.
+  using Visit = std::function<void(size_t i, const char* data, size_t nbytes)>;
+  // The tensors, contiguous, in memory of their own unless map() was called. Only their own bytes are read from the
+  // file, by several threads.
+  std::vector<at::Tensor> read(const std::vector<const TensorSpec*>& specs, const Visit& visit = {});
+  at::Tensor read(const TensorSpec& spec) { return read(std::vector{&spec})[0]; }
 
  private:
   struct Entry {
@@ -86,6 +91,13 @@ class Storages {
     bool big_endian = false;
     c10::Storage storage{};  // read for tensors that are not contiguous
   };
+  // A tensor, with its data unless that is to be copied from the file: from `begin` on in the storage `source`.
+  struct Prepared {
+    at::Tensor tensor;
+    const Entry* source = nullptr;
+    uint64_t begin = 0;
+  };
+  Prepared prepare(const TensorSpec& spec);
   const c10::Storage& storage(size_t index);
   at::Tensor strided(const TensorSpec& spec);
   void read(const Entry& entry, uint64_t begin, void* to, size_t nbytes) const;

@@ -203,6 +203,15 @@ UsualPages::~UsualPages() {
 
 c10::Allocator& UsualPages::allocator() { return CachingAllocator::instance(!usual_pages); }
 
+void take_pages(void* memory, size_t size) {
+#ifdef MADV_POPULATE_WRITE
+  // A kernel before 5.14 refuses, and the pages are taken by faults.
+  const auto begin = round_up(reinterpret_cast<uintptr_t>(memory), kPage);
+  const auto end = (reinterpret_cast<uintptr_t>(memory) + size) / kPage * kPage;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);
+#endif
+}
+
 void return_idle_memory() {
   for (bool huge_pages : {true, false}) CachingAllocator::instance(huge_pages).return_idle();
 }

@@ -23,6 +23,10 @@ class UsualPages {
   static c10::Allocator& allocator();
 };
 
+// Takes the pages of memory that is about to be written from the system by one call, which costs less than a fault for
+// each page.
+void take_pages(void* memory, size_t size);
+
 // Gives back to the system what no tensor uses, but for 256 MiB that the next computation will want: to be called when
 // nothing has been computed for a while.
 void return_idle_memory();

@@ -26,6 +26,10 @@ const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOpt
     }
     throw invalid('replaceStrideWithDilation', 'three booleans: for layer2, layer3 and layer4', value)
   },
+  reducedTail: value => check.boolean('reducedTail', value),
+  dilated: value => check.boolean('dilated', value),
+  stochasticDepthProb: value => check.number('stochasticDepthProb', value, 0, 1),
+  stemWidth: value => check.integer('stemWidth', value, 1, 65536),
 }
 
 /** @internal The options of all networks' constructors. */

@@ -165,6 +165,10 @@ export interface NetworkOptions {
   groups?: number
   widthPerGroup?: number
   replaceStrideWithDilation?: boolean[]
+  reducedTail?: boolean
+  dilated?: boolean
+  stochasticDepthProb?: number
+  stemWidth?: number
 }
 
 /** Networks that one file of `native/nn` describes. */

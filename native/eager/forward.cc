@@ -92,7 +92,7 @@ template <class Shortcut>
 at::Tensor run_residual(const Branch& branch, at::Tensor x, const Shortcut& shortcut,
                         std::optional<nn::Activation> activation, Mode mode) {
   const auto& parts = branch.parts;
-  if (mode.training && branch.stochastic_depth > 0) {
+  if (parts.back()->activation || (mode.training && branch.stochastic_depth > 0)) {
     const at::Tensor y = stochastic_depth(run(branch, x, mode), branch.stochastic_depth, mode);
     return activate_(y + shortcut(x), activation);
   }

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "eager/activate.h"
 #include "eager/forward.h"
 #include "runtime/autocast.h"
 
@@ -71,10 +72,13 @@ Op Lowering::lower(const nn::InvertedResidual& block, const nn::Shape& input) co
 // into the block's input, which nothing needs any more.
 Op Lowering::residual(const Branch& branch, const nn::Conv2dNormActivation* downsample, Activation activation,
                       const nn::Shape& input) const {
+  // Kernels add before they activate.
+  const bool adds_separately = branch.parts.back()->activation.has_value();
   std::vector<Convolution> body;
   nn::Shape shape = input;
   for (const nn::Conv2dNormActivation* part : branch.parts) {
-    body.push_back(convolution(*part, shape, part == branch.parts.back() ? activation : part->activation));
+    const bool adds = part == branch.parts.back() && !adds_separately;
+    body.push_back(convolution(*part, shape, adds ? activation : part->activation));
     if (!body.back()) return {};
     shape = part->output_shape(shape);
   }
@@ -84,11 +88,13 @@ Op Lowering::residual(const Branch& branch, const nn::Conv2dNormActivation* down
     if (!shortcut) return {};
   }
   const Op excite = branch.excitation ? excitation(*branch.excitation) : Op();
-  return [body, shortcut, excite](const at::Tensor& x) {
+  return [body, shortcut, excite, adds_separately, activation](const at::Tensor& x) {
     at::Tensor y = x;
     for (size_t i = 0; i + 1 < body.size(); i++) y = body[i](y, {});
     if (excite) y = excite(y);
-    return body.back()(y, shortcut ? shortcut(x, {}) : x);
+    const at::Tensor other = shortcut ? shortcut(x, {}) : x;
+    if (!adds_separately) return body.back()(y, other);
+    return eager::activate_(body.back()(y, {}).add_(other), activation);
   };
 }
 

@@ -15,6 +15,14 @@ Conv2d conv1x1(int64_t in, int64_t out) {
 
 }  // namespace
 
+Conv2dNormActivation conv_norm_activation(Conv2d conv, std::optional<Activation> activation, BatchNormOptions norm,
+                                          Conv2dNormActivation::Names names) {
+  const auto keep_size = [&](int64_t kernel) { return (kernel - 1) / 2 * conv.dilation; };
+  conv.padding = {keep_size(conv.kernel_size.height), keep_size(conv.kernel_size.width)};
+  const BatchNorm2d batch_norm{conv.out_channels, norm.eps, norm.momentum};
+  return {std::move(conv), batch_norm, activation, std::move(names)};
+}
+
 SqueezeExcitation::SqueezeExcitation(int64_t channels, int64_t squeezed, Activation activation,
                                      Activation scale_activation, std::string name)
     : fc1(conv1x1(channels, squeezed)),
@@ -66,6 +74,12 @@ Shape output_shape(const Nodes& nodes, const Shape& input) {
         node.block);
   }
   return shape;
+}
+
+int64_t make_divisible(double value, int64_t divisor) {
+  const int64_t result =
+      std::max(divisor, static_cast<int64_t>(value + static_cast<double>(divisor) / 2) / divisor * divisor);
+  return static_cast<double>(result) < 0.9 * value ? result + divisor : result;
 }
 
 std::string join_name(const std::string& prefix, const std::string& name) {

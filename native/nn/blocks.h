@@ -33,6 +33,14 @@ struct Conv2dNormActivation {
   Shape output_shape(const Shape& input) const { return conv.output_shape(input); }
 };
 
+struct BatchNormOptions {
+  double eps = 1e-5, momentum = 0.1;  // PyTorch's defaults
+};
+
+// What torchvision's constructor of that name makes: with stride 1, the padding keeps the image's size.
+Conv2dNormActivation conv_norm_activation(Conv2d conv, std::optional<Activation> activation, BatchNormOptions norm = {},
+                                          Conv2dNormActivation::Names names = {});
+
 // Before a convolution, as in DenseNet.
 struct NormActivation {
   struct Names {
@@ -73,8 +81,8 @@ struct SqueezeExcitation {
 // x -> activation(body(x) + downsample(x)), or + x if there is no downsample.
 struct Residual {
   std::vector<Conv2dNormActivation> body;
-  std::optional<Conv2dNormActivation> downsample;
-  std::optional<Activation> activation;
+  std::optional<Conv2dNormActivation> downsample{};
+  std::optional<Activation> activation{};
   std::optional<SqueezeExcitation> excitation{};  // before the last convolution of the body
   double stochastic_depth = 0;                    // the probability of leaving out the body
   bool registers_downsample_first = false;        // ResNet registers it last, RegNet first
@@ -85,7 +93,7 @@ struct Residual {
 // Sandler et al. 2018, arXiv:1801.04381: a 1 x 1 expansion (if there is one), a depthwise convolution, an excitation
 // (if there is one; MobileNetV3 and EfficientNet), and a 1 x 1 projection without activation; plus x if `residual`.
 struct InvertedResidual {
-  std::optional<Conv2dNormActivation> expand;
+  std::optional<Conv2dNormActivation> expand{};
   Conv2dNormActivation depthwise, project;
   bool residual;
   std::optional<SqueezeExcitation> excitation{};
@@ -141,6 +149,9 @@ template <class... Fs>
 Overload(Fs...) -> Overload<Fs...>;
 
 Shape output_shape(const Nodes& nodes, const Shape& input);
+
+// The nearest multiple of `divisor`, but at least `divisor` and 90% of `value` (torchvision's _make_divisible).
+int64_t make_divisible(double value, int64_t divisor);
 
 std::string join_name(const std::string& prefix, const std::string& name);
 

@@ -13,24 +13,11 @@ namespace {
 const Options::Rows kPaperSetting = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
                                      {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
 
-// The nearest multiple of `divisor`, but never less than 90% of `value` (torchvision's _make_divisible).
-int64_t make_divisible(double value, int64_t divisor) {
-  const int64_t result =
-      std::max(divisor, static_cast<int64_t>(value + static_cast<double>(divisor) / 2) / divisor * divisor);
-  return static_cast<double>(result) < 0.9 * value ? result + divisor : result;
-}
-
 Conv2dNormActivation conv_norm(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t groups,
                                std::optional<Activation> activation, Conv2dNormActivation::Names names = {}) {
-  return {.conv = {.in_channels = in,
-                   .out_channels = out,
-                   .kernel_size = kernel,
-                   .stride = stride,
-                   .padding = (kernel - 1) / 2,
-                   .groups = groups},
-          .norm = BatchNorm2d{out},
-          .activation = activation,
-          .names = std::move(names)};
+  return conv_norm_activation(
+      {.in_channels = in, .out_channels = out, .kernel_size = kernel, .stride = stride, .groups = groups}, activation,
+      {}, std::move(names));
 }
 
 InvertedResidual inverted_residual(int64_t in, int64_t out, int64_t stride, int64_t expansion) {

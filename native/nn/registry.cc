@@ -9,10 +9,16 @@ namespace visiontorch::nn {
 // Each in a file of its own.
 Family vgg_family();
 Family mobilenet_v2_family();
+Family mobilenet_v3_family();
+Family efficientnet_family();
+Family regnet_family();
+Family mnasnet_family();
 Family resnet_family();
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all = {vgg_family(), mobilenet_v2_family(), resnet_family()};
+  static const std::vector<Family> all = {vgg_family(),          mobilenet_v2_family(), mobilenet_v3_family(),
+                                          efficientnet_family(), regnet_family(),       mnasnet_family(),
+                                          resnet_family()};
   return all;
 }
 

@@ -21,7 +21,7 @@ namespace {
 // Estimates of what values take, in bytes: here, as a copy with tensors, and in JavaScript.
 constexpr double kItem = 64, kEntry = 120;  // an item of a list, and of a dictionary
 constexpr double kText = 96, kList = 160, kDict = 320, kBytes = 256;
-constexpr double kListed = 96;  // a tensor in the list of all, beside its name
+constexpr double kListed = 128;  // a tensor in the list of all, beside its name
 
 // The longest name of a key that is no string.
 constexpr size_t kLongestKey = 128;

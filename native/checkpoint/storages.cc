@@ -21,6 +21,8 @@ namespace {
 
 constexpr size_t kMaxDimensions = 64;
 constexpr size_t kMaxKey = 255;  // PyTorch's are numbers
+// Each takes about 1.5 KB natively and in JavaScript, however small it is.
+constexpr size_t kMaxStorages = 32768;
 
 constexpr size_t kBlock = size_t(512) << 10;  // of a tensor's data: a whole number of elements, and fits into a cache
 constexpr uint64_t kPerThread = uint64_t(4) << 20, kMostThreads = 8;
@@ -67,6 +69,10 @@ c10::intrusive_ptr<StorageRef> Storages::refer(const std::string& key, std::opti
   if (key.size() > kMaxKey) corrupt("the name of a storage has " + std::to_string(key.size()) + " bytes");
   auto [found, is_new] = by_key_.try_emplace(key, entries_.size());
   if (is_new) {
+    if (entries_.size() == kMaxStorages)
+      throw Error("ERR_CHECKPOINT_UNSUPPORTED",
+                  "the file has the data of more than " + std::to_string(kMaxStorages) +
+                      " tensors, the most that are read. Save only the tensors that are needed");
     int64_t itemsize = dtype ? static_cast<int64_t>(c10::elementSize(*dtype)) : 1;
     entries_.push_back({key, dtype, numel, checked_mul(numel, itemsize, "the size of a storage")});
   }

@@ -14,7 +14,7 @@ interface AnnotateFlags {
   seed?: number
 }
 
-/** `visiontorch annotate`: a folder of images as the annotation files of the seed platform. */
+/** `visiontorch annotate`: a folder of images as the annotation files of classification-pytorch. */
 export const annotateCommand = (): Command =>
   addDataArgument(
     new Command('annotate').description(

@@ -10,7 +10,7 @@ import type { Model } from '../model/model.js'
 import { type Device, setThreads } from '../native/runtime.js'
 import { RunDirectory } from '../train/directory.js'
 import { resolveOptions, type TrainOptions } from '../train/options.js'
-import { flagName, flagOf, type OptionRow, optionGroups, optionTable, shownDefault } from '../train/table.js'
+import { flagName, flagOf, type OptionRow, optionGroups, shownDefault } from '../train/table.js'
 import { train } from '../train.js'
 import { VisionTorchError } from '../util/errors.js'
 import { refuse } from '../util/is.js'
@@ -54,8 +54,9 @@ export function trainCommand(): Command {
     .addOption(threadsOption())
     .addOption(new Option('--json', 'print one JSON object a line for each event, and nothing else'))
   for (const option of normalizationOptions()) command.addOption(option)
-  for (const [heading, names] of Object.entries(optionGroups)) {
-    for (const name of names) command.addOption(trainOption(name, optionTable[name]).helpGroup(`${heading}:`))
+  for (const [heading, rows] of Object.entries(optionGroups)) {
+    for (const [name, row] of Object.entries(rows))
+      command.addOption(trainOption(name, row).helpGroup(`${heading}:`))
   }
   return command.addHelpText('after', examples).action(runTrain)
 }

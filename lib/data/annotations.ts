@@ -20,7 +20,7 @@ import { readLines } from './lines.js'
 import { relocate } from './relocate.js'
 import { quoted } from './split-folders.js'
 
-/** The files of the seed platform: a line an image, `<class id>;<path>`, and a line a class. */
+/** The files of classification-pytorch: a line an image, `<class id>;<path>`, and a line a class. */
 export const CLASSES_FILE = 'cls_classes.txt'
 export const annotationsFile = (split: SplitName): string => `cls_${split}.txt`
 
@@ -71,7 +71,7 @@ export interface WriteAnnotationsOptions {
 }
 
 /**
- * Writes `cls_classes.txt`, `cls_train.txt` and `cls_test.txt` into a folder, as the seed platform reads them: what is
+ * Writes `cls_classes.txt`, `cls_train.txt` and `cls_test.txt` into a folder, as classification-pytorch reads them: what is
  * validated on is its test. The folder is created if it does not exist. A data set with both `val` and `test` gives
  * `cls_val.txt` as well.
  * @returns the paths of the files, with the number of lines of each.

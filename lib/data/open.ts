@@ -22,9 +22,9 @@ export interface OpenOptions extends DatasetOptions {
  *
  * - a folder of images, see {@link ImageFolder};
  * - an annotation file. `cls_train.txt` brings `cls_val.txt` and `cls_test.txt` along if they are beside it;
- * - a folder with `cls_train.txt` and no folders of classes: that of the seed platform.
+ * - a folder with `cls_train.txt` and no folders of classes: that of classification-pytorch.
  *
- * The classes of annotations are in `cls_classes.txt` beside them or in `model_data`, as on the seed platform.
+ * The classes of annotations are in `cls_classes.txt` beside them or in `model_data`, as in classification-pytorch.
  *
  * @throws ERR_DATASET, as {@link ImageFolder.open} and {@link fromAnnotations} do.
  */
@@ -54,7 +54,7 @@ export async function toDataset(data: unknown, options: OpenOptions): Promise<Da
   throw invalid('data', 'a folder of images, an annotation file or a data set', data)
 }
 
-/** Where the seed platform keeps its list of classes. */
+/** Where classification-pytorch keeps its list of classes. */
 const MODEL_DATA = 'model_data'
 
 const classLists = (folder: string): string[] => [

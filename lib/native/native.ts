@@ -221,9 +221,8 @@ export interface NativeModel {
 }
 
 export interface TrainerOptions {
-  optimizer:
-    | { name: 'sgd'; momentum: number; dampening: number; nesterov: boolean; weightDecay: number }
-    | { name: 'adam' | 'adamw'; betas: [number, number]; eps: number; weightDecay: number }
+  /** Its name and its hyperparameters, as lib/train/optimizers.ts lists them. */
+  optimizer: { name: string; [hyperparameter: string]: string | number | boolean | readonly number[] }
   /** Cross entropy: 0 to 1. */
   labelSmoothing: number
   /** Cross entropy: a weight for each class, or null. */

@@ -9,7 +9,8 @@ import type { Model } from '../model/model.js'
 import { VisionTorchError } from '../util/errors.js'
 import { refuse } from '../util/is.js'
 import { printable } from '../util/text.js'
-import type { ResolvedTrainOptions, TrainOptions } from './options.js'
+import type { TrainOptions } from './options.js'
+import type { ResolvedTrainOptions } from './table.js'
 
 /** Labelled by the model's classes. */
 export interface TrainingData {

@@ -5,7 +5,7 @@ import { drawMix, mixBatch } from '../image/mix.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { trainTransform } from '../image/train-transform.js'
 import type { NativeModel, NativeTrainer, StepOptions, StepResult } from '../native/native.js'
-import type { ResolvedTrainOptions } from './options.js'
+import type { ResolvedTrainOptions } from './table.js'
 
 /** What an epoch's updates are fed with: a step on these images at a time, in the order of the plan. */
 export interface Feed {

@@ -2,14 +2,20 @@ import { check, invalid, is } from '../util/is.js'
 
 // Kinds of option values: how each is checked, and how it is written on the command line.
 
-export interface Kind<T> {
+/** `T` is a checked value; `Given` is what a program may pass for it. */
+export interface Kind<T, Given = T> {
   /** The value in `--help`. */
   placeholder: string
   /** Checks a value that a program passed. */
   check(name: string, value: unknown): T
   /** The value that a word of the command line stands for; unchecked. */
   parse(text: string): unknown
+  /** A type only; there is no value. */
+  readonly given?: Given
 }
+
+/** What a program may pass for a kind. */
+export type GivenOf<K> = K extends Kind<unknown, infer Given> ? Given : never
 
 /** What is no number stays the word that it is, for the error to show. */
 const parseNumber = (text: string): unknown =>
@@ -66,19 +72,39 @@ export const choice = <T extends string>(...choices: T[]): Kind<T> => ({
 })
 
 /** Also null; `none` on the command line. */
-export const optional = <T>(kind: Kind<T>): Kind<T | null> => ({
+export const optional = <T, Given>(kind: Kind<T, Given>): Kind<T | null, Given | null> => ({
   placeholder: kind.placeholder,
   check: (name, value) => (value === null ? null : kind.check(name, value)),
   parse: t => (t === 'none' ? null : kind.parse(t)),
 })
 
+/** A property of a {@link variant} with its default. */
+export interface Property<T> {
+  kind: Kind<T>
+  default: T
+}
+
+export const property = <T>(kind: Kind<T>, fallback: NoInfer<T>): Property<T> => ({ kind, default: fallback })
+
+type Properties = Readonly<Record<string, Property<unknown>>>
+
+type Variant<V extends Record<string, Properties>> = {
+  [Name in keyof V]: { name: Name } & { [Key in keyof V[Name]]: V[Name][Key]['default'] }
+}[keyof V]
+
 /**
  * A name, or an object with more: `'adam'` is `{ name: 'adam' }`. On the command line `adam,eps=1e-6,betas=0.9:0.99`.
- * `variants` has a kind and a default for each property of each name.
+ * `variants` has the properties of each name.
+ *
+ * What may be given is spelled out here, so that documentation shows it and no name of a type.
  */
-export function variant<V extends Record<string, Record<string, [Kind<unknown>, unknown]>>>(
+export function variant<V extends Record<string, Properties>>(
   variants: V,
-): Kind<Variant<V>> {
+): Kind<
+  Variant<V>,
+  | keyof V
+  | { [Name in keyof V]: { name: Name } & { [Key in keyof V[Name]]?: V[Name][Key]['default'] } }[keyof V]
+> {
   return {
     placeholder: '<name[,key=value...]>',
     check(name, value) {
@@ -88,7 +114,7 @@ export function variant<V extends Record<string, Record<string, [Kind<unknown>, 
       const properties = variants[chosen]!
       check.options(name, given, ['name', ...Object.keys(properties)])
       const checked: Record<string, unknown> = { name: chosen }
-      for (const [key, [kind, fallback]] of Object.entries(properties)) {
+      for (const [key, { kind, default: fallback }] of Object.entries(properties)) {
         checked[key] = given[key] === undefined ? fallback : kind.check(`${name}.${key}`, given[key])
       }
       return checked as Variant<V>
@@ -96,10 +122,6 @@ export function variant<V extends Record<string, Record<string, [Kind<unknown>, 
     parse: parseNamed,
   }
 }
-
-type Variant<V extends Record<string, Record<string, [Kind<unknown>, unknown]>>> = {
-  [N in keyof V]: { name: N } & { [K in keyof V[N]]: V[N][K][0] extends Kind<infer T> ? T : never }
-}[keyof V]
 
 /** `name,key=value,...` -> `{ name, key: value, ... }` */
 function parseNamed(text: string): unknown {

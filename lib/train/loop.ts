@@ -22,10 +22,10 @@ import {
   imageFeed,
   trainingBatches,
 } from './feed.js'
-import type { ResolvedTrainOptions } from './options.js'
 import { epochUpdates, largestBatch, type Update } from './sampler.js'
 import { learningRateAt } from './schedule.js'
 import { noSums, type TrainingState, toCheckpointValue, trainingEntry } from './state.js'
+import type { ResolvedTrainOptions } from './table.js'
 
 export interface TrainingParts {
   model: Model

@@ -1,6 +1,6 @@
 import type { Evaluation } from '../evaluate/metrics.js'
 import type { EpochMetrics, TrainingEvent } from './events.js'
-import type { ResolvedTrainOptions } from './options.js'
+import type { ResolvedTrainOptions } from './table.js'
 
 // How reports and logs follow a run: training knows none of them.
 

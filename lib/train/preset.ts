@@ -1,21 +1,57 @@
-// `preset: 'seed'`: the recipe of the classification platform that visiontorch re-creates (the last version of
-// github.com/bubbliiiing/classification-pytorch): two phases, first with the backbone frozen, with learning rates
-// scaled by the batch size, a quadratic warm-up and a flat end, stepped every epoch. Two faults are not repeated:
-// weight decay reaches SGD, and frozen batch norms keep their statistics.
+import { deprecate } from 'node:util'
+import * as kinds from './kinds.js'
+import type { OptimizerName } from './optimizers.js'
 
-/** What the preset changes of the defaults. A function makes a default of the options before it. */
-export const seedDefaults: Readonly<Record<string, unknown>> = {
-  epochs: 200,
-  learningRate: 0.01,
-  minLearningRate: ({ learningRate }: { learningRate: number }) => learningRate * 0.01,
-  freezeEpochs: ({ epochs }: { epochs: number }) => Math.floor(epochs / 4),
-  augmentation: 'autoaugment',
-  monitor: 'loss',
-  saveEvery: 10,
+/** What the defaults of other options depend on. */
+export interface Earlier {
+  epochs: number
+  batchSize: number
+  optimizer: { name: OptimizerName }
+  learningRate: number
 }
 
-export const seedOptimizers = {
-  sgd: { momentum: 0.9, nesterov: true, weightDecay: 5e-4 },
-  adam: { weightDecay: 5e-4 },
-  adamw: { weightDecay: 5e-4 },
-} as const
+export interface Preset {
+  /** What it changes of the defaults; a function takes the options of earlier rows of the table. */
+  defaults: Readonly<Record<string, unknown>>
+  /** What it changes of the defaults of an optimizer. */
+  optimizers: Readonly<Partial<Record<OptimizerName, object>>>
+}
+
+export const presets = {
+  // The recipe of the classification platform that visiontorch re-creates (the last version of
+  // github.com/bubbliiiing/classification-pytorch): two phases, first with the backbone frozen, with learning rates
+  // scaled by the batch size, a quadratic warm-up and a flat end, stepped every epoch (learningRateAt). Two faults are not
+  // repeated: weight decay reaches SGD, and frozen batch norms keep their statistics.
+  'classification-pytorch': {
+    defaults: {
+      epochs: 200,
+      learningRate: 0.01,
+      minLearningRate: ({ learningRate }: Earlier) => learningRate * 0.01,
+      freezeEpochs: ({ epochs }: Earlier) => Math.floor(epochs / 4),
+      augmentation: 'autoaugment',
+      monitor: 'loss',
+      saveEvery: 10,
+    },
+    optimizers: {
+      sgd: { momentum: 0.9, nesterov: true, weightDecay: 5e-4 },
+      adam: { weightDecay: 5e-4 },
+      adamw: { weightDecay: 5e-4 },
+    },
+  },
+} satisfies Record<string, Preset>
+
+type PresetName = keyof typeof presets
+
+const named = kinds.choice(...(Object.keys(presets) as PresetName[]))
+
+const renamed = deprecate(
+  (): PresetName => 'classification-pytorch',
+  "preset: 'seed' is now named 'classification-pytorch'. Use that name, as 'seed' is also an option",
+  'VISIONTORCH_PRESET_SEED',
+)
+
+/** The name of a preset. `'seed'` is a deprecated one. */
+export const preset: kinds.Kind<PresetName, PresetName | 'seed'> = {
+  ...named,
+  check: (name, value) => (value === 'seed' ? renamed() : named.check(name, value)),
+}

@@ -1,33 +1,30 @@
+import type { OptimizerName } from './optimizers.js'
+import type { ResolvedTrainOptions } from './table.js'
+
 // Learning rates, by PyTorch's formulas (torch.optim.lr_scheduler; the combination with a linear warm-up is that of
 // torchvision's references/classification/train.py: SequentialLR of LinearLR and the main schedule), stepped every
 // update. They are written over fractional epochs, so that phases with different batch sizes share one curve.
 
-export type Schedule =
-  | { name: 'cosine' }
-  | { name: 'step'; stepSize: number; gamma: number }
-  | { name: 'exponential'; gamma: number }
-  | { name: 'constant' }
-
-export interface ScheduleOptions {
-  preset: 'seed' | null
-  schedule: Schedule
-  epochs: number
-  learningRate: number
-  minLearningRate: number
-  warmupEpochs: number
-  batchSize: number
-  freezeEpochs: number
-  freezeLearningRate: number
-  freezeBatchSize: number
-  optimizer: { name: 'sgd' | 'adam' | 'adamw' }
-}
+export type ScheduleOptions = Pick<
+  ResolvedTrainOptions,
+  | 'preset'
+  | 'schedule'
+  | 'epochs'
+  | 'learningRate'
+  | 'minLearningRate'
+  | 'warmupEpochs'
+  | 'batchSize'
+  | 'freezeEpochs'
+  | 'freezeLearningRate'
+  | 'freezeBatchSize'
+> & { optimizer: { name: OptimizerName } }
 
 /** Where the warm-up begins, as a share of the learning rate: torchvision's `--lr-warmup-decay`. */
 const warmupStart = 0.01
 
 /** The learning rate at `epoch` (from 0), `progress` (0 to below 1) through it. */
 export function learningRateAt(options: ScheduleOptions, epoch: number, progress: number): number {
-  if (options.preset === 'seed') return seedLearningRate(options, epoch)
+  if (options.preset === 'classification-pytorch') return classificationPytorchRate(options, epoch)
   const { schedule, warmupEpochs, minLearningRate } = options
   const base = epoch < options.freezeEpochs ? options.freezeLearningRate : options.learningRate
   const at = epoch + progress
@@ -49,8 +46,8 @@ export function learningRateAt(options: ScheduleOptions, epoch: number, progress
 
 const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high)
 
-/** The learning rate of the preset at `epoch` (from 0). `step` is the platform's step schedule; every other name is its cosine. */
-function seedLearningRate(options: ScheduleOptions, epoch: number): number {
+/** The learning rate of the preset of that name at `epoch` (from 0). `step` is the platform's step schedule; every other name is its cosine. */
+function classificationPytorchRate(options: ScheduleOptions, epoch: number): number {
   const [low, high] = options.optimizer.name === 'sgd' ? [5e-4, 1e-1] : [1e-4, 1e-3]
   const frozen = epoch < options.freezeEpochs
   const scale = (frozen ? options.freezeBatchSize : options.batchSize) / 64

@@ -23,9 +23,10 @@ import { RunDirectory } from './directory.js'
 import type { TrainingEvent, TrainingResult } from './events.js'
 import { Training } from './loop.js'
 import type { Observe, Observer } from './observer.js'
-import { type ResolvedTrainOptions, resolveOptions, type TrainOptions } from './options.js'
+import { resolveOptions, type TrainOptions } from './options.js'
 import { TrainingRun } from './run.js'
 import { newState, type SavedRun, savedRun } from './state.js'
+import type { ResolvedTrainOptions } from './table.js'
 
 const inTraining = new WeakSet<Model>()
 

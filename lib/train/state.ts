@@ -4,7 +4,8 @@ import { VisionTorchError } from '../util/errors.js'
 import { check, invalid, is } from '../util/is.js'
 import { printable } from '../util/text.js'
 import type { EpochMetrics } from './events.js'
-import { type ResolvedTrainOptions, resolveOptions } from './options.js'
+import { resolveOptions } from './options.js'
+import type { ResolvedTrainOptions } from './table.js'
 
 /** Sums over the images of the epoch that is being trained. */
 export interface EpochSums {
@@ -142,6 +143,7 @@ function checkOptions(value: unknown): Record<string, unknown> {
     const data = check.string('options.data', options.data)
     if (data.length > 4096 || data.includes('\0')) throw invalid('options.data', 'a path', data)
   }
+  if (options.preset === 'seed') options.preset = 'classification-pytorch' // its name before
   resolveOptions(options)
   return options
 }

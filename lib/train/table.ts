@@ -1,70 +1,44 @@
 import { availableParallelism } from 'node:os'
-import { AUGMENTATIONS, type Augmentation, checkAugmentation } from '../image/augmentation.js'
+import {
+  AUGMENTATIONS,
+  type Augmentation,
+  type AugmentationOption,
+  checkAugmentation,
+} from '../image/augmentation.js'
+import { RESIZE_MODES } from '../image/preprocessing.js'
 import { check, invalid, is } from '../util/is.js'
 import * as kinds from './kinds.js'
+import { defaultLearningRates, learningRateHelp, optimizer, optimizerHelp } from './optimizers.js'
+import { type Earlier, preset } from './preset.js'
 
-// The one table of training options: what train() checks, what `visiontorch train` takes (in kebab case), and what
-// --help and the README say.
+// The one table of training options. A new option is a row here: its comment and its type become those of the public
+// TrainOptions, train() checks it, `visiontorch train` takes it (in kebab case), and --help and docs/training.md list it.
 
-/** What the defaults of other options depend on; earlier rows of the table. */
-interface Earlier {
-  batchSize: number
-  optimizer: { name: 'sgd' | 'adam' | 'adamw' }
-  learningRate: number
-}
-
-export interface OptionRow<T> {
-  kind: kinds.Kind<T>
+export interface OptionRow<T, Given = T> {
+  kind: kinds.Kind<T, Given>
   default: T | ((earlier: Earlier) => T)
-  /** The default in words, where it is a function. */
+  /** The default in words, if it is a function. */
   shown?: string
   help: string
   /** A second, shorter name of the flag. */
   alias?: string
 }
 
-const row = <T>(
-  kind: kinds.Kind<T>,
-  fallback: T | ((earlier: Earlier) => T),
+const row = <T, Given>(
+  kind: kinds.Kind<T, Given>,
+  fallback: NoInfer<T> | ((earlier: Earlier) => NoInfer<T>),
   help: string,
   more: { shown?: string; alias?: string } = {},
-): OptionRow<T> => ({ kind, default: fallback, help, ...more })
-
-const betas: kinds.Kind<[number, number]> = {
-  placeholder: '',
-  check(name, value) {
-    if (!Array.isArray(value) || value.length !== 2)
-      throw invalid(name, 'two numbers from 0 to below 1', value)
-    return [kinds.fraction.check(`${name}[0]`, value[0]), kinds.fraction.check(`${name}[1]`, value[1])]
-  },
-  parse: text => text,
-}
-
-const adam = (weightDecay: number) => ({
-  betas: [betas, [0.9, 0.999] as [number, number]] as [kinds.Kind<[number, number]>, unknown],
-  eps: [kinds.positive, 1e-8] as [kinds.Kind<number>, unknown],
-  weightDecay: [kinds.number(0), weightDecay] as [kinds.Kind<number>, unknown],
-})
-
-const optimizer = kinds.variant({
-  sgd: {
-    momentum: [kinds.fraction, 0.9],
-    dampening: [kinds.fraction, 0],
-    nesterov: [kinds.boolean, false],
-    weightDecay: [kinds.number(0), 1e-4],
-  },
-  adam: adam(0),
-  adamw: adam(0.01),
-})
+): OptionRow<T, Given> => ({ kind, default: fallback, help, ...more })
 
 const schedule = kinds.variant({
   cosine: {},
-  step: { stepSize: [kinds.positive, 10], gamma: [kinds.positive, 0.1] },
-  exponential: { gamma: [kinds.positive, 0.9] },
+  step: { stepSize: kinds.property(kinds.positive, 10), gamma: kinds.property(kinds.positive, 0.1) },
+  exponential: { gamma: kinds.property(kinds.positive, 0.9) },
   constant: {},
 })
 
-const classWeights: kinds.Kind<'balanced' | number[] | null> = {
+const classWeights: kinds.Kind<'balanced' | number[] | null, 'balanced' | readonly number[] | null> = {
   placeholder: '<balanced|w,w,...>',
   check(name, value) {
     if (value === null || value === 'balanced') return value
@@ -74,7 +48,7 @@ const classWeights: kinds.Kind<'balanced' | number[] | null> = {
   parse: text => (text === 'balanced' ? text : text === 'none' ? null : text.split(',').map(Number)),
 }
 
-const augmentation: kinds.Kind<Augmentation> = {
+const augmentation: kinds.Kind<Augmentation, AugmentationOption> = {
   placeholder: '<name|key=value,...>',
   check: checkAugmentation,
   parse: text => (text.includes('=') ? kinds.parsePairs(text.split(',')) : text),
@@ -86,67 +60,109 @@ const resume: kinds.Kind<boolean | string> = {
   parse: text => text,
 }
 
-export const optionTable = {
+const optimization = {
+  /**
+   * `'classification-pytorch'`: the defaults and the learning rates of the platform of that name. `'seed'` is its deprecated
+   * name. Default null.
+   */
   preset: row(
-    kinds.optional(kinds.choice('seed')),
+    kinds.optional(preset),
     null,
-    "'seed': other defaults, and the learning rates of the classification platform that inspired visiontorch",
+    'classification-pytorch: other defaults, and the learning rates of the platform of that name',
   ),
+  /** Passes over the training images. Default 20. */
   epochs: row(kinds.integer(1), 20, 'passes over the training images'),
+  /** Images a step. Default 32. An explicit one may not exceed the training set. */
   batchSize: row(kinds.integer(1), 32, 'images a step'),
-  optimizer: row(
-    optimizer,
-    optimizer.check('optimizer', 'sgd'),
-    'sgd (momentum, dampening, nesterov, weightDecay), adam or adamw (betas, eps, weightDecay)',
-    { shown: 'sgd' },
-  ),
+  /** Default `'sgd'` with momentum 0.9 and weight decay 1e-4. The names and defaults are PyTorch's otherwise. */
+  optimizer: row(optimizer, optimizer.check('optimizer', 'sgd'), optimizerHelp, { shown: 'sgd' }),
+  /** The highest learning rate. Default 0.01 for SGD, 0.001 for Adam and AdamW. */
   learningRate: row(
     kinds.positive,
-    earlier => (earlier.optimizer.name === 'sgd' ? 0.01 : 0.001),
+    earlier => defaultLearningRates[earlier.optimizer.name],
     'the highest learning rate',
-    { shown: '0.01 for sgd, else 0.001', alias: 'lr' },
+    { shown: learningRateHelp, alias: 'lr' },
   ),
+  /** Where the cosine ends, and the lowest that the other schedules reach. Default 0. */
   minLearningRate: row(
     kinds.number(0),
     0,
     'where the cosine ends, and the lowest that the other schedules reach',
   ),
+  /** Stepped every update. `stepSize` is in epochs (default 10), `gamma` is 0.1 a step or 0.9 an epoch. Default `'cosine'`. */
   schedule: row(
     schedule,
     { name: 'cosine' },
     'cosine, step (stepSize in epochs, gamma), exponential (gamma an epoch) or constant; stepped every update',
   ),
+  /** Linear warm-up from a hundredth of the learning rate, in epochs, fractions allowed. Default 0. */
   warmupEpochs: row(kinds.number(0), 0, 'linear warm-up from a hundredth of the learning rate'),
-  freezeEpochs: row(kinds.integer(0), 0, 'first epochs, in which only the classifier is trained'),
-  freezeBatchSize: row(kinds.integer(1), e => e.batchSize, 'images a step while frozen', {
-    shown: 'batchSize',
-  }),
-  freezeLearningRate: row(kinds.positive, e => e.learningRate, 'the highest learning rate while frozen', {
-    shown: 'learningRate',
-  }),
-  frozenBatchNorm: row(
-    kinds.choice('eval', 'train'),
-    'eval',
-    "while frozen, batch norms use their statistics ('eval') or batch statistics, which they go on averaging",
-  ),
+  /** The share of the target that is spread over all classes, 0 to below 1. Default 0. */
   labelSmoothing: row(kinds.fraction, 0, 'share of the target that is spread over all classes'),
+  /** Weights of the classes in the loss. `'balanced'` is scikit-learn's: images / (classes x images of the class). Default null. */
   classWeights: row(
     classWeights,
     null,
     "weights of the classes in the loss: 'balanced' (images / (classes x images of the class)), or a number each",
   ),
+  /** Largest norm of all gradients together. Default null: not clipped. */
+  clipGradNorm: row(kinds.optional(kinds.positive), null, 'largest norm of all gradients together'),
+  /** Decay of a moving average of the weights, which is then evaluated and saved as best.pth; 0 to below 1. Default null. */
+  ema: row(
+    kinds.optional(kinds.fraction),
+    null,
+    'decay of a moving average of the weights, which is then evaluated and saved as best.pth',
+  ),
+  /** Batches whose gradients make one update, as one larger batch would. Default 1. */
+  gradientAccumulation: row(kinds.integer(1), 1, 'batches whose gradients make one update'),
+  /**
+   * `'bfloat16'`: forward and backward pass, with float32 master weights; on a CPU that does not multiply it
+   * (`runtimeInfo().bfloat16`), float32 all through. Default `'float32'`.
+   */
+  dtype: row(
+    kinds.choice('float32', 'bfloat16'),
+    'float32',
+    'bfloat16: forward and backward pass, with float32 master weights; on a CPU without it, float32',
+  ),
+  /** Of every random choice: order, augmentation, dropout. Default 0. */
+  seed: row(kinds.integer(0), 0, 'of every random choice: order, augmentation, dropout'),
+}
+
+const classifierFirst = {
+  /** The first epochs train only the classifier. Default 0. */
+  freezeEpochs: row(kinds.integer(0), 0, 'first epochs, in which only the classifier is trained'),
+  /** Images a step while frozen. Default `batchSize`. */
+  freezeBatchSize: row(kinds.integer(1), e => e.batchSize, 'images a step while frozen', {
+    shown: 'batchSize',
+  }),
+  /** The highest learning rate while frozen. Default `learningRate`. */
+  freezeLearningRate: row(kinds.positive, e => e.learningRate, 'the highest learning rate while frozen', {
+    shown: 'learningRate',
+  }),
+  /** While frozen, batch norms use their statistics (`'eval'`), or the batch's, and go on averaging them. Default `'eval'`. */
+  frozenBatchNorm: row(
+    kinds.choice('eval', 'train'),
+    'eval',
+    "while frozen, batch norms use their statistics ('eval') or batch statistics, which they go on averaging",
+  ),
+}
+
+const images = {
+  /** What is done to training images. Default `'standard'`: random resized crop and horizontal flip. */
   augmentation: row(
     augmentation,
     checkAugmentation('augmentation', 'standard'),
     `${AUGMENTATIONS.join(', ')}, or what differs from standard: scale=0.5:1,verticalFlip=0.5`,
     { shown: 'standard' },
   ),
+  /** How images of another shape are made square. Default: the model's, which is `'crop'`. */
   resize: row(
-    kinds.optional(kinds.choice('crop', 'pad', 'squish')),
+    kinds.optional(kinds.choice(...RESIZE_MODES)),
     null,
     'how images of another shape are made square',
     { shown: "the model's: crop" },
   ),
+  /** The side of the square that the network sees, in pixels, 32 to 4096. Default: the model's. */
   inputSize: row(
     kinds.optional(kinds.integer(32, 4096)),
     null,
@@ -155,95 +171,78 @@ export const optionTable = {
       shown: "the model's",
     },
   ),
-  dtype: row(
-    kinds.choice('float32', 'bfloat16'),
-    'float32',
-    'bfloat16: forward and backward pass, with float32 master weights; on a CPU without it, float32',
-  ),
-  clipGradNorm: row(kinds.optional(kinds.positive), null, 'largest norm of all gradients together'),
-  ema: row(
-    kinds.optional(kinds.fraction),
-    null,
-    'decay of a moving average of the weights, which is then evaluated and saved as best.pth',
-  ),
-  gradientAccumulation: row(kinds.integer(1), 1, 'batches whose gradients make one update'),
-  earlyStopping: row(
-    kinds.optional(kinds.integer(1)),
-    null,
-    'epochs without a better one, after which training ends',
-  ),
-  monitor: row(
-    kinds.choice('top1', 'top5', 'loss'),
-    'top1',
-    'the validation figure by which the best epoch is chosen',
-  ),
-  saveEvery: row(kinds.optional(kinds.integer(1)), null, 'also keep a checkpoint every so many epochs'),
-  keep: row(kinds.optional(kinds.integer(1)), null, 'how many of those to keep, the newest', {
-    shown: 'all',
-  }),
-  resume: row(
-    resume,
-    false,
-    "continue from the directory's last.pth, or from a checkpoint (also one of torchvision's references)",
-  ),
-  seed: row(kinds.integer(0), 0, 'of every random choice: order, augmentation, dropout'),
+  /** Keep decoded images in memory, or in the user's cache folder. Default `'none'`. */
   cache: row(
     kinds.choice('none', 'memory', 'disk'),
     'none',
     "keep decoded images in memory, or in the user's cache folder",
   ),
+  /** Images decoded at once. Default: the number of cores, at most 8. */
   workers: row(kinds.integer(1, 1024), () => Math.min(8, availableParallelism()), 'images decoded at once', {
     shown: 'the number of cores, at most 8',
   }),
+  /** An image that cannot be decoded ends the run, or is left out with a warning. Default `'stop'`. */
   onUnreadable: row(
     kinds.choice('stop', 'skip'),
     'stop',
     'an image that cannot be decoded ends the run, or is left out with a warning',
   ),
-  report: row(kinds.boolean, true, 'write report.html, results.png and confusion_matrix.png at the end'),
-  tensorboard: row(kinds.boolean, false, 'also write TensorBoard event files'),
+}
+
+const run = {
+  /** Where the files of the run go. Default `runs/<architecture>-<n>`. */
   directory: row(kinds.optional(kinds.text('<dir>')), null, 'where the files of the run go', {
     shown: 'runs/<architecture>-<n>',
     alias: 'out',
   }),
-} satisfies Record<string, OptionRow<unknown>>
+  /** Continue from the directory's last.pth (true), or from a checkpoint. Default false. */
+  resume: row(
+    resume,
+    false,
+    "continue from the directory's last.pth, or from a checkpoint (also one of torchvision's references)",
+  ),
+  /** The validation figure by which the best epoch is chosen. Default `'top1'`. */
+  monitor: row(
+    kinds.choice('top1', 'top5', 'loss'),
+    'top1',
+    'the validation figure by which the best epoch is chosen',
+  ),
+  /** Epochs without a better one by `monitor`, after which training ends. Default null: all epochs are trained. */
+  earlyStopping: row(
+    kinds.optional(kinds.integer(1)),
+    null,
+    'epochs without a better one, after which training ends',
+  ),
+  /** Also keep a checkpoint every so many epochs, `epoch-0010.pth`. Default null. */
+  saveEvery: row(kinds.optional(kinds.integer(1)), null, 'also keep a checkpoint every so many epochs'),
+  /** How many of those to keep, the newest. Default null: all. */
+  keep: row(kinds.optional(kinds.integer(1)), null, 'how many of those to keep, the newest', {
+    shown: 'all',
+  }),
+  /** At the end, write report.html, results.png and confusion_matrix.png. Default true. */
+  report: row(kinds.boolean, true, 'write report.html, results.png and confusion_matrix.png at the end'),
+  /** Also write TensorBoard event files. Default false. */
+  tensorboard: row(kinds.boolean, false, 'also write TensorBoard event files'),
+}
 
-/** The headings of `--help`, and the options below each. */
-export const optionGroups: Readonly<Record<string, readonly (keyof typeof optionTable)[]>> = {
-  Optimization: [
-    'preset',
-    'epochs',
-    'batchSize',
-    'optimizer',
-    'learningRate',
-    'minLearningRate',
-    'schedule',
-    'warmupEpochs',
-    'labelSmoothing',
-    'classWeights',
-    'clipGradNorm',
-    'ema',
-    'gradientAccumulation',
-    'dtype',
-    'seed',
-  ],
-  'Training the classifier first': [
-    'freezeEpochs',
-    'freezeBatchSize',
-    'freezeLearningRate',
-    'frozenBatchNorm',
-  ],
-  Images: ['augmentation', 'resize', 'inputSize', 'cache', 'workers', 'onUnreadable'],
-  'The run and its files': [
-    'directory',
-    'resume',
-    'monitor',
-    'earlyStopping',
-    'saveEvery',
-    'keep',
-    'report',
-    'tensorboard',
-  ],
+/** The options by their headings in `--help`. A default may depend on those of earlier rows. */
+export const optionGroups: Readonly<Record<string, Readonly<Record<string, OptionRow<unknown>>>>> = {
+  Optimization: optimization,
+  'Training the classifier first': classifierFirst,
+  Images: images,
+  'The run and its files': run,
+}
+
+export const optionTable = { ...optimization, ...classifierFirst, ...images, ...run }
+
+/** Every option with its value, but for those that are no plain values. */
+export type ResolvedTrainOptions = {
+  [Name in keyof typeof optionTable]: ReturnType<(typeof optionTable)[Name]['kind']['check']>
+}
+
+/** What a program may pass. */
+export type GivenTrainOptions = {
+  [Name in keyof typeof optionTable]?: kinds.GivenOf<(typeof optionTable)[Name]['kind']>
 }
 
 /** `warmupEpochs` -> `--warmup-epochs`. */

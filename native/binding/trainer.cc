@@ -15,20 +15,22 @@ namespace {
 double number(Napi::Object object, const char* name) { return object.Get(name).As<Napi::Number>().DoubleValue(); }
 bool is_number(Napi::Object object, const char* name) { return object.Get(name).IsNumber(); }
 
+// Its name and its hyperparameters: numbers, booleans and arrays of numbers.
 train::OptimizerOptions optimizer_from(Napi::Object object) {
-  const std::string name = object.Get("name").As<Napi::String>();
-  train::OptimizerOptions options{.kind = train::OptimizerOptions::SGD, .weight_decay = number(object, "weightDecay")};
-  if (name == "sgd") {
-    options.momentum = number(object, "momentum");
-    options.dampening = number(object, "dampening");
-    options.nesterov = object.Get("nesterov").ToBoolean();
-    return options;
+  train::OptimizerOptions options;
+  options.name = object.Get("name").As<Napi::String>();
+  const Napi::Array keys = object.GetPropertyNames();
+  for (uint32_t i = 0; i < keys.Length(); i++) {
+    const Napi::Value key = keys[i], value = object.Get(key);
+    std::vector<double> numbers;
+    if (value.IsArray()) {
+      auto array = value.As<Napi::Array>();
+      for (uint32_t k = 0; k < array.Length(); k++) numbers.push_back(Napi::Value(array[k]).ToNumber());
+    } else if (value.IsNumber() || value.IsBoolean()) {
+      numbers.push_back(value.ToNumber());
+    }
+    options.hyperparameters.emplace(key.As<Napi::String>(), std::move(numbers));
   }
-  options.kind = name == "adamw" ? train::OptimizerOptions::AdamW : train::OptimizerOptions::Adam;
-  auto betas = object.Get("betas").As<Napi::Array>();
-  options.beta1 = Napi::Value(betas[0u]).As<Napi::Number>().DoubleValue();
-  options.beta2 = Napi::Value(betas[1u]).As<Napi::Number>().DoubleValue();
-  options.eps = number(object, "eps");
   return options;
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "runtime/error.h"
+#include "runtime/text.h"
 
 namespace visiontorch::train {
 
@@ -11,115 +12,96 @@ using checkpoint::Value;
 
 namespace {
 
-// LibTorch's fused kernels copy what is not contiguous: a parameter that is channels-last, and what belongs to it, are
-// given to them in that order.
-class Order {
- public:
-  explicit Order(const at::Tensor& parameter)
-      : channels_last_(parameter.dim() == 4 && parameter.is_contiguous(at::MemoryFormat::ChannelsLast)) {}
-  at::Tensor operator()(const at::Tensor& x) const { return channels_last_ ? x.permute({0, 2, 3, 1}) : x; }
-
- private:
-  bool channels_last_;
+struct Maker {
+  const char* name;
+  std::unique_ptr<Optimizer> (*make)(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
 };
+
+// The names are those of lib/train/optimizers.ts.
+constexpr Maker kOptimizers[] = {{"sgd", make_sgd}, {"adam", make_adam}, {"adamw", make_adamw}};
 
 }  // namespace
 
-Optimizer::Optimizer(const OptimizerOptions& options, std::vector<at::Tensor> parameters)
-    : options_(options), parameters_(std::move(parameters)), states_(parameters_.size()) {}
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::vector<at::Tensor> parameters) {
+  std::string known;
+  for (const Maker& maker : kOptimizers) {
+    if (options.name == maker.name) return maker.make(options, std::move(parameters));
+    known += (known.empty() ? "" : ", ") + std::string(maker.name);
+  }
+  throw Error("ERR_INVALID_ARGUMENT",
+              "optimizer.name: expected one of " + known + ", got '" + printable(options.name) + "'");
+}
+
+const std::vector<double>& OptimizerOptions::numbers(const std::string& key, size_t count) const {
+  auto found = hyperparameters.find(key);
+  if (found == hyperparameters.end() || found->second.size() != count)
+    throw Error("ERR_INVALID_ARGUMENT",
+                "optimizer." + key + ": expected " + (count == 1 ? "a number" : std::to_string(count) + " numbers"));
+  return found->second;
+}
+
+Optimizer::Optimizer(Tensors parameters, std::vector<StateTensor> layout)
+    : parameters_(std::move(parameters)), layout_(std::move(layout)), states_(parameters_.size()) {}
 
 void Optimizer::step(double learning_rate) {
   at::NoGradGuard no_grad;
   learning_rate_ = learning_rate;
-  std::vector<size_t> fresh, known;  // without and with a state from an earlier step
+  Indices fresh, known;  // without and with a state from an earlier step
   for (size_t i = 0; i < parameters_.size(); i++)
-    if (parameters_[i].grad().defined()) (states_[i].first.defined() ? known : fresh).push_back(i);
-  for (bool is_first : {true, false}) {
-    const auto& indices = is_first ? fresh : known;
-    if (indices.empty()) continue;
-    if (options_.kind == OptimizerOptions::SGD) {
-      step_sgd(indices, is_first);
-    } else {
-      step_adam(indices);
-    }
-  }
+    if (parameters_[i].grad().defined()) (states_[i].empty() ? fresh : known).push_back(i);
+  if (!fresh.empty()) update(fresh, learning_rate, /*is_first=*/true);
+  if (!known.empty()) update(known, learning_rate, /*is_first=*/false);
 }
 
-void Optimizer::step_sgd(const std::vector<size_t>& indices, bool is_first) {
-  std::vector<at::Tensor> parameters, gradients, buffers;
-  for (size_t i : indices) {
-    const Order order(parameters_[i]);
-    parameters.push_back(order(parameters_[i]));
-    gradients.push_back(order(parameters_[i].grad()));
-    if (options_.momentum == 0) continue;
-    if (is_first) states_[i].first = at::zeros_like(parameters_[i]);
-    buffers.push_back(order(states_[i].first));
-  }
-  at::_fused_sgd_(parameters, gradients, buffers, options_.weight_decay, options_.momentum, learning_rate_,
-                  options_.dampening, options_.nesterov, /*maximize=*/false, is_first);
+void Optimizer::create_states(const Indices& indices) {
+  for (size_t i : indices)
+    for (const StateTensor& tensor : layout_)
+      states_[i].push_back(tensor.is_scalar ? at::zeros({}, parameters_[i].options()) : at::zeros_like(parameters_[i]));
 }
 
-void Optimizer::step_adam(const std::vector<size_t>& indices) {
-  std::vector<at::Tensor> parameters, gradients, first, second, steps;
-  for (size_t i : indices) {
-    State& state = states_[i];
-    if (!state.first.defined()) {
-      state.first = at::zeros_like(parameters_[i]);
-      state.second = at::zeros_like(parameters_[i]);
-      state.step = at::zeros({}, parameters_[i].options());
-    }
-    const Order order(parameters_[i]);
-    parameters.push_back(order(parameters_[i]));
-    gradients.push_back(order(parameters_[i].grad()));
-    first.push_back(order(state.first));
-    second.push_back(order(state.second));
-    steps.push_back(state.step);
-  }
-  at::_foreach_add_(steps, 1);
-  auto update = [&](auto kernel) {
-    kernel(parameters, gradients, first, second, {}, steps, learning_rate_, options_.beta1, options_.beta2,
-           options_.weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false, {}, {});
-  };
-  using Kernel = void (*)(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList,
-                          at::TensorList, double, double, double, double, double, bool, bool,
-                          const std::optional<at::Tensor>&, const std::optional<at::Tensor>&);
-  update(options_.kind == OptimizerOptions::AdamW ? static_cast<Kernel>(at::_fused_adamw_)
-                                                  : static_cast<Kernel>(at::_fused_adam_));
+namespace {
+
+at::Tensor in_memory_order(const at::Tensor& x, const at::Tensor& parameter) {
+  const bool channels_last = parameter.dim() == 4 && parameter.is_contiguous(at::MemoryFormat::ChannelsLast);
+  return channels_last && x.dim() == 4 ? x.permute({0, 2, 3, 1}) : x;
+}
+
+}  // namespace
+
+Optimizer::Tensors Optimizer::parameters(const Indices& indices) const {
+  Tensors result;
+  for (size_t i : indices) result.push_back(in_memory_order(parameters_[i], parameters_[i]));
+  return result;
+}
+
+Optimizer::Tensors Optimizer::gradients(const Indices& indices) const {
+  Tensors result;
+  for (size_t i : indices) result.push_back(in_memory_order(parameters_[i].grad(), parameters_[i]));
+  return result;
+}
+
+Optimizer::Tensors Optimizer::states(const Indices& indices, size_t position) const {
+  Tensors result;
+  for (size_t i : indices) result.push_back(in_memory_order(states_[i][position], parameters_[i]));
+  return result;
 }
 
 Value Optimizer::state_dict() const {
-  const bool is_sgd = options_.kind == OptimizerOptions::SGD;
   Value::Dict states;
   Value::List indices;
   for (size_t i = 0; i < states_.size(); i++) {
     const auto index = static_cast<int64_t>(i);
     indices.emplace_back(index);
-    if (!states_[i].first.defined()) continue;
+    if (states_[i].empty()) continue;
     Value::Dict state;
-    if (is_sgd) {
-      state = {{"momentum_buffer", states_[i].first}};
-    } else {
-      state = {{"step", states_[i].step}, {"exp_avg", states_[i].first}, {"exp_avg_sq", states_[i].second}};
-    }
+    for (size_t k = 0; k < layout_.size(); k++) state.emplace_back(layout_[k].name, states_[i][k]);
     states.emplace_back(index, Value::dict(std::move(state)));
   }
 
   Value::Dict group = {{"lr", learning_rate_}};
-  if (is_sgd) {
-    group.insert(group.end(), {{"momentum", options_.momentum},
-                               {"dampening", options_.dampening},
-                               {"weight_decay", options_.weight_decay},
-                               {"nesterov", options_.nesterov}});
-  } else {
-    group.insert(group.end(), {{"betas", Value::list({options_.beta1, options_.beta2}, Value::Kind::Tuple)},
-                               {"eps", options_.eps},
-                               {"weight_decay", options_.weight_decay},
-                               {"amsgrad", false}});
-  }
+  Value::Dict own = hyperparameters();
+  group.insert(group.end(), own.begin(), own.end());
   group.insert(group.end(), {{"maximize", false}, {"foreach", Value()}, {"differentiable", false}, {"fused", Value()}});
-  if (!is_sgd)
-    group.insert(group.end(),
-                 {{"capturable", false}, {"decoupled_weight_decay", options_.kind == OptimizerOptions::AdamW}});
   group.emplace_back("params", Value::list(std::move(indices)));
   return Value::dict(
       {{"state", Value::dict(std::move(states))}, {"param_groups", Value::list({Value::dict(std::move(group))})}});
@@ -132,23 +114,23 @@ namespace {
               "optimizer state: " + what + "; continue with the optimizer and the network of that run");
 }
 
-// A parameter's entry of this name, in the parameter's memory layout; undefined where the entry is None.
-at::Tensor read_state(const Value& state, const char* name, const at::Tensor& like) {
+const Value& entry_of(const Value& state, const char* name) {
   const Value* value = state.find(name);
   if (!value) mismatch(std::string("expected an entry '") + name + "' for every parameter");
-  if (value->kind() == Value::Kind::None) return {};
-  const at::Tensor& source = value->as_tensor();
-  if (source.sizes() != like.sizes())
+  return *value;
+}
+
+at::Tensor read_like(const Value& value, const char* name, const at::Tensor& parameter) {
+  const at::Tensor& source = value.as_tensor();
+  if (source.sizes() != parameter.sizes())
     mismatch(std::string("an entry '") + name + "' has another shape than its parameter");
-  return at::empty_like(like).copy_(source);
+  return at::empty_like(parameter).copy_(source);
 }
 
 // PyTorch before 1.12 kept Adam's step as a plain number.
-at::Tensor read_step(const Value& state, const at::Tensor& like) {
-  const Value* value = state.find("step");
-  if (!value) mismatch("expected an entry 'step' for every parameter");
-  const double step = value->is_tensor() ? value->as_tensor().item<double>() : value->as_float();
-  return at::full({}, step, like.options());
+at::Tensor read_scalar(const Value& value, const at::Tensor& parameter) {
+  const double number = value.is_tensor() ? value.as_tensor().item<double>() : value.as_float();
+  return at::full({}, number, parameter.options());
 }
 
 }  // namespace
@@ -165,20 +147,23 @@ void Optimizer::load_state_dict(const Value& value) {
     mismatch("it belongs to " + std::to_string(count) + " parameters, the network has " +
              std::to_string(parameters_.size()));
 
-  std::vector<State> loaded(parameters_.size());
+  std::vector<Tensors> loaded(parameters_.size());
   for (const auto& [key, state] : states->as_dict()) {
     const int64_t index = key.as_int();
     if (index < 0 || index >= static_cast<int64_t>(count))
       mismatch("parameter " + std::to_string(index) + " does not exist");
     const at::Tensor& parameter = parameters_[static_cast<size_t>(index)];
-    State& target = loaded[static_cast<size_t>(index)];
-    if (options_.kind == OptimizerOptions::SGD) {
-      target.first = read_state(state, "momentum_buffer", parameter);
-    } else {
-      target.first = read_state(state, "exp_avg", parameter);
-      target.second = read_state(state, "exp_avg_sq", parameter);
-      target.step = read_step(state, parameter);
+    Tensors tensors;
+    bool is_complete = true;  // SGD without momentum saves None
+    for (const auto& [name, is_scalar] : layout_) {
+      const Value& entry = entry_of(state, name);
+      if (entry.kind() == Value::Kind::None) {
+        is_complete = false;
+        continue;
+      }
+      tensors.push_back(is_scalar ? read_scalar(entry, parameter) : read_like(entry, name, parameter));
     }
+    if (is_complete) loaded[static_cast<size_t>(index)] = std::move(tensors);
   }
   states_ = std::move(loaded);
 }

@@ -2,46 +2,77 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "checkpoint/value.h"
 
 namespace visiontorch::train {
 
+// Which optimizer, by its name in make_optimizer(), and its hyperparameters by their names in lib/train/optimizers.ts.
 struct OptimizerOptions {
-  enum Kind { SGD, Adam, AdamW } kind;
-  double weight_decay;
-  double momentum = 0, dampening = 0;             // SGD
-  bool nesterov = false;                          // SGD
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // Adam, AdamW
+  std::string name;
+  std::map<std::string, std::vector<double>> hyperparameters;  // a flag is 0 or 1; a pair has two numbers
+
+  // Throws ERR_INVALID_ARGUMENT if it is missing.
+  const std::vector<double>& numbers(const std::string& key, size_t count) const;
+  double number(const std::string& key) const { return numbers(key, 1)[0]; }
 };
 
-// torch.optim's SGD, Adam or AdamW over one group of parameters, by LibTorch's fused kernels. Parameters without a
-// gradient (frozen ones) are left alone and keep their state.
+// An optimizer of torch.optim over one group of parameters. Parameters without a gradient (frozen ones) are left alone
+// and keep their state. Each subclass has a file of its own, and computes its updates with LibTorch's fused kernels.
 class Optimizer {
  public:
-  Optimizer(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
+  virtual ~Optimizer() = default;
 
   // One update with the gradients that the parameters hold.
   void step(double learning_rate);
 
   // In the layout of PyTorch's optimizer.state_dict().
   checkpoint::Value state_dict() const;
-  // Throws ERR_CHECKPOINT_MISMATCH when it belongs to another optimizer or to other parameters.
+  // Throws ERR_CHECKPOINT_MISMATCH if it belongs to another optimizer or to other parameters.
   void load_state_dict(const checkpoint::Value& value);
 
- private:
-  struct State {
-    at::Tensor first, second;  // SGD: momentum buffer; Adam: exp_avg and exp_avg_sq. Undefined until the first step
-    at::Tensor step;           // Adam: float32 scalar, as PyTorch keeps it
-  };
-  void step_sgd(const std::vector<size_t>& indices, bool is_first);
-  void step_adam(const std::vector<size_t>& indices);
+ protected:
+  using Indices = std::vector<size_t>;  // of parameters
+  using Tensors = std::vector<at::Tensor>;
 
-  OptimizerOptions options_;
-  std::vector<at::Tensor> parameters_;
-  std::vector<State> states_;
+  // A tensor that is kept for each parameter, by its name in PyTorch's state dict.
+  struct StateTensor {
+    const char* name;
+    bool is_scalar = false;  // float32; otherwise it has the shape and memory layout of its parameter
+  };
+
+  Optimizer(Tensors parameters, std::vector<StateTensor> layout);
+
+  // Updates these parameters. `is_first`: none has a state yet; otherwise all have one.
+  virtual void update(const Indices& indices, double learning_rate, bool is_first) = 0;
+  // The hyperparameters by their names in PyTorch's `param_groups`, without those that every optimizer has.
+  virtual checkpoint::Value::Dict hyperparameters() const = 0;
+
+  // Gives these parameters states of zeros.
+  void create_states(const Indices& indices);
+  // Of these parameters. Four-dimensional tensors are permuted to the order of their memory, because the fused kernels
+  // copy what is not contiguous.
+  Tensors parameters(const Indices& indices) const;
+  Tensors gradients(const Indices& indices) const;
+  Tensors states(const Indices& indices, size_t position) const;  // `position` in the layout
+
+ private:
+  Tensors parameters_;
+  std::vector<StateTensor> layout_;
+  std::vector<Tensors> states_;  // empty until a parameter's first update
   double learning_rate_ = 0;
 };
+
+// Throws ERR_INVALID_ARGUMENT for a name that is not in its table.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
+
+// What the table holds.
+std::unique_ptr<Optimizer> make_sgd(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
+std::unique_ptr<Optimizer> make_adam(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
+std::unique_ptr<Optimizer> make_adamw(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
 
 }  // namespace visiontorch::train

@@ -35,7 +35,7 @@ Trainer::Trainer(nn::Network& network, at::Device device, TrainerOptions options
     : device_(device),
       options_(std::move(options)),
       parameters_(own_parameters(network)),
-      optimizer_(options_.optimizer, parameters_) {
+      optimizer_(make_optimizer(options_.optimizer, parameters_)) {
   if (options_.class_weights.defined()) options_.class_weights = options_.class_weights.to(device_);
 }
 
@@ -89,7 +89,7 @@ StepResult Trainer::finish_step(nn::Network& network, const at::Tensor& features
   if (!options.update) return result;
 
   if (options_.clip_grad_norm) result.grad_norm = clip_gradients();
-  optimizer_.step(options.learning_rate);
+  optimizer_->step(options.learning_rate);
   for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
   result.updated = true;
   return result;

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -40,7 +41,8 @@ struct StepResult {
 // the compute thread only, always with the same network, whose classifier must not be replaced.
 class Trainer {
  public:
-  // Gives the network's tensors memory of their own, on this device.
+  // Gives the network's tensors memory of their own, on this device. Throws ERR_INVALID_ARGUMENT for an unknown
+  // optimizer.
   Trainer(nn::Network& network, at::Device device, TrainerOptions options);
 
   // Freezes all but the classifier. With `batch_norm_eval`, frozen batch norms use and keep their running statistics.
@@ -54,8 +56,8 @@ class Trainer {
   StepResult step_features(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
                            const StepOptions& options);
 
-  checkpoint::Value optimizer_state() const { return optimizer_.state_dict(); }
-  void load_optimizer_state(const checkpoint::Value& state) { optimizer_.load_state_dict(state); }
+  checkpoint::Value optimizer_state() const { return optimizer_->state_dict(); }
+  void load_optimizer_state(const checkpoint::Value& state) { optimizer_->load_state_dict(state); }
 
  private:
   StepResult finish_step(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
@@ -66,7 +68,7 @@ class Trainer {
   at::Device device_;
   TrainerOptions options_;
   std::vector<at::Tensor> parameters_;
-  Optimizer optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   bool frozen_ = false, batch_norm_eval_ = true;
 };
 

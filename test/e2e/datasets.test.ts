@@ -25,7 +25,7 @@ const run = (...args: string[]) =>
 describe('data sets as users have them', () => {
   afterEach(removeTemporaryFolders)
 
-  it("train from the seed platform's own folder, and go on", async () => {
+  it('train from the folder of classification-pytorch, and go on', async () => {
     const root = await temporaryFolder()
     await drawPhotos(join(root, 'datasets'), { classes: ['checks', 'rows'], train: 6, val: 2 })
     await mkdir(join(root, 'model_data'))

@@ -228,11 +228,16 @@ describe('train()', () => {
     assert.equal((await readdir(join(root, 'cache/visiontorch/images'))).length, 36)
   })
 
-  it("follows the seed platform's recipe with its preset", async () => {
+  it("follows classification-pytorch's recipe with its preset", async () => {
     using model = await smallNetwork()
-    const seen = await events(model, quick({ preset: 'seed', epochs: 4 }))
+    const seen = await events(model, quick({ preset: 'classification-pytorch', epochs: 4 }))
     const rates = new Set(seen.flatMap(event => (event.type === 'step' ? [event.learningRate] : [])))
-    const options = resolveOptions({ data: photos, preset: 'seed', epochs: 4, batchSize: 8 })
+    const options = resolveOptions({
+      data: photos,
+      preset: 'classification-pytorch',
+      epochs: 4,
+      batchSize: 8,
+    })
     assert.deepEqual(
       [...rates],
       [0, 1, 2, 3].map(epoch => learningRateAt(options, epoch, 0)),

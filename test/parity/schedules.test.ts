@@ -12,7 +12,11 @@ const fixture = JSON.parse(readFileSync(new URL('../fixtures/schedules.json', im
   seed: Run[]
 }
 
-function assertRates({ rates, ...run }: Run, stepsPerEpoch: number, preset: 'seed' | null): void {
+function assertRates(
+  { rates, ...run }: Run,
+  stepsPerEpoch: number,
+  preset: 'classification-pytorch' | null,
+): void {
   const options = resolveOptions({ data: '.', preset, ...run })
   assert.equal(rates.length, options.epochs * stepsPerEpoch)
   for (const [i, expected] of rates.entries()) {
@@ -33,9 +37,9 @@ describe(`learning rates of every update, against torch.optim.lr_scheduler of ${
   }
 })
 
-describe("learning rates of every epoch with preset: 'seed', against the platform's formulas", () => {
+describe("learning rates of every epoch with preset: 'classification-pytorch', against the platform's formulas", () => {
   for (const run of fixture.seed) {
     it(`${run.schedule}, ${run.optimizer}, ${run.epochs} epochs, ${run.freezeEpochs} of them frozen`, () =>
-      assertRates(run, 1, 'seed'))
+      assertRates(run, 1, 'classification-pytorch'))
   }
 })

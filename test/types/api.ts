@@ -21,6 +21,7 @@ import {
   type TrainingEvent,
   type TrainingResult,
   type TrainingRun,
+  type TrainOptions,
   train,
   VisionTorchError,
 } from 'visiontorch'
@@ -71,6 +72,24 @@ for await (const event of run) {
   // @ts-expect-error: figures of an epoch are in its event alone
   event.top1
 }
+train(model, {
+  data: 'photos',
+  preset: 'classification-pytorch',
+  classWeights: [1, 2] as const,
+  resize: null,
+})
+train(model, {
+  data: 'photos',
+  optimizer: { name: 'sgd', nesterov: true },
+  schedule: { name: 'step', gamma: 0.5 },
+})
+expectTypeOf<TrainOptions['epochs']>().toEqualTypeOf<number | undefined>()
+expectTypeOf<TrainOptions['cache']>().toEqualTypeOf<'none' | 'memory' | 'disk' | undefined>()
+expectTypeOf<TrainOptions['resume']>().toEqualTypeOf<boolean | string | undefined>()
+// @ts-expect-error: an option that is misspelled
+train(model, { data: 'photos', epocs: 3 })
+// @ts-expect-error: Adam has no momentum
+train(model, { data: 'photos', optimizer: { name: 'adam', momentum: 0.9 } })
 // @ts-expect-error: there is no such optimizer
 train(model, { data: 'photos', optimizer: 'lion' })
 

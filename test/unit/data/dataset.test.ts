@@ -393,7 +393,7 @@ describe('annotation files', () => {
     }
   })
 
-  it('are found in the folder of the seed platform, with its list of classes', async () => {
+  it('are found in the folder of classification-pytorch, with its list of classes', async () => {
     const root = await folderOf({
       'model_data/cls_classes.txt': 'cat\ndog\n',
       'cls_train.txt':

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { setImmediate as turn } from 'node:timers/promises'
 import { resolveOptions, type TrainOptions } from '../../../lib/train/options.js'
 import { optionTable } from '../../../lib/train/table.js'
 
@@ -42,8 +43,10 @@ describe('training options', () => {
     })
   })
 
-  it("take the seed platform's defaults with the preset, under what is given", () => {
-    const options = resolve({ preset: 'seed', epochs: 40, optimizer: { name: 'sgd', momentum: 0.8 } })
+  it('take the defaults of a preset, unless others are given', () => {
+    const preset = 'classification-pytorch'
+    const options = resolve({ preset, epochs: 40, optimizer: { name: 'sgd', momentum: 0.8 } })
+    assert.equal(options.preset, preset)
     assert.equal(options.freezeEpochs, 10)
     assert.equal(options.minLearningRate, 1e-4)
     assert.equal(options.monitor, 'loss')
@@ -56,8 +59,23 @@ describe('training options', () => {
     })
   })
 
+  it("take 'seed' for the preset's name, with one deprecation warning", async () => {
+    const warnings: (Error & { code?: string })[] = []
+    const listen = (warning: Error) => warnings.push(warning)
+    process.on('warning', listen)
+    for (let i = 0; i < 2; i++)
+      assert.deepEqual(resolve({ preset: 'seed' }), resolve({ preset: 'classification-pytorch' }))
+    await turn()
+    process.off('warning', listen)
+    assert.deepEqual(
+      warnings.map(({ name, code }) => [name, code]),
+      [['DeprecationWarning', 'VISIONTORCH_PRESET_SEED']],
+    )
+  })
+
   it('are refused when they are misspelt, out of range or contradict', () => {
     refused({ epocs: 3 }, /unknown option 'epocs'. Did you mean 'epochs'\?/)
+    refused({ preset: 'sead' }, /preset: expected one of classification-pytorch, got 'sead'/)
     refused({ epochs: 0 }, /epochs: expected an integer of at least 1, got 0/)
     refused(
       { optimizer: 'sdg' },

@@ -43,6 +43,11 @@ describe('savedRun', () => {
     assert.equal(savedRun(root, 'model_4.pth').state.epoch, 5)
   })
 
+  it("takes the preset's name of before, 'seed', for the one of now", () => {
+    const { options } = savedRun(saved('training.options.preset', 'seed'), 'last.pth')
+    assert.equal(options.preset, 'classification-pytorch')
+  })
+
   it('refuses any other file', () => {
     assert.throws(() => savedRun(new Map(), 'best.pth'), {
       code: 'ERR_CHECKPOINT_MISMATCH',

@@ -11,7 +11,7 @@ import { startTraining } from './train/start.js'
  * best.pth); when it is stopped or fails, those of the moment.
  *
  * Errors reject the run: ERR_INVALID_ARGUMENT, ERR_DATASET, ERR_IMAGE_DECODE and ERR_FILE_WRITE before or while it
- * trains, ERR_CHECKPOINT_MISMATCH when it cannot resume, ERR_NON_FINITE_LOSS when the loss is no number any more.
+ * trains, ERR_CHECKPOINT_MISMATCH when it cannot resume, ERR_NON_FINITE_LOSS when the loss becomes NaN or infinite.
  */
 export function train(model: Model, options: TrainOptions): TrainingRun {
   return startTraining(model, options, [observeForTensorBoard, observeForReport])

@@ -30,7 +30,7 @@ export const doctorCommand = (): Command =>
       if (!ok) process.exitCode = 1
     })
 
-/** Shows which LibTorch is loaded, from where, and on what. Gives whether it is. */
+/** Shows which LibTorch is loaded, from where, and on what. Returns whether one is. */
 function doctorMachine(json: boolean): boolean {
   const report = checkMachine()
   if (json) printJson(report)

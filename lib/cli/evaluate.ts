@@ -29,7 +29,7 @@ export const evaluateCommand = (): Command =>
     .option('--batch-size <n>', 'images computed at once', integer(1, 4096), 32)
     .option(
       '--workers <n>',
-      'images decoded at once (default: the number of cores, at most 8)',
+      'images decoded at the same time (default: the number of cores, at most 8)',
       integer(1, 1024),
     )
     .option('--out <dir>', 'also write evaluation.json, report.html and confusion_matrix.png')

@@ -60,7 +60,7 @@ function render({ container, tensors, skipped, metadata }: CheckpointSummary): s
 const more = ({ length }: readonly unknown[]): string[] =>
   length > MOST_ROWS ? [`... and ${formatCount(length - MOST_ROWS)} more (use --json)`] : []
 
-/** A key of a dictionary as Python shows it, but for strings, which have no quotes. */
+/** A key of a dictionary as Python shows it, except that strings have no quotes. */
 function keyText(key: CheckpointValue): string {
   return Array.isArray(key) ? `(${key.map(keyText).join(', ')})` : String(key)
 }

@@ -7,7 +7,7 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 let received: NodeJS.Signals | undefined
 
 /**
- * A signal that aborts at the first Ctrl-C, SIGTERM or SIGHUP, and when nobody reads the results any more; the command
+ * A signal that aborts at the first Ctrl-C, SIGTERM or SIGHUP, and when nobody reads the results any longer; the command
  * then rejects with an `AbortError`. The second Ctrl-C kills.
  */
 export function interruptSignal(message = 'stopping; press Ctrl-C again to kill'): AbortSignal {

@@ -8,7 +8,7 @@ import { cannotWrite } from '../util/files.js'
 const broken = new AbortController()
 let failure: NodeJS.ErrnoException | undefined
 
-/** Watches stdout and stderr from now on. Nothing that they do ends the process any more. */
+/** Watches stdout and stderr from now on, so that their errors do not end the process. */
 export function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     failure ??= error

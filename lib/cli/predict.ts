@@ -114,7 +114,7 @@ function jsonWriter() {
   }
 }
 
-/** A line an image where one class is wanted, else a block. */
+/** One line for each image if one class is wanted; otherwise a block of lines. */
 function textWriter(topK: number, files: readonly string[]) {
   return {
     predictions(file: string, predictions: Prediction[]) {

@@ -28,14 +28,14 @@ const columns = [7, 8, 8, 11, 11, 9, 11, 8, 9]
 /** Whether the terminal has no room for the columns and `best` behind them. */
 const isNarrow = () => (process.stderr.isTTY ? process.stderr.columns : Infinity) < 88
 
-/** On stderr, but for the result, which goes to stdout. Use with `using`, so that a failure leaves the terminal clean. */
+/** Writes to stderr, and the result to stdout. Use with `using`, so that a failure leaves the terminal clean. */
 export function trainingDisplay(): TrainingDisplay {
   let step: StepEvent | undefined
   let epochStart = performance.now()
   let epochSeconds: number | undefined
   const line = liveLine(() => (step === undefined ? '' : stepLine(step, timeLeft(step))))
 
-  /** Of the whole run, with validation as soon as one epoch tells how long that takes. */
+  /** For the whole run. Includes validation once an epoch has shown how long it takes. */
   const timeLeft = ({ epoch, epochs, step, steps }: StepEvent) => {
     const share = step / steps
     const whole = epochSeconds ?? (performance.now() - epochStart) / 1000 / share

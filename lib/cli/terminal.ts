@@ -94,9 +94,9 @@ export function fill(parts: readonly string[], width: number): string[] {
   return lines
 }
 
-/** A line that changes while one waits, where stderr is a terminal. Disposable: `using bar = progress('reading', 100)`. */
+/** A line that changes during a wait, if stderr is a terminal. Disposable: `using bar = progress('reading', 100)`. */
 export interface LiveLine {
-  /** Draws again: at once, or where it was drawn less than a tenth of a second ago, only when `now` is set. */
+  /** Draws the line again, unless it was drawn less than a tenth of a second ago; with `now`, always. */
   redraw(now?: boolean): void
   stop(): void
   [Symbol.dispose](): void
@@ -159,7 +159,7 @@ export function progress(
 const live = createLogUpdate(process.stderr, { showCursor: true })
 let bar: (() => void) | undefined // the bar on the screen
 
-/** Writes above the bar, where there is one. */
+/** Writes above the bar, if there is one. */
 function aroundBar(write: () => void): void {
   if (bar !== undefined) live.clear()
   write()

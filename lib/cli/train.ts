@@ -185,7 +185,7 @@ async function openModel(
   }
 }
 
-/** The file that `--resume` means, where it is there. */
+/** The file that `--resume` means, if it exists. */
 async function checkpointToResume({ resume, directory }: TrainCommandOptions): Promise<string | undefined> {
   if (typeof resume === 'string') return resume
   if (resume !== true || typeof directory !== 'string') return undefined

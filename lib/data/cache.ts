@@ -70,7 +70,7 @@ function header({ width, height, channels }: Pixels): Uint8Array {
   return Buffer.from(Uint32Array.of(width, height, channels).buffer)
 }
 
-/** Undefined where there is none, or only part of one. */
+/** Undefined if there is none, or only part of one. */
 async function readPixels(file: string): Promise<Pixels | undefined> {
   const bytes = await readFile(file).catch(() => undefined)
   if (bytes === undefined || bytes.length < headerBytes) return undefined

@@ -77,7 +77,7 @@ function notUtf8(line: string): string {
   return `is not UTF-8. It reads '${shown}' if it is ${encoding}. Save the file as UTF-8: iconv -f ${encoding} -t UTF-8 OLD > NEW`
 }
 
-/** The likeliest of the usual encodings: nothing but the bytes tells. */
+/** The most likely encoding, guessed from the bytes. */
 function guessEncoding(line: Buffer): string {
   const text = line.toString('latin1')
   // GB 2312's characters are pairs of bytes from 0xa1 on; Shift_JIS's begin with 0x81 to 0x9f or 0xe0 to 0xef.

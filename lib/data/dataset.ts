@@ -31,7 +31,7 @@ export interface Dataset {
 /** How a data set is opened. */
 export interface DatasetOptions {
   /**
-   * The share of each class that is held out for validation where the data set has only training images: 0 to 0.9,
+   * The share of each class that is held out for validation if the data set has only training images: 0 to 0.9,
    * 0 for none. Default 0.1.
    */
   valFraction?: number

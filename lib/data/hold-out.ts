@@ -17,7 +17,7 @@ export const holdOutOptions = ({ valFraction, seed, signal }: DatasetOptions): H
 })
 
 /**
- * Where a data set has only training images, moves a share of every class into a split `val`. Which images are held out
+ * If a data set has only training images, moves a share of every class into a split `val`. Which images are held out
  * depends on the seed and on their path below the root alone, so a data set that was moved, or that grew, keeps (nearly)
  * the same ones.
  *

@@ -52,7 +52,7 @@ export class ImageFolder extends SampleDataset {
     const classes = given ?? layoutClasses(layout)
     const labels = new Map(classes.map((name, label) => [name, label]))
     const splits = new Map<SplitName, Sample[]>([...layout.splits.keys()].map(split => [split, []]))
-    // In the order of the labels, which need not be that of the folders where the classes were given.
+    // In the order of the labels, which may differ from that of the folders if the caller gave the classes.
     const folders = layout.folders.toSorted((a, b) => labels.get(a.name)! - labels.get(b.name)!)
     for (const { split, name, images } of folders) {
       const samples = splits.get(split)!

@@ -25,11 +25,11 @@ export interface ClassFolder {
 /** The folders of a data set as they are, whether training can use them or not. */
 export interface Layout {
   readonly root: string
-  /** The folder of each split; train's is the root itself where that holds the classes. */
+  /** The folder of each split; train's is the root itself if that holds the classes. */
   readonly splits: ReadonlyMap<SplitName, string>
   /** By split, then by name. */
   readonly folders: readonly ClassFolder[]
-  /** Images that lie in no class folder. */
+  /** Images outside of the class folders. */
   readonly loose: readonly string[]
   /** What other programs left in the folders: not part of the data. */
   readonly junk: readonly string[]
@@ -49,7 +49,7 @@ export interface LayoutOptions {
 }
 
 /**
- * Lists what lies below the root of a data set; reads no image.
+ * Lists the files and folders of a data set. Reads no image.
  * @throws ERR_DATASET when a folder cannot be read.
  */
 export async function readLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {

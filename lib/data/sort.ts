@@ -19,7 +19,7 @@ const rank = (unit: number): number => (unit >= 0xe000 ? unit - 0x800 : unit >= 
 /** How many names are handled at once: a few milliseconds of work. */
 export const SLICE = 8192
 
-/** Lets the event loop run, and stops where the signal was aborted. */
+/** Lets the event loop run, and throws if the signal was aborted. */
 export async function pause(signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted()
   await setImmediate()

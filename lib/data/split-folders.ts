@@ -20,7 +20,7 @@ interface Peek {
   folders: boolean
 }
 
-/** Tells the folders of splits from those of classes, one of which may be called `train`, too. */
+/** Distinguishes folders of splits from folders of classes: a class may also be called `train`. */
 export async function findSplits(root: string, signal?: AbortSignal): Promise<SplitFolders> {
   const { directories, junk } = await listFolder(root, signal)
   const whole = { splits: new Map<SplitName, string>([['train', root]]), problems: [], notes: [], junk }

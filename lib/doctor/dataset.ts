@@ -29,7 +29,7 @@ export interface CheckDatasetOptions {
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined
 }
 
-/** An image, with its place in the data set where it has one. */
+/** An image, with its place in the data set if it has one. */
 interface Entry {
   path: string
   place?: { split: string; label: string }

@@ -75,7 +75,7 @@ export interface Finding {
   severity: Severity
   /** What it is. */
   title: string
-  /** What to do about it; empty where the details say it. */
+  /** What to do about it; empty if the details say it. */
   remedy: string
   /** The files or folders, absolute, each with what is to be said of it. */
   places: { path: string; detail: string }[]

@@ -9,7 +9,7 @@ import type { FindingKind } from './finding.js'
 /** What one file turns out to be. */
 export interface CheckedImage {
   issues: { kind: FindingKind; detail: string }[]
-  /** Tells exact duplicates: equal for files of the same bytes. Undefined for what is no image. */
+  /** Equal for files with the same bytes, to find exact duplicates. Undefined if the file is not an image. */
   digest: string | undefined
 }
 
@@ -56,7 +56,7 @@ function undecodable(message: string, bytes: Uint8Array): FindingKind {
   return /premature|unexpected end/i.test(message) || endsEarly(bytes) ? 'truncated' : 'damaged'
 }
 
-/** Whether a file of which decoding failed lacks the mark that its format ends with. */
+/** Whether a file that cannot be decoded lacks the end marker of its format. */
 function endsEarly(bytes: Uint8Array): boolean {
   const at = (position: number): string => String.fromCharCode(...bytes.subarray(position, position + 4))
   if (at(0).startsWith('\xff\xd8')) return at(bytes.length - 2) !== '\xff\xd9'

@@ -17,7 +17,7 @@ export interface MachineReport {
   cpu: { model: string; cores: number; features: string[] }
   /** Bytes. */
   memory: number
-  /** Null where there is none for this platform. */
+  /** Null if there is none for this platform. */
   addon: { path: string; libtorchVersion: string } | null
   /** Where LibTorch was looked for, up to the one that was taken. */
   places: Attempt[]
@@ -40,7 +40,7 @@ const FEATURES = [
   'amx_int8',
 ]
 
-/** Loads LibTorch and tells about it, the processor and the devices. */
+/** Loads LibTorch and describes it, the processor and the devices. */
 export function checkMachine(): MachineReport {
   const { version } = packageManifest()
   const flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? []

@@ -12,14 +12,14 @@ import { explain, type Failure, type Position, statusFailure, TRUNCATED } from '
 export interface DownloadProgress {
   /** Bytes on the disk so far, with those of an earlier run. */
   received: number
-  /** The size of the file, or null where the server does not say. */
+  /** The size of the file, or null if the server does not say. */
   total: number | null
 }
 
 export interface DownloadOptions {
   /** The file's SHA-256 in hexadecimal digits: all 64, or the first ones. */
   sha256?: string | undefined
-  /** Hash the destination where it is there already, too. Default false. */
+  /** Also check the hash of a destination that exists already. Default false. */
   verify?: boolean
   signal?: AbortSignal | undefined
   onProgress?: ((progress: DownloadProgress) => void) | undefined
@@ -132,7 +132,7 @@ class Transfer {
     return explain(error, this.url, this.destination, this.#at, this.options.remedy ?? '')
   }
 
-  /** Takes up what an earlier run left, where it is known to be a part of the same file. */
+  /** Continues what an earlier run left, if it is known to be a part of the same file. */
   async #resume(): Promise<boolean> {
     const size = await sizeOf(this.#part)
     if (size === 0) return false

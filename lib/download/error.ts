@@ -60,7 +60,7 @@ export function explain(cause: unknown, url: string, path: string, at: Position,
   return download(`failed ${far}: ${cause instanceof Error ? cause.message : cause} (${code})${or}`, false)
 }
 
-/** An answer that is no file. */
+/** A response that is not the file. */
 export function statusFailure(url: string, status: number, text: string, remedy: string): Failure {
   const meaning =
     status === 404 || status === 410

@@ -18,7 +18,7 @@ export interface EvaluateOptions {
   split?: string
   /** Images a batch. Default 32. */
   batchSize?: number
-  /** Images decoded at once. Default: the number of cores, at most 8. */
+  /** Images decoded at the same time. Default: the number of cores, at most 8. */
   workers?: number
   /** How many of the worst predictions the result lists. Default 24. */
   keepWorst?: number

@@ -1,4 +1,4 @@
-// What a classifier's logits are worth: scikit-learn's definitions, with 0 where a ratio has no denominator.
+// Metrics of a classifier's logits, by scikit-learn's definitions. A ratio whose denominator is 0 is 0.
 
 export interface ClassMetrics {
   label: string

@@ -3,7 +3,7 @@ import { POLICIES, type Policy } from './policy.js'
 
 type Range = readonly [min: number, max: number]
 
-/** What is done to each training image, drawn anew every epoch, in this order; torchvision's transforms. */
+/** torchvision's transforms of each training image, in this order. Their parameters are drawn for each image and epoch. */
 export interface Augmentation {
   /**
    * RandomResizedCrop: the part that is cropped and resized, as a share of the image's area; null: the crop of

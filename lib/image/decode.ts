@@ -24,7 +24,7 @@ export interface DecodeOptions {
   /** Turn the image as its EXIF orientation says. Default false: Pillow and torchvision do not. */
   autoOrient?: boolean
   /**
-   * Decode to about this shorter side, in pixels, where the file is larger: JPEG and WebP then decode a fraction of the
+   * Decode to about this shorter side, in pixels, if the file is larger: JPEG and WebP then decode a fraction of the
    * picture. Much faster, but other pixels than a full decode gives: for training only. Default: full size.
    */
   fastDecode?: number
@@ -50,7 +50,7 @@ const SHARP_OPTIONS = {
 
 /**
  * Decodes an image to RGB rows, byte for byte as Pillow's `Image.open(file).convert('RGB')` does: the first frame,
- * alpha dropped, colour profile ignored, not turned (but for TIFF, which Pillow turns). Of 16 bits the high 8 are kept,
+ * alpha dropped, colour profile ignored, not rotated (except TIFF, which Pillow rotates). Of 16 bits the high 8 are kept,
  * also in gray images, which Pillow clips at 255. JPEG, BMP, PBM, PGM and PPM are decoded by the addon, PNG, WebP, AVIF,
  * GIF and TIFF by sharp; what the first bytes of a file say counts, not its name.
  *

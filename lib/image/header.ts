@@ -39,7 +39,7 @@ const SCAN = 0xda
 const END = 0xd9
 
 export interface GifHeader {
-  /** What Pillow shows where the first frame is transparent or leaves the canvas uncovered. */
+  /** What Pillow shows in places that the first frame leaves transparent or uncovered. */
   background: { r: number; g: number; b: number }
   /** The part of the canvas that the first frame covers. */
   frame: { left: number; top: number; width: number; height: number }

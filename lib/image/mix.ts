@@ -15,14 +15,14 @@ export interface Mix {
   box: Rect | null
 }
 
-/** How the batch of this step is mixed, or null: not at all. Of mixup and CutMix, where both are on, one is chosen. */
+/** How this step's batch is mixed, or null if it is not. If both mixup and CutMix are on, one of them is chosen. */
 export function drawMix(
   { mixup, cutmix }: Augmentation,
   { seed, epoch, step }: { seed: number; epoch: number; step: number },
   size: Size,
 ): Mix | null {
   if (mixup === 0 && cutmix === 0) return null
-  // -1 where a sample has its index, so that a batch never shares its draws with an image.
+  // -1 in place of a sample's index, so that a batch never shares its draws with an image.
   const draw = new Draw(seed, epoch, step, -1)
   const cut = cutmix > 0 && (mixup === 0 || draw.chance(0.5))
   const weight = drawBeta(cut ? cutmix : mixup, draw)

@@ -17,7 +17,7 @@ export interface Preprocessing {
   interpolation: 'bilinear'
   /**
    * `crop`: resize the shorter side, cut out the centre. `pad`: fit the whole image in, fill the rest with gray.
-   * `squish`: resize both sides, whatever becomes of the proportions.
+   * `squish`: resize both sides, and ignore the proportions.
    */
   mode: ResizeMode
 }
@@ -32,7 +32,7 @@ export const DEFAULT_PREPROCESSING: Readonly<Preprocessing> = {
   mode: 'crop',
 }
 
-/** Checks `value`, of which every field may be left out, and fills in {@link DEFAULT_PREPROCESSING}. */
+/** Checks `value`, every field of which is optional, and fills in {@link DEFAULT_PREPROCESSING}. */
 export function checkPreprocessing(name: string, value: unknown): Preprocessing {
   check.options(name, value, Object.keys(DEFAULT_PREPROCESSING))
   const given = { ...DEFAULT_PREPROCESSING, ...(value as Partial<Preprocessing>) }

@@ -21,7 +21,7 @@ export function loadSharp(): Sharp {
 function load(): Sharp {
   checkDescriptors()
   try {
-    // Not import(), which remembers a failure for ever. In this function, as a bundle of CommonJS has no import.meta.url.
+    // Not import(), which remembers a failure forever. Created here, because a CommonJS bundle has no import.meta.url.
     // By path, as webpack would follow the URL and stop at sharp's binary.
     const require = createRequire(fileURLToPath(import.meta.url))
     const sharp = require('sharp') as Sharp

@@ -8,7 +8,7 @@ import type { Preprocessing } from './preprocessing.js'
 import { roundHalfToEven } from './round.js'
 import { evalTransform, type Size } from './transform.js'
 
-/** Which image, in which epoch, of which run: all that random parameters depend on. */
+/** The image, the epoch and the run's seed: random parameters depend on nothing else. */
 export interface Sample {
   seed: number
   epoch: number

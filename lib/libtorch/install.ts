@@ -17,7 +17,7 @@ export interface InstallOptions {
   /** The SHA-256 of a downloaded archive. Default: that of {@link ARCHIVES}, if its name stands there. */
   sha256?: string | undefined
   signal?: AbortSignal | undefined
-  /** Called with a message if nothing tells the hash of a downloaded archive. */
+  /** Called with a message if the hash of a downloaded archive is not known. */
   onWarning?: ((message: string) => void) | undefined
   onDownload?: ((progress: DownloadProgress) => void) | undefined
   onExtract?: ExtractOptions['onProgress']

@@ -27,7 +27,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Where LibTorch lies that was downloaded for this user: one directory for each version and variant. */
+/** Where downloaded copies of LibTorch are kept for this user: one directory for each version and variant. */
 export function cacheDirectory(): string {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
   return join(cache, 'visiontorch', 'libtorch')
@@ -73,7 +73,7 @@ export function inspectInstallation(directory: string, expected: string): Instal
   return installation
 }
 
-/** The libraries to load, those that others need first; real paths, as the process's maps name them. */
+/** The libraries to load, in the order of their dependencies: real paths, as in the process's memory map. */
 export function libraries({ directory, cuda }: Installation): string[] {
   const lib = join(directory, 'lib')
   const gomp = readdirSync(lib).filter(name => /^libgomp\b.*\.so/.test(name))

@@ -11,11 +11,11 @@ import {
   RUNTIME_PACKAGE,
 } from './installation.js'
 
-/** One place where LibTorch was looked for. */
+/** One place that was searched for LibTorch. */
 export interface Attempt {
   /** "VISIONTORCH_LIBTORCH", "user cache (CUDA)", … */
   place: string
-  /** The directory, or null where the place names none. */
+  /** The directory, or null if the place names none. */
   path: string | null
   /** Null for the one that is used. */
   refused: { reason: Refusal['reason']; message: string } | null

@@ -35,7 +35,7 @@ import { checkNetworkOptions, networkOptionNames } from './network-options.js'
 export type Weights = 'DEFAULT' | 'IMAGENET1K_V1' | 'IMAGENET1K_V2' | (string & {}) | URL
 
 export interface LoadModelOptions {
-  /** Default `'auto'`: the first CUDA device where there is one, else the CPU. */
+  /** Default `'auto'`: the first CUDA device if there is one, otherwise the CPU. */
   device?: Device
   /** Default `'float32'`. */
   dtype?: ModelDType
@@ -288,7 +288,7 @@ function requestedClasses({ classes, numClasses }: CreateModelOptions): readonly
   return names
 }
 
-/** The file of the weights, downloaded where need be. */
+/** The file of the weights, downloaded if necessary. */
 async function locate(
   architecture: Architecture,
   weights: unknown,

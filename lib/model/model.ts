@@ -27,7 +27,7 @@ import type { Architecture } from './architectures.js'
 import { checkReport } from './load-report.js'
 
 /**
- * What inference computes with. bfloat16 is faster where the CPU or GPU multiplies it; on a CPU that does not
+ * What inference computes with. bfloat16 is faster if the CPU or GPU multiplies it; on a CPU that does not
  * (`runtimeInfo().bfloat16`), float32 is used instead.
  */
 export type ModelDType = 'float32' | 'bfloat16'
@@ -72,7 +72,7 @@ export class Model implements Disposable {
   #preprocessing: Preprocessing
   #frozen = false
   #untrained: string | null
-  /** Whether random weights were asked for: then a new classifier is no surprise. */
+  /** Whether the caller asked for random weights, and so expects a random classifier. */
   #random: boolean
   readonly #batchers = new Map<string, Batcher>()
 
@@ -101,7 +101,7 @@ export class Model implements Disposable {
     return this.#network
   }
 
-  /** The classes' names, in the order of the outputs; `'0'`, `'1'`, ... where none were given. */
+  /** The classes' names, in the order of the outputs; `'0'`, `'1'`, ... if none were given. */
   get classes(): readonly string[] {
     return this.#classes
   }
@@ -305,11 +305,11 @@ export class Model implements Disposable {
     return this.#untrained !== null ? metadata.set('untrained', true) : metadata
   }
 
-  /** Moves the network to a device, and converts it to a `dtype` where one is given. */
+  /** Moves the network to a device, and converts it to `dtype` if one is given. */
   async to(device: Device, dtype: ModelDType = this.dtype): Promise<this> {
     const name = resolveDevice(device, native().runtimeInfo())
     await this.network.to(name, check.oneOf('dtype', dtype, ['float32', 'bfloat16']))
-    this.#batchers.clear() // their batches lie where the old device wanted them
+    this.#batchers.clear() // their batches are in memory for the old device
     return this
   }
 

@@ -35,7 +35,7 @@ const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOpt
 /** @internal The options of all networks' constructors. */
 export const networkOptionNames = Object.keys(checks) as (keyof NetworkOptions)[]
 
-/** More blocks than any network has, and few enough to be described in a moment. */
+/** More blocks than any network has, and few enough to describe quickly. */
 const MOST_BLOCKS = 4096
 
 /**

@@ -21,7 +21,7 @@ import { checkModel, type Model } from './model.js'
  */
 export function predict(model: Model, input: ImageInput, options?: PredictOptions): Promise<Prediction[]>
 /**
- * The most probable classes of each image, in the order of the inputs. All images are tried, also where some cannot be
+ * The most probable classes of each image, in the order of the inputs. All images are tried, even if some cannot be
  * read. For more images than should wait in memory for the last one, see {@link predictEach}.
  *
  * @throws PredictionError when images could not be read: it holds their errors and the other images' predictions.

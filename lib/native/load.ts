@@ -122,7 +122,7 @@ function mapped(): string[] {
   return lines.flatMap(line => /^\S+ \S+ \S+ \S+ \S+ +(\/.*)$/.exec(line)?.[1] ?? [])
 }
 
-/** The linker's message, and what to do where it is the system that is too old. */
+/** The linker's message, and what to do if the system is too old. */
 function message(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
   const [, needed] = /version `(GLIBC(?:XX)?_[\d.]+)' not found/.exec(text) ?? []

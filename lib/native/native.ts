@@ -34,7 +34,7 @@ export type RareDType =
 
 /**
  * A tensor that was copied out of native memory. Types that JavaScript lacks, such as float16, come as their bytes;
- * complex64 and complex128 as real and imaginary parts by turns.
+ * complex64 and complex128 as alternating real and imaginary parts.
  */
 export interface TensorData {
   dtype: DType
@@ -82,7 +82,7 @@ export interface RuntimeInfo {
    */
   kernels: string
   /**
-   * Whether the processor multiplies bfloat16 (AVX512-BF16). Where it does not, `dtype: 'bfloat16'` means float32 on the
+   * Whether the processor multiplies bfloat16 (AVX512-BF16). If it does not, `dtype: 'bfloat16'` means float32 on the
    * CPU: there that is more than ten times as fast.
    */
   bfloat16: boolean
@@ -251,7 +251,7 @@ export interface StepResult {
   /** Mean loss of the batch; when it is not finite, nothing was updated. */
   loss: number
   correct: number
-  /** Total norm of the gradients before clipping, where they were clipped and an update was done; else NaN. */
+  /** Total norm of the gradients before clipping, if they were clipped and an update was done; otherwise NaN. */
   gradNorm: number
 }
 
@@ -262,7 +262,7 @@ export interface NativeTrainer {
   step(batch: ImageBatch, labels: Int32Array, options: StepOptions): Promise<StepResult>
   /** {@link step} for a frozen backbone whose pooled features [labels.length, n] were computed before. */
   stepFeatures(features: Float32Array, labels: Int32Array, options: StepOptions): Promise<StepResult>
-  /** The averaged network where `ema` was asked for, else null. Shares its tensors with the trainer. */
+  /** The averaged network if `ema` was given, otherwise null. Shares its tensors with the trainer. */
   readonly ema: NativeModel | null
   /** Continues from a checkpoint's `optimizer` (PyTorch's `optimizer.state_dict()` layout) and `ema`. */
   loadState(checkpoint: NativeCheckpoint): Promise<void>
@@ -375,7 +375,7 @@ export function native(): Addon {
   if (loaded === undefined) {
     const addon = loadAddon() as Addon
     addon.setErrorClass(VisionTorchError)
-    // process.exit() takes LibTorch apart without asking Node's clean-up hooks, which is no moment to compute.
+    // process.exit() takes LibTorch apart without asking Node's clean-up hooks: nothing may compute at that time.
     if (isMainThread) process.once('exit', () => addon.stop())
     loaded = addon
   }

@@ -20,7 +20,7 @@ export type Operation =
   | { op: 'verticalFlip' }
   /**
    * Output pixel (x, y) from (a x + b y + c, d x + e y + f), measured from pixel corners as in Pillow's
-   * Image.transform; `fill` where that lies outside.
+   * Image.transform; `fill` outside of the image.
    */
   | { op: 'affine'; matrix: Matrix; filter: 'nearest' | 'bilinear'; fill: Color }
   /** Pillow's ImageEnhance: 0 is black, mean gray, gray or smoothed, 1 changes nothing. */

@@ -2,10 +2,10 @@ import { VisionTorchError } from '../util/errors.js'
 import { check, invalid, is } from '../util/is.js'
 import { native, type RuntimeInfo } from './native.js'
 
-/** Where a network computes: `auto` takes the first CUDA device where there is one, else the CPU. */
+/** Where a network computes: `auto` is the first CUDA device if there is one, otherwise the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
 
-/** The LibTorch that is loaded, its threads and its devices. Throws where LibTorch or the addon cannot be loaded. */
+/** The LibTorch that is loaded, its threads and its devices. Throws if LibTorch or the addon cannot be loaded. */
 export function runtimeInfo(): RuntimeInfo {
   return native().runtimeInfo()
 }
@@ -17,10 +17,10 @@ export function setThreads(threads: number): void {
 
 const devices = /^(?:(auto|cpu)|cuda(?::(\d+))?)$/
 
-/** @internal Whether this names a device, be it here or not. */
+/** @internal Whether this names a device, which need not exist on this machine. */
 export const isDevice = (text: string): text is Device => devices.test(text)
 
-/** @internal The device's name for LibTorch: `cpu` or `cuda:N`; `ERR_DEVICE` where it is not there. */
+/** @internal The device's name for LibTorch: `cpu` or `cuda:N`; throws `ERR_DEVICE` if it does not exist. */
 export function resolveDevice(device: unknown, info: Pick<RuntimeInfo, 'cuda' | 'cudaDevices'>): string {
   const match = is.string(device) ? devices.exec(device) : null
   if (match === null) throw invalid('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device)

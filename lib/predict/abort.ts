@@ -1,4 +1,4 @@
-/** @internal The promise, or the signal's reason as soon as it is aborted; the work itself goes on unheard. */
+/** @internal Rejects with the signal's reason as soon as it is aborted. The work continues, and its result is ignored. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise
   signal.throwIfAborted()

@@ -20,8 +20,8 @@ interface Batch {
 
 /**
  * Merges the images of all callers into batches: what arrives while the network computes goes into the next batch,
- * up to `size` images; an image that finds the network idle is computed at once, alone. At most two batches' worth of
- * images are in work, the others wait their turn before they are even decoded, which bounds the memory.
+ * up to `size` images; an image that finds the network idle is computed at once, alone. At most two batches of
+ * images are processed at a time; the others wait before they are decoded, which bounds the memory.
  */
 export class Batcher {
   #filling: Batch | undefined
@@ -71,7 +71,7 @@ export class Batcher {
       batch.transforming++
       const transformed = async () => batch.images.set(index, pixels, transform)
       transformed()
-        .catch(reject) // its row is computed in vain
+        .catch(reject) // the network still computes its row, which nobody reads
         .finally(() => {
           batch.transforming--
           this.#next()

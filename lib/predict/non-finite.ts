@@ -2,7 +2,7 @@ import type { NativeModel } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
 
 /**
- * Logits of which probabilities can be made.
+ * Returns the logits if all are finite, so that they have probabilities.
  * @throws ERR_NON_FINITE if one is NaN or infinite, naming the first tensor of the network that is not finite.
  */
 export async function finiteLogits(network: NativeModel, logits: Float32Array): Promise<Float32Array> {

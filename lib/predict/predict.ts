@@ -28,7 +28,7 @@ export interface FeatureOptions {
 }
 
 export interface PredictOptions extends FeatureOptions {
-  /** How many classes to return, the most probable first: default 5. All where there are fewer. */
+  /** How many classes to return, the most probable first: default 5. All classes if there are fewer. */
   topK?: number
   /** Predict also with a classifier that was never trained, whose probabilities are random. Default false. */
   allowUntrained?: boolean
@@ -53,7 +53,7 @@ export interface Predictor {
 export class PredictionError extends VisionTorchError {
   /** The error of each image that could not be read, by its index. */
   readonly errors: ReadonlyMap<number, VisionTorchError>
-  /** The predictions of each image in input order; an empty array where there is an error. */
+  /** The predictions of each image in input order; an empty array for an image with an error. */
   readonly predictions: readonly Prediction[][]
 
   constructor(errors: ReadonlyMap<number, VisionTorchError>, predictions: readonly Prediction[][]) {
@@ -183,7 +183,7 @@ class Job {
     return abortable(row, this.options.signal)
   }
 
-  /** Rows in the order of the inputs. No more than two batches' worth are in work, so that memory is bounded. */
+  /** Rows in the order of the inputs. At most two batches of images are processed at a time, so that memory is bounded. */
   async *each<Input extends ImageInput>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
   ): AsyncGenerator<Row<Input>, void, undefined> {

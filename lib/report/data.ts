@@ -15,7 +15,7 @@ export interface ReportData {
   config: Readonly<Record<string, unknown>>
 }
 
-/** One of the worst-predicted images with a small picture, or null where the file cannot be read any more. */
+/** One of the worst-predicted images with a small picture, or null if the file can no longer be read. */
 export interface Thumbnail extends PoorPrediction {
   picture: { uri: string; width: number; height: number } | null
 }

@@ -62,7 +62,7 @@ export function verdictOf({ history, best, evaluation }: ReportData): Verdict | 
   }
 }
 
-/** Of the classes with images, the one of which the smallest share was found. */
+/** The class with the lowest recall among those that have images. */
 function weakestOf(classes: readonly ClassMetrics[]): ClassMetrics {
   const worse = (a: ClassMetrics, b: ClassMetrics) => a.recall - b.recall || a.f1 - b.f1
   return classes.filter(({ support }) => support > 0).reduce((a, b) => (worse(b, a) < 0 ? b : a))

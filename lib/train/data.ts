@@ -43,7 +43,7 @@ export function trainingData(model: Model, dataset: Dataset): TrainingData {
   return { train, validation }
 }
 
-/** Decodes every image once and leaves out those that cannot be, which `skipped` is told. */
+/** Decodes every image once. Leaves out those that fail, and reports each to `skipped`. */
 export async function readable(
   samples: readonly Sample[],
   decode: Decode,

@@ -102,7 +102,7 @@ export class RunDirectory {
     await replaceFile(join(this.path, 'classes.txt'), classes.map(name => `${escapeName(name)}\n`).join(''))
   }
 
-  /** Writes all epochs anew: few, and so the files are whole and without doubles after a resume. */
+  /** Writes all epochs each time: they are few, and the files stay complete, without duplicates after a resume. */
   async writeMetrics(history: readonly EpochMetrics[]): Promise<void> {
     const csv = [
       columns.join(','),

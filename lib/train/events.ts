@@ -1,6 +1,6 @@
 import type { VisionTorchError } from '../util/errors.js'
 
-// What a training run tells while it runs. Epochs and steps are counted from 1, as people count them.
+// The events of a training run. Epochs and steps are counted from 1.
 
 /** The figures of one epoch: a row of metrics.csv and a line of metrics.jsonl. */
 export interface EpochMetrics {
@@ -25,7 +25,7 @@ export interface EpochMetrics {
 
 export interface StartEvent {
   type: 'start'
-  /** Where the run's files lie. */
+  /** The folder of the run's files. */
   directory: string
   architecture: string
   classes: readonly string[]
@@ -53,7 +53,7 @@ export interface StepEvent {
   /** Share of right answers since the epoch's beginning, 0 to 1. */
   accuracy: number
   learningRate: number
-  /** Total norm of the gradients before clipping, or null where they are not clipped. */
+  /** Total norm of the gradients before clipping, or null if they are not clipped. */
   gradNorm: number | null
   /** Since the epoch's beginning. */
   imagesPerSecond: number
@@ -73,7 +73,7 @@ export interface CheckpointEvent {
   epoch: number
 }
 
-/** How the run does what it does, where that may surprise. */
+/** Something about how the run works that its user may not expect. */
 export interface NoteEvent {
   type: 'note'
   message: string

@@ -85,10 +85,10 @@ function isFixed(augmentation: Augmentation): boolean {
   )
 }
 
-/** More than this is not kept in memory, and computed anew each epoch. */
+/** If the features take more memory than this, they are computed again in each epoch. */
 const mostBytes = 2 * 1024 ** 3
 
-/** The features of all samples, or null where they would take too much memory. */
+/** The features of all samples, or null if they would take too much memory. */
 export async function computeFeatures(
   network: NativeModel,
   loader: Loader,

@@ -17,7 +17,7 @@ export interface Kind<T, Given = T> {
 /** What a program may pass for a kind. */
 export type GivenOf<K> = K extends Kind<unknown, infer Given> ? Given : never
 
-/** What is no number stays the word that it is, for the error to show. */
+/** A word that is not a number stays as it is, for the error to show. */
 const parseNumber = (text: string): unknown =>
   text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text)
 

@@ -113,7 +113,7 @@ export class Training {
     if (state.step > updates.length) {
       throw refuse(
         `resume: the checkpoint is ${state.step} updates into an epoch that has ${updates.length} now. Resume with the ` +
-          'data and the batch size of before',
+          'same data and batch size as before',
         'resume',
       )
     }

@@ -19,7 +19,7 @@ const adam = (weightDecay: number) => ({
   weightDecay: kinds.property(kinds.number(0), weightDecay),
 })
 
-/** The hyperparameters of each optimizer. Names and defaults are PyTorch's, but for SGD's momentum and weight decay. */
+/** The hyperparameters of each optimizer. Names and defaults are PyTorch's, except for SGD's momentum and weight decay. */
 const hyperparameters = {
   sgd: {
     momentum: kinds.property(kinds.fraction, 0.9),

@@ -4,7 +4,7 @@ import type { OptimizerName } from './optimizers.js'
 import { type Preset, presets } from './preset.js'
 import { type GivenTrainOptions, type OptionRow, optionTable, type ResolvedTrainOptions } from './table.js'
 
-/** Options of {@link train}. Every one but `data` has a default. A run that resumes takes over those of before. */
+/** Options of {@link train}. Every one but `data` has a default. A run that resumes takes over those of the run before. */
 export interface TrainOptions extends GivenTrainOptions {
   /** A folder of images, `DIR/train/<class>/*.jpg` and `DIR/val/<class>/*.jpg`, or a data set that was opened before. */
   data?: string | Dataset

@@ -213,7 +213,7 @@ function withoutUndefined(options: TrainOptions): Partial<TrainOptions> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }
 
-/** What the next run that resumes takes over: what was asked for, but for how and where it is run. */
+/** The options that a resumed run takes over: those that were given, except for how and where the run works. */
 function savedOptions(options: TrainOptions): Record<string, unknown> {
   const { signal: _, resume: _r, directory: _d, workers: _w, data, ...rest } = options
   return { data: is.string(data) ? resolve(data) : (data!.source ?? data!.root), ...rest }

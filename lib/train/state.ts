@@ -34,7 +34,7 @@ export const newState = (): TrainingState => ({ epoch: 0, step: 0, sums: noSums(
 /** What a checkpoint says about the run that it was saved by. */
 export interface SavedRun {
   state: TrainingState
-  /** The options that were given to that run, but for those that only say where and how it is run. */
+  /** The options that were given to that run, except for how and where it works. */
   options: Record<string, unknown>
   classes: readonly string[] | null
 }
@@ -133,7 +133,7 @@ function checkMetrics(name: string, value: unknown, epochs: number): EpochMetric
   }
 }
 
-/** Options that a run may take over from a file. Where it writes, say, is none of them. */
+/** Options that a run may take over from a file, which must not decide where it writes, for example. */
 function checkOptions(value: unknown): Record<string, unknown> {
   const options = checkObject('options', value)
   for (const name of ['directory', 'resume', 'workers', 'signal']) {

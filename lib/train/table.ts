@@ -74,7 +74,7 @@ const optimization = {
   epochs: row(kinds.integer(1), 20, 'passes over the training images'),
   /** Images a step. Default 32. An explicit one may not exceed the training set. */
   batchSize: row(kinds.integer(1), 32, 'images a step'),
-  /** Default `'sgd'` with momentum 0.9 and weight decay 1e-4. The names and defaults are PyTorch's otherwise. */
+  /** Default `'sgd'` with momentum 0.9 and weight decay 1e-4. The other names and defaults are PyTorch's. */
   optimizer: row(optimizer, optimizer.check('optimizer', 'sgd'), optimizerHelp, { shown: 'sgd' }),
   /** The highest learning rate. Default 0.01 for SGD, 0.001 for Adam and AdamW. */
   learningRate: row(
@@ -89,11 +89,11 @@ const optimization = {
     0,
     'where the cosine ends, and the lowest that the other schedules reach',
   ),
-  /** Stepped every update. `stepSize` is in epochs (default 10), `gamma` is 0.1 a step or 0.9 an epoch. Default `'cosine'`. */
+  /** Stepped every update. `stepSize` is in epochs (default 10); `gamma` is 0.1 for each step or 0.9 for each epoch. Default `'cosine'`. */
   schedule: row(
     schedule,
     { name: 'cosine' },
-    'cosine, step (stepSize in epochs, gamma), exponential (gamma an epoch) or constant; stepped every update',
+    'cosine, step (stepSize in epochs, gamma), exponential (gamma for each epoch) or constant; stepped every update',
   ),
   /** Linear warm-up from a hundredth of the learning rate, in epochs, fractions allowed. Default 0. */
   warmupEpochs: row(kinds.number(0), 0, 'linear warm-up from a hundredth of the learning rate'),
@@ -103,10 +103,10 @@ const optimization = {
   classWeights: row(
     classWeights,
     null,
-    "weights of the classes in the loss: 'balanced' (images / (classes x images of the class)), or a number each",
+    "weights of the classes in the loss: 'balanced' (images / (classes x images of the class)), or a number for each class",
   ),
-  /** Largest norm of all gradients together. Default null: not clipped. */
-  clipGradNorm: row(kinds.optional(kinds.positive), null, 'largest norm of all gradients together'),
+  /** Largest total norm of the gradients. Default null: not clipped. */
+  clipGradNorm: row(kinds.optional(kinds.positive), null, 'largest total norm of the gradients'),
   /** Decay of a moving average of the weights, which is then evaluated and saved as best.pth; 0 to below 1. Default null. */
   ema: row(
     kinds.optional(kinds.fraction),
@@ -124,8 +124,8 @@ const optimization = {
     'float32',
     'bfloat16: forward and backward pass, with float32 master weights; on a CPU without it, float32',
   ),
-  /** Of every random choice: order, augmentation, dropout. Default 0. */
-  seed: row(kinds.integer(0), 0, 'of every random choice: order, augmentation, dropout'),
+  /** The seed of every random choice: order, augmentation, dropout. Default 0. */
+  seed: row(kinds.integer(0), 0, 'seed of every random choice: order, augmentation, dropout'),
 }
 
 const classifierFirst = {
@@ -139,27 +139,27 @@ const classifierFirst = {
   freezeLearningRate: row(kinds.positive, e => e.learningRate, 'the highest learning rate while frozen', {
     shown: 'learningRate',
   }),
-  /** While frozen, batch norms use their statistics (`'eval'`), or the batch's, and go on averaging them. Default `'eval'`. */
+  /** While frozen, batch norms use their running statistics (`'eval'`), or the batch's, and update them. Default `'eval'`. */
   frozenBatchNorm: row(
     kinds.choice('eval', 'train'),
     'eval',
-    "while frozen, batch norms use their statistics ('eval') or batch statistics, which they go on averaging",
+    "while frozen, batch norms use their running statistics ('eval') or the batch's, and update them ('train')",
   ),
 }
 
 const images = {
-  /** What is done to training images. Default `'standard'`: random resized crop and horizontal flip. */
+  /** The transforms of training images. Default `'standard'`: random resized crop and horizontal flip. */
   augmentation: row(
     augmentation,
     checkAugmentation('augmentation', 'standard'),
-    `${AUGMENTATIONS.join(', ')}, or what differs from standard: scale=0.5:1,verticalFlip=0.5`,
+    `${AUGMENTATIONS.join(', ')}, or changes to standard: scale=0.5:1,verticalFlip=0.5`,
     { shown: 'standard' },
   ),
-  /** How images of another shape are made square. Default: the model's, which is `'crop'`. */
+  /** How images that are not square become square. Default: the model's, which is `'crop'`. */
   resize: row(
     kinds.optional(kinds.choice(...RESIZE_MODES)),
     null,
-    'how images of another shape are made square',
+    'how images that are not square become square',
     { shown: "the model's: crop" },
   ),
   /** The side of the square that the network sees, in pixels, 32 to 4096. Default: the model's. */
@@ -177,21 +177,26 @@ const images = {
     'none',
     "keep decoded images in memory, or in the user's cache folder",
   ),
-  /** Images decoded at once. Default: the number of cores, at most 8. */
-  workers: row(kinds.integer(1, 1024), () => Math.min(8, availableParallelism()), 'images decoded at once', {
-    shown: 'the number of cores, at most 8',
-  }),
-  /** An image that cannot be decoded ends the run, or is left out with a warning. Default `'stop'`. */
+  /** Images decoded at the same time. Default: the number of cores, at most 8. */
+  workers: row(
+    kinds.integer(1, 1024),
+    () => Math.min(8, availableParallelism()),
+    'images decoded at the same time',
+    {
+      shown: 'the number of cores, at most 8',
+    },
+  ),
+  /** Whether an image that cannot be decoded stops the run, or is skipped with a warning. Default `'stop'`. */
   onUnreadable: row(
     kinds.choice('stop', 'skip'),
     'stop',
-    'an image that cannot be decoded ends the run, or is left out with a warning',
+    'whether an image that cannot be decoded stops the run, or is skipped with a warning',
   ),
 }
 
 const run = {
-  /** Where the files of the run go. Default `runs/<architecture>-<n>`. */
-  directory: row(kinds.optional(kinds.text('<dir>')), null, 'where the files of the run go', {
+  /** The directory for the files of the run. Default `runs/<architecture>-<n>`. */
+  directory: row(kinds.optional(kinds.text('<dir>')), null, 'directory for the files of the run', {
     shown: 'runs/<architecture>-<n>',
     alias: 'out',
   }),
@@ -207,16 +212,16 @@ const run = {
     'top1',
     'the validation figure by which the best epoch is chosen',
   ),
-  /** Epochs without a better one by `monitor`, after which training ends. Default null: all epochs are trained. */
+  /** End training after this many epochs without an improvement of `monitor`. Default null: train all epochs. */
   earlyStopping: row(
     kinds.optional(kinds.integer(1)),
     null,
-    'epochs without a better one, after which training ends',
+    'end training after this many epochs without an improvement',
   ),
-  /** Also keep a checkpoint every so many epochs, `epoch-0010.pth`. Default null. */
-  saveEvery: row(kinds.optional(kinds.integer(1)), null, 'also keep a checkpoint every so many epochs'),
-  /** How many of those to keep, the newest. Default null: all. */
-  keep: row(kinds.optional(kinds.integer(1)), null, 'how many of those to keep, the newest', {
+  /** Also keep a checkpoint every this many epochs, `epoch-0010.pth`. Default null. */
+  saveEvery: row(kinds.optional(kinds.integer(1)), null, 'also keep a checkpoint every this many epochs'),
+  /** How many of the checkpoints of `saveEvery` to keep: the newest. Default null: all. */
+  keep: row(kinds.optional(kinds.integer(1)), null, 'how many of those checkpoints to keep: the newest', {
     shown: 'all',
   }),
   /** At the end, write report.html, results.png and confusion_matrix.png. Default true. */
@@ -235,7 +240,7 @@ export const optionGroups: Readonly<Record<string, Readonly<Record<string, Optio
 
 export const optionTable = { ...optimization, ...classifierFirst, ...images, ...run }
 
-/** Every option with its value, but for those that are no plain values. */
+/** Every option of the table with its value. */
 export type ResolvedTrainOptions = {
   [Name in keyof typeof optionTable]: ReturnType<(typeof optionTable)[Name]['kind']['check']>
 }

@@ -31,7 +31,7 @@ export interface VisionTorchErrorDetails extends ErrorOptions {
 }
 
 /**
- * Every error that visiontorch throws, but for the `AbortError` of an aborted signal. The message says what was
+ * Every error that visiontorch throws, except for the `AbortError` of an aborted signal. The message says what was
  * expected, what came and what to do; `code` is stable and meant for programs.
  */
 export class VisionTorchError extends Error {

@@ -18,7 +18,7 @@ export function invalid(name: string, expected: string, got: unknown): VisionTor
   return refuse(`${name}: expected ${expected}, got ${show(got)}`, ...optionOf(name))
 }
 
-/** The error for arguments that cannot be; `options` are those that the message names. */
+/** The error for invalid arguments; `options` are those that the message names. */
 export function refuse(message: string, ...options: string[]): VisionTorchError {
   return new VisionTorchError('ERR_INVALID_ARGUMENT', message, { options })
 }
@@ -87,7 +87,7 @@ export const check = {
   },
 }
 
-/** The choice nearest to a misspelt word, or undefined when none is near (Damerau-Levenshtein, at most a third). */
+/** The choice nearest to a misspelled word, or undefined if none is near (Damerau-Levenshtein, at most a third). */
 export function closest(word: string, choices: readonly string[]): string | undefined {
   let best: string | undefined
   let bestDistance = Infinity

@@ -1,4 +1,4 @@
-// Where the package's own files lie. Each is named by a literal, so that file tracers (@vercel/nft, that of Next.js) know
+// The paths of the package's own files. Each is named by a literal, so that file tracers (@vercel/nft, that of Next.js) know
 // which files a server needs beside it.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

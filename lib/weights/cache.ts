@@ -20,7 +20,7 @@ export interface FetchWeightsOptions {
   verify?: boolean
   signal?: AbortSignal | undefined
   onProgress?: ((progress: DownloadProgress) => void) | undefined
-  /** Called with a message if nothing tells the hash of a downloaded file. Default: `process.emitWarning`. */
+  /** Called with a message if the hash of a downloaded file is not known. Default: `process.emitWarning`. */
   onWarning?: ((message: string) => void) | undefined
 }
 
@@ -28,11 +28,11 @@ export interface FetchWeightsOptions {
 const MAX_BYTES = 2 ** 34
 
 /**
- * The path of a checkpoint in the user's cache, downloaded first where it is not there yet. Official weights come from
- * the mirror `VISIONTORCH_WEIGHTS_URL` where that is set.
+ * The path of a checkpoint in the user's cache, downloaded first if it is missing. Official weights come from
+ * the mirror `VISIONTORCH_WEIGHTS_URL` if that is set.
  *
- * @param weights Official weights, or the `http(s)` address of any checkpoint. The hash is checked where it is known: for
- *   an address, where the file's name ends in it (`name-0676ba61.pth`), as is the custom of PyTorch's hub.
+ * @param weights Official weights, or the `http(s)` address of any checkpoint. The hash is checked if it is known: for
+ *   an address, if the file's name ends in it (`name-0676ba61.pth`), as on PyTorch's hub.
  */
 export async function fetchWeights(
   weights: OfficialWeights | string,
@@ -73,7 +73,7 @@ function maxBytes(official: OfficialWeights | undefined): number {
   return official.bytes ?? Math.ceil((official.mebibytes + 0.001) * 2 ** 20)
 }
 
-/** Where official weights lie, or will lie. */
+/** The path of official weights, downloaded or not. */
 export const weightsPath = (weights: OfficialWeights): string =>
   join(cacheFolder(), 'weights', fileName(weights))
 

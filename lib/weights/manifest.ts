@@ -11,14 +11,14 @@ export interface OfficialWeights {
   /** Whether torchvision's `DEFAULT` means these. */
   default: boolean
   url: string
-  /** The SHA-256 of the file in hexadecimal digits: all 64 where known, else the first 8. */
+  /** The SHA-256 of the file in hexadecimal digits: all 64 if known, otherwise the first 8. */
   sha256: string
-  /** The exact size where known. */
+  /** The exact size if known. */
   bytes: number | null
   /** The size in MiB, rounded to three places. */
   mebibytes: number
   container: 'zip' | 'legacy' | 'tar' | null
-  /** Null where the file has no usable classifier (the features of VGG16 alone). */
+  /** Null if the file has no usable classifier (VGG16's features alone). */
   numClasses: number | null
   parameterCount: number
   /** On ImageNet's validation images, in percent. */

@@ -91,6 +91,7 @@ function text({ top1, top5, loss, count, classes }: Evaluation): string {
     formatShare(f1),
     support,
   ])
-  const summary = `accuracy ${formatShare(top1)}, top 5 ${formatShare(top5)}, loss ${formatNumber(loss)}, ${count} images`
+  const top = classes.length > 5 ? `, top 5 ${formatShare(top5)}` : ''
+  const summary = `accuracy ${formatShare(top1)}${top}, loss ${formatNumber(loss)}, ${count} images`
   return `${table(['class', 'precision', 'recall', 'f1', 'images'], rows, 'lrrrr')}\n\n${summary}`
 }

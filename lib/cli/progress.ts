@@ -21,9 +21,19 @@ export interface TrainingDisplay {
   [Symbol.dispose](): void
 }
 
-/** The columns of the line an epoch, and their widths. */
-const titles = ['epoch', 'loss', 'acc', 'val loss', 'val acc', 'top 5', 'lr', 'img/s', 'time']
-const columns = [7, 8, 8, 11, 11, 9, 11, 8, 9]
+/** The columns of an epoch's line: their titles, widths and content. */
+const columns: [title: string, width: number, cell: (event: EpochEvent) => string][] = [
+  ['epoch', 7, event => `${event.epoch}/${event.epochs}`],
+  ['loss', 8, event => event.trainLoss.toFixed(3)],
+  ['acc', 8, event => formatShare(event.trainTop1)],
+  ['val loss', 11, event => event.validationLoss.toFixed(3)],
+  ['val acc', 11, event => formatShare(event.top1)],
+  ['top 5', 9, event => formatShare(event.top5)],
+  ['lr', 11, event => formatNumber(event.learningRate)],
+  ['img/s', 8, event => formatSpeed(event.imagesPerSecond)],
+  ['time', 9, event => formatDuration(event.seconds)],
+]
+type Columns = typeof columns
 
 /** Whether the terminal has no room for the columns and `best` behind them. */
 const isNarrow = () => (process.stderr.isTTY ? process.stderr.columns : Infinity) < 88
@@ -33,6 +43,7 @@ export function trainingDisplay(): TrainingDisplay {
   let step: StepEvent | undefined
   let epochStart = performance.now()
   let epochSeconds: number | undefined
+  let shown = columns
   const line = liveLine(() => (step === undefined ? '' : stepLine(step, timeLeft(step))))
 
   /** For the whole run. Includes validation once an epoch has shown how long it takes. */
@@ -51,7 +62,9 @@ export function trainingDisplay(): TrainingDisplay {
               `${formatCount(event.trainImages)} images to train on, ${formatCount(event.validationImages)} to validate with`,
           )
           note(`files go to ${event.directory}`)
-          if (!isNarrow()) note(colorErr.dim(row(titles)))
+          // The top 5 of five classes or fewer are always right.
+          shown = columns.filter(([title]) => title !== 'top 5' || event.classes.length > 5)
+          if (!isNarrow()) note(colorErr.dim(row(shown, ([title]) => title)))
           epochStart = performance.now()
           break
         case 'step':
@@ -62,7 +75,7 @@ export function trainingDisplay(): TrainingDisplay {
           step = undefined
           epochSeconds = event.seconds
           epochStart = performance.now()
-          note(epochLine(event))
+          note(epochLine(event, shown))
           break
         case 'checkpoint':
           break // best and last come with every epoch; the result names the directory
@@ -74,7 +87,7 @@ export function trainingDisplay(): TrainingDisplay {
           break
         case 'end':
           line.stop()
-          print(resultTable(event))
+          print(resultTable(event, shown.length === columns.length))
       }
     },
     stop: line.stop,
@@ -101,34 +114,27 @@ function stepLine(event: StepEvent, secondsLeft: number): string {
   return barLine(isNarrow() ? label : label.padStart(7), step / steps, [done, ...figures, left].join('  '))
 }
 
-function epochLine(event: EpochEvent): string {
-  const cells = [
-    `${event.epoch}/${event.epochs}`,
-    event.trainLoss.toFixed(3),
-    formatShare(event.trainTop1),
-    event.validationLoss.toFixed(3),
-    formatShare(event.top1),
-    formatShare(event.top5),
-    formatNumber(event.learningRate),
-    formatSpeed(event.imagesPerSecond),
-    formatDuration(event.seconds),
-  ]
+function epochLine(event: EpochEvent, shown: Columns): string {
   const best = event.isBest ? colorErr.green('best') : ''
-  if (!isNarrow()) return `${row(cells)}  ${best}`.trimEnd()
-  const named = cells.map((cell, i) => (i === 0 ? cell : `${titles[i]} ${cell}`))
+  if (!isNarrow()) return `${row(shown, ([, , cell]) => cell(event))}  ${best}`.trimEnd()
+  const named = shown.map(([title, , cell], i) => (i === 0 ? cell(event) : `${title} ${cell(event)}`))
   return fill([...named, best], process.stderr.columns - 2).join('\n  ')
 }
 
-const row = (cells: readonly string[]) => cells.map((cell, index) => cell.padStart(columns[index]!)).join('')
+const row = (shown: Columns, text: (column: Columns[number]) => string) =>
+  shown.map(column => text(column).padStart(column[1])).join('')
 
-function resultTable({ best, history, reason, directory, seconds }: TrainingResult): string {
+function resultTable(
+  { best, history, reason, directory, seconds }: TrainingResult,
+  hasTop5: boolean,
+): string {
   const last: EpochMetrics = history.at(-1) ?? best
   const figures = table(
     ['', 'best', 'last'],
     [
       ['epoch', best.epoch, last.epoch],
       ['accuracy', formatShare(best.top1), formatShare(last.top1)],
-      ['top 5', formatShare(best.top5), formatShare(last.top5)],
+      ...(hasTop5 ? [['top 5', formatShare(best.top5), formatShare(last.top5)]] : []),
       ['loss', formatNumber(best.validationLoss), formatNumber(last.validationLoss)],
     ],
     'lrr',

@@ -128,7 +128,8 @@ export function layoutProblems(layout: Layout, given?: readonly string[]): strin
       return [...problems, `has a folder for the split '${other}' but none that is called 'train'. ${LAYOUT}`]
     }
     if (classes.length === 0) {
-      const found = loose.length > 0 ? `: its ${loose.length} images lie in no class folder` : ''
+      const images = loose.length === 1 ? 'its one image lies' : `its ${loose.length} images lie`
+      const found = loose.length > 0 ? `: ${images} in no class folder` : ''
       return [...problems, `no class folders in ${train}${found}. ${LAYOUT}.${hint}`]
     }
     if (classes.length === 1) {

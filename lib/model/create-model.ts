@@ -178,7 +178,7 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
     throw new VisionTorchError(
       'ERR_CHECKPOINT_MISMATCH',
       `${source.path}: expected the weights of ${architecture}, got those of ${source.architecture}. ` +
-        `Use createModel('${source.architecture}', ...) or loadModel(path)`,
+        `Name that network: createModel('${source.architecture}', ...), or --model ${source.architecture} on the command line`,
     )
   }
   const networkOptions = { ...source?.networkOptions, ...plan.networkOptions }

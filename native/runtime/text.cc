@@ -29,15 +29,16 @@ Character first_character(std::string_view text) {
   return {code, bytes};
 }
 
-// Unicode's categories Cc, Cf, Zl and Zp, as far as a terminal or a reader can be misled by them.
+// Unicode's categories Cc, Cf, Zl and Zp, as far as a terminal or a reader can be misled by them. The zero-width joiner
+// (U+200D) and non-joiner are not among them: emoji and several scripts are written with them.
 bool must_escape(uint32_t code) {
   struct Range {
     uint32_t first, last;
   };
-  static constexpr Range kRanges[] = {{0, 0x1F},        {0x7F, 0x9F},       {0xAD, 0xAD},       {0x600, 0x605},
-                                      {0x61C, 0x61C},   {0x6DD, 0x6DD},     {0x70F, 0x70F},     {0x180E, 0x180E},
-                                      {0x200B, 0x200F}, {0x2028, 0x202E},   {0x2060, 0x206F},   {0xFEFF, 0xFEFF},
-                                      {0xFFF9, 0xFFFB}, {0x110BD, 0x110BD}, {0x1D173, 0x1D17A}, {0xE0001, 0xE007F}};
+  static constexpr Range kRanges[] = {
+      {0, 0x1F},        {0x7F, 0x9F},     {0xAD, 0xAD},       {0x600, 0x605},     {0x61C, 0x61C},    {0x6DD, 0x6DD},
+      {0x70F, 0x70F},   {0x180E, 0x180E}, {0x200B, 0x200B},   {0x200E, 0x200F},   {0x2028, 0x202E},  {0x2060, 0x206F},
+      {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0x110BD, 0x110BD}, {0x1D173, 0x1D17A}, {0xE0001, 0xE007F}};
   for (const auto& [first, last] : kRanges)
     if (code >= first && code <= last) return true;
   return false;

@@ -30,6 +30,13 @@ describe('the progress of training', () => {
     assert.match(stdout, /done in 48 s; files in runs\/mobilenet_v2-1\n$/)
   })
 
+  it('leaves out the top 5 of five classes', async () => {
+    const { stdout, stderr } = await play(['--five'])
+    assert.match(stderr, /val loss +val acc +lr +img\/s/)
+    assert.match(stderr, /1\/4 +0\.745 +68\.1% +0\.932 +66\.4% +0\.008536/)
+    assert.doesNotMatch(`${stdout}${stderr}`, /top 5/)
+  })
+
   it('says why a run ended early', async () => {
     const { stdout } = await play(['--early'])
     assert.match(stdout, /stopped early after 48 s, as nothing improved/)

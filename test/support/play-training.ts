@@ -1,11 +1,13 @@
 // Plays the events of a run that never was to the terminal display: for test/e2e/progress.test.ts, and to look at.
-// Arguments: --quiet, --slow (as a real run would go), --early (ends by early stopping).
+// Arguments: --quiet, --slow (as a real run would go), --early (ends by early stopping), --five (classes, not six).
 import { setTimeout } from 'node:timers/promises'
 import { trainingDisplay } from '../../lib/cli/progress.js'
 import { setQuiet } from '../../lib/cli/terminal.js'
 import { sample } from './report.js'
 
-const [quiet, slow, early] = ['--quiet', '--slow', '--early'].map(flag => process.argv.includes(flag))
+const [quiet, slow, early, five] = ['--quiet', '--slow', '--early', '--five'].map(flag =>
+  process.argv.includes(flag),
+)
 setQuiet(quiet!)
 const { history, best } = sample(6, 4)
 const [epochs, steps] = [history.length, 25]
@@ -14,7 +16,7 @@ display.show({
   type: 'start',
   directory: 'runs/mobilenet_v2-1',
   architecture: 'mobilenet_v2',
-  classes: ['a', 'b', 'c', 'd', 'e', 'f'],
+  classes: ['a', 'b', 'c', 'd', 'e', ...(five ? [] : ['f'])],
   device: 'cpu',
   epochs,
   firstEpoch: 1,

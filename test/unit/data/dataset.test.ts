@@ -215,7 +215,7 @@ describe('an image folder', () => {
       await fails('', /one folder \('photos'\).* Did you mean .*\/photos, which holds 'train', 'val'\?/)
       await fails(
         'photos/train/a',
-        /its 1 images lie in no class folder.* give the one above: .*photos\/train\./,
+        /its one image lies in no class folder.* give the one above: .*photos\/train\./,
       )
       const { warnings } = await ImageFolder.open(join(root, 'photos/train'))
       assert.match(warnings[0]!, /photos also holds 'val', which is not used\. Give .*photos to use it/)

@@ -5,6 +5,9 @@ describe('printable', () => {
   it('leaves ordinary text of any script as it is', () => {
     assert.equal(printable("Grüße, 猫 and 🐈: 'cat'"), "Grüße, 猫 and 🐈: 'cat'")
   })
+  it('leaves joiners, which emoji and several scripts are written with', () => {
+    assert.equal(printable('👩\u200d🌾 می\u200cخواهم'), '👩\u200d🌾 می\u200cخواهم')
+  })
   it('escapes control characters, C1 included, and line breaks', () => {
     assert.equal(printable('a\u001b[31m\n\u009b2J\u2028'), 'a\\u{1b}[31m\\u{a}\\u{9b}2J\\u{2028}')
   })

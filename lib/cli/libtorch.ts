@@ -30,7 +30,7 @@ export const libtorchCommand = (): Command =>
 
 const installCommand = (): Command =>
   new Command('install')
-    .description('download a build, or go on with a download that was interrupted; prints its directory')
+    .description('download a build, or resume an interrupted download; prints its directory')
     .argument('<build>', 'cu130 (or what other CUDA PyTorch has builds for), cpu')
     .option(
       '--from <source>',
@@ -54,7 +54,7 @@ const installCommand = (): Command =>
         from,
         sha256: sha256 === undefined ? undefined : checkHash(sha256),
         onWarning: warn,
-        signal: interruptSignal('stopping; the next install goes on from here'),
+        signal: interruptSignal('stopping; the next install resumes from here'),
         onDownload: ({ received, total }) => show('downloading', received, total ?? received),
         onExtract: (done, total) => show('unpacking', done, total),
       }).finally(() => bar?.stop())

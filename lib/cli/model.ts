@@ -184,7 +184,7 @@ export function downloadProgress(label: string) {
   }
 }
 
-/** Fails early, before a download, if a file is not there. */
+/** Fails early, before a download, if a file does not exist. */
 async function checkExists(path: string): Promise<void> {
   await access(path).catch(() => {
     throw new VisionTorchError('ERR_FILE_NOT_FOUND', `${path}: there is no such file or folder`)

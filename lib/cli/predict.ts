@@ -33,7 +33,7 @@ async function runPredict(paths: string[], options: PredictCommandOptions): Prom
   const { topK, batchSize, json } = options
   const signal = interruptSignal()
   const { files, areAbsent } = await expand(paths, signal)
-  // Nothing is downloaded for files that are not there.
+  // Nothing is downloaded for files that do not exist.
   if (areAbsent && options.checkpoint === undefined && options.model !== undefined) {
     return refuseAll(files, json ? jsonWriter() : textWriter(topK, files))
   }

@@ -55,7 +55,7 @@ const existing = (entry: OfficialWeights): string | null => {
 
 const pullCommand = (): Command =>
   new Command('pull')
-    .description('download checkpoints, or go on with a download that was interrupted; prints their paths')
+    .description('download checkpoints, or resume an interrupted download; prints their paths')
     .argument(
       '<name...>',
       'resnet50 (its DEFAULT), resnet50.IMAGENET1K_V1, a file name, or any http(s) address',
@@ -63,11 +63,11 @@ const pullCommand = (): Command =>
     .addOption(jsonOption())
     .addHelpText(
       'after',
-      '\nVISIONTORCH_WEIGHTS_URL names a mirror that is asked instead; HTTPS_PROXY and NO_PROXY are honoured.',
+      '\nVISIONTORCH_WEIGHTS_URL names a mirror to download from; HTTPS_PROXY and NO_PROXY are honoured.',
     )
     .action(async (names: string[], { json }: { json?: boolean }) => {
       const wanted = names.map(name => (/^https?:/.test(name) ? name : findWeights(name)))
-      const signal = interruptSignal('stopping; the next pull goes on from here')
+      const signal = interruptSignal('stopping; the next pull resumes from here')
       const pulled: { name: string; path: string; bytes: number }[] = []
       for (const weights of wanted) {
         const name = typeof weights === 'string' ? weights : fullName(weights)

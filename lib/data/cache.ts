@@ -59,7 +59,7 @@ export function imageCacheDirectory(): string {
 }
 
 async function key(path: string): Promise<string> {
-  // A file that is not there is left to the decoder, which says so.
+  // The decoder reports a file that does not exist.
   const { size, mtimeMs } = await stat(toPath(path)).catch(() => ({ size: 0, mtimeMs: 0 }))
   return `${createHash('sha256').update(encodeName(path)).update(`\0${size}\0${mtimeMs}`).digest('hex')}.pixels`
 }

@@ -11,7 +11,7 @@ export interface Relocated {
 }
 
 /**
- * Annotations that were written on another machine, or before their folder was moved, name images that are not there.
+ * Annotations that were written on another machine, or before their folder was moved, name images that do not exist here.
  * If the ends of their paths exist below the annotations' own folder, gives the samples with those paths.
  */
 export async function relocate(samples: readonly Sample[], folder: string): Promise<Relocated | undefined> {

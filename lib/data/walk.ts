@@ -76,7 +76,7 @@ export async function* listFiles(
   junk: string[] = [],
 ): AsyncGenerator<string[]> {
   const folders: { path: string; files: readonly string[] }[] = []
-  // A folder that is its own ancestor is left out: a symbolic link upwards would be followed for ever.
+  // A folder that is its own ancestor is skipped: a symbolic link upwards would be followed forever.
   const open: { path: string; ancestors: readonly string[] }[] = [{ path: root, ancestors: [] }]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { path, ancestors } = next

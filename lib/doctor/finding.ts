@@ -5,7 +5,7 @@ const kinds = {
   layout: ['error', 'folders that training cannot use', ''],
   unreadable: ['error', 'files that cannot be read', 'check permissions and links, or remove them'],
   'empty-file': ['error', 'files of zero bytes', 'copy them again, or remove them'],
-  'not-an-image': ['error', 'files that are named like images but are none', 'remove them'],
+  'not-an-image': ['error', 'files that have the name of an image but are not images', 'remove them'],
   truncated: ['error', 'images that end early', 'copy them again, or remove them'],
   damaged: ['error', 'images that cannot be decoded', 'replace or remove them'],
   bomb: ['error', 'images with too many pixels', 'make them smaller'],

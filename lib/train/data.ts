@@ -112,7 +112,7 @@ export function checkBatchNorm(model: Model, options: ResolvedTrainOptions): voi
   )
 }
 
-/** @throws ERR_DATASET naming the first annotated image that is not there, before hours of training reach it. */
+/** @throws ERR_DATASET naming the first annotated image that does not exist, before hours of training reach it. */
 export async function checkPresent(
   { root }: Dataset,
   { train, validation }: TrainingData,
@@ -127,7 +127,7 @@ export async function checkPresent(
     missing.push(...paths.filter((_, i) => !there[i]))
   }
   if (missing.length === 0) return
-  const count = `${missing.length} of the ${samples.length} annotated images are not there`
+  const count = `${missing.length} of the ${samples.length} annotated images do not exist`
   throw new VisionTorchError(
     'ERR_DATASET',
     `${root}: ${count}; the first is ${printable(missing[0]!)}. A relative path counts from the annotation file. ` +

@@ -86,7 +86,7 @@ export class Training {
     const { best, history } = state
     if (best === null) {
       throw refuse(
-        `epochs: expected more than the ${state.epoch} that the checkpoint has behind it, got ${options.epochs}`,
+        `epochs: expected more than the ${state.epoch} that the checkpoint has trained, got ${options.epochs}`,
         'epochs',
       )
     }

@@ -83,7 +83,10 @@ async function start(
     })
     for (const message of dataset.warnings) emit({ type: 'warning', message })
     if (given.resume === true && checkpoint === null) {
-      emit({ type: 'warning', message: `${resumeFrom} is not there: training starts at the beginning` })
+      emit({
+        type: 'warning',
+        message: `${resumeFrom} does not exist, so training starts from the beginning`,
+      })
     }
     const cached = cachedDecode(options.cache, path => decode(path))
     const all = trainingData(model, dataset)
@@ -248,7 +251,7 @@ async function usable(
 ): Promise<TrainingData> {
   if (options.onUnreadable === 'stop') return data
   const skipped = (cause: VisionTorchError) =>
-    emit({ type: 'warning', message: `left out: ${cause.message}`, cause })
+    emit({ type: 'warning', message: `skipped: ${cause.message}`, cause })
   const filter = async (samples: TrainingData['train']) => {
     const kept = await readable(samples, decodeImage, options.workers, signal, skipped)
     if (kept.length > 0) return kept

@@ -104,7 +104,7 @@ describe('an interrupted command', function () {
           await terminal.shows(/KiB\/1\.0 MiB/)
           terminal.pressCtrlC()
           assert.equal(await terminal.end(), 130, terminal.text)
-          assert.match(terminal.text, /stopping; the next pull goes on from here/)
+          assert.match(terminal.text, /stopping; the next pull resumes from here/)
           if (round === 2) assert.match(asked, /^bytes=[1-9]\d*-$/)
         }
       } finally {

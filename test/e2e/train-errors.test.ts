@@ -99,7 +99,7 @@ describe('training that cannot work', () => {
     assert.deepEqual(steps, [1]) // the 24th image joins the others
   })
 
-  it('says which annotated image is not there, before it trains', async () => {
+  it('says which annotated image does not exist, before it trains', async () => {
     const folder = join(root, 'annotated')
     await writeFiles(folder, {
       'cls_classes.txt': `${classes.join('\n')}\n`,
@@ -109,7 +109,7 @@ describe('training that cannot work', () => {
     await refused(
       options({ data: join(folder, 'cls_train.txt') }),
       'ERR_DATASET',
-      /annotated: 1 of the 4 annotated images are not there; the first is .*gone\/1\.png\. .*visiontorch annotate/,
+      /annotated: 1 of the 4 annotated images do not exist; the first is .*gone\/1\.png\. .*visiontorch annotate/,
     )
   })
 
@@ -194,7 +194,7 @@ describe('training that cannot work', () => {
       }
       assert.equal(images, 23)
       assert.equal(warnings.length, 1)
-      assert.match(warnings[0]!, /left out: .*3\.png/)
+      assert.match(warnings[0]!, /skipped: .*3\.png/)
     })
   })
 })

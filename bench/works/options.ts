@@ -2,7 +2,14 @@ import type { Architecture } from '../../lib/model/architectures.js'
 import type { Job } from '../job.js'
 
 /** The networks that a work measures unless it is asked for others, or takes too long for all. */
-export const networks: readonly Architecture[] = ['resnet50', 'mobilenet_v2', 'vgg16']
+export const networks: readonly Architecture[] = [
+  'resnet50',
+  'mobilenet_v2',
+  'vgg16',
+  'mobilenet_v3_large',
+  'efficientnet_b0',
+  'regnet_y_800mf',
+]
 
 export interface Options {
   network?: readonly Architecture[]

@@ -309,7 +309,9 @@ bool supports_batch_norm(const at::Tensor& x) {
   return x.is_cpu() && ops::has_kernels(x.scalar_type()) && x.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-bool fuses(std::optional<nn::Activation> activation) { return ops::find_kind(activation).has_value(); }
+bool fuses(std::optional<nn::Activation> activation) {
+  return !activation || activation == nn::Activation::ReLU || activation == nn::Activation::ReLU6;
+}
 
 void check_batch_norm(const at::Tensor& x) {
   if (x.size(0) * x.size(2) * x.size(3) < 2)

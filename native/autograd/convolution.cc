@@ -118,7 +118,7 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
 }  // namespace
 
 bool supports_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
-  if (!x.is_cpu() || !conv.kernel_size.is_square() || !conv.padding.is_square()) return false;
+  if (!x.is_cpu() || conv.groups > 1 || !conv.kernel_size.is_square() || !conv.padding.is_square()) return false;
   if (at::autocast::is_autocast_enabled(at::kCPU))
     return !is_narrow(conv) && conv.out_channels % 2 == 0 && Convolution::supports(conv, at::kBFloat16);
   return x.scalar_type() == at::kFloat && Convolution::supports(conv, at::kFloat);

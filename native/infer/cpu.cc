@@ -16,13 +16,35 @@ namespace visiontorch::infer {
 
 namespace {
 
-using Activation = std::optional<nn::Activation>;
+// Expansion, depthwise convolution, excitation and projection of a few images at a time, whose expanded channels stay
+// in the cache until they have been scaled and projected.
+struct ExcitedResidual {
+  ops::InvertedResidual expand_and_filter;
+  Op scales;
+  ops::Convolution project;
+  bool residual;
+  at::ScalarType type;
 
-// What a kernel computes of an activation, and what comes after it.
-std::pair<Activation, Activation> split(Activation activation) {
-  if (ops::find_kind(activation)) return {activation, std::nullopt};
-  return {std::nullopt, activation};
-}
+  at::Tensor operator()(const at::Tensor& input) const {
+    const at::Tensor x = input.to(type).contiguous(at::MemoryFormat::ChannelsLast);
+    std::vector<at::Tensor> results;
+    const int64_t count = x.size(0), at_once = std::max<int64_t>(1, kValues / (x.numel() / count));
+    for (int64_t image = 0; image < count; image += at_once)
+      results.push_back(run(x.slice(0, image, std::min(count, image + at_once))));
+    if (residual) return x;  // which holds the results
+    return results.size() == 1 ? results[0] : at::cat(results);
+  }
+
+ private:
+  static constexpr int64_t kValues =
+      48 * 1024;  // of the block's input, of which the expanded channels have six times as many
+
+  at::Tensor run(const at::Tensor& x) const {
+    at::Tensor means, y = expand_and_filter(x, &means);
+    y.mul_(scales(means).to(y.scalar_type()).unsqueeze(2).unsqueeze(3));
+    return project(y, std::nullopt, residual ? x : at::Tensor());
+  }
+};
 
 }  // namespace
 
@@ -35,10 +57,15 @@ Convolution CpuLowering::convolution(const nn::Conv2dNormActivation& block, cons
   const nn::Conv2d& conv = block.conv;
   const std::array<int64_t, 4> images = {count_, input[0], input[1], input[2]};
   if (ops::Convolution::supports(conv, dtype_)) {
-    const auto [fused, separate] = split(activation);
-    return [op = ops::Convolution(conv, fold(block), images, dtype_), fused, separate](const at::Tensor& x,
-                                                                                       at::Tensor residual) {
-      return eager::activate_(op(x, fused, std::move(residual)), separate);
+    return [op = ops::Convolution(conv, fold(block), images, dtype_), activation](
+               const at::Tensor& x, at::Tensor residual) { return op(x, activation, std::move(residual)); };
+  }
+  if (conv.is_depthwise() && ops::InvertedResidual::supports(conv, conv.in_channels, dtype_)) {
+    auto op = [&](std::optional<nn::Activation> fused) {
+      return ops::InvertedResidual({{}, fold(block), {}, conv.stride, false, ops::kind(fused)}, dtype_);
+    };
+    return [alone = op(activation), before_sum = op({}), activation](const at::Tensor& x, const at::Tensor& residual) {
+      return residual.defined() ? eager::activate_(before_sum(x).add_(residual), activation) : alone(x);
     };
   }
   if (!onednn::available(dtype_)) return {};
@@ -57,10 +84,7 @@ Op CpuLowering::linear(const nn::Linear& linear, std::optional<nn::Activation> a
   const at::Tensor weight = linear.weight.detach();
   const at::Tensor bias = linear.has_bias ? linear.bias.detach() : at::zeros({linear.out_features}, at::kFloat);
   if (ops::Linear::supports(dtype_)) {
-    const auto [fused, separate] = split(activation);
-    return [op = ops::Linear(weight, bias, dtype_), fused, separate](const at::Tensor& x) {
-      return eager::activate_(op(x, fused), separate);
-    };
+    return [op = ops::Linear(weight, bias, dtype_), activation](const at::Tensor& x) { return op(x, activation); };
   }
   if (!onednn::available(dtype_)) return {};
   return [packed = onednn::pack_linear(weight.to(dtype_), count_), bias = bias.to(dtype_),
@@ -69,15 +93,19 @@ Op CpuLowering::linear(const nn::Linear& linear, std::optional<nn::Activation> a
 
 Op CpuLowering::inverted_residual(const nn::InvertedResidual& block) const {
   const nn::Conv2d& depthwise = block.depthwise.conv;
-  if (block.excitation || !ops::find_kind(block.depthwise.activation)) return {};
   if (block.expand && block.expand->activation != block.depthwise.activation) return {};
   const int64_t in_channels = block.expand ? block.expand->conv.in_channels : depthwise.in_channels;
   if (!ops::InvertedResidual::supports(depthwise, in_channels, dtype_)) return {};
-  const ops::InvertedResidual op(
-      {block.expand ? fold(*block.expand) : ops::Affine{}, fold(block.depthwise), fold(block.project), depthwise.stride,
-       block.residual, ops::kind(block.depthwise.activation)},
-      dtype_);
-  return [op](const at::Tensor& x) { return op(x); };
+  ops::InvertedResidual::Layers layers{block.expand ? fold(*block.expand) : ops::Affine{},
+                                       fold(block.depthwise),
+                                       fold(block.project),
+                                       depthwise.stride,
+                                       block.residual,
+                                       ops::kind(block.depthwise.activation)};
+  if (!block.excitation) return [op = ops::InvertedResidual(layers, dtype_)](const at::Tensor& x) { return op(x); };
+  const ops::Affine project = std::exchange(layers.project, {});
+  return ExcitedResidual{ops::InvertedResidual(layers, dtype_), scales(*block.excitation),
+                         ops::Convolution::product(block.project.conv, project, dtype_), block.residual, dtype_};
 }
 
 Op CpuLowering::max_pool(const nn::MaxPool2d& pool) const {

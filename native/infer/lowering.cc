@@ -98,8 +98,7 @@ Op Lowering::residual(const Branch& branch, const nn::Conv2dNormActivation* down
   };
 }
 
-// Scales its input in place.
-Op Lowering::excitation(const nn::SqueezeExcitation& block) const {
+Op Lowering::scales(const nn::SqueezeExcitation& block) const {
   auto layer = [&](const nn::Conv2d& conv, nn::Activation activation) {
     nn::Linear linear{conv.in_channels, conv.out_channels};
     linear.weight = conv.weight.detach().flatten(1);
@@ -108,8 +107,13 @@ Op Lowering::excitation(const nn::SqueezeExcitation& block) const {
     return op ? op : eager({"", nn::LinearActivation{linear, activation}});
   };
   const Op fc1 = layer(block.fc1, block.activation), fc2 = layer(block.fc2, block.scale_activation);
-  return [fc1, fc2](at::Tensor x) {
-    const at::Tensor scale = fc2(fc1(x.mean(at::IntArrayRef({2, 3}))));
+  return [fc1, fc2](at::Tensor means) { return fc2(fc1(std::move(means))); };
+}
+
+// Scales its input in place.
+Op Lowering::excitation(const nn::SqueezeExcitation& block) const {
+  return [scales = scales(block)](at::Tensor x) {
+    const at::Tensor scale = scales(x.mean(at::IntArrayRef({2, 3})));
     return x.mul_(scale.to(x.scalar_type()).unsqueeze(2).unsqueeze(3));
   };
 }

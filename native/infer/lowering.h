@@ -36,6 +36,9 @@ class Lowering {
  protected:
   Lowering(at::ScalarType dtype, at::Device device) : dtype_(dtype), device_(device) {}
 
+  // Means of pixels [n, channels] -> the factors of the channels.
+  Op scales(const nn::SqueezeExcitation& block) const;
+
   const at::ScalarType dtype_;
   const at::Device device_;
 

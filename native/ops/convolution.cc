@@ -59,8 +59,11 @@ struct Partition {
 }  // namespace
 
 bool Convolution::supports(const nn::Conv2d& conv, at::ScalarType type) {
-  return has_kernels(type) && conv.groups == 1 && conv.dilation == 1 &&
-         (type == at::kFloat || conv.in_channels < table().lanes || conv.in_channels % 2 == 0);
+  if (!has_kernels(type) || conv.dilation != 1) return false;
+  const int64_t in_channels = conv.in_channels / conv.groups, out_channels = conv.out_channels / conv.groups;
+  // Narrower groups would leave most of a vector empty.
+  if (conv.groups > 1 && (in_channels < 8 || 2 * out_channels < table().lanes)) return false;
+  return type == at::kFloat || (conv.groups == 1 && in_channels < table().lanes) || in_channels % 2 == 0;
 }
 
 Convolution::Convolution(const nn::Conv2d& conv, const Affine& layer, at::IntArrayRef images, at::ScalarType type) {
@@ -85,14 +88,15 @@ Convolution Convolution::product(const nn::Conv2d& conv, const Affine& layer, at
   result.windows_ = {conv.kernel_size.height, conv.kernel_size.width, conv.stride, conv.padding.height,
                      conv.padding.width};
   result.out_channels_ = conv.out_channels;
-  result.merged_ = conv.in_channels < table().lanes;
-  result.packed_ = pack(layer, result.merged_ ? at::kFloat : type);
+  result.groups_ = conv.groups;
+  result.merged_ = conv.groups == 1 && conv.in_channels < table().lanes;
+  result.packed_ = pack_groups(layer, result.merged_ ? at::kFloat : type, conv.groups);
   return result;
 }
 
 bool Convolution::supports_winograd(const nn::Conv2d& conv) {
-  return supports(conv, at::kFloat) && conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 &&
-         conv.in_channels >= table().lanes;
+  return supports(conv, at::kFloat) && conv.groups == 1 && conv.kernel_size == 3 && conv.stride == 1 &&
+         conv.padding == 1 && conv.in_channels >= table().lanes;
 }
 
 Convolution Convolution::winograd(const Affine& layer, at::ScalarType type, Taps taps, at::ScalarType factors) {
@@ -166,7 +170,10 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
   const int64_t taps = window_height * window_width / window, depth = window * channels;
   const In* images = data<In>(x);
   const std::vector<In> zeros(depth);
-  const Partition partition(pixels, channels * stride * stride, packed_.panels);
+  const Panels& group_panels = packed_.panels;  // of each group of the convolution
+  Panels panels = group_panels;
+  panels.count *= groups_;
+  const Partition partition(pixels, channels * stride * stride, panels);
   Out* out = mutable_data<Out>(y);
   std::vector<std::atomic<int64_t>> groups_done(done ? partition.blocks : 0);
   parallel_tasks(partition.blocks * partition.groups, [&](int64_t task, int) {
@@ -217,21 +224,28 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
     }
     const Out* residual = epilogue.residual;
     if (residual && grid.step == 1) residual += begin * out_channels_;
-    gemm(IndirectGemm<In, Out>{
-        .rows = rows.data(),
-        .count = count,
-        .taps = taps,
-        .depth = depth,
-        .panels = packed_.panels,
-        .weights = data<In>(packed_.weights),
-        .bias = packed_.bias.const_data_ptr<float>(),
-        .first = packed_.panels.count * group / partition.groups,
-        .last = packed_.panels.count * (group + 1) / partition.groups,
-        .out = grid.step > 1 ? out : out + begin * out_channels_,
-        .stride = out_channels_,
-        .epilogue = {epilogue.activation, residual},
-        .offsets = grid.step > 1 ? offsets.data() : nullptr,
-    });
+    const int64_t end = panels.count * (group + 1) / partition.groups;
+    for (int64_t first = panels.count * group / partition.groups, last = first; first < end; first = last) {
+      const int64_t conv_group = first / group_panels.count, of_group = conv_group * group_panels.count;
+      last = std::min(end, of_group + group_panels.count);
+      const int64_t channel = conv_group * group_panels.columns;
+      gemm(IndirectGemm<In, Out>{
+          .rows = rows.data(),
+          .count = count,
+          .taps = taps,
+          .depth = depth / groups_,
+          .panels = group_panels,
+          .weights = data<In>(packed_.weights) + of_group * group_panels.stride(),
+          .bias = packed_.bias.const_data_ptr<float>() + conv_group * group_panels.padded_columns(),
+          .first = first - of_group,
+          .last = last - of_group,
+          .out = (grid.step > 1 ? out : out + begin * out_channels_) + channel,
+          .stride = out_channels_,
+          .epilogue = {epilogue.activation, residual ? residual + channel : nullptr},
+          .offsets = grid.step > 1 ? offsets.data() : nullptr,
+          .offset = conv_group * (channels / groups_),
+      });
+    }
     if (done && ++groups_done[block] == partition.groups) done(y, begin, begin + count);
   });
 }

@@ -68,7 +68,7 @@ class Convolution {
   at::ScalarType type_ = at::kFloat;
   enum class Algorithm { Product, Winograd } algorithm_;
   Windows windows_;
-  int64_t out_channels_;
+  int64_t out_channels_, groups_ = 1;
   // With few channels, a row of the window is one run of memory: there is a tap for each row instead of each pixel.
   // Such a convolution, which is a network's first, takes float32.
   bool merged_ = false;

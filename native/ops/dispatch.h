@@ -14,21 +14,19 @@ namespace visiontorch::ops {
 
 inline const kernels::Table& table() { return *kernels::table(); }
 
-// Without a value if the kernels do not have it.
-inline std::optional<kernels::Activation> find_kind(std::optional<nn::Activation> activation) {
+inline kernels::Activation kind(std::optional<nn::Activation> activation) {
   if (!activation) return kernels::Activation::None;
   switch (*activation) {
     case nn::Activation::ReLU: return kernels::Activation::ReLU;
     case nn::Activation::ReLU6: return kernels::Activation::ReLU6;
-    case nn::Activation::Hardswish:
-    case nn::Activation::Hardsigmoid:
-    case nn::Activation::SiLU:
-    case nn::Activation::Sigmoid:
-    case nn::Activation::GELU: return std::nullopt;
+    case nn::Activation::Hardswish: return kernels::Activation::Hardswish;
+    case nn::Activation::Hardsigmoid: return kernels::Activation::Hardsigmoid;
+    case nn::Activation::SiLU: return kernels::Activation::SiLU;
+    case nn::Activation::Sigmoid: return kernels::Activation::Sigmoid;
+    case nn::Activation::GELU: return kernels::Activation::GELU;
   }
-  return std::nullopt;
+  return kernels::Activation::None;
 }
-inline kernels::Activation kind(std::optional<nn::Activation> activation) { return find_kind(activation).value(); }
 
 // A tensor's memory as the kernels' type: at::kFloat as float, at::kBFloat16 as kernels::BFloat16.
 template <class T>

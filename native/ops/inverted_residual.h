@@ -7,15 +7,16 @@
 
 namespace visiontorch::ops {
 
-// MobileNetV2's block as one operation, with this project's own kernels: expansion 1 x 1, depthwise 3 x 3,
+// MobileNetV2's block as one operation, with this project's own kernels: expansion 1 x 1, depthwise convolution,
 // projection 1 x 1, and the sum with the block's input. A strip of rows goes through all three while it lies in the
-// cache: the expanded channels, six times as many, never reach the memory.
+// cache: the expanded channels, six times as many, never reach the memory. The expansion and the projection may be
+// missing.
 class InvertedResidual {
  public:
   struct Layers {
     Affine expand;     // [hidden, in, 1, 1]; undefined if hidden == in
-    Affine depthwise;  // [hidden, 1, 3, 3]
-    Affine project;    // [out, hidden, 1, 1]
+    Affine depthwise;  // [hidden, 1, k, k]
+    Affine project;    // [out, hidden, 1, 1]; undefined: the result is that of the depthwise convolution
     int64_t stride;
     bool residual;
     kernels::Activation activation;  // of the first two
@@ -25,26 +26,28 @@ class InvertedResidual {
   // type: float32 or bfloat16.
   InvertedResidual(const Layers& layers, at::ScalarType type);
 
-  // [n, in, h, w], channels-last -> [n, out, h', w'] in this type, channels-last.
-  at::Tensor operator()(const at::Tensor& x) const;
+  // [n, in, h, w], channels-last -> [n, out, h', w'] in this type, channels-last. Without a projection, `means` gets
+  // the means of the result's pixels, [n, out] in float32, if it is not null.
+  at::Tensor operator()(const at::Tensor& x, at::Tensor* means = nullptr) const;
 
  private:
   template <class T>
   struct Part;
-  int64_t ring_rows(int64_t step) const { return (step - 1) * stride_ + 3; }
+  int64_t ring_rows(int64_t step) const { return (step - 1) * stride_ + kernel_size_; }
+  int64_t padding() const { return kernel_size_ / 2; }
   template <class T>
-  void run(const at::Tensor& x, at::Tensor& y) const;
+  void run(const at::Tensor& x, at::Tensor& y, at::Tensor* means) const;
   template <class T, class Out>
   void compute(const at::Tensor& x, const Part<T>& part, Out* out) const;
   template <class T, class Slot>
   void expand(const at::Tensor& x, const Part<T>& part, int64_t begin, int64_t end, const Slot& slot) const;
 
   at::ScalarType type_;
-  bool expands_, residual_;
-  int64_t in_channels_, hidden_, out_channels_, stride_;
+  bool expands_, projects_, residual_;
+  int64_t in_channels_, hidden_, out_channels_, kernel_size_, stride_;
   kernels::Activation activation_;
   Packed expand_, project_;
-  at::Tensor depthwise_, depthwise_bias_;  // [9][hidden], [hidden]
+  at::Tensor depthwise_, depthwise_bias_;  // [k * k][hidden], [hidden]
 };
 
 }  // namespace visiontorch::ops

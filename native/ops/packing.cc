@@ -120,6 +120,21 @@ Packed pack(const Affine& layer, at::ScalarType type, Taps taps, int64_t parts) 
   return {panels, packed, pad_bias(layer.bias, panels)};
 }
 
+Packed pack_groups(const Affine& layer, at::ScalarType type, int64_t groups) {
+  if (groups == 1) return pack(layer, type);
+  std::vector<at::Tensor> weights, biases;
+  Packed result;
+  for (int64_t group = 0; group < groups; group++) {
+    auto part = [&](const at::Tensor& whole) { return whole.defined() ? whole.chunk(groups)[group] : whole; };
+    result = pack({part(layer.weight), part(layer.bias), part(layer.factors)}, type);
+    weights.push_back(result.weights);
+    biases.push_back(result.bias);
+  }
+  result.weights = at::cat(weights);
+  result.bias = at::cat(biases);
+  return result;
+}
+
 Packed pack_winograd(const Affine& layer, Taps taps, at::ScalarType type) {
   const at::Tensor& source = layer.weight;
   const std::vector<int64_t> offsets = tap_offsets(source, taps);

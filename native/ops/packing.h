@@ -29,6 +29,9 @@ enum class Taps { InOrder, Reversed };
 // or inputs are contiguous. `parts` threads will share the panels.
 Packed pack(const Affine& layer, at::ScalarType type, Taps taps = Taps::InOrder, int64_t parts = 1);
 
+// The same for each group of a convolution: the panels of one group after those of another; `panels` are of one group.
+Packed pack_groups(const Affine& layer, at::ScalarType type, int64_t groups);
+
 // A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width]. For bfloat16,
 // the number of inputs is even.
 Packed pack_winograd(const Affine& layer, Taps taps = Taps::InOrder, at::ScalarType type = at::kFloat);

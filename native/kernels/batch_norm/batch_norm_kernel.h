@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/batch_norm/batch_norm.h"
+#include "kernels/x86/activation.h"
 #include "kernels/x86/vector.h"
 
 namespace visiontorch::kernels {

@@ -6,18 +6,25 @@
 
 namespace visiontorch::kernels {
 
-// A 3 x 3 depthwise convolution over some rows, one channel after the other, so that what neighboring rows share is
-// still in the first-level cache.
+// A depthwise convolution over some rows, one channel after the other, so that what neighboring rows share is still in
+// the first-level cache.
 template <class T>
 struct Depthwise {
-  const T* const* rows;  // [(out_rows - 1) * stride + 3], each beginning one pixel left of the first window
-  std::int64_t out_rows, out_width, channels, stride;
-  const float* weights;  // [9][weight_stride], of which the first `channels` are used
+  const T* const* rows;  // [(out_rows - 1) * stride + kernel_size], each beginning where the first window does
+  std::int64_t out_rows, out_width, channels;
+  std::int64_t kernel_size, stride;  // see supports_depthwise()
+  const float* weights;  // [kernel_size * kernel_size][weight_stride], of which the first `channels` are used
   std::int64_t weight_stride;
   const float* bias;  // [channels]
-  T* out;             // [out_rows][out_width][channels]
+  T* out;             // [out_rows][out_width], pixels out_stride apart
+  std::int64_t out_stride;
   Activation activation;
+  float* sums = nullptr;  // [channels], to which the sums of the outputs are added; or null
 };
+
+constexpr bool supports_depthwise(std::int64_t kernel_size, std::int64_t stride) {
+  return kernel_size == 7 ? stride == 1 : (kernel_size == 3 || kernel_size == 5) && (stride == 1 || stride == 2);
+}
 
 // A 3 x 3 depthwise convolution with padding 1 and stride 1 or 2 in training. Forward, it computes the output rows
 // [first, last) of one image. Backward, it computes the gradient of the input rows that belong to them, and adds their

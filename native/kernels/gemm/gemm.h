@@ -33,6 +33,7 @@ struct IndirectGemm {
   Epilogue<Out> epilogue;
   // If not null, out[m, :] lies at out + offsets[m] instead, and so does its residual.
   const std::int64_t* offsets = nullptr;
+  std::int64_t offset = 0;  // of the values that are multiplied, in every row
 };
 
 // to[column, row] = from[row, column]. The strides are the distances between rows.

@@ -2,6 +2,7 @@
 
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/tile.h"
+#include "kernels/x86/activation.h"
 #include "kernels/x86/vector.h"
 
 namespace visiontorch::kernels {
@@ -81,8 +82,21 @@ void gemm_strip(const Strip<In, Out>& strip) {
           change(sums[r][v], (offsets ? offsets[r] : r * s.stride) + v * kLanes, s.columns - v * kLanes);
     };
     if (residual) each([&](Vector& y, int64_t offset, int64_t columns) { y += load(residual + offset, columns); });
-    if (s.activation != Activation::None) each([&](Vector& y, int64_t, int64_t) { y = larger(all(0), y); });
+    if (s.activation == Activation::ReLU || s.activation == Activation::ReLU6)
+      each([&](Vector& y, int64_t, int64_t) { y = larger(all(0), y); });
     if (s.activation == Activation::ReLU6) each([&](Vector& y, int64_t, int64_t) { y = smaller(all(6), y); });
+    if (!clamps(s.activation)) {
+      Vector copy[Rows * Vectors];  // in memory, while the sums stay in registers
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; v++) copy[r * Vectors + v] = sums[r][v];
+      activate(copy, Rows * Vectors, s.activation);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; v++) sums[r][v] = copy[r * Vectors + v];
+    }
     if (s.columns >= Vectors * kLanes) {
       each([&](Vector& y, int64_t offset, int64_t) { store(out + offset, y); });
     } else {
@@ -153,7 +167,7 @@ void indirect_gemm(const IndirectGemm<In, Out>& p) {
               .rows = p.rows + tap * p.count + m,
               .row_count = p.count,
               .taps = least(taps, p.taps - tap),
-              .offset = k,
+              .offset = p.offset + k,
               .depth = least(depth, p.depth - k),
               .weights = chunk,
               .next = chunk + steps * (p.panels.width + first * kLanes),

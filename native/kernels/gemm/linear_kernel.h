@@ -2,6 +2,7 @@
 
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/tile.h"
+#include "kernels/x86/activation.h"
 #include "kernels/x86/vector.h"
 
 namespace visiontorch::kernels {
@@ -92,11 +93,10 @@ void linear(const Linear<T>& p) {
             p.out + m * p.outputs + o, p.outputs);
   if (p.activation == Activation::None) return;
   for (int64_t m = 0; m < p.count; m++)
-    for (int64_t o = p.first; o < p.last; o++) {
-      float& y = p.out[m * p.outputs + o];
-      if (y < 0) y = 0;
-      if (p.activation == Activation::ReLU6 && y > 6) y = 6;
-    }
+    each_vector(p.last - p.first, [&](int64_t o, int64_t count) {
+      float* y = p.out + m * p.outputs + p.first + o;
+      store(y, activate(load(y, count), p.activation), count);
+    });
 }
 
 }  // namespace

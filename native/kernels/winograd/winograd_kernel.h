@@ -4,6 +4,7 @@
 #include "kernels/winograd/filters_kernel.h"
 #include "kernels/winograd/transform_kernel.h"
 #include "kernels/winograd/winograd.h"
+#include "kernels/x86/activation.h"
 #include "kernels/x86/vector.h"
 
 namespace visiontorch::kernels {

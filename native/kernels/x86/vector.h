@@ -131,13 +131,6 @@ inline Vector total(const Vector* x) {
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// The operand order lets NaN through, as PyTorch's relu does.
-inline Vector activate(Vector x, Activation activation) {
-  if (activation != Activation::None) x = larger(all(0), x);
-  if (activation == Activation::ReLU6) x = smaller(all(6), x);
-  return x;
-}
-
 // work(c, count) for the vectors of channels, the last of which may hold fewer than lanes.
 template <class Work>
 inline void each_vector(int64_t channels, const Work& work) {

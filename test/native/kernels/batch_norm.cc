@@ -11,7 +11,7 @@ void test_case(const Table& table, const std::string& name, int64_t rows, int64_
   constexpr double tolerance = std::is_same_v<T, float> ? kFloat : kBFloat16;
   constexpr double kSummand = 1;  // about as large as what is added up, of which little may be left
   const int64_t size = rows * channels;
-  const auto activation = any_activation();
+  const auto activation = any_trained_activation();
   const bool stream = any(2) == 1;
   const auto x = random_values<T>(size), residual = random_values<T>(size), gradient = random_values<T>(size);
   const auto mean = noise(channels), offset = noise(channels);

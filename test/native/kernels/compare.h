@@ -50,6 +50,21 @@ struct Results {  // of a kernel
 };
 extern std::map<std::string, Results> results;
 
+inline double activated(double x, Activation activation) {
+  const double hardsigmoid = std::clamp(x / 6 + 0.5, 0.0, 1.0), sigmoid = 1 / (1 + std::exp(-x));
+  switch (activation) {
+    case Activation::None: return x;
+    case Activation::ReLU: return std::max(x, 0.0);
+    case Activation::ReLU6: return std::clamp(x, 0.0, 6.0);
+    case Activation::Hardswish: return x * hardsigmoid;
+    case Activation::Hardsigmoid: return hardsigmoid;
+    case Activation::SiLU: return x * sigmoid;
+    case Activation::Sigmoid: return sigmoid;
+    case Activation::GELU: return x / 2 * (1 + std::erf(x / std::sqrt(2.0)));
+  }
+  return x;
+}
+
 // What one case should give, and how large its values are before the activation.
 struct Expected {
   std::vector<double> values;
@@ -58,8 +73,7 @@ struct Expected {
 
   void set(int64_t at, double value) {
     largest = std::max(largest, std::fabs(value));
-    if (activation != Activation::None) value = std::max(value, 0.0);
-    values[static_cast<size_t>(at)] = activation == Activation::ReLU6 ? std::min(value, 6.0) : value;
+    values[static_cast<size_t>(at)] = activated(value, activation);
   }
 };
 
@@ -79,7 +93,8 @@ void compare(const std::string& kernel, std::initializer_list<int64_t> sizes, co
   result.first += "deviates by " + std::to_string(deviation);
 }
 
-inline Activation any_activation() { return static_cast<Activation>(any(3)); }
+inline Activation any_activation() { return static_cast<Activation>(any(8)); }
+inline Activation any_trained_activation() { return static_cast<Activation>(any(3)); }  // that batch norm fuses
 
 void test_products(const Table& table);
 void test_depthwise(const Table& table);

@@ -6,44 +6,59 @@ namespace visiontorch::kernels {
 namespace {
 
 template <class T>
-void test_inference(const Table& table, const char* name) {
+void test_inference(const Table& table, const char* name, int64_t kernel_size, int64_t stride) {
   for (int64_t channels : {2, 8, 16, 24, 32, 36, 40, 72, 144})
+    for (int64_t width : {1, 3, 4, 7, 14, 17})
+      for (int64_t height : {1, 3}) {
+        const int64_t in_width = (width - 1) * stride + kernel_size, in_height = (height - 1) * stride + kernel_size;
+        const int64_t weight_stride = channels + 5, out_stride = channels + any(2) * 3,
+                      taps = kernel_size * kernel_size;
+        const auto x = random_values<T>(in_height * in_width * channels);
+        const auto weights = noise(taps * weight_stride);
+        auto bias = noise(channels);
+        for (float& value : bias) value *= 8;  // for all of ReLU6
+        std::vector<const T*> rows;
+        for (int64_t y = 0; y < in_height; y++) rows.push_back(x.data() + y * in_width * channels);
+        std::vector<T> out(height * width * out_stride);
+        std::vector<float> sums = noise(channels);
+        Expected expected{std::vector<double>(out.size()), 1e-9, any_activation()};
+        Expected expected_sums{{sums.begin(), sums.end()}};
+        const Depthwise<T> layer{.rows = rows.data(),
+                                 .out_rows = height,
+                                 .out_width = width,
+                                 .channels = channels,
+                                 .kernel_size = kernel_size,
+                                 .stride = stride,
+                                 .weights = weights.data(),
+                                 .weight_stride = weight_stride,
+                                 .bias = bias.data(),
+                                 .out = out.data(),
+                                 .out_stride = out_stride,
+                                 .activation = expected.activation,
+                                 .sums = any(2) == 1 ? sums.data() : nullptr};
+        table.of<T>().depthwise(layer);
+        for (int64_t y = 0; y < height; y++)
+          for (int64_t i = 0; i < width; i++)
+            for (int64_t c = 0; c < channels; c++) {
+              double sum = bias[c];
+              for (int64_t k = 0; k < taps; k++)
+                sum += double(value_of(
+                           rows[y * stride + k / kernel_size][(i * stride + k % kernel_size) * channels + c])) *
+                       weights[k * weight_stride + c];
+              expected.set((y * width + i) * out_stride + c, sum);
+              if (layer.sums) expected_sums.set(c, expected_sums.values[c] + activated(sum, expected.activation));
+            }
+        const std::initializer_list<int64_t> sizes = {channels, kernel_size, stride, width, height};
+        compare(name, sizes, out, expected, std::is_same_v<T, float> ? kFloat : kBFloat16);
+        compare(std::string(name) + "_sums", sizes, sums, expected_sums, kFloat);
+      }
+}
+
+template <class T>
+void test_inference(const Table& table, const char* name) {
+  for (int64_t kernel_size : {3, 5, 7})
     for (int64_t stride : {1, 2})
-      for (int64_t width : {1, 3, 4, 7, 14, 17})
-        for (int64_t height : {1, 3}) {
-          const int64_t in_width = (width - 1) * stride + 3, in_height = (height - 1) * stride + 3;
-          const int64_t weight_stride = channels + 5;
-          const auto x = random_values<T>(in_height * in_width * channels);
-          const auto weights = noise(9 * weight_stride);
-          auto bias = noise(channels);
-          for (float& value : bias) value *= 8;  // for all of ReLU6
-          std::vector<const T*> rows;
-          for (int64_t y = 0; y < in_height; y++) rows.push_back(x.data() + y * in_width * channels);
-          std::vector<T> out(height * width * channels);
-          Expected expected{std::vector<double>(out.size()), 1e-9, any_activation()};
-          const Depthwise<T> layer{.rows = rows.data(),
-                                   .out_rows = height,
-                                   .out_width = width,
-                                   .channels = channels,
-                                   .stride = stride,
-                                   .weights = weights.data(),
-                                   .weight_stride = weight_stride,
-                                   .bias = bias.data(),
-                                   .out = out.data(),
-                                   .activation = expected.activation};
-          table.of<T>().depthwise(layer);
-          for (int64_t y = 0; y < height; y++)
-            for (int64_t i = 0; i < width; i++)
-              for (int64_t c = 0; c < channels; c++) {
-                double sum = bias[c];
-                for (int64_t k = 0; k < 9; k++)
-                  sum += double(value_of(rows[y * stride + k / 3][(i * stride + k % 3) * channels + c])) *
-                         weights[k * weight_stride + c];
-                expected.set((y * width + i) * channels + c, sum);
-              }
-          compare(name, {channels, stride, width, height}, out, expected,
-                  std::is_same_v<T, float> ? kFloat : kBFloat16);
-        }
+      if (supports_depthwise(kernel_size, stride)) test_inference<T>(table, name, kernel_size, stride);
 }
 
 // The rows in two parts.

@@ -29,8 +29,9 @@ void test_product(const Table& table, const char* name, int64_t count, int64_t t
     for (int64_t c = 0; c < columns; c++)
       packed[c / panels.width * panels.stride() + k / pair * panels.width * pair + c % panels.width * pair + k % pair] =
           weights[k * columns + c];
+  const int64_t offset = any(2) * 4;
   std::vector<const In*> rows;
-  for (int64_t i = 0; i < taps * count; i++) rows.push_back(x.data() + i * depth);
+  for (int64_t i = 0; i < taps * count; i++) rows.push_back(x.data() + i * depth - offset);
   std::vector<int64_t> offsets;
   for (int64_t m = 0; m < count; m++) offsets.push_back((count - 1 - m) * columns);
   const bool has_offsets = variant == 1, has_residual = variant == 2, has_bias = variant != 3;
@@ -48,7 +49,8 @@ void test_product(const Table& table, const char* name, int64_t count, int64_t t
                                     .out = out.data(),
                                     .stride = columns,
                                     .epilogue = {expected.activation, has_residual ? residual.data() : nullptr},
-                                    .offsets = has_offsets ? offsets.data() : nullptr});
+                                    .offsets = has_offsets ? offsets.data() : nullptr,
+                                    .offset = offset});
   for (int64_t m = 0; m < count; m++)
     for (int64_t c = 0; c < columns; c++) {
       double sum = has_bias ? bias[c] : 0;

@@ -1,0 +1,108 @@
+#pragma once
+
+#include "kernels/x86/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+// Activation functions, with errors of a few units in the last place of float32.
+
+inline bool clamps(Activation activation) { return activation <= Activation::ReLU6; }
+
+// The operand order of `larger` and `smaller` lets NaN through, here and below, as PyTorch's functions do.
+inline Vector clamp(Vector x, float low, float high) { return smaller(all(high), larger(all(low), x)); }
+
+inline Vector reciprocal(Vector x) {
+#if defined(__AVX512F__)
+  const Vector y = _mm512_rcp14_ps(x);
+#else
+  const Vector y = _mm256_rcp_ps(x);
+#endif
+  return y * fma(all(0) - x, y, all(2));  // a step of Newton's method
+}
+
+// e^x for x in [-87, 88], as 2^n * e^r with |r| <= ln(2) / 2. The polynomial is that of Cephes' expf.
+inline Vector exponential(Vector x) {
+  const Vector scaled = x * all(1.44269504F);
+#if defined(__AVX512F__)
+  const Vector n = _mm512_roundscale_ps(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+  const Vector n = _mm256_round_ps(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#endif
+  const Vector r = fma(n, all(2.12194440e-4F), fma(n, all(-0.693359375F), x));
+  Vector y = all(1.9875691500e-4F);
+  y = fma(y, r, all(1.3981999507e-3F));
+  y = fma(y, r, all(8.3334519073e-3F));
+  y = fma(y, r, all(4.1665795894e-2F));
+  y = fma(y, r, all(1.6666665459e-1F));
+  y = fma(y, r, all(5.0000001201e-1F));
+  y = fma(y, r * r, r) + all(1);
+#if defined(__AVX512F__)
+  return _mm512_scalef_ps(y, n);
+#else
+  const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  return y * _mm256_castsi256_ps(power);
+#endif
+}
+
+inline Vector sigmoid(Vector x) { return reciprocal(all(1) + exponential(clamp(all(0) - x, -80, 80))); }
+
+inline Vector hardsigmoid(Vector x) { return clamp(fma(x, all(1.0F / 6), all(0.5F)), 0, 1); }
+
+// A rational function on [-4, 4], beyond which erf(x) is 1 in float32: that of Eigen.
+inline Vector erf(Vector x) {
+  const Vector t = clamp(x, -4, 4), t2 = t * t;
+  Vector p = all(-2.72614225801306e-10F);
+  p = fma(p, t2, all(2.77068142495902e-08F));
+  p = fma(p, t2, all(-2.10102402082508e-06F));
+  p = fma(p, t2, all(-5.69250639462346e-05F));
+  p = fma(p, t2, all(-7.34990630326855e-04F));
+  p = fma(p, t2, all(-2.95459980854025e-03F));
+  p = fma(p, t2, all(-1.60960333262415e-02F));
+  Vector q = all(-1.45660718464996e-05F);
+  q = fma(q, t2, all(-2.13374055278905e-04F));
+  q = fma(q, t2, all(-1.68282697438203e-03F));
+  q = fma(q, t2, all(-7.37332916720468e-03F));
+  q = fma(q, t2, all(-1.42647390514189e-02F));
+  return t * p / q;
+}
+
+inline Vector gelu(Vector x) { return all(0.5F) * x * (all(1) + erf(x * all(0.70710678F))); }
+
+inline Vector activate(Vector x, Activation activation) {
+  switch (activation) {
+    case Activation::None: return x;
+    case Activation::ReLU: return larger(all(0), x);
+    case Activation::ReLU6: return clamp(x, 0, 6);
+    case Activation::Hardswish: return x * hardsigmoid(x);
+    case Activation::Hardsigmoid: return hardsigmoid(x);
+    case Activation::SiLU: return x * sigmoid(x);
+    case Activation::Sigmoid: return sigmoid(x);
+    case Activation::GELU: return gelu(x);
+  }
+  return x;
+}
+
+template <class Function>
+inline void apply(Vector* values, int64_t count, const Function& function) {
+  for (int64_t i = 0; i < count; i++) values[i] = function(values[i]);
+}
+
+// Not inlined: the kernels are compiled for many sizes of their tiles, each of which would hold all functions.
+__attribute__((noinline)) void activate(Vector* values, int64_t count, Activation activation) {
+  switch (activation) {
+    case Activation::None: return;
+    case Activation::ReLU:
+    case Activation::ReLU6: return apply(values, count, [=](Vector x) { return activate(x, activation); });
+    case Activation::Hardswish: return apply(values, count, [](Vector x) { return x * hardsigmoid(x); });
+    case Activation::Hardsigmoid: return apply(values, count, hardsigmoid);
+    case Activation::SiLU: return apply(values, count, [](Vector x) { return x * sigmoid(x); });
+    case Activation::Sigmoid: return apply(values, count, sigmoid);
+    case Activation::GELU: return apply(values, count, gelu);
+  }
+}
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

@@ -28,8 +28,7 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::
     if (options.name == maker.name) return maker.make(options, std::move(parameters));
     known += (known.empty() ? "" : ", ") + std::string(maker.name);
   }
-  throw Error("ERR_INVALID_ARGUMENT",
-              "optimizer.name: expected one of " + known + ", got '" + printable(options.name) + "'");
+  throw Error("ERR_INVALID_ARGUMENT", "optimizer.name: expected one of " + known + ", got " + in_quotes(options.name));
 }
 
 const std::vector<double>& OptimizerOptions::numbers(const std::string& key, size_t count) const {

@@ -54,6 +54,19 @@ export type Architecture =
   | 'resnext101_64x4d'
   | 'wide_resnet50_2'
   | 'wide_resnet101_2'
+  | 'densenet121'
+  | 'densenet161'
+  | 'densenet169'
+  | 'densenet201'
+  | 'shufflenet_v2_x0_5'
+  | 'shufflenet_v2_x1_0'
+  | 'shufflenet_v2_x1_5'
+  | 'shufflenet_v2_x2_0'
+  | 'squeezenet1_0'
+  | 'squeezenet1_1'
+  | 'alexnet'
+  | 'googlenet'
+  | 'inception_v3'
 
 let known: Family[] | undefined
 

@@ -16,7 +16,7 @@ import { check, invalid, is } from '../util/is.js'
 import { printable } from '../util/text.js'
 import { fetchWeights } from '../weights/cache.js'
 import { imagenetClasses, type OfficialWeights, resolveWeights } from '../weights/manifest.js'
-import { type Architecture, checkArchitecture, listArchitectures } from './architectures.js'
+import { type Architecture, checkArchitecture, familyOf, listArchitectures } from './architectures.js'
 import { checkReport } from './load-report.js'
 import {
   checkClasses,
@@ -205,8 +205,9 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
       newClassifier: newClassifier !== null,
     })
   }
-  // Weights that a strict load replaces altogether need no random numbers.
-  const seed = source !== undefined && plan.strict && newClassifier === null ? null : plan.seed
+  // Weights that a strict load replaces altogether need no random numbers. A file may lack auxiliary heads.
+  const isWhole = plan.strict && newClassifier === null && !hasAuxiliaryHeads(architecture, networkOptions)
+  const seed = source !== undefined && isWhole ? null : plan.seed
   const network = await native().createModel(architecture, classes.length, seed, networkOptions)
   try {
     signal?.throwIfAborted()
@@ -235,6 +236,9 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
     throw source === undefined ? error : inFile(source.path, error)
   }
 }
+
+const hasAuxiliaryHeads = (architecture: Architecture, { auxLogits = true }: NetworkOptions): boolean =>
+  auxLogits && familyOf(architecture).options.includes('auxLogits')
 
 /** Why the file's classifier cannot serve these classes; null if it can. */
 function whyNewClassifier(

@@ -30,6 +30,11 @@ const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOpt
   dilated: value => check.boolean('dilated', value),
   stochasticDepthProb: value => check.number('stochasticDepthProb', value, 0, 1),
   stemWidth: value => check.integer('stemWidth', value, 1, 65536),
+  bnSize: value => check.integer('bnSize', value, 1, 64),
+  dropRate: value => check.number('dropRate', value, 0, 1),
+  auxLogits: value => check.boolean('auxLogits', value),
+  transformInput: value => check.boolean('transformInput', value),
+  dropoutAux: value => check.number('dropoutAux', value, 0, 1),
 }
 
 /** @internal The options of all networks' constructors. */
@@ -55,7 +60,7 @@ export function checkNetworkOptions(
     if (!own.includes(name)) {
       throw new VisionTorchError(
         'ERR_INVALID_ARGUMENT',
-        `${name}: ${architecture} has no such option; it takes ${own.join(', ')}`,
+        `${name}: ${architecture} has no such option; it takes ${own.length > 0 ? own.join(', ') : 'none'}`,
       )
     }
     checked[name] = checks[name](value)

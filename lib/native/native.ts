@@ -169,6 +169,22 @@ export interface NetworkOptions {
   dilated?: boolean
   stochasticDepthProb?: number
   stemWidth?: number
+  /** Of DenseNet: the channels between a layer's two convolutions, as a multiple of those that it adds. Default 4. */
+  bnSize?: number
+  /** Of DenseNet: dropout after each layer. Default 0. */
+  dropRate?: number
+  /**
+   * Of GoogLeNet and Inception V3: auxiliary heads, whose losses help to train the layers below them; predictions do not
+   * use them. Default true, but false for GoogLeNet with official weights, which were published without trained heads.
+   */
+  auxLogits?: boolean
+  /**
+   * Of GoogLeNet and Inception V3: converts images that were normalised by ImageNet's mean and deviation to the range
+   * that Google's weights expect. Default false, and true with official weights.
+   */
+  transformInput?: boolean
+  /** Of GoogLeNet: dropout in the auxiliary heads. Default 0.7. */
+  dropoutAux?: number
 }
 
 /** Networks that one file of `native/nn` describes. */
@@ -178,6 +194,8 @@ export interface Family {
   architectures: string[]
   /** How many pooled features each of these has, in the same order, with the default options. */
   features: number[]
+  /** Whether the classifier takes these; otherwise it takes features of each pixel, and pools what it computes of them. */
+  classifiesFeatures: boolean
   /** The constructor's options that these networks have. */
   options: (keyof NetworkOptions)[]
   /** The layer whose outputs are the classes, by its name in the state dict. */

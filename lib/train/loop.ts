@@ -3,6 +3,7 @@ import { Loader } from '../data/loader.js'
 import { Evaluator } from '../evaluate/evaluate.js'
 import type { Evaluation } from '../evaluate/metrics.js'
 import { evalTransform } from '../image/transform.js'
+import { familyOf } from '../model/architectures.js'
 import type { Model } from '../model/model.js'
 import { type CheckpointValue, type NativeTrainer, native } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
@@ -186,7 +187,8 @@ export class Training {
 
   async #feed(updates: readonly Update[]): Promise<Feed> {
     const { data, model, options, state, trainer } = this.#parts
-    if (state.epoch < options.freezeEpochs && featuresAreFixed(options)) {
+    const { classifiesFeatures } = familyOf(model.architecture)
+    if (state.epoch < options.freezeEpochs && classifiesFeatures && featuresAreFixed(options)) {
       this.#features ??= this.#computeFeatures()
       const features = await this.#features
       if (features !== null) return featureFeed(trainer, features, data.train)

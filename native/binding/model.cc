@@ -155,9 +155,14 @@ Napi::Value families(const Napi::CallbackInfo& info) {
       item["name"] = Napi::String::New(env, family.name);
       item["architectures"] = to_array(env, family.architectures);
       std::vector<int64_t> features;
-      for (const std::string& name : family.architectures)
-        features.push_back(nn::output_shape(nn::describe(name, 1, {}).backbone, {3, 224, 224})[0]);
+      bool classifies_features = true;
+      for (const std::string& name : family.architectures) {
+        const nn::Shape shape = nn::output_shape(nn::describe(name, 1, {}).backbone, {3, 224, 224});
+        features.push_back(shape[0]);
+        classifies_features = classifies_features && shape.size() == 1;
+      }
       item["features"] = to_array(env, features);
+      item["classifiesFeatures"] = Napi::Boolean::New(env, classifies_features);
       item["options"] = to_array(env, family.options);
       item["classifierLayer"] = Napi::String::New(env, family.classifier_layer);
       result[i] = item;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <bit>
 #include <cctype>
+#include <deque>
 #include <map>
 #include <string_view>
 #include <unordered_map>
@@ -123,15 +124,22 @@ struct Candidate {
 class Matcher {
  public:
   Matcher(nn::Network& network, const Value& content, MatchOptions options)
-      : entries_(network.entries()), content_(content), options_(options) {
-    for (size_t i = 0; i < entries_.size(); i++) {
-      names_.emplace(entries_[i].name, i);
-      longest_ = std::max(longest_, entries_[i].name.size());
-    }
+      : entries_(network.entries()), content_(content), options_(options), auxiliary_(network.auxiliary_heads) {
     // The last layer's weight and bias are the state dict's last entries.
     weight_ = entries_.size() - 2;
     bias_ = entries_.size() - 1;
-    features_ = entries_[weight_].tensor->size(1);
+    is_output_.resize(entries_.size());
+    is_output_[weight_] = is_output_[bias_] = true;
+    for (size_t i = 0; i < entries_.size(); i++) {
+      const std::string* head = auxiliary_head(entries_[i].name);
+      const bool is_last_of_head = head && (i + 1 == entries_.size() || auxiliary_head(entries_[i + 1].name) != head);
+      if (is_last_of_head) is_output_[i - 1] = is_output_[i] = true;
+      add_name(entries_[i].name, i);
+    }
+    for (size_t i = 0; network.older_name && i < entries_.size(); i++) {
+      std::string name = network.older_name(entries_[i].name);
+      if (!name.empty()) add_name(older_names_.emplace_back(std::move(name)), i);
+    }
   }
 
   Match run() {
@@ -155,11 +163,23 @@ class Matcher {
   }
 
  private:
+  void add_name(const std::string& name, size_t entry) {
+    names_.emplace(name, entry);
+    longest_ = std::max(longest_, name.size());
+  }
+
+  // The auxiliary head that the tensor belongs to, or nullptr.
+  const std::string* auxiliary_head(const std::string& name) const {
+    for (const std::string& head : auxiliary_)
+      if (name.starts_with(head + ".")) return &head;
+    return nullptr;
+  }
+
   // The number of outputs is the file's own affair.
   bool fits(size_t i, at::IntArrayRef shape) const {
-    if (i == weight_) return shape.size() == 2 && shape[1] == features_ && shape[0] > 0;
-    if (i == bias_) return shape.size() == 1;
-    return shape == entries_[i].tensor->sizes();
+    const at::IntArrayRef expected = entries_[i].tensor->sizes();
+    if (!is_output_[i]) return shape == expected;
+    return shape.size() == expected.size() && shape[0] > 0 && shape.slice(1) == expected.slice(1);
   }
 
   // Calls use(place, prefix, entry) for every entry's name that the path to a tensor ends in. The name may span several
@@ -291,7 +311,7 @@ class Matcher {
   void sort_out(std::string name, const Value* value) {
     const bool normalises = name.find("mean") != std::string::npos || name.find("std") != std::string::npos;
     const bool is_beside = name.find('.') == std::string::npos && !normalises && name != "weight" && name != "bias";
-    if (is_beside || is_bookkeeping(name)) {
+    if (is_beside || is_bookkeeping(name) || auxiliary_head(name)) {
       match_.skipped.push_back(printable(name));
     } else {
       leftover_.emplace_back(std::move(name), value);
@@ -305,7 +325,8 @@ class Matcher {
     const Value*& bias = match_.values[bias_];
     std::vector<Layer> matrices;
     for (const auto& [name, value] : leftover_)
-      if (shape_of(*value)->size() == 2) matrices.push_back({name, shape_of(*value)->vec()});
+      if (shape_of(*value)->size() == 2 || fits(weight_, *shape_of(*value)))
+        matrices.push_back({name, shape_of(*value)->vec()});
     std::string module = module_of(entries_[weight_].name);
     const bool has_own = weight != nullptr && fits(weight_, *shape_of(*weight));
     bool is_whole = !has_rest(module);
@@ -354,18 +375,24 @@ class Matcher {
   void compare() {
     using Classifier = MatchOptions::Classifier;
     if (options_.classifier == Classifier::None) match_.num_classes.reset();
+    std::unordered_set<const std::string*> found_heads;
+    for (size_t i = 0; i < entries_.size(); i++)
+      if (match_.values[i] != nullptr) found_heads.insert(auxiliary_head(entries_[i].name));
     for (size_t i = 0; i < entries_.size(); i++) {
       const Value*& value = match_.values[i];
+      const std::string* head = auxiliary_head(entries_[i].name);
       if (value == nullptr) {
-        const bool matters = last_part(entries_[i].name) != kCounter && !(i == bias_ && match_.num_classes);
+        const bool matters = last_part(entries_[i].name) != kCounter && !(i == bias_ && match_.num_classes) &&
+                             !(head && (is_output_[i] || !found_heads.contains(head)));
         if (matters) match_.missing.push_back(entries_[i].name);
         continue;
       }
       const at::IntArrayRef expected = entries_[i].tensor->sizes(), got = *shape_of(*value);
-      const bool is_last = i == weight_ || i == bias_;
-      const bool is_left_out = is_last ? !match_.num_classes || options_.classifier != Classifier::Whole
-                                       : entries_[i].in_classifier && options_.classifier == Classifier::None;
-      if (expected != got) {
+      const bool is_left_out = is_output_[i] ? !match_.num_classes || options_.classifier != Classifier::Whole
+                                             : entries_[i].in_classifier && options_.classifier == Classifier::None;
+      if (head && is_output_[i] && (is_left_out || (expected != got && fits(i, got)))) {
+        match_.skipped.push_back(entries_[i].name);
+      } else if (expected != got) {
         match_.mismatched.push_back({entries_[i].name, expected.vec(), got.vec()});
       } else if (is_left_out) {
         match_.missing.push_back(entries_[i].name);
@@ -381,10 +408,12 @@ class Matcher {
   std::vector<nn::Entry> entries_;
   const Value& content_;
   const MatchOptions options_;
-  std::unordered_map<std::string_view, size_t> names_;  // of entries_
+  const std::vector<std::string> auxiliary_;            // the names of the auxiliary heads
+  std::deque<std::string> older_names_;                 // of entries_
+  std::unordered_map<std::string_view, size_t> names_;  // both of entries_
   size_t longest_ = 0;
   size_t weight_, bias_;
-  int64_t features_;
+  std::vector<bool> is_output_;  // whether the entry belongs to a layer whose outputs are the classes
   Match match_;
   std::vector<std::pair<std::string, const Value*>> leftover_;
 };

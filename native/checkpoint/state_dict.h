@@ -14,7 +14,7 @@ struct Mismatch {
   std::vector<int64_t> expected, got;
 };
 
-// A tensor with two dimensions that may be a layer of a classifier.
+// A tensor that may be the weight of a layer of a classifier.
 struct Layer {
   std::string name;
   std::vector<int64_t> shape;
@@ -33,7 +33,7 @@ struct Match {
   // no layer that fits.
   std::string classifier;
   std::optional<int64_t> num_classes;
-  std::vector<Layer> head;  // linear layers that make up a classifier unlike the network's
+  std::vector<Layer> head;  // layers that make up a classifier unlike the network's
 
   std::vector<std::string> loaded, missing, unexpected, skipped;
   std::vector<Mismatch> mismatched;
@@ -49,8 +49,8 @@ struct MatchOptions {
 
 // Finds the network's weights among all dictionaries of a file, by the names of the network's tensors: whatever key
 // leads to them and whatever prefix they bear, the place that holds most of them with fitting shapes wins. The
-// classifier may have any number of outputs, and any name if it is one linear layer. Reads no tensor. `loaded` is empty
-// if nothing of the network is in the file.
+// classifier may have any number of outputs, and any name if it is one linear layer. Auxiliary heads may be absent from
+// the file or from the network. Reads no tensor. `loaded` is empty if nothing of the network is in the file.
 Match match_state_dict(nn::Network& network, const Value& content, MatchOptions options = {});
 
 // Puts the matched tensors of the file whose content was matched into the network, and reads nothing else of it.

@@ -10,6 +10,7 @@
 #include "autograd/convolution.h"
 #include "autograd/depthwise.h"
 #include "eager/activate.h"
+#include "runtime/error.h"
 
 namespace visiontorch::eager {
 
@@ -146,6 +147,27 @@ struct Forward {
     std::vector<int64_t> axes = {0};
     for (int64_t axis : block.axes) axes.push_back(axis + 1);
     return x.permute(axes);
+  }
+  at::Tensor operator()(const nn::ChannelSlice& block, const at::Tensor& x) const {
+    return x.narrow(1, block.begin, block.count);
+  }
+  at::Tensor operator()(const nn::ChannelShuffle& block, const at::Tensor& x) const {
+    return at::channel_shuffle(x, block.groups);
+  }
+  at::Tensor operator()(const nn::ChannelAffine& block, const at::Tensor& x) const {
+    auto of_channels = [&](const std::array<double, 3>& values) {
+      return at::tensor(at::ArrayRef<double>(values), x.options()).view({3, 1, 1});
+    };
+    return x * of_channels(block.scale) + of_channels(block.shift);
+  }
+  at::Tensor operator()(const nn::AuxiliaryHead& block, const at::Tensor& x) const {
+    if (!mode.auxiliary) return x;
+    if (nn::is_empty(nn::output_shape(block.head, x.sizes().slice(1).vec())))
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "inputSize: the images are too small for the network's auxiliary heads, which leave nothing of them. "
+                  "Train with larger images, or with auxLogits: false");
+    mode.auxiliary->push_back({forward(block.head, x, mode), block.loss_weight});
+    return x;
   }
   at::Tensor operator()(const nn::SqueezeExcitation& block, const at::Tensor& x) const { return excite(block, x); }
   at::Tensor operator()(const nn::Dropout& dropout, const at::Tensor& x) const {

@@ -13,9 +13,16 @@ namespace visiontorch::infer {
 namespace {
 
 bool is_identity(const nn::Block& block, const nn::Shape& input) {
-  if (std::holds_alternative<nn::Dropout>(block)) return true;
+  if (std::holds_alternative<nn::Dropout>(block) || std::holds_alternative<nn::AuxiliaryHead>(block)) return true;
   auto* pool = std::get_if<nn::AdaptiveAvgPool2d>(&block);
   return pool && pool->output_shape(input) == input;
+}
+
+bool writes_into_input(const nn::Node& node) {
+  if (auto* sequential = std::get_if<nn::Sequential>(&node.block))
+    return !sequential->children.empty() && writes_into_input(sequential->children[0]);
+  return std::holds_alternative<nn::Residual>(node.block) || std::holds_alternative<nn::InvertedResidual>(node.block) ||
+         std::holds_alternative<nn::SqueezeExcitation>(node.block);
 }
 
 }  // namespace
@@ -95,6 +102,20 @@ Op Lowering::residual(const Branch& branch, const nn::Conv2dNormActivation* down
     const at::Tensor other = shortcut ? shortcut(x, {}) : x;
     if (!adds_separately) return body.back()(y, other);
     return eager::activate_(body.back()(y, {}).add_(other), activation);
+  };
+}
+
+// All branches read the same input, so none may begin with a block that writes into it.
+Op Lowering::lower(const nn::Concat& block, const nn::Shape& input) const {
+  std::vector<Ops> branches;
+  for (const nn::Node& branch : block.branches) {
+    if (writes_into_input(branch)) return {};
+    lower({branch}, input, branches.emplace_back());
+  }
+  return [branches](const at::Tensor& x) {
+    std::vector<at::Tensor> outputs;
+    for (const Ops& ops : branches) outputs.push_back(run(ops, x));
+    return at::cat(outputs, 1);
   };
 }
 

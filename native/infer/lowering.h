@@ -66,6 +66,7 @@ class Lowering {
     return {};
   }
   Op lower(const nn::SqueezeExcitation& block, const nn::Shape&) const { return excitation(block); }
+  Op lower(const nn::Concat& block, const nn::Shape& input) const;
   // Convolutions one after the other, with an excitation before the last, if there is one.
   struct Branch {
     std::vector<const nn::Conv2dNormActivation*> parts;

@@ -51,7 +51,7 @@ at::Tensor Plan::features(const at::Tensor& images) const {
 
 at::Tensor Plan::logits(const nn::Network& network, const at::Tensor& features) {
   if (classifier_.empty())
-    lowering(network, features.size(0))->lower(network.classifier, {features.size(1)}, classifier_);
+    lowering(network, features.size(0))->lower(network.classifier, features.sizes().slice(1).vec(), classifier_);
   return run(classifier_, features).to(at::kFloat);
 }
 

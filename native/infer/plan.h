@@ -19,7 +19,8 @@ class Plan {
   // ERR_INVALID_ARGUMENT if the network leaves nothing of so small an image.
   Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype, at::Device device);
 
-  // float32 images, channels-last, on the CPU -> pooled features [n, features], in the plan's type.
+  // float32 images, channels-last, on the CPU -> what the classifier takes, in the plan's type: pooled features [n,
+  // features] for most networks.
   at::Tensor features(const at::Tensor& images) const;
   // Features -> float32 logits [n, num_classes]. The network's classifier is prepared at the first call.
   at::Tensor logits(const nn::Network& network, const at::Tensor& features);

@@ -64,13 +64,21 @@ at::Tensor Model::infer(const at::Tensor& images, Output output) {
   at::NoGradGuard no_grad;
   infer::Plan& plan = plan_for(images.sizes(), compute_type(device_.type(), dtype_));
   const at::Tensor features = plan.features(images);
-  return (output == Output::Features ? features : plan.logits(network_, features)).to(at::kCPU, at::kFloat);
+  auto result = [&] {
+    switch (output) {
+      case Output::Logits: return plan.logits(network_, features);
+      case Output::Features: return features.dim() == 4 ? features.to(at::kFloat).mean({2, 3}) : features;
+      case Output::Backbone: return features;
+    }
+    return features;
+  };
+  return result().to(at::kCPU, at::kFloat);
 }
 
 void Model::replace_classifier(int64_t num_classes, uint64_t seed) {
   change(Part::Classifier, [&](nn::Network& network) {
     nn::replace_classifier(network, num_classes, options_);
-    nn::initialize_default(network.classifier, seed);
+    nn::initialize_classifier(network, seed);
     move_to_device(network, device_);
   });
 }

@@ -16,7 +16,8 @@
 
 namespace visiontorch::model {
 
-enum class Output { Logits, Features };
+// Backbone: what the classifier takes, which is not pooled in networks that pool its outputs (SqueezeNet).
+enum class Output { Logits, Features, Backbone };
 
 // What a change of a network's parameters concerns.
 enum class Part { Classifier, All };
@@ -48,7 +49,7 @@ class Model {
   std::vector<Entry> entries();
 
   // Eval mode. images: float32 [n, 3, h, w], channels-last, on the CPU -> float32 [n, num_classes or features] on the
-  // CPU.
+  // CPU, or the backbone's output.
   at::Tensor infer(const at::Tensor& images, Output output);
 
   // Puts a new classifier on the backbone, with PyTorch's default weights for this seed.

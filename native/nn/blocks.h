@@ -123,6 +123,16 @@ struct Concat {
   Shape output_shape(const Shape& input) const;
 };
 
+// Gives x itself. In training, also the logits that the head computes from x, whose loss counts `loss_weight` times
+// (Szegedy et al. 2014, arXiv:1409.4842). The last node of the head is the layer whose outputs are the classes.
+struct AuxiliaryHead {
+  Nodes head;
+  double loss_weight;
+  bool is_registered_last = false;  // in the state dict, after all nodes beside it
+
+  Shape output_shape(const Shape& input) const { return input; }
+};
+
 struct Sequential {
   Nodes children;
   // What torchvision's constructor of this part draws once its layers have PyTorch's defaults, if anything.
@@ -131,9 +141,10 @@ struct Sequential {
   Shape output_shape(const Shape& input) const;
 };
 
-using Block = std::variant<Conv2dNormActivation, NormActivation, LinearActivation, Linear, LayerNorm, Activation,
-                           MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Permute, Dropout, SqueezeExcitation,
-                           Sequential, Concat, Residual, InvertedResidual, ResidualBranch>;
+using Block =
+    std::variant<Conv2dNormActivation, NormActivation, LinearActivation, Linear, LayerNorm, Activation, MaxPool2d,
+                 AvgPool2d, AdaptiveAvgPool2d, Flatten, Permute, ChannelSlice, ChannelShuffle, ChannelAffine, Dropout,
+                 SqueezeExcitation, Sequential, Concat, Residual, InvertedResidual, ResidualBranch, AuxiliaryHead>;
 
 struct Node {
   std::string name;  // "" adds no level to the parameters' names

@@ -9,17 +9,16 @@ namespace visiontorch::nn {
 
 namespace {
 
+double fan_in(const at::Tensor& weight) { return static_cast<double>(weight.numel() / weight.size(0)); }
+
 // torch.nn.Conv2d and torch.nn.Linear, reset_parameters(): kaiming_uniform_(a = sqrt(5)) for the weight, U(-b, b) with
 // b = 1 / sqrt(fan_in) for the bias. Written in the operations of torch/nn/init.py: another order would round
 // otherwise.
 void draw_uniform(at::Tensor& weight, at::Tensor& bias, at::Generator& generator) {
-  const double a = std::sqrt(5.0);
-  const double fan_in = static_cast<double>(weight.numel() / weight.size(0));
-  const double gain = std::sqrt(2.0 / (1 + a * a));
-  const double bound = std::sqrt(3.0) * (gain / std::sqrt(fan_in));
-  weight = at::empty(weight.sizes(), at::kFloat).uniform_(-bound, bound, generator);
+  weight = at::empty(weight.sizes(), at::kFloat);
+  kaiming_uniform_(weight, generator, std::sqrt(5.0));
   if (bias.defined()) {
-    const double bias_bound = 1 / std::sqrt(fan_in);
+    const double bias_bound = 1 / std::sqrt(fan_in(weight));
     bias = at::empty(bias.sizes(), at::kFloat).uniform_(-bias_bound, bias_bound, generator);
   }
 }
@@ -55,16 +54,21 @@ void draw_kaiming_normal(at::Tensor& weight, at::Generator& generator) {
 
 }  // namespace
 
-void initialize_default(Nodes& nodes, uint64_t seed) {
+void initialize_classifier(Network& network, uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
-  draw_defaults(nodes, generator);
+  draw_defaults(network.classifier, generator);
+  for_each_auxiliary_head(network.backbone, [&](AuxiliaryHead& auxiliary) {
+    Nodes outputs = {auxiliary.head.back()};
+    draw_defaults(outputs, generator);
+    auxiliary.head.back() = outputs[0];
+  });
 }
 
 void initialize(Network& network, uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   draw_defaults(network.backbone, generator);
   draw_defaults(network.classifier, generator);
-  network.redraw(network, generator);
+  if (network.redraw) network.redraw(network, generator);
 }
 
 void redraw_normal(Network& network, std::optional<double> linear_std, at::Generator& generator) {
@@ -98,6 +102,16 @@ void trunc_normal_(at::Tensor& tensor, double std, at::Generator& generator) {
     if (!outside.any().item<bool>()) return;
     tensor.copy_(at::where(outside, at::empty_like(tensor).normal_(0, std, generator), tensor));
   }
+}
+
+void kaiming_uniform_(at::Tensor& weight, at::Generator& generator, double a) {
+  const double gain = std::sqrt(2.0 / (1 + a * a));
+  const double bound = std::sqrt(3.0) * (gain / std::sqrt(fan_in(weight)));
+  weight.uniform_(-bound, bound, generator);
+}
+
+void kaiming_normal_(at::Tensor& weight, at::Generator& generator) {
+  weight.normal_(0, std::sqrt(2.0) / std::sqrt(fan_in(weight)), generator);
 }
 
 void xavier_uniform_(at::Tensor& tensor, at::Generator& generator) {

@@ -85,6 +85,7 @@ void LayerNorm::outline() {
 }
 
 Shape Linear::output_shape(const Shape& input) const {
+  if (is_empty(input)) return input;
   Shape result = input;
   result.back() = out_features;
   return result;

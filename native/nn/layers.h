@@ -118,6 +118,24 @@ struct Dropout {
   Shape output_shape(const Shape& input) const { return input; }
 };
 
+// The channels from `begin` on.
+struct ChannelSlice {
+  int64_t begin, count;
+  Shape output_shape(const Shape& input) const { return {count, input[1], input[2]}; }
+};
+
+// Takes the channels of `groups` equal groups in turn, one of each group (Zhang et al. 2017, arXiv:1707.01083).
+struct ChannelShuffle {
+  int64_t groups;
+  Shape output_shape(const Shape& input) const { return input; }
+};
+
+// x -> x * scale + shift, for red, green and blue.
+struct ChannelAffine {
+  std::array<double, 3> scale, shift;
+  Shape output_shape(const Shape& input) const { return input; }
+};
+
 // The order of an image's axes, as in PyTorch's permute(), without the batch: {1, 2, 0} moves the channels to the end.
 struct Permute {
   std::vector<int64_t> axes;

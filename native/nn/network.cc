@@ -15,7 +15,14 @@ struct LayerVisitor {
   const std::function<void(Sequential&)>* made = nullptr;  // if in the order of construction
 
   void operator()(const std::string& path, Nodes& nodes) const {
-    for (Node& node : nodes) std::visit([&](auto& block) { (*this)(join_name(path, node.name), block); }, node.block);
+    auto is_last = [](const Node& node) {
+      auto* auxiliary = std::get_if<AuxiliaryHead>(&node.block);
+      return auxiliary && auxiliary->is_registered_last;
+    };
+    for (bool last : {false, true})
+      for (Node& node : nodes)
+        if (is_last(node) == last)
+          std::visit([&](auto& block) { (*this)(join_name(path, node.name), block); }, node.block);
   }
   void operator()(const std::string& path, Conv2dNormActivation& block) const {
     visit(join_name(path, block.names.conv), &block.conv);
@@ -35,7 +42,11 @@ struct LayerVisitor {
   void operator()(const std::string&, AdaptiveAvgPool2d&) const {}
   void operator()(const std::string&, Flatten&) const {}
   void operator()(const std::string&, Permute&) const {}
+  void operator()(const std::string&, ChannelSlice&) const {}
+  void operator()(const std::string&, ChannelShuffle&) const {}
+  void operator()(const std::string&, ChannelAffine&) const {}
   void operator()(const std::string&, Dropout&) const {}
+  void operator()(const std::string& path, AuxiliaryHead& block) const { (*this)(path, block.head); }
   void operator()(const std::string& path, SqueezeExcitation& block) const {
     const std::string name = join_name(path, block.name);
     visit(join_name(name, "fc1"), &block.fc1);
@@ -95,6 +106,11 @@ Network Network::clone() const {
   Network copy = *this;
   for (Entry& entry : copy.entries()) *entry.tensor = entry.tensor->detach().clone();
   return copy;
+}
+
+void for_each_auxiliary_head(Nodes& nodes, const std::function<void(AuxiliaryHead&)>& visit) {
+  for (Node& node : nodes)
+    if (auto* auxiliary = std::get_if<AuxiliaryHead>(&node.block)) visit(*auxiliary);
 }
 
 void outline(Nodes& nodes) {

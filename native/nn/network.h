@@ -22,10 +22,15 @@ struct Entry {
 struct Network {
   std::string architecture;
   int64_t num_classes;
-  Nodes backbone;    // images [n, 3, h, w] -> pooled features [n, features]
-  Nodes classifier;  // features -> logits [n, num_classes]
-  // Draws what torchvision's constructor draws once all layers have PyTorch's defaults.
-  void (*redraw)(Network&, at::Generator&);
+  Nodes backbone;    // images [n, 3, h, w] -> pooled features [n, features], or those of each pixel [n, features, h, w]
+  Nodes classifier;  // the backbone's output -> logits [n, num_classes]
+  // Draws what torchvision's constructor draws once all layers have PyTorch's defaults, if anything.
+  void (*redraw)(Network&, at::Generator&) = nullptr;
+  // Names of the auxiliary heads that the network may have. A file's may be of another number of classes or absent, and
+  // those that the network does not have are skipped.
+  std::vector<std::string> auxiliary_heads{};
+  // The name that older files have for a tensor, if it was another one; else "".
+  std::string (*older_name)(const std::string& name) = nullptr;
 
   // The state dict's entries in PyTorch's order.
   std::vector<Entry> entries();
@@ -44,6 +49,9 @@ void for_each_layer(Nodes& nodes, const std::string& prefix,
 // the layers of a Sequential.
 void for_each_constructed(Nodes& nodes, const std::function<void(Layer)>& visit,
                           const std::function<void(Sequential&)>& made);
+
+// Calls visit(head) for all auxiliary heads among these nodes.
+void for_each_auxiliary_head(Nodes& nodes, const std::function<void(AuxiliaryHead&)>& visit);
 
 // Makes the tensors of all layers: see their outline().
 void outline(Nodes& nodes);

@@ -14,11 +14,18 @@ Family efficientnet_family();
 Family regnet_family();
 Family mnasnet_family();
 Family resnet_family();
+Family densenet_family();
+Family shufflenet_v2_family();
+Family squeezenet_family();
+Family alexnet_family();
+Family googlenet_family();
+Family inception_v3_family();
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all = {vgg_family(),          mobilenet_v2_family(), mobilenet_v3_family(),
-                                          efficientnet_family(), regnet_family(),       mnasnet_family(),
-                                          resnet_family()};
+  static const std::vector<Family> all = {
+      vgg_family(),     mobilenet_v2_family(), mobilenet_v3_family(), efficientnet_family(),  regnet_family(),
+      mnasnet_family(), resnet_family(),       densenet_family(),     shufflenet_v2_family(), squeezenet_family(),
+      alexnet_family(), googlenet_family(),    inception_v3_family()};
   return all;
 }
 
@@ -39,9 +46,16 @@ Network create(const std::string& architecture, int64_t num_classes, const Optio
 }
 
 void replace_classifier(Network& network, int64_t num_classes, const Options& options) {
-  Nodes classifier = describe(network.architecture, num_classes, options).classifier;
-  outline(classifier);
-  network.classifier = std::move(classifier);
+  Network changed = describe(network.architecture, num_classes, options);
+  outline(changed.classifier);
+  network.classifier = std::move(changed.classifier);
+  Nodes outputs;
+  for_each_auxiliary_head(changed.backbone,
+                          [&](AuxiliaryHead& auxiliary) { outputs.push_back(std::move(auxiliary.head.back())); });
+  outline(outputs);
+  size_t next = 0;
+  for_each_auxiliary_head(network.backbone,
+                          [&](AuxiliaryHead& auxiliary) { auxiliary.head.back() = std::move(outputs[next++]); });
   network.num_classes = num_classes;
 }
 

@@ -25,8 +25,8 @@ Network describe(const std::string& architecture, int64_t num_classes, const Opt
 // The network with parameters to be initialized or loaded (see outline()); throws as describe().
 Network create(const std::string& architecture, int64_t num_classes, const Options& options);
 
-// Puts a new classifier for `num_classes` on the network, to be initialized or loaded: VGG's three layers, otherwise
-// the last one.
+// Puts a new classifier for `num_classes` on the network, to be initialized or loaded: all layers after the backbone
+// (VGG has three), and the last one of each auxiliary head.
 void replace_classifier(Network& network, int64_t num_classes, const Options& options);
 
 }  // namespace visiontorch::nn

@@ -59,6 +59,20 @@ struct Summarizer {
   Shape visit(const Permute& permute, const std::string& path, const Shape& input) {
     return add(path, "Permute", permute.output_shape(input));
   }
+  Shape visit(const ChannelSlice& block, const std::string& path, const Shape& input) {
+    return add(path, "Slice", block.output_shape(input));
+  }
+  Shape visit(const ChannelShuffle&, const std::string& path, const Shape& input) {
+    return add(path, "ChannelShuffle", input);
+  }
+  Shape visit(const ChannelAffine&, const std::string& path, const Shape& input) { return add(path, "Affine", input); }
+  // Only training computes it.
+  Shape visit(const AuxiliaryHead& block, const std::string& path, const Shape& input) {
+    const size_t first = layers.size();
+    run(block.head, path, input);
+    for (size_t i = first; i < layers.size(); i++) layers[i].multiply_adds = 0;
+    return input;
+  }
   Shape visit(const Dropout&, const std::string& path, const Shape& input) { return add(path, "Dropout", input); }
 
   Shape visit(const Conv2dNormActivation& block, const std::string& path, const Shape& input) {

@@ -50,21 +50,24 @@ StepResult Trainer::step(nn::Network& network, const at::Tensor& images, const a
                          const StepOptions& options) {
   at::manual_seed(options.seed);
   at::Tensor features;
+  std::vector<eager::AuxiliaryLogits> auxiliary;
   {
     AutocastGuard autocast(device_.type(), options_.dtype);
     c10::AutoGradMode grad(!frozen_);
-    features = eager::forward(network.backbone, images.to(device_), {.training = true, .batch_stats = true});
+    features = eager::forward(network.backbone, images.to(device_),
+                              {.training = true, .batch_stats = true, .auxiliary = frozen_ ? nullptr : &auxiliary});
   }
-  return finish_step(network, features, labels, options);
+  return finish_step(network, features, auxiliary, labels, options);
 }
 
 StepResult Trainer::step_features(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
                                   const StepOptions& options) {
   at::manual_seed(options.seed);
-  return finish_step(network, features.to(device_), labels, options);
+  return finish_step(network, features.to(device_), {}, labels, options);
 }
 
-StepResult Trainer::finish_step(nn::Network& network, const at::Tensor& features, const at::Tensor& labels_cpu,
+StepResult Trainer::finish_step(nn::Network& network, const at::Tensor& features,
+                                const std::vector<eager::AuxiliaryLogits>& auxiliary, const at::Tensor& labels_cpu,
                                 const StepOptions& options) {
   at::Tensor logits;
   {
@@ -73,9 +76,14 @@ StepResult Trainer::finish_step(nn::Network& network, const at::Tensor& features
   }
   logits = logits.to(at::kFloat);
   const at::Tensor labels = labels_cpu.to(device_);
-  at::Tensor loss = loss_of(logits, labels);
-  if (options.mixed_labels.defined())
-    loss = loss * options.mixed_weight + loss_of(logits, options.mixed_labels.to(device_)) * (1 - options.mixed_weight);
+  auto mixed_loss = [&](const at::Tensor& of) {
+    const at::Tensor loss = loss_of(of, labels);
+    if (!options.mixed_labels.defined()) return loss;
+    return loss * options.mixed_weight + loss_of(of, options.mixed_labels.to(device_)) * (1 - options.mixed_weight);
+  };
+  at::Tensor loss = mixed_loss(logits);
+  for (const eager::AuxiliaryLogits& head : auxiliary)
+    loss = loss + mixed_loss(head.logits.to(at::kFloat)) * head.loss_weight;
 
   StepResult result;
   result.loss = loss.item<double>();

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "eager/forward.h"
 #include "nn/network.h"
 #include "train/optimizer.h"
 
@@ -31,7 +32,7 @@ struct StepOptions {
 };
 
 struct StepResult {
-  double loss;           // mean of the batch; if it is not finite, nothing was updated
+  double loss;           // mean of the batch, with those of auxiliary heads; if it is not finite, nothing was updated
   int64_t correct;       // images whose largest logit is the label's
   double grad_norm;      // before clipping; NaN if nothing was clipped
   bool updated = false;  // whether the optimizer changed the parameters
@@ -60,7 +61,8 @@ class Trainer {
   void load_optimizer_state(const checkpoint::Value& state) { optimizer_->load_state_dict(state); }
 
  private:
-  StepResult finish_step(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
+  StepResult finish_step(nn::Network& network, const at::Tensor& features,
+                         const std::vector<eager::AuxiliaryLogits>& auxiliary, const at::Tensor& labels,
                          const StepOptions& options);
   at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& labels) const;
   double clip_gradients() const;

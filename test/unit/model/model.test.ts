@@ -77,6 +77,19 @@ describe('createModel', () => {
       resnext101_64x4d: true,
       wide_resnet50_2: true,
       wide_resnet101_2: true,
+      densenet121: true,
+      densenet161: true,
+      densenet169: true,
+      densenet201: true,
+      shufflenet_v2_x0_5: true,
+      shufflenet_v2_x1_0: true,
+      shufflenet_v2_x1_5: true,
+      shufflenet_v2_x2_0: true,
+      squeezenet1_0: true,
+      squeezenet1_1: true,
+      alexnet: true,
+      googlenet: true,
+      inception_v3: true,
     }
     assert.deepEqual(listArchitectures().sort(), Object.keys(type).sort())
   })
@@ -86,16 +99,17 @@ describe('createModel', () => {
     assert.deepEqual([...taken].sort(), [...networkOptionNames].sort())
   })
 
-  for (const { architectures, classifierLayer, features } of native().families()) {
+  for (const { architectures, classifierLayer, features, options } of native().families()) {
     it(`knows the classifier and the number of features of ${architectures[0]}`, async () => {
-      const model = await native().createModel(architectures[0]!, 7, 0, {})
+      const withoutOtherHeads = options.includes('auxLogits') ? { auxLogits: false } : {}
+      const model = await native().createModel(architectures[0]!, 7, 0, withoutOtherHeads)
       const last = model.entries().filter(({ shape }) => shape[0] === 7)
       assert.deepEqual(
         last.map(({ name }) => name),
         [`${classifierLayer}.weight`, `${classifierLayer}.bias`],
       )
-      const batch = new (native().ImageBatch)(1, 64, 64, [0, 0, 0], [1, 1, 1])
-      batch.setTensor(new Float32Array(3 * 64 * 64))
+      const batch = new (native().ImageBatch)(1, 96, 96, [0, 0, 0], [1, 1, 1])
+      batch.setTensor(new Float32Array(3 * 96 * 96))
       assert.equal((await model.forward(batch, 1, 'features')).length, features[0])
       model.dispose()
     })

@@ -9,7 +9,7 @@ export type { ClassMetrics, ConfusionCell, Evaluation, PoorPrediction } from './
 export type { Augmentation, AugmentationOption, ColorJitter } from './image/augmentation.js'
 export type { ImageInput, RawImage } from './image/input.js'
 export { preprocess } from './image/preprocess.js'
-export type { Preprocessing, ResizeMode } from './image/preprocessing.js'
+export type { Interpolation, Preprocessing, ResizeMode } from './image/preprocessing.js'
 export { type Architecture, listArchitectures } from './model/architectures.js'
 export {
   type CheckpointSummary,
@@ -50,5 +50,6 @@ export type { TrainOptions } from './train/options.js'
 export { TrainingRun } from './train/run.js'
 export { train } from './train.js'
 export { type ErrorCode, VisionTorchError, type VisionTorchErrorDetails } from './util/errors.js'
+export type { ArchitectureAlias } from './weights/aliases.js'
 export { type FetchWeightsOptions, fetchWeights } from './weights/cache.js'
 export { imagenetClasses, listWeights, type OfficialWeights, resolveWeights } from './weights/manifest.js'

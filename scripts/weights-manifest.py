@@ -15,8 +15,6 @@ sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._
 import torchvision  # noqa: E402
 from torchvision.models import _meta, get_model_weights, list_models  # noqa: E402
 
-FAMILIES = re.compile(r"vgg|mobilenet_v2|resnet|resnext|wide_resnet")
-
 # What torchvision does not say, from the files themselves. The container is left out where nobody looked.
 FILES = {
     "vgg16-397923af.pth": ("397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0", 553433881, "legacy"),
@@ -27,16 +25,48 @@ FILES = {
     "resnet50-11ad3fa6.pth": ("11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca", 102540417, "zip"),
 }  # fmt: skip
 
+# Files that torchvision published before, with the same parameters as its present IMAGENET1K_V1, by their endings; their
+# exact sizes and containers where known.
+OLDER = {
+    "alexnet": ("alexnet-owt-4df8aa71.pth", None, None),
+    "inception_v3": ("inception_v3_google-1a9a5a14.pth", None, None),
+    "resnet18": ("resnet18-5c106cde.pth", 46827520, None),
+    "resnet34": ("resnet34-333f7ec4.pth", None, None),
+    "resnet50": ("resnet50-19c8e357.pth", 102502400, "tar"),
+    "resnet101": ("resnet101-5d3b4d8f.pth", None, None),
+    "resnet152": ("resnet152-b121ed2d.pth", None, None),
+    "squeezenet1_0": ("squeezenet1_0-a815701f.pth", None, None),
+    "squeezenet1_1": ("squeezenet1_1-f364aa15.pth", None, None),
+    "vgg11": ("vgg11-bbd30ac9.pth", None, None),
+    "vgg13": ("vgg13-c768596a.pth", None, None),
+}
+
+
+def hash_prefix(file: str) -> str:
+    return re.search(r"-([0-9a-f]{8,})\.pth$", file).group(1)
+
+
+def network_options(architecture: str, weights) -> dict:
+    """What torchvision's function for the network sets when it is given these weights."""
+    if architecture == "googlenet":
+        return {"auxLogits": False, "transformInput": True}
+    if architecture == "inception_v3":
+        return {"transformInput": True}
+    if architecture.startswith("vit_") and weights.meta["min_size"][0] != 224:
+        return {"imageSize": weights.meta["min_size"][0]}
+    return {}
+
 
 def entry(architecture: str, weights, default) -> dict:
     file = weights.url.rsplit("/", 1)[1]
-    prefix = re.search(r"-([0-9a-f]{8,})\.pth$", file).group(1)
+    prefix = hash_prefix(file)
     sha256, size, container = FILES.get(file, (prefix, None, None))
     accuracy = weights.meta["_metrics"]["ImageNet-1K"]
     categories = weights.meta["categories"]
     keywords = weights.transforms.keywords
     preset = weights.transforms()
-    assert preset.interpolation.value == "bilinear" and sha256.startswith(prefix)
+    assert preset.interpolation.value in ("bilinear", "bicubic") and preset.antialias and sha256.startswith(prefix)
+    assert categories in (_meta._IMAGENET_CATEGORIES, None) and len(preset.resize_size) == 1
     return {
         "architecture": architecture,
         "name": weights.name,
@@ -48,6 +78,7 @@ def entry(architecture: str, weights, default) -> dict:
         "container": container,
         "numClasses": len(categories) if categories else None,
         "parameterCount": weights.meta["num_params"],
+        "multiplyAdds": weights.meta["_ops"],
         # The features of VGG16 alone come without a classifier, so without an accuracy.
         "accuracy": None
         if math.isnan(accuracy["acc@1"])
@@ -59,27 +90,29 @@ def entry(architecture: str, weights, default) -> dict:
             "mean": preset.mean,
             "std": preset.std,
         },
+        "networkOptions": network_options(architecture, weights),
+        "license": weights.meta.get("license"),
     }
 
 
 entries = []
 for architecture in sorted(list_models(torchvision.models)):
-    if FAMILIES.match(architecture):
-        enum = get_model_weights(architecture)
-        entries += [entry(architecture, weights, enum.DEFAULT) for weights in enum]
+    enum = get_model_weights(architecture)
+    entries += [entry(architecture, weights, enum.DEFAULT) for weights in enum]
 
-# The file of IMAGENET1K_V1 as torch 0.1 wrote it, which older programs still download.
-v1 = next(e for e in entries if e["architecture"] == "resnet50" and e["name"] == "IMAGENET1K_V1")
-tar = {
-    **v1,
-    "name": "IMAGENET1K_V1_TAR",
-    "url": v1["url"].replace("0676ba61", "19c8e357"),
-    "sha256": "19c8e357",
-    "bytes": 102502400,
-    "mebibytes": round(102502400 / 2**20, 3),
-    "container": "tar",
-}
-entries.insert(entries.index(v1) + 1, tar)
+for architecture, (file, size, container) in OLDER.items():
+    current = next(e for e in entries if e["architecture"] == architecture and e["name"] == "IMAGENET1K_V1")
+    older = {
+        **current,
+        "name": "IMAGENET1K_V1_OLDER",
+        "default": False,
+        "url": f"https://download.pytorch.org/models/{file}",
+        "sha256": hash_prefix(file),
+        "bytes": size,
+        "mebibytes": size and round(size / 2**20, 3),
+        "container": container,
+    }
+    entries.insert(entries.index(current) + 1, older)
 
 folder = pathlib.Path(__file__).parent.parent / "weights"
 folder.mkdir(exist_ok=True)

@@ -2,7 +2,13 @@ import { access } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import { readClasses } from '../data/class-names.js'
 import type { DownloadProgress } from '../download/download.js'
-import { checkPreprocessing, DEFAULT_PREPROCESSING, type Preprocessing } from '../image/preprocessing.js'
+import {
+  checkPreprocessing,
+  DEFAULT_PREPROCESSING,
+  INTERPOLATIONS,
+  type Interpolation,
+  type Preprocessing,
+} from '../image/preprocessing.js'
 import { type Architecture, checkArchitecture } from '../model/architectures.js'
 import { createModel, loadModel } from '../model/create-model.js'
 import type { Model, ModelDType } from '../model/model.js'
@@ -16,11 +22,13 @@ export interface ModelOptions extends NormalizationOptions {
   checkpoint?: string
   model?: string
   weights?: string
+  weightsDir?: string
   classes?: string
   strict: boolean
   allowUntrained?: boolean
   resize?: number
   crop?: number
+  interpolation?: Interpolation
   device: string
   dtype: string
   threads?: number
@@ -41,6 +49,12 @@ export const modelOption = () =>
 export const noStrictOption = () =>
   new Option('--no-strict', 'load what fits of weights that do not fit the network tensor by tensor')
 
+export const weightsDirOption = () =>
+  new Option(
+    '--weights-dir <folder>',
+    'where files of official weights are looked for before they are downloaded (default: VISIONTORCH_WEIGHTS_DIR)',
+  )
+
 export const normalizationOptions = () => [
   new Option(
     '--mean <r,g,b>',
@@ -60,6 +74,7 @@ export function addModelOptions(command: Command, withCheckpoint: readonly strin
     ),
     new Option('--classes <file>', "with --model: the classes' names, one a line"),
     noStrictOption(),
+    weightsDirOption(),
     ...normalizationOptions(),
     new Option('--resize <n>', 'and the shorter side of images after resizing, in pixels').argParser(
       integer(1, 8192),
@@ -68,6 +83,7 @@ export function addModelOptions(command: Command, withCheckpoint: readonly strin
       '--crop <n>',
       'and the side of the square that is cut out, the input of the network',
     ).argParser(integer(32, 4096)),
+    new Option('--interpolation <name>', 'and how images are resized').choices(INTERPOLATIONS),
   ]
   command
     .addOption(
@@ -122,6 +138,7 @@ export async function openModel(
             ...classes,
             weights: weights === 'none' ? null : weights,
             strict,
+            weightsDir: options.weightsDir,
             onProgress,
           }),
         )
@@ -138,9 +155,9 @@ export async function openModel(
 /** The preprocessing with what the options change of it. */
 export function preprocessingOf(
   base: Readonly<Preprocessing>,
-  options: NormalizationOptions & { resize?: number; crop?: number },
+  options: NormalizationOptions & { resize?: number; crop?: number; interpolation?: Interpolation },
 ): Readonly<Preprocessing> {
-  const { mean, std, resize, crop } = options
+  const { mean, std, resize, crop, interpolation } = options
   for (const [flag, values] of Object.entries({ mean, std })) {
     if (values === undefined || values.length === 3) continue
     throw new VisionTorchError(
@@ -148,7 +165,9 @@ export function preprocessingOf(
       `--${flag}: expected three numbers, for red, green and blue (0.485,0.456,0.406), got ${values.length}`,
     )
   }
-  const given = Object.entries({ mean, std, resize, crop }).filter(([, value]) => value !== undefined)
+  const given = Object.entries({ mean, std, resize, crop, interpolation }).filter(
+    ([, value]) => value !== undefined,
+  )
   const scaled = crop === undefined ? {} : { resize: Math.round((base.resize * crop) / base.crop) }
   if (resize !== undefined && resize < (crop ?? base.crop)) {
     throw new VisionTorchError(

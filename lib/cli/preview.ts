@@ -6,7 +6,7 @@ import { checkAugmentation } from '../image/augmentation.js'
 import { batchImages } from '../image/batch-images.js'
 import { contactSheet } from '../image/contact-sheet.js'
 import { decode } from '../image/decode.js'
-import { checkPreprocessing, DEFAULT_PREPROCESSING } from '../image/preprocessing.js'
+import { checkPreprocessing, DEFAULT_PREPROCESSING, type Interpolation } from '../image/preprocessing.js'
 import { native } from '../native/native.js'
 import { shortLabels } from '../report/labels.js'
 import { resizedTo } from '../train/data.js'
@@ -25,6 +25,7 @@ interface PreviewCommandOptions {
   augmentation?: unknown
   resize?: 'crop' | 'pad' | 'squish'
   inputSize?: number
+  interpolation?: Interpolation
   seed?: number
   batchSize: number
   epoch: number
@@ -39,6 +40,7 @@ export const previewCommand = (): Command =>
     .addOption(classesOption())
     .addOption(trainOption('augmentation', optionTable.augmentation))
     .addOption(trainOption('resize', optionTable.resize))
+    .addOption(trainOption('interpolation', optionTable.interpolation))
     .addOption(trainOption('inputSize', optionTable.inputSize))
     .addOption(trainOption('seed', optionTable.seed))
     .option('--batch-size <n>', 'how many images', integer(1, 1024), 25)

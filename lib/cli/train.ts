@@ -20,6 +20,7 @@ import {
   normalizationOptions,
   noStrictOption,
   preprocessingOf,
+  weightsDirOption,
   withDownload,
 } from './model.js'
 import { addDataArgument, classesOption, dataOf, deviceOption, threadsOption } from './options.js'
@@ -31,6 +32,7 @@ interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'>, Nor
   classes?: string
   model?: string
   weights: string
+  weightsDir?: string
   strict: boolean
   device: string
   threads?: number
@@ -49,6 +51,7 @@ export function trainCommand(): Command {
       'to start from: official ones, a .pth file or URL, or none',
       'DEFAULT',
     )
+    .addOption(weightsDirOption())
     .addOption(noStrictOption())
     .addOption(deviceOption())
     .addOption(threadsOption())
@@ -99,6 +102,7 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
     classes,
     model: _model,
     weights: _weights,
+    weightsDir: _weightsDir,
     strict: _strict,
     mean,
     std,
@@ -172,6 +176,7 @@ async function openModel(
         weights: weights === 'none' || resumed !== undefined ? null : weights,
         classes: dataset.classes,
         strict: options.strict,
+        weightsDir: options.weightsDir,
         seed: options.seed ?? 0,
         device,
         signal,

@@ -4,6 +4,10 @@ import { check, invalid, is } from '../util/is.js'
 export const RESIZE_MODES = ['crop', 'pad', 'squish'] as const
 export type ResizeMode = (typeof RESIZE_MODES)[number]
 
+/** How new pixels are computed from old ones, as Pillow does. */
+export const INTERPOLATIONS = ['bilinear', 'bicubic'] as const
+export type Interpolation = (typeof INTERPOLATIONS)[number]
+
 /** From pixels to the network's input, as the weights were trained. Plain values: checkpoints hold it. */
 export interface Preprocessing {
   /** The shorter side after resizing, in pixels, before the centre crop (mode `crop` only). */
@@ -14,7 +18,7 @@ export interface Preprocessing {
   mean: [number, number, number]
   /** Standard deviation of each channel, on the scale of 0 to 1. */
   std: [number, number, number]
-  interpolation: 'bilinear'
+  interpolation: Interpolation
   /**
    * `crop`: resize the shorter side, cut out the centre. `pad`: fit the whole image in, fill the rest with gray.
    * `squish`: resize both sides, and ignore the proportions.
@@ -43,7 +47,7 @@ export function checkPreprocessing(name: string, value: unknown): Preprocessing 
     crop,
     mean: channels(`${name}.mean`, given.mean, -1e3),
     std: channels(`${name}.std`, given.std, 1e-6),
-    interpolation: check.oneOf(`${name}.interpolation`, given.interpolation, ['bilinear']),
+    interpolation: check.oneOf(`${name}.interpolation`, given.interpolation, INTERPOLATIONS),
     mode,
   }
 }

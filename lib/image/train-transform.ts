@@ -36,7 +36,7 @@ export function trainTransform(
   }
   if (draw.chance(augmentation.horizontalFlip)) operations.push({ op: 'horizontalFlip' })
   if (draw.chance(augmentation.verticalFlip)) operations.push({ op: 'verticalFlip' })
-  if (rotation > 0) operations.push(rotate(draw.uniform(-rotation, rotation), square, filter))
+  if (rotation > 0) operations.push(rotate(draw.uniform(-rotation, rotation), square, 'bilinear'))
   if (augmentation.colorJitter) operations.push(...drawJitter(augmentation.colorJitter, draw))
   if (policy) operations.push(...drawPolicy(policy, square, draw))
   if (draw.chance(augmentation.randomErasing)) {

@@ -1,5 +1,6 @@
 import { type Family, native } from '../native/native.js'
 import { check } from '../util/is.js'
+import { withoutAlias } from '../weights/aliases.js'
 
 /** A network, by torchvision's name. */
 export type Architecture =
@@ -81,9 +82,9 @@ export function listArchitectures(): Architecture[] {
   return families().flatMap(({ architectures }) => architectures) as Architecture[]
 }
 
-/** @internal The name as given, or `ERR_INVALID_ARGUMENT` with the nearest one. */
+/** @internal torchvision's name, or `ERR_INVALID_ARGUMENT` with the nearest one. */
 export function checkArchitecture(name: unknown): Architecture {
-  return check.oneOf('architecture', name, listArchitectures())
+  return check.oneOf('architecture', withoutAlias(name), listArchitectures())
 }
 
 /** @internal */

@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isUnnamed, list } from '../data/labels.js'
 import type { DownloadProgress } from '../download/download.js'
-import { checkPreprocessing, DEFAULT_PREPROCESSING, type Preprocessing } from '../image/preprocessing.js'
+import { checkPreprocessing, type Preprocessing } from '../image/preprocessing.js'
 import {
   type CheckpointValue,
   type LoadReport,
@@ -14,8 +15,15 @@ import { type Device, resolveDevice } from '../native/runtime.js'
 import { VisionTorchError } from '../util/errors.js'
 import { check, invalid, is } from '../util/is.js'
 import { printable } from '../util/text.js'
+import type { ArchitectureAlias } from '../weights/aliases.js'
 import { fetchWeights } from '../weights/cache.js'
-import { imagenetClasses, type OfficialWeights, resolveWeights } from '../weights/manifest.js'
+import {
+  findFile,
+  imagenetClasses,
+  type OfficialWeights,
+  resolveWeights,
+  usualPreprocessing,
+} from '../weights/manifest.js'
 import { type Architecture, checkArchitecture, familyOf, listArchitectures } from './architectures.js'
 import { checkReport } from './load-report.js'
 import {
@@ -29,8 +37,8 @@ import {
 import { checkNetworkOptions, networkOptionNames } from './network-options.js'
 
 /**
- * Official weights by torchvision's name (`'DEFAULT'` are the most accurate), or a `.pth` file: its path, `file:` or
- * `http(s):` URL.
+ * Official weights by torchvision's name (`'DEFAULT'` are the most accurate) or file name (`'resnet18-5c106cde.pth'`), or
+ * a `.pth` file: its path, `file:` or `http(s):` URL.
  */
 export type Weights = 'DEFAULT' | 'IMAGENET1K_V1' | 'IMAGENET1K_V2' | (string & {}) | URL
 
@@ -66,6 +74,11 @@ export interface CreateModelOptions extends LoadModelOptions, NetworkOptions {
    * With false, what fits is loaded, and `model.loadReport` names the rest.
    */
   strict?: boolean
+  /**
+   * A folder in which files of official weights are looked for by name (`resnet50-0676ba61.pth`) before they are
+   * downloaded. Default: that of the environment variable `VISIONTORCH_WEIGHTS_DIR`, if it is set.
+   */
+  weightsDir?: string | undefined
   /** Called while official weights, or those of an address, are downloaded. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined
 }
@@ -79,6 +92,7 @@ const createOptionNames = [
   'numClasses',
   'seed',
   'strict',
+  'weightsDir',
   'onProgress',
 ]
 
@@ -97,10 +111,10 @@ const createOptionNames = [
  * network), `ERR_NON_FINITE` (they hold NaN or infinity), and those of downloading and of reading a checkpoint.
  */
 export async function createModel(
-  architecture: Architecture,
+  name: Architecture | ArchitectureAlias,
   options: CreateModelOptions = {},
 ): Promise<Model> {
-  checkArchitecture(architecture)
+  const architecture = checkArchitecture(name)
   check.options('options', options, createOptionNames)
   const plan: Plan = {
     ...checkLoadOptions(options),
@@ -110,9 +124,9 @@ export async function createModel(
     seed: checkSeed(options.seed),
     strict: check.boolean('strict', options.strict ?? true),
   }
-  const { signal, onProgress } = options
+  const { signal, onProgress, weightsDir } = options
   if (options.weights === undefined || options.weights === null) return build(plan, undefined)
-  const { path, official } = await locate(architecture, options.weights, { signal, onProgress })
+  const { path, official } = await locate(architecture, options.weights, { signal, onProgress, weightsDir })
   return withCheckpoint(path, plan, checkpoint => build(plan, describe(path, checkpoint, official)))
 }
 
@@ -163,7 +177,7 @@ interface Source {
   architecture: Architecture | undefined
   networkOptions: NetworkOptions
   classes: readonly string[] | undefined
-  preprocessing: Preprocessing
+  preprocessing: Preprocessing | undefined
   /** Official weights whose classifier cannot be used. */
   backboneOnly: boolean
   /** Why the file's classifier is random, if it is. */
@@ -195,7 +209,8 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
   if (found !== undefined) {
     const { path, checkpoint } = source!
     // Of a file's own options, too, nothing is to be allocated that the file does not have.
-    const strict = plan.strict || Object.keys(source!.networkOptions).length > 0
+    const isOurs = source!.architecture !== undefined
+    const strict = plan.strict || (isOurs && Object.keys(source!.networkOptions).length > 0)
     await checkReport(found, {
       path,
       checkpoint,
@@ -227,7 +242,8 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
       architecture,
       networkOptions,
       classes,
-      preprocessing: source?.preprocessing ?? DEFAULT_PREPROCESSING,
+      preprocessing:
+        source?.preprocessing ?? checkPreprocessing('preprocessing', usualPreprocessing(architecture) ?? {}),
       loadReport,
       untrained: newClassifier ?? source?.untrained ?? null,
     })
@@ -296,7 +312,7 @@ function requestedClasses({ classes, numClasses }: CreateModelOptions): readonly
 async function locate(
   architecture: Architecture,
   weights: unknown,
-  options: Pick<CreateModelOptions, 'signal' | 'onProgress'>,
+  options: Pick<CreateModelOptions, 'signal' | 'onProgress' | 'weightsDir'>,
 ): Promise<{ path: string; official?: OfficialWeights }> {
   const name = weights instanceof URL ? weights.href : weights
   if (!is.string(name)) {
@@ -306,6 +322,8 @@ async function locate(
     const official = resolveWeights(architecture, name)
     return { path: await fetchWeights(official, options), official }
   }
+  const byFile = existsSync(name) ? undefined : findFile(name)
+  if (byFile !== undefined) return { path: await fetchWeights(byFile, options), official: byFile }
   if (/^https?:/i.test(name)) return { path: await fetchWeights(name, options) }
   return { path: /^file:/i.test(name) ? fileURLToPath(name) : name }
 }
@@ -332,7 +350,7 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
     architecture: undefined,
     networkOptions: {},
     classes: undefined,
-    preprocessing: { ...DEFAULT_PREPROCESSING },
+    preprocessing: undefined,
     backboneOnly: false,
     untrained: null,
     skipped: [],
@@ -340,6 +358,7 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
   if (official !== undefined) {
     return {
       ...foreign,
+      networkOptions: official.networkOptions,
       classes: official.numClasses === 1000 ? imagenetClasses() : undefined,
       preprocessing: checkPreprocessing('preprocessing', official.preprocessing),
       backboneOnly: official.numClasses === null,

@@ -158,10 +158,10 @@ export function classWeights(
   return Float32Array.from(counts, count => (count === 0 ? 0 : samples.length / (classes.length * count)))
 }
 
-/** Preprocessing for another size of the network's input, or another way to make images square. */
+/** Preprocessing for another size of the network's input, or another way to make images square or to resize them. */
 export function resizedTo(
   preprocessing: Readonly<Preprocessing>,
-  { inputSize, resize }: Pick<TrainOptions, 'inputSize' | 'resize'>,
+  { inputSize, resize, interpolation }: Pick<TrainOptions, 'inputSize' | 'resize' | 'interpolation'>,
 ): Preprocessing {
   const crop = inputSize ?? preprocessing.crop
   return {
@@ -169,5 +169,6 @@ export function resizedTo(
     crop,
     resize: Math.round((preprocessing.resize * crop) / preprocessing.crop),
     mode: resize ?? preprocessing.mode,
+    interpolation: interpolation ?? preprocessing.interpolation,
   }
 }

@@ -5,7 +5,7 @@ import {
   type AugmentationOption,
   checkAugmentation,
 } from '../image/augmentation.js'
-import { RESIZE_MODES } from '../image/preprocessing.js'
+import { INTERPOLATIONS, RESIZE_MODES } from '../image/preprocessing.js'
 import { check, invalid, is } from '../util/is.js'
 import * as kinds from './kinds.js'
 import { defaultLearningRates, learningRateHelp, optimizer, optimizerHelp } from './optimizers.js'
@@ -162,6 +162,10 @@ const images = {
     'how images that are not square become square',
     { shown: "the model's: crop" },
   ),
+  /** How images are resized. Default: the model's, which is that of its official weights. */
+  interpolation: row(kinds.optional(kinds.choice(...INTERPOLATIONS)), null, 'how images are resized', {
+    shown: "the model's",
+  }),
   /** The side of the square that the network sees, in pixels, 32 to 4096. Default: the model's. */
   inputSize: row(
     kinds.optional(kinds.integer(32, 4096)),

@@ -18,6 +18,11 @@ export function cacheFolder(): string {
 export interface FetchWeightsOptions {
   /** Hash a file that is in the cache already; a download is always checked. Default false. */
   verify?: boolean
+  /**
+   * A folder in which files of official weights are looked for by name before they are downloaded. Default: that of the
+   * environment variable `VISIONTORCH_WEIGHTS_DIR`, if it is set.
+   */
+  weightsDir?: string | undefined
   signal?: AbortSignal | undefined
   onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Called with a message if the hash of a downloaded file is not known. Default: `process.emitWarning`. */
@@ -28,8 +33,8 @@ export interface FetchWeightsOptions {
 const MAX_BYTES = 2 ** 34
 
 /**
- * The path of a checkpoint in the user's cache, downloaded first if it is missing. Official weights come from
- * the mirror `VISIONTORCH_WEIGHTS_URL` if that is set.
+ * The path of a checkpoint in `weightsDir` or the user's cache. If it is in neither, it is downloaded into the cache
+ * first: official weights from the mirror `VISIONTORCH_WEIGHTS_URL`, if that is set.
  *
  * @param weights Official weights, or the `http(s)` address of any checkpoint. The hash is checked if it is known: for
  *   an address, if the file's name ends in it (`name-0676ba61.pth`), as on PyTorch's hub.
@@ -38,12 +43,14 @@ export async function fetchWeights(
   weights: OfficialWeights | string,
   options: FetchWeightsOptions = {},
 ): Promise<string> {
-  check.options('options', options, ['verify', 'signal', 'onProgress', 'onWarning'])
+  check.options('options', options, ['verify', 'weightsDir', 'signal', 'onProgress', 'onWarning'])
   if (options.onWarning !== undefined && typeof options.onWarning !== 'function')
     throw invalid('onWarning', 'a function', options.onWarning)
   check.boolean('verify', options.verify ?? false)
   const { url, path, sha256, official } =
-    typeof weights === 'string' ? anyWeights(weights) : officialWeights(weights)
+    typeof weights === 'string'
+      ? anyWeights(weights)
+      : officialWeights(weights, await checkFolder(options.weightsDir))
   const { verify = false, signal, onProgress, onWarning = emitWarning } = options
   const folder = dirname(path)
   await mkdir(folder, { recursive: true }).catch(error => {
@@ -67,28 +74,46 @@ export async function fetchWeights(
 const emitWarning = (message: string): void =>
   process.emitWarning(message, { code: 'VISIONTORCH_UNVERIFIED_DOWNLOAD' })
 
-/** The manifest gives the exact size, or one that is rounded to a thousandth of a MiB. */
+/** The manifest gives the exact size, one that is rounded to a thousandth of a MiB, or none. */
 function maxBytes(official: OfficialWeights | undefined): number {
   if (official === undefined) return MAX_BYTES
-  return official.bytes ?? Math.ceil((official.mebibytes + 0.001) * 2 ** 20)
+  const { bytes, mebibytes } = official
+  return bytes ?? (mebibytes === null ? MAX_BYTES : Math.ceil((mebibytes + 0.001) * 2 ** 20))
 }
 
-/** The path of official weights, downloaded or not. */
-export const weightsPath = (weights: OfficialWeights): string =>
-  join(cacheFolder(), 'weights', fileName(weights))
+/** Where official weights lie, or will lie: in the user's folder if that has them, else in the cache. */
+export function weightsPath(weights: OfficialWeights, weightsDir = defaultFolder()): string {
+  const name = fileName(weights)
+  const given = weightsDir === undefined ? undefined : join(weightsDir, name)
+  return given !== undefined && existsSync(given) ? given : join(cacheFolder(), 'weights', name)
+}
 
-function officialWeights(official: OfficialWeights) {
+const defaultFolder = (): string | undefined => process.env.VISIONTORCH_WEIGHTS_DIR || undefined
+
+async function checkFolder(weightsDir = defaultFolder()): Promise<string | undefined> {
+  if (weightsDir === undefined) return undefined
+  check.string('weightsDir', weightsDir)
+  const found = await stat(weightsDir).catch(() => undefined)
+  if (found?.isDirectory()) return weightsDir
+  throw new VisionTorchError(
+    'ERR_FILE_NOT_FOUND',
+    `weightsDir: expected a folder with files of weights, but there is no folder ${weightsDir}`,
+    { options: ['weightsDir'] },
+  )
+}
+
+function officialWeights(official: OfficialWeights, weightsDir: string | undefined) {
   if (!is.object(official)) throw invalid('weights', 'an entry of listWeights(), or an address', official)
   check.string('weights.url', official.url)
   check.string('weights.sha256', official.sha256)
-  if (official.bytes === null) check.number('weights.mebibytes', official.mebibytes, 0)
-  else check.integer('weights.bytes', official.bytes, 0)
+  if (official.bytes !== null) check.integer('weights.bytes', official.bytes, 0)
+  else if (official.mebibytes !== null) check.number('weights.mebibytes', official.mebibytes, 0)
   const mirror = process.env.VISIONTORCH_WEIGHTS_URL
   if (mirror && !/^https?:\/\/./.test(mirror)) {
     throw invalid('VISIONTORCH_WEIGHTS_URL', 'the http(s) address of a mirror', mirror)
   }
   const url = mirror ? `${mirror.replace(/\/+$/, '')}/${fileName(official)}` : official.url
-  return { url, path: weightsPath(official), sha256: official.sha256, official }
+  return { url, path: weightsPath(official, weightsDir), sha256: official.sha256, official }
 }
 
 function anyWeights(address: string) {
@@ -107,8 +132,8 @@ async function checkSize(path: string, { bytes, mebibytes }: OfficialWeights): P
     found => found.size,
     () => undefined,
   )
-  if (size === undefined) return
-  const right = bytes === null ? Math.abs(size / 2 ** 20 - mebibytes) < 0.001 : size === bytes
+  if (size === undefined || (bytes === null && mebibytes === null)) return
+  const right = bytes === null ? Math.abs(size / 2 ** 20 - mebibytes!) < 0.001 : size === bytes
   if (right) return
   throw new VisionTorchError(
     'ERR_FILE_READ',

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
+import type { NetworkOptions } from '../native/native.js'
 import { check, closest, refuse } from '../util/is.js'
 import { weightsFiles } from '../util/package.js'
+import { withoutAlias } from './aliases.js'
 
 /** A checkpoint that torchvision publishes, as `weights/manifest.json` has it. */
 export interface OfficialWeights {
@@ -11,25 +13,31 @@ export interface OfficialWeights {
   /** Whether torchvision's `DEFAULT` means these. */
   default: boolean
   url: string
-  /** The SHA-256 of the file in hexadecimal digits: all 64 if known, otherwise the first 8. */
+  /** The SHA-256 of the file in hexadecimal digits: all 64 if known, otherwise the first 8 or more. */
   sha256: string
   /** The exact size if known. */
   bytes: number | null
-  /** The size in MiB, rounded to three places. */
-  mebibytes: number
+  /** The size in MiB, rounded to three places; null if unknown. */
+  mebibytes: number | null
   container: 'zip' | 'legacy' | 'tar' | null
   /** Null if the file has no usable classifier (VGG16's features alone). */
   numClasses: number | null
   parameterCount: number
-  /** On ImageNet's validation images, in percent. */
+  /** Multiply-adds for one image, in billions. */
+  multiplyAdds: number
+  /** On ImageNet's validation images, in percent; null if torchvision gives none. */
   accuracy: { top1: number; top5: number } | null
   preprocessing: {
     resize: number
     crop: number
-    interpolation: 'bilinear'
+    interpolation: 'bilinear' | 'bicubic'
     mean: [number, number, number]
     std: [number, number, number]
   }
+  /** Options of the network's constructor that torchvision sets for these weights. */
+  networkOptions: NetworkOptions
+  /** Where the licence of these weights is, if torchvision names one. */
+  license: string | null
 }
 
 const readJson = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8')) as T
@@ -56,7 +64,7 @@ export function imagenetClasses(): readonly string[] {
  * @throws ERR_INVALID_ARGUMENT when there are none of that name for the architecture.
  */
 export function resolveWeights(architecture: string, name: string): OfficialWeights {
-  const known = listWeights(architecture)
+  const known = listWeights(withoutAlias(architecture))
   if (known.length === 0) check.oneOf('architecture', architecture, architectures())
   const wanted = check.string('weights', name).toUpperCase()
   const found = known.find(entry => (wanted === 'DEFAULT' ? entry.default : entry.name === wanted))
@@ -70,15 +78,28 @@ export function resolveWeights(architecture: string, name: string): OfficialWeig
  * @throws ERR_INVALID_ARGUMENT with the nearest name.
  */
 export function findWeights(name: string): OfficialWeights {
-  const byFile = listWeights().find(entry => fileName(entry) === name)
+  const byFile = findFile(name)
   if (byFile !== undefined) return byFile
-  const [architecture = '', weightsName] = name.split('.', 2)
+  const [given = '', weightsName] = name.split('.', 2)
+  const architecture = withoutAlias(given)
   if (architectures().includes(architecture)) return resolveWeights(architecture, weightsName ?? 'DEFAULT')
   const near = closest(name, [...architectures(), ...listWeights().map(fullName)])
   throw refuse(
     `weights: expected a name that 'visiontorch weights list' shows, got '${name}'${near === undefined ? '' : `. Did you mean '${near}'?`}`,
     'weights',
   )
+}
+
+/** The official weights that are published under a file name, if there are any. */
+export const findFile = (name: string): OfficialWeights | undefined =>
+  listWeights().find(entry => fileName(entry) === name)
+
+/** The preprocessing of a network whose weights do not say theirs: torchvision's of `IMAGENET1K_V1`, or for the smallest images. */
+export function usualPreprocessing(architecture: string): OfficialWeights['preprocessing'] | undefined {
+  const known = listWeights(architecture)
+  const first = known.find(({ name }) => name === 'IMAGENET1K_V1')
+  const smallest = [...known].sort((a, b) => a.preprocessing.crop - b.preprocessing.crop)[0]
+  return (first ?? smallest)?.preprocessing
 }
 
 /** `resnet50.IMAGENET1K_V2`: how the command line names weights. */

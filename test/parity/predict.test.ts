@@ -34,7 +34,7 @@ describe(`predictions, against torchvision`, function () {
   })
   const images = hasShared ? photographs.map(name => shared(`data/assets/${name}`)) : []
 
-  for (const architecture of ['resnet50', 'mobilenet_v2', 'vgg16'] as const) {
+  for (const architecture of ['resnet50', 'mobilenet_v2', 'vgg16', 'efficientnet_b0'] as const) {
     describe(architecture, () => {
       let folder: string
       let expected: Record<string, number[]>

@@ -19,8 +19,7 @@ from PIL import Image
 import stubs  # noqa: F401  before torchvision
 from legacy import save_at_odd_addresses
 from settle import settle
-from torchvision.models import get_model
-from torchvision.transforms._presets import ImageClassification
+from torchvision.models import get_model, get_model_weights
 
 
 def make_images(folder: pathlib.Path) -> list[str]:
@@ -69,7 +68,7 @@ def save_tar(state_dict: dict[str, torch.Tensor], path: pathlib.Path) -> None:
 
 folder, architecture = pathlib.Path(sys.argv[1]), sys.argv[2]
 torch.manual_seed(0)
-preset = ImageClassification(crop_size=224, resize_size=256)
+preset = get_model_weights(architecture).IMAGENET1K_V1.transforms()
 paths = make_images(folder) + sys.argv[3:]
 images = torch.stack([preset(Image.open(path).convert("RGB")) for path in paths])
 model = get_model(architecture)

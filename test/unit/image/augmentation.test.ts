@@ -47,6 +47,15 @@ describe('the augmentation option', () => {
 })
 
 describe('the transform of a training image', () => {
+  it('resizes as the preprocessing says, and rotates bilinearly', () => {
+    const bicubic = { ...preprocessing, interpolation: 'bicubic' } as const
+    const option = checkAugmentation('augmentation', { rotation: 10 })
+    const operations = trainTransform(option, bicubic, { seed: 0, epoch: 0, index: 0 }, size)
+    const filters = operations.flatMap(operation => ('filter' in operation ? [operation.filter] : []))
+    assert.deepEqual(filters, ['bicubic', 'bilinear'])
+    assert.match(JSON.stringify(evalTransform(bicubic, size)), /"filter":"bicubic"/)
+  })
+
   it('depends on seed, epoch and index alone', () => {
     assert.deepEqual(transform('standard', 7, 3, 1), transform('standard', 7, 3, 1))
     const others = [

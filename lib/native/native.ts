@@ -241,6 +241,14 @@ export interface NativeModel {
 export interface TrainerOptions {
   /** Its name and its hyperparameters, as lib/train/optimizers.ts lists them. */
   optimizer: { name: string; [hyperparameter: string]: string | number | boolean | readonly number[] }
+  /** Weight decays that differ from the optimizer's. */
+  normWeightDecay?: number | null
+  biasWeightDecay?: number | null
+  transformerEmbeddingDecay?: number | null
+  /** The learning rate of a stage as a share of that of the next, or null. */
+  layerDecay?: number | null
+  /** What is never trained: so many of the first stages, parameters whose names begin with this, or nothing. */
+  freeze?: number | string | null
   /** Cross entropy: 0 to 1. */
   labelSmoothing: number
   /** Cross entropy: a weight for each class, or null. */
@@ -249,8 +257,8 @@ export interface TrainerOptions {
   clipGradNorm: number | null
   /** Exponential moving average of the weights, or null. */
   ema: { decay: number } | null
-  /** bfloat16: the forward and backward pass, with float32 master weights. */
-  dtype: 'float32' | 'bfloat16'
+  /** bfloat16, or float16 with a scaled loss: the forward and backward pass, with float32 master weights. */
+  dtype: 'float32' | 'bfloat16' | 'float16'
 }
 
 export interface StepOptions {

@@ -43,6 +43,16 @@ export const positive: Kind<number> = {
   parse: parseNumber,
 }
 
+/** Above 0, to 1. */
+export const positiveShare: Kind<number> = {
+  placeholder: '<x>',
+  check(name, value) {
+    if (is.number(value) && value > 0 && value <= 1) return value
+    throw invalid(name, 'a number above 0, at most 1', value)
+  },
+  parse: parseNumber,
+}
+
 /** 0 to below 1. */
 export const fraction: Kind<number> = {
   placeholder: '<x>',

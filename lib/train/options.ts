@@ -2,6 +2,7 @@ import type { Dataset } from '../data/dataset.js'
 import { check, invalid, is, refuse } from '../util/is.js'
 import type { OptimizerName } from './optimizers.js'
 import { type Preset, presets } from './preset.js'
+import { recipeOf } from './recipe.js'
 import { type GivenTrainOptions, type OptionRow, optionTable, type ResolvedTrainOptions } from './table.js'
 
 /** Options of {@link train}. Every one but `data` has a default. A run that resumes takes over those of the run before. */
@@ -12,13 +13,18 @@ export interface TrainOptions extends GivenTrainOptions {
   signal?: AbortSignal
 }
 
-/** @throws ERR_INVALID_ARGUMENT for an unknown option, a value out of its range, or values that contradict. */
-export function resolveOptions(options: TrainOptions): ResolvedTrainOptions {
+/**
+ * @param family Of the network: some have other defaults.
+ * @throws ERR_INVALID_ARGUMENT for an unknown option, a value out of its range, or values that contradict.
+ */
+export function resolveOptions(options: TrainOptions, family?: string): ResolvedTrainOptions {
   if (!is.object(options)) throw invalid('options', 'an object with data and training options', options)
   check.options('options', options, ['data', 'signal', ...Object.keys(optionTable)])
   const name = optionTable.preset.kind.check('preset', options.preset ?? null)
-  const preset: Preset = name === null ? { defaults: {}, optimizers: {} } : presets[name]
-  const given = { ...options, preset: name, optimizer: withDefaults(options.optimizer, preset.optimizers) }
+  const recipe = family === undefined ? null : recipeOf(family)
+  const preset: Preset = name === null ? (recipe ?? { defaults: {}, optimizers: {} }) : presets[name]
+  const optimizer = withDefaults(options.optimizer ?? preset.defaults.optimizer, preset.optimizers)
+  const given = { ...options, preset: name, optimizer }
   const resolved: Record<string, unknown> = {}
   for (const [name, row] of Object.entries<OptionRow<unknown>>(optionTable)) {
     const own = (given as Record<string, unknown>)[name]

@@ -4,6 +4,7 @@ import type { Dataset } from '../data/dataset.js'
 import { isUnnamed } from '../data/labels.js'
 import { toDataset } from '../data/open.js'
 import { decode } from '../image/decode.js'
+import { familyOf } from '../model/architectures.js'
 import { checkReport } from '../model/load-report.js'
 import { checkModel, type Model } from '../model/model.js'
 import { type NativeCheckpoint, native } from '../native/native.js'
@@ -24,6 +25,7 @@ import type { TrainingEvent, TrainingResult } from './events.js'
 import { Training } from './loop.js'
 import type { Observe, Observer } from './observer.js'
 import { resolveOptions, type TrainOptions } from './options.js'
+import { RECIPE_NOTE, recipeOf } from './recipe.js'
 import { TrainingRun } from './run.js'
 import { newState, type SavedRun, savedRun } from './state.js'
 import type { ResolvedTrainOptions } from './table.js'
@@ -68,8 +70,12 @@ async function start(
     const saved = checkpoint === null ? null : savedRun(checkpoint.inspect().metadata, resumeFrom!)
     checkClasses(saved, model, resumeFrom)
     const merged = { ...saved?.options, ...withoutUndefined(given) } as TrainOptions
-    let options = resolveOptions(merged)
-    if (model.frozen) options = { ...options, freezeEpochs: options.epochs }
+    const family = familyOf(model.architecture).name
+    let options = resolveOptions(merged, family)
+    if (saved === null && recipeOf(family) !== null && !given.preset && !given.optimizer)
+      emit({ type: 'note', message: `${model.architecture} ${RECIPE_NOTE}` })
+    if (model.frozen || options.freeze === 'classifier')
+      options = { ...options, freezeEpochs: options.epochs }
     if (model.dtype !== 'float32') {
       throw new VisionTorchError(
         'ERR_INVALID_ARGUMENT',
@@ -77,6 +83,8 @@ async function start(
           "train with dtype: 'bfloat16' for the speed",
       )
     }
+    if (options.dtype === 'float16' && model.device === 'cpu')
+      throw refuse("dtype: 'float16' needs a GPU, and the model is on the CPU. Use 'bfloat16' or 'float32'", 'dtype')
     const dataset = await toDataset(merged.data, {
       ...(saved !== null && { modelClasses: model.classes }),
       signal,
@@ -104,12 +112,11 @@ async function start(
       options.resume !== false,
     )
     const trainer = await native().createTrainer(model.network, {
-      optimizer: options.optimizer,
+      ...options,
+      freeze: options.freeze === 'classifier' ? null : options.freeze,
       labelSmoothing: options.labelSmoothing,
       classWeights: classWeights(options.classWeights, data.train, model.classes),
-      clipGradNorm: options.clipGradNorm,
       ema: options.ema === null ? null : { decay: options.ema },
-      dtype: options.dtype,
     })
     const state = saved?.state ?? newState()
     if (checkpoint !== null) {

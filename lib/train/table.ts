@@ -60,6 +60,13 @@ const resume: kinds.Kind<boolean | string> = {
   parse: text => text,
 }
 
+const freeze: kinds.Kind<'classifier' | number | string> = {
+  placeholder: '<classifier|n|prefix>',
+  check: (name, value) =>
+    is.number(value) ? check.integer(name, value, 0, 10_000) : check.string(name, value),
+  parse: text => (/^[0-9]+$/.test(text) ? Number(text) : text),
+}
+
 const optimization = {
   /**
    * `'classification-pytorch'`: the defaults and the learning rates of the platform of that name. `'seed'` is its deprecated
@@ -82,6 +89,33 @@ const optimization = {
     earlier => defaultLearningRates[earlier.optimizer.name],
     'the highest learning rate',
     { shown: learningRateHelp, alias: 'lr' },
+  ),
+  /** Weight decay of batch norms and layer norms. Default null: that of the optimizer. */
+  normWeightDecay: row(kinds.optional(kinds.number(0)), null, 'weight decay of batch norms and layer norms', {
+    shown: 'that of the optimizer',
+  }),
+  /** Weight decay of biases, also of those of norms. Default null: that of the optimizer. */
+  biasWeightDecay: row(kinds.optional(kinds.number(0)), null, 'weight decay of biases', {
+    shown: 'that of the optimizer',
+  }),
+  /**
+   * Weight decay of a transformer's class token, position embedding and table of relative positions. Default null: that of the
+   * optimizer.
+   */
+  transformerEmbeddingDecay: row(
+    kinds.optional(kinds.number(0)),
+    null,
+    "weight decay of a transformer's class token, position embedding and table of relative positions",
+    { shown: 'that of the optimizer' },
+  ),
+  /**
+   * The learning rate of each stage of the network is this share of that of the next stage; the classifier has the full one.
+   * 0 to 1. Default null: all have the same.
+   */
+  layerDecay: row(
+    kinds.optional(kinds.positiveShare),
+    null,
+    "each stage's learning rate as a share of that of the next stage; the classifier has the full one",
   ),
   /** Where the cosine ends, and the lowest that the other schedules reach. Default 0. */
   minLearningRate: row(
@@ -117,18 +151,28 @@ const optimization = {
   gradientAccumulation: row(kinds.integer(1), 1, 'batches whose gradients make one update'),
   /**
    * `'bfloat16'`: forward and backward pass, with float32 master weights; on a CPU that does not multiply it
-   * (`runtimeInfo().bfloat16`), float32 all through. Default `'float32'`.
+   * (`runtimeInfo().bfloat16`), float32 all through. `'float16'` is the same with a scaled loss, for GPUs that do not multiply
+   * bfloat16. Default `'float32'`.
    */
   dtype: row(
-    kinds.choice('float32', 'bfloat16'),
+    kinds.choice('float32', 'bfloat16', 'float16'),
     'float32',
-    'bfloat16: forward and backward pass, with float32 master weights; on a CPU without it, float32',
+    'bfloat16: forward and backward pass, with float32 master weights; on a CPU without it, float32. float16 (GPU only): the same with a scaled loss',
   ),
   /** The seed of every random choice: order, augmentation, dropout. Default 0. */
   seed: row(kinds.integer(0), 0, 'seed of every random choice: order, augmentation, dropout'),
 }
 
-const classifierFirst = {
+const freezing = {
+  /**
+   * What is not trained: `'classifier'`: all but the classifier; a number: so many of the first stages (`model.stages`); another
+   * text: the parameters whose names begin with it, such as `'layer1.'`. Default null: everything is trained.
+   */
+  freeze: row(
+    kinds.optional(freeze),
+    null,
+    'train only the classifier, or freeze so many of the first stages, or the parameters whose names begin with this',
+  ),
   /** The first epochs train only the classifier. Default 0. */
   freezeEpochs: row(kinds.integer(0), 0, 'first epochs, in which only the classifier is trained'),
   /** Images a step while frozen. Default `batchSize`. */
@@ -237,12 +281,12 @@ const run = {
 /** The options by their headings in `--help`. A default may depend on those of earlier rows. */
 export const optionGroups: Readonly<Record<string, Readonly<Record<string, OptionRow<unknown>>>>> = {
   Optimization: optimization,
-  'Training the classifier first': classifierFirst,
+  Freezing: freezing,
   Images: images,
   'The run and its files': run,
 }
 
-export const optionTable = { ...optimization, ...classifierFirst, ...images, ...run }
+export const optionTable = { ...optimization, ...freezing, ...images, ...run }
 
 /** Every option of the table with its value. */
 export type ResolvedTrainOptions = {

@@ -51,9 +51,20 @@ model::TrainingOptions options_from(Napi::Object object) {
     auto weights = object.Get("classWeights").As<Napi::Float32Array>();
     options.class_weights = copy_of(weights, {static_cast<int64_t>(weights.ElementLength())});
   }
+  auto optional = [&](const char* name) {
+    return is_number(object, name) ? std::optional(number(object, name)) : std::nullopt;
+  };
+  options.groups = {.norm_weight_decay = optional("normWeightDecay"),
+                    .bias_weight_decay = optional("biasWeightDecay"),
+                    .embedding_decay = optional("transformerEmbeddingDecay"),
+                    .layer_decay = optional("layerDecay")};
+  const Napi::Value freeze = object.Get("freeze");
+  if (freeze.IsNumber()) options.freeze.stages = static_cast<size_t>(freeze.ToNumber().Int64Value());
+  if (freeze.IsString()) options.freeze.prefix = freeze.ToString();
   if (is_number(object, "clipGradNorm")) options.clip_grad_norm = number(object, "clipGradNorm");
   if (object.Get("ema").IsObject()) result.ema_decay = number(object.Get("ema").As<Napi::Object>(), "decay");
-  if (object.Get("dtype").As<Napi::String>().Utf8Value() == "bfloat16") options.dtype = at::kBFloat16;
+  const std::string dtype = object.Get("dtype").As<Napi::String>();
+  options.dtype = dtype == "bfloat16" ? at::kBFloat16 : dtype == "float16" ? at::kHalf : at::kFloat;
   return result;
 }
 

@@ -17,18 +17,19 @@ namespace visiontorch::eager {
 namespace {
 
 at::Tensor batch_norm(const nn::BatchNorm2d& norm, const at::Tensor& x, Mode mode) {
-  if (mode.batch_stats) {
+  const bool batch_stats = mode.batch_stats && !norm.is_frozen;
+  if (batch_stats) {
     autograd::check_batch_norm(x);
     norm.num_batches_tracked.add_(1);
   }
-  return at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, mode.batch_stats, norm.momentum,
+  return at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, batch_stats, norm.momentum,
                         norm.eps, at::globalContext().userEnabledCuDNN());
 }
 
 // activation(norm(x) + residual); the residual may be undefined.
 at::Tensor norm_activation(const std::optional<nn::BatchNorm2d>& norm, at::Tensor x, const at::Tensor& residual,
                            std::optional<nn::Activation> activation, Mode mode) {
-  if (norm && mode.batch_stats && autograd::supports_batch_norm(x)) {
+  if (norm && mode.batch_stats && !norm->is_frozen && autograd::supports_batch_norm(x)) {
     if (autograd::fuses(activation)) return autograd::batch_norm_activation(*norm, x, residual, activation);
     return activate_(autograd::batch_norm_activation(*norm, x, residual, {}), activation);
   }

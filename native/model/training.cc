@@ -47,6 +47,8 @@ train::StepResult Training::step_features(const at::Tensor& features, const at::
 void Training::load_state(checkpoint::File& file) {
   at::NoGradGuard no_grad;
   const checkpoint::Value& root = file.content();
+  if (const checkpoint::Value* scale = root.find("scaler"); scale && trainer_.loss_scale())
+    trainer_.loss_scale()->load_state_dict(*scale);
   if (const checkpoint::Value* optimizer = root.find("optimizer")) trainer_.load_optimizer_state(file.read(*optimizer));
   const checkpoint::Value* loaded = root.find("ema");
   if (!average_ || !loaded) return;
@@ -66,6 +68,7 @@ void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Va
   const auto& plain = metadata.as_dict();
   items.insert(items.end(), plain.begin(), plain.end());
   if (training) items.emplace_back("optimizer", training->optimizer_state());
+  if (training && training->loss_scale()) items.emplace_back("scaler", training->loss_scale()->state_dict());
   if (training && training->average()) items.emplace_back("ema", training->average()->state_dict());
   checkpoint::write(file, checkpoint::Value::dict(std::move(items)));
 }

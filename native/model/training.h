@@ -35,7 +35,8 @@ class Training {
   std::shared_ptr<Model> average() const { return average_model_; }
 
   checkpoint::Value optimizer_state() const { return trainer_.optimizer_state(); }
-  // Continues from a checkpoint's 'optimizer' and, if the average is wanted, its 'ema'.
+  train::LossScale* loss_scale() { return trainer_.loss_scale(); }
+  // Continues from a checkpoint's 'optimizer' and 'scaler' and, if the average is wanted, its 'ema'.
   void load_state(checkpoint::File& file);
 
  private:

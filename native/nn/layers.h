@@ -60,6 +60,7 @@ struct Conv2d {
 struct BatchNorm2d {
   int64_t num_features;
   double eps = 1e-5, momentum = 0.1;                           // PyTorch's defaults
+  bool is_frozen = false;                                      // uses and keeps its running statistics in training
   at::Tensor weight{}, bias{}, running_mean{}, running_var{};  // [num_features]
   at::Tensor num_batches_tracked{};                            // int64 scalar
 

@@ -96,8 +96,9 @@ std::vector<Entry> Network::entries() {
   std::vector<Entry> result;
   for (bool in_classifier : {false, true})
     for_each_layer(in_classifier ? classifier : backbone, "", [&](const std::string& path, Layer layer) {
+      const bool in_norm = std::holds_alternative<BatchNorm2d*>(layer) || std::holds_alternative<LayerNorm*>(layer);
       for (const LayerTensor& entry : std::visit([](auto* each) { return each->tensors(); }, layer))
-        result.push_back({join_name(path, entry.name), entry.tensor, entry.is_parameter, in_classifier});
+        result.push_back({join_name(path, entry.name), entry.tensor, entry.is_parameter, in_classifier, in_norm});
     });
   return result;
 }
@@ -111,6 +112,39 @@ Network Network::clone() const {
 void for_each_auxiliary_head(Nodes& nodes, const std::function<void(AuxiliaryHead&)>& visit) {
   for (Node& node : nodes)
     if (auto* auxiliary = std::get_if<AuxiliaryHead>(&node.block)) visit(*auxiliary);
+}
+
+namespace {
+
+Stage stage_of(Node& node, const std::string& prefix) {
+  Stage stage;
+  LayerVisitor visitor{[&](const std::string& path, Layer) { stage.layers.push_back(path); }};
+  std::visit([&](auto& block) { visitor(join_name(prefix, node.name), block); }, node.block);
+  if (!stage.layers.empty()) stage.name = node.name.empty() ? stage.layers[0] : join_name(prefix, node.name);
+  return stage;
+}
+
+}  // namespace
+
+std::vector<Stage> stages(Network& network) {
+  std::vector<Stage> result;
+  std::vector<size_t> sequentials;  // among them
+  std::vector<Node*> nodes;
+  for (Node& node : network.backbone) {
+    Stage stage = stage_of(node, "");
+    if (stage.layers.empty()) continue;
+    if (std::holds_alternative<Sequential>(node.block)) sequentials.push_back(result.size());
+    result.push_back(std::move(stage));
+    nodes.push_back(&node);
+  }
+  if (sequentials.size() != 1) return result;
+  const auto position = result.begin() + static_cast<int64_t>(sequentials[0]);
+  Node& parent = *nodes[sequentials[0]];
+  std::vector<Stage> children;
+  for (Node& child : std::get<Sequential>(parent.block).children)
+    if (Stage stage = stage_of(child, parent.name); !stage.layers.empty()) children.push_back(std::move(stage));
+  result.insert(result.erase(position), children.begin(), children.end());
+  return result;
 }
 
 void outline(Nodes& nodes) {

@@ -16,7 +16,8 @@ struct Entry {
   std::string name;
   at::Tensor* tensor;
   bool is_parameter;   // otherwise a buffer
-  bool in_classifier;  // otherwise in the backbone: what freezing freezes
+  bool in_classifier;  // otherwise in the backbone
+  bool in_norm;        // of a batch norm or a layer norm
 };
 
 struct Network {
@@ -37,6 +38,15 @@ struct Network {
   // A network whose tensors are copies of this one's.
   Network clone() const;
 };
+
+// A part of the backbone that is frozen, or has a learning rate, as a whole.
+struct Stage {
+  std::string name;
+  std::vector<std::string> layers;  // their names in the state dict
+};
+// The children of the backbone that have parameters, in the order of execution; if a single one of these is a
+// Sequential ("features"), its children are stages too.
+std::vector<Stage> stages(Network& network);
 
 // A layer, or a block, with parameters of its own.
 using Layer = std::variant<Conv2d*, BatchNorm2d*, LayerNorm*, Linear*, ResidualBranch*>;

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include "runtime/error.h"
 #include "runtime/text.h"
 
@@ -14,7 +16,7 @@ namespace {
 
 struct Maker {
   const char* name;
-  std::unique_ptr<Optimizer> (*make)(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
+  std::unique_ptr<Optimizer> (*make)(const OptimizerOptions& options, std::vector<OptimizerGroup> groups);
 };
 
 // The names are those of lib/train/optimizers.ts.
@@ -22,10 +24,10 @@ constexpr Maker kOptimizers[] = {{"sgd", make_sgd}, {"adam", make_adam}, {"adamw
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::vector<at::Tensor> parameters) {
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::vector<OptimizerGroup> groups) {
   std::string known;
   for (const Maker& maker : kOptimizers) {
-    if (options.name == maker.name) return maker.make(options, std::move(parameters));
+    if (options.name == maker.name) return maker.make(options, std::move(groups));
     known += (known.empty() ? "" : ", ") + std::string(maker.name);
   }
   throw Error("ERR_INVALID_ARGUMENT", "optimizer.name: expected one of " + known + ", got " + in_quotes(options.name));
@@ -39,17 +41,28 @@ const std::vector<double>& OptimizerOptions::numbers(const std::string& key, siz
   return found->second;
 }
 
-Optimizer::Optimizer(Tensors parameters, std::vector<StateTensor> layout)
-    : parameters_(std::move(parameters)), layout_(std::move(layout)), states_(parameters_.size()) {}
+Optimizer::Optimizer(std::vector<OptimizerGroup> groups, double weight_decay, std::vector<StateTensor> layout)
+    : layout_(std::move(layout)) {
+  for (const OptimizerGroup& group : groups) {
+    const size_t first = parameters_.size();
+    parameters_.insert(parameters_.end(), group.parameters.begin(), group.parameters.end());
+    groups_.push_back(
+        {first, parameters_.size(), group.learning_rate_scale, group.weight_decay.value_or(weight_decay)});
+  }
+  states_.resize(parameters_.size());
+}
 
 void Optimizer::step(double learning_rate) {
   at::NoGradGuard no_grad;
   learning_rate_ = learning_rate;
-  Indices fresh, known;  // without and with a state from an earlier step
-  for (size_t i = 0; i < parameters_.size(); i++)
-    if (parameters_[i].grad().defined()) (states_[i].empty() ? fresh : known).push_back(i);
-  if (!fresh.empty()) update(fresh, learning_rate, /*is_first=*/true);
-  if (!known.empty()) update(known, learning_rate, /*is_first=*/false);
+  for (const Group& group : groups_) {
+    Indices fresh, known;  // without and with a state from an earlier step
+    for (size_t i = group.first; i < group.last; i++)
+      if (parameters_[i].grad().defined()) (states_[i].empty() ? fresh : known).push_back(i);
+    const double rate = learning_rate * group.learning_rate_scale;
+    if (!fresh.empty()) update(fresh, rate, group.weight_decay, /*is_first=*/true);
+    if (!known.empty()) update(known, rate, group.weight_decay, /*is_first=*/false);
+  }
 }
 
 void Optimizer::create_states(const Indices& indices) {
@@ -87,23 +100,26 @@ Optimizer::Tensors Optimizer::states(const Indices& indices, size_t position) co
 
 Value Optimizer::state_dict() const {
   Value::Dict states;
-  Value::List indices;
   for (size_t i = 0; i < states_.size(); i++) {
-    const auto index = static_cast<int64_t>(i);
-    indices.emplace_back(index);
     if (states_[i].empty()) continue;
     Value::Dict state;
     for (size_t k = 0; k < layout_.size(); k++) state.emplace_back(layout_[k].name, states_[i][k]);
-    states.emplace_back(index, Value::dict(std::move(state)));
+    states.emplace_back(static_cast<int64_t>(i), Value::dict(std::move(state)));
   }
 
-  Value::Dict group = {{"lr", learning_rate_}};
-  Value::Dict own = hyperparameters();
-  group.insert(group.end(), own.begin(), own.end());
-  group.insert(group.end(), {{"maximize", false}, {"foreach", Value()}, {"differentiable", false}, {"fused", Value()}});
-  group.emplace_back("params", Value::list(std::move(indices)));
-  return Value::dict(
-      {{"state", Value::dict(std::move(states))}, {"param_groups", Value::list({Value::dict(std::move(group))})}});
+  Value::List groups;
+  for (const Group& each : groups_) {
+    Value::Dict group = {{"lr", learning_rate_ * each.learning_rate_scale}};
+    Value::Dict own = hyperparameters(each.weight_decay);
+    group.insert(group.end(), own.begin(), own.end());
+    group.insert(group.end(),
+                 {{"maximize", false}, {"foreach", Value()}, {"differentiable", false}, {"fused", Value()}});
+    Value::List indices;
+    for (size_t i = each.first; i < each.last; i++) indices.emplace_back(static_cast<int64_t>(i));
+    group.emplace_back("params", Value::list(std::move(indices)));
+    groups.push_back(Value::dict(std::move(group)));
+  }
+  return Value::dict({{"state", Value::dict(std::move(states))}, {"param_groups", Value::list(std::move(groups))}});
 }
 
 namespace {
@@ -140,11 +156,20 @@ void Optimizer::load_state_dict(const Value& value) {
   if (!states || !groups || !states->is_dict() || !groups->is_list())
     mismatch("expected a dictionary with 'state' and 'param_groups'");
   size_t count = 0;
-  for (const Value& group : groups->as_list())
+  std::vector<size_t> ends;  // of the groups
+  for (const Value& group : groups->as_list()) {
     if (const Value* params = group.find("params")) count += params->as_list().size();
+    ends.push_back(count);
+  }
   if (count != parameters_.size())
     mismatch("it belongs to " + std::to_string(count) + " parameters, the network has " +
              std::to_string(parameters_.size()));
+  // The parameters' order depends on the groups.
+  if (!std::equal(ends.begin(), ends.end(), groups_.begin(), groups_.end(),
+                  [](size_t end, const Group& group) { return end == group.last; }))
+    mismatch(
+        "it has other parameter groups. The options normWeightDecay, biasWeightDecay, transformerEmbeddingDecay and "
+        "layerDecay must be those of that run");
 
   std::vector<Tensors> loaded(parameters_.size());
   for (const auto& [key, state] : states->as_dict()) {

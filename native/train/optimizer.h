@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,14 @@ struct OptimizerOptions {
   double number(const std::string& key) const { return numbers(key, 1)[0]; }
 };
 
-// An optimizer of torch.optim over one group of parameters. Parameters without a gradient (frozen ones) are left alone
+// Parameters with a learning rate and a weight decay of their own.
+struct OptimizerGroup {
+  std::vector<at::Tensor> parameters;
+  double learning_rate_scale = 1;
+  std::optional<double> weight_decay{};  // unset: the optimizer's
+};
+
+// An optimizer of torch.optim over groups of parameters. Parameters without a gradient (frozen ones) are left alone
 // and keep their state. Each subclass has a file of its own, and computes its updates with LibTorch's fused kernels.
 class Optimizer {
  public:
@@ -45,12 +53,12 @@ class Optimizer {
     bool is_scalar = false;  // float32; otherwise it has the shape and memory layout of its parameter
   };
 
-  Optimizer(Tensors parameters, std::vector<StateTensor> layout);
+  Optimizer(std::vector<OptimizerGroup> groups, double weight_decay, std::vector<StateTensor> layout);
 
   // Updates these parameters. `is_first`: none has a state yet; otherwise all have one.
-  virtual void update(const Indices& indices, double learning_rate, bool is_first) = 0;
-  // The hyperparameters by their names in PyTorch's `param_groups`, without those that every optimizer has.
-  virtual checkpoint::Value::Dict hyperparameters() const = 0;
+  virtual void update(const Indices& indices, double learning_rate, double weight_decay, bool is_first) = 0;
+  // The hyperparameters of a group by their names in PyTorch's `param_groups`, without those that every optimizer has.
+  virtual checkpoint::Value::Dict hyperparameters(double weight_decay) const = 0;
 
   // Gives these parameters states of zeros.
   void create_states(const Indices& indices);
@@ -61,18 +69,24 @@ class Optimizer {
   Tensors states(const Indices& indices, size_t position) const;  // `position` in the layout
 
  private:
+  // Of the parameters, which are those of all groups one after the other.
+  struct Group {
+    size_t first, last;
+    double learning_rate_scale, weight_decay;
+  };
   Tensors parameters_;
+  std::vector<Group> groups_;
   std::vector<StateTensor> layout_;
   std::vector<Tensors> states_;  // empty until a parameter's first update
   double learning_rate_ = 0;
 };
 
 // Throws ERR_INVALID_ARGUMENT for a name that is not in its table.
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::vector<OptimizerGroup> groups);
 
 // What the table holds.
-std::unique_ptr<Optimizer> make_sgd(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
-std::unique_ptr<Optimizer> make_adam(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
-std::unique_ptr<Optimizer> make_adamw(const OptimizerOptions& options, std::vector<at::Tensor> parameters);
+std::unique_ptr<Optimizer> make_sgd(const OptimizerOptions& options, std::vector<OptimizerGroup> groups);
+std::unique_ptr<Optimizer> make_adam(const OptimizerOptions& options, std::vector<OptimizerGroup> groups);
+std::unique_ptr<Optimizer> make_adamw(const OptimizerOptions& options, std::vector<OptimizerGroup> groups);
 
 }  // namespace visiontorch::train

@@ -6,9 +6,12 @@
 
 #include <cmath>
 #include <limits>
+#include <unordered_map>
 
 #include "eager/forward.h"
 #include "runtime/autocast.h"
+#include "runtime/error.h"
+#include "runtime/text.h"
 
 namespace visiontorch::train {
 
@@ -29,21 +32,71 @@ std::vector<at::Tensor> own_parameters(nn::Network& network) {
   return parameters;
 }
 
+std::vector<OptimizerGroup> optimizer_groups(nn::Network& network, const GroupOptions& options) {
+  std::unordered_map<std::string, at::Tensor> by_name;
+  for (const nn::Entry& entry : network.entries()) by_name.emplace(entry.name, *entry.tensor);
+  std::vector<OptimizerGroup> result;
+  for (const ParameterGroup& group : parameter_groups(network, options)) {
+    result.push_back({{}, group.learning_rate_scale, group.weight_decay});
+    for (const std::string& name : group.names) result.back().parameters.push_back(by_name.at(name));
+  }
+  return result;
+}
+
+std::string list_of(const std::vector<nn::Stage>& stages) {
+  std::string result;
+  for (const nn::Stage& stage : stages) result += (result.empty() ? "" : ", ") + stage.name;
+  return result;
+}
+
 }  // namespace
 
 Trainer::Trainer(nn::Network& network, at::Device device, TrainerOptions options)
     : device_(device),
       options_(std::move(options)),
       parameters_(own_parameters(network)),
-      optimizer_(make_optimizer(options_.optimizer, parameters_)) {
+      optimizer_(make_optimizer(options_.optimizer, optimizer_groups(network, options_.groups))) {
   if (options_.class_weights.defined()) options_.class_weights = options_.class_weights.to(device_);
+  if (options_.dtype == at::kHalf) loss_scale_.emplace(device_);
+  set_frozen(network, false, batch_norm_eval_);
 }
 
 void Trainer::set_frozen(nn::Network& network, bool frozen, bool batch_norm_eval) {
   frozen_ = frozen;
   batch_norm_eval_ = batch_norm_eval;
+  const std::unordered_set<std::string> never_trained = frozen_by_options(network);
   for (nn::Entry& entry : network.entries())
-    if (entry.is_parameter) entry.tensor->requires_grad_(!frozen || entry.in_classifier);
+    if (entry.is_parameter)
+      entry.tensor->requires_grad_((!frozen || entry.in_classifier) && !never_trained.contains(entry.name));
+  nn::for_each_layer(network.backbone, "", [&](const std::string& path, nn::Layer layer) {
+    if (auto* norm = std::get_if<nn::BatchNorm2d*>(&layer))
+      (*norm)->is_frozen = batch_norm_eval && never_trained.contains(path + ".weight");
+  });
+}
+
+std::unordered_set<std::string> Trainer::frozen_by_options(nn::Network& network) const {
+  const auto& [count, prefix] = options_.freeze;
+  if (count == 0 && prefix.empty()) return {};
+  const std::vector<nn::Stage> stages = nn::stages(network);
+  if (count > stages.size())
+    throw Error("ERR_INVALID_ARGUMENT", "freeze: expected at most " + std::to_string(stages.size()) + " stages (" +
+                                            list_of(stages) + "), got " + std::to_string(count));
+  std::unordered_set<std::string> layers, result;
+  for (size_t i = 0; i < count; i++) layers.insert(stages[i].layers.begin(), stages[i].layers.end());
+  bool has_prefix = prefix.empty();
+  for (const nn::Entry& entry : network.entries()) {
+    if (!entry.is_parameter) continue;
+    const bool begins = !prefix.empty() && entry.name.starts_with(prefix);
+    has_prefix = has_prefix || begins;
+    const size_t dot = entry.name.rfind('.');
+    if (begins || layers.contains(dot == std::string::npos ? "" : entry.name.substr(0, dot))) result.insert(entry.name);
+  }
+  if (result.size() == parameters_.size())
+    throw Error("ERR_INVALID_ARGUMENT", "freeze: expected something that is left to train, got every parameter");
+  if (!has_prefix)
+    throw Error("ERR_INVALID_ARGUMENT", "freeze: no parameter's name begins with '" + printable(prefix) +
+                                            "'; the stages are " + list_of(stages));
+  return result;
 }
 
 StepResult Trainer::step(nn::Network& network, const at::Tensor& images, const at::Tensor& labels,
@@ -93,13 +146,16 @@ StepResult Trainer::finish_step(nn::Network& network, const at::Tensor& features
     for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
     return result;
   }
-  (options.scale == 1 ? loss : loss * options.scale).backward();
+  if (options.scale != 1) loss = loss * options.scale;
+  (loss_scale_ ? loss_scale_->scale(loss) : loss).backward();
   if (!options.update) return result;
 
-  if (options_.clip_grad_norm) result.grad_norm = clip_gradients();
-  optimizer_->step(options.learning_rate);
+  result.updated = !loss_scale_ || loss_scale_->unscale(gradients());
+  if (result.updated) {
+    if (options_.clip_grad_norm) result.grad_norm = clip_gradients();
+    optimizer_->step(options.learning_rate);
+  }
   for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
-  result.updated = true;
   return result;
 }
 
@@ -110,13 +166,18 @@ at::Tensor Trainer::loss_of(const at::Tensor& logits, const at::Tensor& labels) 
                                 options_.label_smoothing);
 }
 
+std::vector<at::Tensor> Trainer::gradients() const {
+  std::vector<at::Tensor> result;
+  for (const at::Tensor& parameter : parameters_)
+    if (parameter.grad().defined()) result.push_back(parameter.grad());
+  return result;
+}
+
 // torch.nn.utils.clip_grad_norm_
 double Trainer::clip_gradients() const {
-  std::vector<at::Tensor> gradients;
-  for (const at::Tensor& parameter : parameters_)
-    if (parameter.grad().defined()) gradients.push_back(parameter.grad());
-  const at::Tensor norm = at::stack(at::_foreach_norm(gradients, 2)).norm();
-  at::_foreach_mul_(gradients, (*options_.clip_grad_norm / (norm + 1e-6)).clamp_max(1.0));
+  const std::vector<at::Tensor> all = gradients();
+  const at::Tensor norm = at::stack(at::_foreach_norm(all, 2)).norm();
+  at::_foreach_mul_(all, (*options_.clip_grad_norm / (norm + 1e-6)).clamp_max(1.0));
   return norm.item<double>();
 }
 

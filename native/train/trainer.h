@@ -5,20 +5,33 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "eager/forward.h"
 #include "nn/network.h"
+#include "train/loss_scale.h"
 #include "train/optimizer.h"
+#include "train/parameter_groups.h"
 
 namespace visiontorch::train {
 
+// What is not trained at all, in addition to what Trainer::set_frozen() freezes for a while.
+struct FreezeOptions {
+  size_t stages = 0;   // the first ones: see nn::stages()
+  std::string prefix;  // parameters whose names begin with it; "": none
+};
+
 struct TrainerOptions {
   OptimizerOptions optimizer;
+  GroupOptions groups{};
+  FreezeOptions freeze{};
   double label_smoothing = 0;
   at::Tensor class_weights{};              // float32 [num_classes], or undefined
   std::optional<double> clip_grad_norm{};  // largest total norm of the gradients
-  at::ScalarType dtype = at::kFloat;       // bfloat16: forward and backward under autocast, parameters stay float32
+  // bfloat16, or float16 with a scaled loss: forward and backward under autocast; parameters stay float32.
+  at::ScalarType dtype = at::kFloat;
 };
 
 struct StepOptions {
@@ -43,10 +56,11 @@ struct StepResult {
 class Trainer {
  public:
   // Gives the network's tensors memory of their own, on this device. Throws ERR_INVALID_ARGUMENT for an unknown
-  // optimizer.
+  // optimizer, and if `freeze` names more stages than there are or a prefix that no parameter has.
   Trainer(nn::Network& network, at::Device device, TrainerOptions options);
 
-  // Freezes all but the classifier. With `batch_norm_eval`, frozen batch norms use and keep their running statistics.
+  // Freezes all but the classifier, or only what the options freeze. With `batch_norm_eval`, frozen batch norms use and
+  // keep their running statistics.
   void set_frozen(nn::Network& network, bool frozen, bool batch_norm_eval);
   // Whether a step leaves the backbone as it is, so that its features can be computed for inference.
   bool keeps_backbone() const { return frozen_ && batch_norm_eval_; }
@@ -57,6 +71,8 @@ class Trainer {
   StepResult step_features(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
                            const StepOptions& options);
 
+  // Null unless the loss is scaled.
+  LossScale* loss_scale() { return loss_scale_ ? &*loss_scale_ : nullptr; }
   checkpoint::Value optimizer_state() const { return optimizer_->state_dict(); }
   void load_optimizer_state(const checkpoint::Value& state) { optimizer_->load_state_dict(state); }
 
@@ -65,12 +81,17 @@ class Trainer {
                          const std::vector<eager::AuxiliaryLogits>& auxiliary, const at::Tensor& labels,
                          const StepOptions& options);
   at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& labels) const;
+  std::vector<at::Tensor> gradients() const;
   double clip_gradients() const;
+
+  // The names of the parameters that the options freeze.
+  std::unordered_set<std::string> frozen_by_options(nn::Network& network) const;
 
   at::Device device_;
   TrainerOptions options_;
   std::vector<at::Tensor> parameters_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::optional<LossScale> loss_scale_;  // with float16
   bool frozen_ = false, batch_norm_eval_ = true;
 };
 

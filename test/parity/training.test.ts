@@ -20,6 +20,10 @@ interface Case {
   accumulate?: number
   ema?: number
   mixed?: number
+  normWeightDecay?: number
+  biasWeightDecay?: number
+  layerDecay?: number
+  freeze?: number | string
 }
 type Samples = Record<string, number[]>
 interface Fixture {
@@ -82,7 +86,7 @@ describe('ten steps of training, against PyTorch', () => {
     it(name, async () => {
       const model = await native().createModel('mobilenet_v2', 4, 11, fixture.options)
       const trainer = await native().createTrainer(model, {
-        optimizer: c.optimizer,
+        ...c,
         labelSmoothing: c.labelSmoothing ?? 0,
         classWeights: c.classWeights ? Float32Array.from(c.classWeights) : null,
         clipGradNorm: c.clipGradNorm ?? null,

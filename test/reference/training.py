@@ -39,6 +39,16 @@ CASES = {
     "accumulation over two micro-batches": {"optimizer": SGD, "lr": 0.002, "accumulate": 2},
     "an exponential moving average": {"optimizer": SGD, "lr": 0.002, "ema": 0.8},
     "mixed labels": {"optimizer": SGD, "lr": 0.002, "mixed": 0.3},
+    # So strong that the weights' tolerance sees it.
+    "SGD with strong weight decay": {"optimizer": {**SGD, "weightDecay": 0.5}, "lr": 0.002},
+    "Adam with strong weight decay": {"optimizer": {**ADAM, "weightDecay": 5}, "lr": 0.0001},
+    "AdamW with strong weight decay": {"optimizer": {**ADAM, "name": "adamw", "weightDecay": 5}, "lr": 0.0001},
+    "other weight decays of norms and biases": {
+        "optimizer": {**SGD, "weightDecay": 0.5}, "lr": 0.002, "normWeightDecay": 0, "biasWeightDecay": 2,
+    },
+    "layer decay": {"optimizer": SGD, "lr": 0.002, "layerDecay": 0.5},
+    "the first two stages frozen": {"optimizer": SGD, "lr": 0.002, "freeze": 2},
+    "the layers of a prefix frozen": {"optimizer": SGD, "lr": 0.002, "freeze": "features.1."},
 }
 
 
@@ -73,18 +83,45 @@ def make_optimizer(o, parameters, lr):
     return kind(parameters, lr=lr, betas=o["betas"], eps=o["eps"], weight_decay=o["weightDecay"])
 
 
+def groups(model, case):
+    """The parameters by weight decay and learning rate: torchvision's references, and stages as the rows of `features`."""
+    norms = (torch.nn.BatchNorm2d,)
+    result = {}
+    for prefix, module in model.named_modules():
+        stage = int(prefix.split(".")[1]) if prefix.startswith("features.") else len(model.features)
+        for name, parameter in module.named_parameters(recurse=False):
+            decay = case["optimizer"]["weightDecay"]
+            if name == "bias" and "biasWeightDecay" in case:
+                decay = case["biasWeightDecay"]
+            elif isinstance(module, norms) and "normWeightDecay" in case:
+                decay = case["normWeightDecay"]
+            lr = case["lr"] * case.get("layerDecay", 1) ** (len(model.features) - stage)
+            result.setdefault((decay, lr), []).append(parameter)
+    return [{"params": parameters, "weight_decay": decay, "lr": lr} for (decay, lr), parameters in result.items()]
+
+
+def never_trained(model, case):
+    """The modules that the case freezes for all steps."""
+    chosen = case.get("freeze", 0)
+    if isinstance(chosen, str):
+        return [module for name, module in model.named_modules() if f"{name}.".startswith(chosen)]
+    return list(model.features[:chosen])
+
+
 def freeze(model, case, frozen):
     model.train()
     for parameter in model.features.parameters():
         parameter.requires_grad_(not frozen)
     if frozen and not case.get("frozenBatchNormTrains"):
         model.features.eval()
+    for module in never_trained(model, case):
+        module.requires_grad_(False).eval()
 
 
 def run(case):
     torch.manual_seed(11)
     model = models.mobilenet_v2(**NETWORK)
-    optimizer = make_optimizer(case["optimizer"], model.parameters(), case["lr"])
+    optimizer = make_optimizer(case["optimizer"], groups(model, case), case["lr"])
     weights = case.get("classWeights")
     criterion = torch.nn.CrossEntropyLoss(weight=torch.tensor(weights) if weights else None,
                                           label_smoothing=case.get("labelSmoothing", 0))

@@ -1,0 +1,30 @@
+import { defaultLearningRates } from './optimizers.js'
+import type { Earlier, Preset } from './preset.js'
+
+/**
+ * Other defaults for networks with layer norms, which SGD trains badly: AdamW with a warm-up, as in torchvision's references
+ * for these families, at a learning rate that suits fine-tuning.
+ */
+const layerNormRecipe: Preset = {
+  defaults: {
+    optimizer: 'adamw',
+    learningRate: ({ optimizer }: Earlier) =>
+      optimizer.name === 'adamw' ? 1e-4 : defaultLearningRates[optimizer.name],
+    warmupEpochs: ({ epochs }: Earlier) => epochs / 10,
+    normWeightDecay: 0,
+    clipGradNorm: 1,
+  },
+  optimizers: { adamw: { weightDecay: 0.05 } },
+}
+
+const families = ['convnext', 'maxvit', 'swin', 'swin_v2', 'vit']
+
+/** The defaults of a family of networks that differ from the table's, or null. */
+export function recipeOf(family: string): Preset | null {
+  return families.includes(family) ? layerNormRecipe : null
+}
+
+/** Follows the name of a network. */
+export const RECIPE_NOTE =
+  'is trained with AdamW, a tenth of the epochs as warm-up, clipped gradients and no weight decay of its norms, unless you ' +
+  'set these options'

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <vector>
+
+#include "checkpoint/value.h"
+
+namespace visiontorch::train {
+
+// Keeps the gradients of a float16 backward pass from becoming zero: the loss is multiplied by a power of two that
+// doubles after 2,000 updates, and halves when a gradient is not finite (torch.amp.GradScaler with its defaults).
+class LossScale {
+ public:
+  explicit LossScale(at::Device device);
+
+  at::Tensor scale(const at::Tensor& loss) const { return loss * scale_; }
+  // Divides the gradients by the scale and adapts it. Returns false if one is not finite: the update must be left out.
+  bool unscale(std::vector<at::Tensor> gradients);
+
+  // In the layout of GradScaler.state_dict().
+  checkpoint::Value state_dict() const;
+  void load_state_dict(const checkpoint::Value& state);
+
+ private:
+  at::Tensor scale_;    // float32 scalar
+  at::Tensor tracker_;  // int32 scalar: updates since the scale changed
+};
+
+}  // namespace visiontorch::train

@@ -84,7 +84,10 @@ async function start(
       )
     }
     if (options.dtype === 'float16' && model.device === 'cpu')
-      throw refuse("dtype: 'float16' needs a GPU, and the model is on the CPU. Use 'bfloat16' or 'float32'", 'dtype')
+      throw refuse(
+        "dtype: 'float16' needs a GPU, and the model is on the CPU. Use 'bfloat16' or 'float32'",
+        'dtype',
+      )
     const dataset = await toDataset(merged.data, {
       ...(saved !== null && { modelClasses: model.classes }),
       signal,

@@ -99,6 +99,24 @@ describe('training that cannot work', () => {
     assert.deepEqual(steps, [1]) // the 24th image joins the others
   })
 
+  it('says which stages and names there are to freeze', async () => {
+    const invalid = 'ERR_INVALID_ARGUMENT'
+    await refused(
+      options({ freeze: 6 }),
+      invalid,
+      /freeze: expected at most 5 stages \(features\.0, .*features\.4\), got 6/,
+    )
+    await refused(
+      options({ freeze: 'layer1.' }),
+      invalid,
+      /freeze: no parameter's name begins with 'layer1\.'; the stages are features\.0, /,
+    )
+  })
+
+  it('says that float16 needs a GPU', async () => {
+    await refused(options({ dtype: 'float16' }), 'ERR_INVALID_ARGUMENT', /dtype: 'float16' needs a GPU/)
+  })
+
   it('says which annotated image does not exist, before it trains', async () => {
     const folder = join(root, 'annotated')
     await writeFiles(folder, {

@@ -29,10 +29,10 @@ describe('optimizers', () => {
   })
 
   it('need their hyperparameters', async () => {
-    await assert.rejects(create({ name: 'adam' }), {
+    await assert.rejects(create({ name: 'adam', weightDecay: 0 }), {
       code: 'ERR_INVALID_ARGUMENT',
       message: 'optimizer.betas: expected 2 numbers',
     })
-    await assert.rejects(create({ name: 'sgd' }), { message: 'optimizer.momentum: expected a number' })
+    await assert.rejects(create({ name: 'sgd' }), { message: 'optimizer.weightDecay: expected a number' })
   })
 })

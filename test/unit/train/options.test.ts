@@ -43,6 +43,31 @@ describe('training options', () => {
     })
   })
 
+  it('default to AdamW with a warm-up for networks with layer norms', () => {
+    const options = resolveOptions({ data: 'photos', epochs: 30 }, 'vit')
+    assert.deepEqual(options.optimizer, { name: 'adamw', betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.05 })
+    assert.equal(options.learningRate, 1e-4)
+    assert.equal(options.warmupEpochs, 3)
+    assert.equal(options.normWeightDecay, 0)
+    assert.equal(resolveOptions({ data: 'photos' }, 'resnet').optimizer.name, 'sgd')
+  })
+
+  it('take an explicit optimizer of such a network with the defaults of that optimizer', () => {
+    const options = resolveOptions({ data: 'photos', optimizer: 'sgd' }, 'vit')
+    assert.equal(options.optimizer.name, 'sgd')
+    assert.equal(options.learningRate, 0.01)
+    const preset = 'classification-pytorch'
+    assert.equal(resolveOptions({ data: 'photos', preset }, 'vit').optimizer.name, 'sgd')
+  })
+
+  it('freeze the classifier, a number of stages, or a prefix', () => {
+    for (const freeze of ['classifier', 3, 'layer1.'] as const)
+      assert.equal(resolve({ freeze }).freeze, freeze)
+    refused({ freeze: -1 }, /^freeze: expected an integer from 0/)
+    refused({ freeze: true }, /^freeze: expected/)
+    refused({ layerDecay: 1.5 }, /^layerDecay: expected a number above 0, at most 1, got 1.5/)
+  })
+
   it('take the defaults of a preset, unless others are given', () => {
     const preset = 'classification-pytorch'
     const options = resolve({ preset, epochs: 40, optimizer: { name: 'sgd', momentum: 0.8 } })

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { createModel, loadModel, type Model, runtimeInfo, train } from '../../lib/index.js'
+import { type Architecture, createModel, loadModel, type Model, runtimeInfo, train } from '../../lib/index.js'
 import { native } from '../../lib/native/native.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { fixture } from '../support/networks.js'
 import { drawPhotos } from '../support/photos.js'
 import { plainSgd } from '../support/plain-sgd.js'
 import { skip } from '../support/skip.js'
@@ -28,14 +29,19 @@ describe(`a GPU`, function () {
 
   // cuDNN convolves float32 in TF32, with 10 bits of mantissa, as in PyTorch.
   const tolerances = { float32: 0.02, bfloat16: 0.1 } as const
-  for (const architecture of ['resnet18', 'resnext50_32x4d', 'mobilenet_v2', 'vgg11', 'vgg11_bn'] as const)
+  const one = ['resnext50_32x4d', 'mobilenet_v3_large', 'vgg11_bn', 'squeezenet1_1'] as const
+  const firsts = native()
+    .families()
+    .map(({ architectures }) => architectures[0] as Architecture)
+  for (const architecture of new Set([...firsts, ...one]))
     for (const dtype of ['float32', 'bfloat16'] as const)
       it(`${architecture} gives the outputs of the CPU in ${dtype}`, async () => {
         for (const images of [1, 3]) {
           using model = await createModel(architecture, { numClasses: 10, device: 'cpu' })
-          const expected = await logits(model, images, 64)
+          const size = fixture.structure[architecture]!.published.inputSize
+          const expected = await logits(model, images, size)
           await model.to('cuda', dtype)
-          const actual = await logits(model, images, 64)
+          const actual = await logits(model, images, size)
           const difference = largest(actual.map((value, i) => value - expected[i]!))
           assert.ok(
             difference <= tolerances[dtype] * largest(expected),
@@ -58,6 +64,24 @@ describe(`a GPU`, function () {
       assert.deepEqual(await logits(loaded, 4, 32), await logits(model, 4, 32))
     }
     assert.deepEqual(weights[0], weights[1])
+  })
+
+  it('trains in float16 with a scaled loss', async () => {
+    const folder = await temporaryFolder()
+    const photos = join(folder, 'photos')
+    await drawPhotos(photos)
+    using model = await smallNetwork({ device: 'cuda' })
+    const options = { directory: join(folder, 'run'), batchSize: 8, inputSize: 32, report: false }
+    const { history } = await train(model, {
+      ...options,
+      data: photos,
+      dtype: 'float16',
+      epochs: 20,
+      optimizer: 'adam',
+      learningRate: 0.01,
+      augmentation: 'none',
+    })
+    assert.ok(history.at(-1)!.trainLoss < 0.5 * history[0]!.trainLoss)
   })
 
   it('refuses what the CPU refuses', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Model } from '../../../lib/model/model.js'
-import { native } from '../../../lib/native/native.js'
+import { native, type TrainerOptions } from '../../../lib/native/native.js'
 import { defaultLearningRates, optimizer } from '../../../lib/train/optimizers.js'
 import { plainSgd } from '../../support/plain-sgd.js'
 import { tinyModel } from '../../support/tiny-model.js'
@@ -12,7 +12,7 @@ describe('optimizers', () => {
   before(async () => {
     model = await tinyModel({ weights: null })
   })
-  const create = (optimizer: { name: string }) =>
+  const create = (optimizer: TrainerOptions['optimizer']) =>
     native().createTrainer(model.network, { ...plainSgd, optimizer })
 
   for (const name of names)

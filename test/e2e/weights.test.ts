@@ -91,6 +91,16 @@ describe('visiontorch weights', () => {
     assert.match(err, /resnet18-f37072fd\.pth: expected 44\.661 MiB, got 4 bytes\. Remove the file/)
   })
 
+  it('pull looks into the folder that --weights-dir names, and checks the hash of what it finds', async () => {
+    const path = join(cache, 'squeezenet1_1-f364aa15.pth')
+    await writeFile(path, 'something else')
+    const { code, err } = await run('pull', 'squeezenet1_1-f364aa15.pth', '--weights-dir', cache)
+    assert.equal(code, 1)
+    assert.ok(err.includes(`${path}: expected a file whose SHA-256 starts with f364aa15`), err)
+    const listed = await run('list', 'squeezenet1_1', '--weights-dir', cache)
+    assert.match(listed.out, /^squeezenet1_1\.IMAGENET1K_V1_OLDER .*on this machine$/m)
+  })
+
   it('a wrong name is wrong usage', async () => {
     const { code, err } = await run('pull', 'resnet19')
     assert.equal(code, 2)

@@ -289,7 +289,13 @@ describe('weights from a file', () => {
 
   describe('of our own', () => {
     it('bring architecture, options, classes and preprocessing', async () => {
-      original.preprocessing = { ...original.preprocessing, resize: 40, mean: [0.1, 0.2, 0.3], mode: 'pad' }
+      original.preprocessing = {
+        ...original.preprocessing,
+        resize: 40,
+        mean: [0.1, 0.2, 0.3],
+        interpolation: 'bicubic',
+        mode: 'pad',
+      }
       await original.save(path)
       using model = await loadModel(path, { device: 'cpu' })
       assert.equal(model.architecture, 'mobilenet_v2')

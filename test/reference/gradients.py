@@ -111,9 +111,8 @@ CASES = (
         {"invertedResidualSetting": SETTING, "dropout": 0},
         (4, 32, 32),
     ),
-    ("shufflenet_v2_x0_5", "shufflenet_v2_x0_5", {}, {}, (8, 64, 61)),
-    ("squeezenet1_1", "squeezenet1_1", {}, {"dropout": 0}, (8, 64, 61)),
-    ("alexnet", "alexnet", {}, {"dropout": 0}, (10, 67, 71)),
+    ("squeezenet1_1", "squeezenet1_1", {}, {"dropout": 0}, (4, 40, 33)),
+    ("alexnet", "alexnet", {}, {"dropout": 0}, (4, 67, 71)),
     (LARGE, "resnet18", {}, {}, (28, 64, 61)),
 )
 for name, architecture, arguments, options, shape in CASES:

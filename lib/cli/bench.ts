@@ -1,6 +1,6 @@
 import { cpus } from 'node:os'
 import { Command } from 'commander'
-import type { Architecture } from '../model/architectures.js'
+import { type Architecture, sizeOption } from '../model/architectures.js'
 import { createModel } from '../model/create-model.js'
 import type { Model, ModelDType } from '../model/model.js'
 import { native } from '../native/native.js'
@@ -56,7 +56,10 @@ async function runBench(options: BenchOptions): Promise<void> {
   const signal = interruptSignal()
   if (options.threads !== undefined) setThreads(options.threads)
   const { libtorchVersion, threads, kernels } = runtimeInfo()
-  using model = await createModel(options.model as Architecture, { device: options.device as Device })
+  using model = await createModel(options.model as Architecture, {
+    device: options.device as Device,
+    ...sizeOption(options.model as Architecture, options.inputSize),
+  })
   model.preprocessing = { ...model.preprocessing, resize: options.inputSize, crop: options.inputSize }
   const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads, kernels, libtorchVersion }
   const { device, architecture } = model

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Architecture } from '../model/architectures.js'
+import { type Architecture, sizeOption } from '../model/architectures.js'
 import { createModel, loadModel } from '../model/create-model.js'
 import type { Model, ModelSummary } from '../model/model.js'
 import { VisionTorchError } from '../util/errors.js'
@@ -30,7 +30,7 @@ export const summaryCommand = (): Command =>
       else print(render(summary))
     })
 
-async function open({ model, checkpoint, numClasses }: SummaryCommandOptions): Promise<Model> {
+async function open({ model, checkpoint, numClasses, inputSize }: SummaryCommandOptions): Promise<Model> {
   if (checkpoint !== undefined) return loadModel(checkpoint, { device: 'cpu' })
   if (model === undefined) {
     throw new VisionTorchError('ERR_INVALID_ARGUMENT', 'expected --model NAME or --checkpoint FILE')
@@ -38,6 +38,7 @@ async function open({ model, checkpoint, numClasses }: SummaryCommandOptions): P
   return createModel(model as Architecture, {
     device: 'cpu',
     ...(numClasses === undefined ? {} : { numClasses }),
+    ...sizeOption(model as Architecture, inputSize),
   })
 }
 

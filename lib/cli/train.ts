@@ -4,7 +4,7 @@ import { Command, Option } from 'commander'
 import type { Dataset } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
 import { DEFAULT_PREPROCESSING } from '../image/preprocessing.js'
-import type { Architecture } from '../model/architectures.js'
+import { type Architecture, sizeOption } from '../model/architectures.js'
 import { createModel, loadModel } from '../model/create-model.js'
 import type { Model } from '../model/model.js'
 import { type Device, setThreads } from '../native/runtime.js'
@@ -181,6 +181,7 @@ async function openModel(
         device,
         signal,
         onProgress,
+        ...sizeOption(name, options.inputSize),
       }),
     )
   } catch (error) {

@@ -52,6 +52,12 @@ export function checkPreprocessing(name: string, value: unknown): Preprocessing 
   }
 }
 
+/** @internal The same preprocessing for another size of the network's input. */
+export function cropTo(preprocessing: Readonly<Preprocessing>, crop: number): Preprocessing {
+  const resize = Math.round((preprocessing.resize * crop) / preprocessing.crop)
+  return { ...preprocessing, crop, resize }
+}
+
 function channels(name: string, value: unknown, min: number): [number, number, number] {
   if (
     !Array.isArray(value) ||

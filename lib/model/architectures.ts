@@ -68,6 +68,22 @@ export type Architecture =
   | 'alexnet'
   | 'googlenet'
   | 'inception_v3'
+  | 'convnext_tiny'
+  | 'convnext_small'
+  | 'convnext_base'
+  | 'convnext_large'
+  | 'vit_b_16'
+  | 'vit_b_32'
+  | 'vit_l_16'
+  | 'vit_l_32'
+  | 'vit_h_14'
+  | 'swin_t'
+  | 'swin_s'
+  | 'swin_b'
+  | 'swin_v2_t'
+  | 'swin_v2_s'
+  | 'swin_v2_b'
+  | 'maxvit_t'
 
 let known: Family[] | undefined
 
@@ -90,6 +106,15 @@ export function checkArchitecture(name: unknown): Architecture {
 /** @internal */
 export function familyOf(architecture: Architecture): Family {
   return families().find(({ architectures }) => architectures.includes(architecture))!
+}
+
+/** @internal What `createModel` needs for images of this size: an option if the network takes one size only. */
+export function sizeOption(
+  architecture: Architecture,
+  inputSize: number | null | undefined,
+): { imageSize?: number } {
+  const isFixed = familyOf(checkArchitecture(architecture)).options.includes('imageSize')
+  return isFixed && inputSize ? { imageSize: inputSize } : {}
 }
 
 /** @internal The layer whose outputs are the classes, by its name in the state dict. */

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isUnnamed, list } from '../data/labels.js'
 import type { DownloadProgress } from '../download/download.js'
-import { checkPreprocessing, type Preprocessing } from '../image/preprocessing.js'
+import { checkPreprocessing, cropTo, type Preprocessing } from '../image/preprocessing.js'
 import {
   type CheckpointValue,
   type LoadReport,
@@ -24,7 +24,13 @@ import {
   resolveWeights,
   usualPreprocessing,
 } from '../weights/manifest.js'
-import { type Architecture, checkArchitecture, familyOf, listArchitectures } from './architectures.js'
+import {
+  type Architecture,
+  checkArchitecture,
+  familyOf,
+  listArchitectures,
+  sizeOption,
+} from './architectures.js'
 import { checkReport } from './load-report.js'
 import {
   checkClasses,
@@ -196,6 +202,9 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
     )
   }
   const networkOptions = { ...source?.networkOptions, ...plan.networkOptions }
+  const { imageSize } = networkOptions
+  const preprocessing =
+    source?.preprocessing ?? checkPreprocessing('preprocessing', usualPreprocessing(architecture) ?? {})
   // In a file of ours 'state_dict' is the network, and 'ema' a part of the state of its training.
   const which: MatchOptions = {
     averaged: source?.architecture === undefined,
@@ -242,8 +251,7 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
       architecture,
       networkOptions,
       classes,
-      preprocessing:
-        source?.preprocessing ?? checkPreprocessing('preprocessing', usualPreprocessing(architecture) ?? {}),
+      preprocessing: imageSize === undefined ? preprocessing : cropTo(preprocessing, imageSize),
       loadReport,
       untrained: newClassifier ?? source?.untrained ?? null,
     })
@@ -356,11 +364,13 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
     skipped: [],
   }
   if (official !== undefined) {
+    const preprocessing = checkPreprocessing('preprocessing', official.preprocessing)
+    const fixedSize = sizeOption(official.architecture as Architecture, preprocessing.crop)
     return {
       ...foreign,
-      networkOptions: official.networkOptions,
+      networkOptions: { ...fixedSize, ...official.networkOptions },
       classes: official.numClasses === 1000 ? imagenetClasses() : undefined,
-      preprocessing: checkPreprocessing('preprocessing', official.preprocessing),
+      preprocessing,
       backboneOnly: official.numClasses === null,
     }
   }

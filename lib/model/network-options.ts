@@ -35,6 +35,19 @@ const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOpt
   auxLogits: value => check.boolean('auxLogits', value),
   transformInput: value => check.boolean('transformInput', value),
   dropoutAux: value => check.number('dropoutAux', value, 0, 1),
+  layerScale: value => check.number('layerScale', value, 0, 1e3),
+  imageSize: value => check.integer('imageSize', value, 32, 4096),
+  patchSize: value => check.integer('patchSize', value, 1, 4096),
+  numLayers: value => check.integer('numLayers', value, 1, MOST_BLOCKS),
+  numHeads: value => check.integer('numHeads', value, 1, 4096),
+  hiddenDim: value => check.integer('hiddenDim', value, 1, 65536),
+  mlpDim: value => check.integer('mlpDim', value, 1, 65536),
+  attentionDropout: value => check.number('attentionDropout', value, 0, 1),
+  representationSize: value => check.integer('representationSize', value, 1, 65536),
+  mlpRatio: value => check.number('mlpRatio', value, 0.1, 64),
+  mlpDropout: value => check.number('mlpDropout', value, 0, 1),
+  squeezeRatio: value => check.number('squeezeRatio', value, 0.01, 16),
+  expansionRatio: value => check.number('expansionRatio', value, 0.1, 64),
 }
 
 /** @internal The options of all networks' constructors. */
@@ -66,12 +79,19 @@ export function checkNetworkOptions(
     checked[name] = checks[name](value)
   }
   const setting = checked.invertedResidualSetting as number[][] | undefined
-  const blocks = setting?.reduce((sum, [, , n]) => sum + n!, 0) ?? 0
-  if (blocks > Math.min(mostBlocks, MOST_BLOCKS)) {
-    throw new VisionTorchError(
-      'ERR_INVALID_ARGUMENT',
-      `invertedResidualSetting: expected at most ${Math.min(mostBlocks, MOST_BLOCKS)} blocks (the sum of n), got ${blocks}`,
-    )
+  const blocks = {
+    'invertedResidualSetting: expected at most N blocks (the sum of n)':
+      setting?.reduce((sum, [, , n]) => sum + n!, 0) ?? 0,
+    'numLayers: expected at most N': (checked.numLayers as number | undefined) ?? 0,
+  }
+  const most = Math.min(mostBlocks, MOST_BLOCKS)
+  for (const [message, count] of Object.entries(blocks)) {
+    if (count > most) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        `${message.replace('N', String(most))}, got ${count}`,
+      )
+    }
   }
   return checked
 }

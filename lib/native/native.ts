@@ -185,6 +185,19 @@ export interface NetworkOptions {
   transformInput?: boolean
   /** Of GoogLeNet: dropout in the auxiliary heads. Default 0.7. */
   dropoutAux?: number
+  layerScale?: number
+  imageSize?: number
+  patchSize?: number
+  numLayers?: number
+  numHeads?: number
+  hiddenDim?: number
+  mlpDim?: number
+  attentionDropout?: number
+  representationSize?: number
+  mlpRatio?: number
+  mlpDropout?: number
+  squeezeRatio?: number
+  expansionRatio?: number
 }
 
 /** Networks that one file of `native/nn` describes. */

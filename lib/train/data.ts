@@ -4,7 +4,7 @@ import { checkClassNames } from '../data/class-names.js'
 import type { Dataset, Sample } from '../data/dataset.js'
 import { isUnnamed, list, relabel } from '../data/labels.js'
 import { exists } from '../data/relocate.js'
-import type { Preprocessing } from '../image/preprocessing.js'
+import { cropTo, type Preprocessing } from '../image/preprocessing.js'
 import type { Model } from '../model/model.js'
 import { VisionTorchError } from '../util/errors.js'
 import { refuse } from '../util/is.js'
@@ -163,11 +163,8 @@ export function resizedTo(
   preprocessing: Readonly<Preprocessing>,
   { inputSize, resize, interpolation }: Pick<TrainOptions, 'inputSize' | 'resize' | 'interpolation'>,
 ): Preprocessing {
-  const crop = inputSize ?? preprocessing.crop
   return {
-    ...preprocessing,
-    crop,
-    resize: Math.round((preprocessing.resize * crop) / preprocessing.crop),
+    ...cropTo(preprocessing, inputSize ?? preprocessing.crop),
     mode: resize ?? preprocessing.mode,
     interpolation: interpolation ?? preprocessing.interpolation,
   }

@@ -27,8 +27,10 @@ constexpr size_t kLongestPrefix = 256;
 constexpr size_t kMostOthers = 7;
 
 constexpr std::string_view kCounter = "num_batches_tracked";
-// What profilers and averaging leave beside the weights. Batch norms of PyTorch before 0.4.1 have no counter.
-constexpr std::array<std::string_view, 4> kBookkeeping = {kCounter, "n_averaged", "total_ops", "total_params"};
+// What profilers and averaging leave beside the weights, and the constant masks of Microsoft's Swin Transformer. Batch
+// norms of PyTorch before 0.4.1 have no counter.
+constexpr std::array<std::string_view, 5> kBookkeeping = {kCounter, "n_averaged", "total_ops", "total_params",
+                                                          "attn_mask"};
 
 std::string_view last_part(std::string_view name) { return name.substr(name.rfind('.') + 1); }
 
@@ -112,6 +114,25 @@ std::string path_to(const Place& place) {
   return before.empty() ? key : before + "/" + key;
 }
 
+// A constant of windowed attention, which some programs store as a matrix and others flat.
+constexpr std::string_view kPositionIndex = "relative_position_index";
+
+// Whether values of this shape can be loaded into the entry.
+bool is_compatible(const nn::Entry& entry, at::IntArrayRef shape) {
+  const at::IntArrayRef expected = entry.tensor->sizes();
+  if (shape == expected) return true;
+  if (entry.is_positions) return nn::can_interpolate_positions(*entry.tensor, shape);
+  return last_part(entry.name) == kPositionIndex && shape.size() <= 2 &&
+         c10::multiply_integers(shape) == c10::multiply_integers(expected);
+}
+
+// For an entry with which its shape is compatible.
+at::Tensor adapted(const at::Tensor& source, const nn::Entry& entry) {
+  if (source.sizes() == entry.tensor->sizes()) return source;
+  return entry.is_positions ? nn::interpolate_positions(source, entry.tensor->size(1))
+                            : source.reshape(entry.tensor->sizes());
+}
+
 // A place and a prefix that may hold the network's tensors.
 struct Candidate {
   const void* place;
@@ -125,11 +146,11 @@ class Matcher {
  public:
   Matcher(nn::Network& network, const Value& content, MatchOptions options)
       : entries_(network.entries()), content_(content), options_(options), auxiliary_(network.auxiliary_heads) {
-    // The last layer's weight and bias are the state dict's last entries.
-    weight_ = entries_.size() - 2;
-    bias_ = entries_.size() - 1;
+    // The last layer's weight and bias, if it has one, are the state dict's last entries.
+    if (last_part(entries_.back().name) == "bias") bias_ = entries_.size() - 1;
+    weight_ = bias_.value_or(entries_.size()) - 1;
     is_output_.resize(entries_.size());
-    is_output_[weight_] = is_output_[bias_] = true;
+    is_output_[weight_] = is_output_.back() = true;
     for (size_t i = 0; i < entries_.size(); i++) {
       const std::string* head = auxiliary_head(entries_[i].name);
       const bool is_last_of_head = head && (i + 1 == entries_.size() || auxiliary_head(entries_[i + 1].name) != head);
@@ -177,8 +198,8 @@ class Matcher {
 
   // The number of outputs is the file's own affair.
   bool fits(size_t i, at::IntArrayRef shape) const {
+    if (!is_output_[i]) return is_compatible(entries_[i], shape);
     const at::IntArrayRef expected = entries_[i].tensor->sizes();
-    if (!is_output_[i]) return shape == expected;
     return shape.size() == expected.size() && shape[0] > 0 && shape.slice(1) == expected.slice(1);
   }
 
@@ -321,8 +342,9 @@ class Matcher {
   // The last layer under its own name or, if it was replaced by another linear layer, under that one's name. Further
   // layers beside it make a head that this network does not have.
   void find_classifier() {
+    const Value* none = nullptr;
     const Value*& weight = match_.values[weight_];
-    const Value*& bias = match_.values[bias_];
+    const Value*& bias = bias_ ? match_.values[*bias_] : none;
     std::vector<Layer> matrices;
     for (const auto& [name, value] : leftover_)
       if (shape_of(*value)->size() == 2 || fits(weight_, *shape_of(*value)))
@@ -336,7 +358,7 @@ class Matcher {
     } else if (matrices.size() == 1 && last_part(matrices[0].name) == "weight" && fits(weight_, matrices[0].shape)) {
       module = module_of(matrices[0].name);
       weight = take(matrices[0].name);
-      bias = take(nn::join_name(module, "bias"));
+      if (bias_) bias = take(nn::join_name(module, "bias"));
       is_whole = !has_rest(module);
     } else {
       is_whole = false;
@@ -392,7 +414,7 @@ class Matcher {
                                              : entries_[i].in_classifier && options_.classifier == Classifier::None;
       if (head && is_output_[i] && (is_left_out || (expected != got && fits(i, got)))) {
         match_.skipped.push_back(entries_[i].name);
-      } else if (expected != got) {
+      } else if (!is_compatible(entries_[i], got)) {
         match_.mismatched.push_back({entries_[i].name, expected.vec(), got.vec()});
       } else if (is_left_out) {
         match_.missing.push_back(entries_[i].name);
@@ -412,7 +434,8 @@ class Matcher {
   std::deque<std::string> older_names_;                 // of entries_
   std::unordered_map<std::string_view, size_t> names_;  // both of entries_
   size_t longest_ = 0;
-  size_t weight_, bias_;
+  size_t weight_;
+  std::optional<size_t> bias_;
   std::vector<bool> is_output_;  // whether the entry belongs to a layer whose outputs are the classes
   Match match_;
   std::vector<std::pair<std::string, const Value*>> leftover_;
@@ -468,11 +491,13 @@ void load_state_dict(nn::Network& network, const Match& match, File& file) {
     if (not_finite[i] || (specs[i]->dtype != at::kFloat && !is_finite(source)))
       throw Error("ERR_NON_FINITE", entry.name + " holds a number that is not finite (NaN or infinity), and so would " +
                                         "every result. Use weights that were saved before training diverged");
+    source = adapted(source, entry);
   }
   // A classifier without a bias, and batch norms without a counter.
   for (size_t i = 0; i < entries.size(); i++) {
     at::Tensor& target = *entries[i].tensor;
-    const bool is_bias = i + 1 == entries.size() && match.values[i - 1] != nullptr;
+    const bool is_bias =
+        i + 1 == entries.size() && last_part(entries[i].name) == "bias" && match.values[i - 1] != nullptr;
     const bool is_counter = last_part(entries[i].name) == kCounter && target.is_meta();
     if (!sources[i].defined() && (is_bias || is_counter)) sources[i] = at::zeros(target.sizes(), target.scalar_type());
     if (!sources[i].defined()) continue;

@@ -50,7 +50,8 @@ struct MatchOptions {
 // Finds the network's weights among all dictionaries of a file, by the names of the network's tensors: whatever key
 // leads to them and whatever prefix they bear, the place that holds most of them with fitting shapes wins. The
 // classifier may have any number of outputs, and any name if it is one linear layer. Auxiliary heads may be absent from
-// the file or from the network. Reads no tensor. `loaded` is empty if nothing of the network is in the file.
+// the file or from the network. A position embedding may be that of another image size; it is interpolated when it is
+// loaded. Reads no tensor. `loaded` is empty if nothing of the network is in the file.
 Match match_state_dict(nn::Network& network, const Value& content, MatchOptions options = {});
 
 // Puts the matched tensors of the file whose content was matched into the network, and reads nothing else of it.

@@ -14,6 +14,7 @@ at::Tensor activate(const at::Tensor& x, nn::Activation activation) {
     case nn::Activation::SiLU: return at::silu(x);
     case nn::Activation::Sigmoid: return at::sigmoid(x);
     case nn::Activation::GELU: return at::gelu(x);
+    case nn::Activation::Tanh: return at::tanh(x);
   }
   return x;
 }
@@ -30,6 +31,7 @@ at::Tensor activate_(at::Tensor x, std::optional<nn::Activation> activation) {
     case nn::Activation::SiLU: return keeps_x ? at::silu(x) : at::silu_(x);
     case nn::Activation::Sigmoid: return at::sigmoid_(x);
     case nn::Activation::GELU: return keeps_x ? at::gelu(x) : at::gelu_(x);
+    case nn::Activation::Tanh: return at::tanh_(x);
   }
   return x;
 }

@@ -10,6 +10,7 @@
 #include "autograd/convolution.h"
 #include "autograd/depthwise.h"
 #include "eager/activate.h"
+#include "eager/attention.h"
 #include "runtime/error.h"
 
 namespace visiontorch::eager {
@@ -124,6 +125,9 @@ struct Forward {
   at::Tensor operator()(const nn::LinearActivation& block, const at::Tensor& x) const {
     return activate_((*this)(block.linear, x), block.activation);
   }
+  at::Tensor operator()(const nn::BatchNorm2d& norm, const at::Tensor& x) const {
+    return norm_activation(norm, x, {}, {}, mode);
+  }
   at::Tensor operator()(const nn::Linear& linear, const at::Tensor& x) const {
     return linear.has_bias ? at::linear(x, linear.weight, linear.bias) : at::linear(x, linear.weight);
   }
@@ -193,7 +197,20 @@ struct Forward {
   at::Tensor operator()(const nn::ResidualBranch& block, const at::Tensor& x) const {
     at::Tensor y = forward(block.body, x, mode);
     if (block.layer_scale.defined()) y = y * block.layer_scale;
-    return x + stochastic_depth(y, block.stochastic_depth, mode);
+    return forward(block.shortcut, x, mode) + stochastic_depth(y, block.stochastic_depth, mode);
+  }
+  at::Tensor operator()(const nn::PatchEmbedding& block, const at::Tensor& x) const { return embed(block, x); }
+  at::Tensor operator()(const nn::ClassToken&, const at::Tensor& x) const { return x.select(1, 0); }
+  at::Tensor operator()(const nn::MultiheadAttention& block, const at::Tensor& x) const {
+    return attend(block, x, mode.training);
+  }
+  at::Tensor operator()(const nn::WindowAttention& block, const at::Tensor& x) const {
+    return attend(block, x, mode.training);
+  }
+  at::Tensor operator()(const nn::PatchMerging& block, const at::Tensor& x) const {
+    const at::Tensor joined = join_patches(x);
+    return block.norm_first ? (*this)(block.reduction, (*this)(block.norm, joined))
+                            : (*this)(block.norm, (*this)(block.reduction, joined));
   }
 };
 

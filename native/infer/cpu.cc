@@ -2,13 +2,20 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "eager/activate.h"
+#include "eager/attention.h"
 #include "infer/onednn.h"
+#include "ops/attention.h"
 #include "ops/convolution.h"
 #include "ops/dispatch.h"
 #include "ops/inverted_residual.h"
+#include "ops/layer_norm.h"
 #include "ops/linear.h"
 #include "ops/pooling.h"
 
@@ -45,6 +52,23 @@ struct ExcitedResidual {
     return project(y, std::nullopt, residual ? x : at::Tensor());
   }
 };
+
+// Where the tokens of a padded and shifted image's windows lie in the image: see ops::Attention.
+std::vector<int64_t> window_positions(const nn::WindowAttention& block, const nn::Shape& image, int64_t height,
+                                      int64_t width) {
+  const int64_t window = block.window, rows = height / window, columns = width / window;
+  const int64_t down = eager::shift_along(block, height), across = eager::shift_along(block, width);
+  const bool is_grid = block.kind == nn::WindowAttention::Kind::Grid;
+  std::vector<int64_t> positions;
+  for (int64_t i = 0; i < rows * columns; i++)
+    for (int64_t token = 0; token < block.tokens(); token++) {
+      const int64_t row = i / columns, column = i % columns, in_row = token / window, in_column = token % window;
+      const int64_t y = is_grid ? in_row * rows + row : (row * window + in_row + down) % height;
+      const int64_t x = is_grid ? in_column * columns + column : (column * window + in_column + across) % width;
+      positions.push_back(y < image[0] && x < image[1] ? y * image[1] + x : -1);
+    }
+  return positions;
+}
 
 }  // namespace
 
@@ -89,6 +113,49 @@ Op CpuLowering::linear(const nn::Linear& linear, std::optional<nn::Activation> a
   if (!onednn::available(dtype_)) return {};
   return [packed = onednn::pack_linear(weight.to(dtype_), count_), bias = bias.to(dtype_),
           activation](const at::Tensor& x) { return onednn::linear(x, packed, bias, activation); };
+}
+
+Convolution CpuLowering::token_linear(const nn::Linear& linear, std::optional<nn::Activation> activation,
+                                      const at::Tensor& scale) const {
+  if (!ops::TokenLinear::supports(linear.in_features, dtype_)) return {};
+  const at::Tensor bias = linear.has_bias ? linear.bias.detach() : at::Tensor();
+  return [op = ops::TokenLinear(linear.weight.detach(), bias, scale, dtype_), activation](
+             const at::Tensor& x, const at::Tensor& residual) { return op(x, activation, residual); };
+}
+
+Op CpuLowering::layer_norm(const nn::LayerNorm& norm) const {
+  if (!ops::LayerNorm::supports(dtype_)) return {};
+  return [op = ops::LayerNorm(norm)](const at::Tensor& x) { return op(x); };
+}
+
+Op CpuLowering::attention(const nn::MultiheadAttention& block, const nn::Shape& input) const {
+  const int64_t depth = block.features / block.heads;
+  if (!ops::Attention::supports(depth, dtype_)) return {};
+  ops::Attention::Settings settings{.heads = block.heads,
+                                    .scales = std::vector<float>(block.heads, 1 / std::sqrt(static_cast<float>(depth))),
+                                    .positions = std::vector<int64_t>(input[0])};
+  std::iota(settings.positions.begin(), settings.positions.end(), 0);
+  return [op = ops::Attention(std::move(settings), dtype_)](const at::Tensor& qkv) { return op(qkv); };
+}
+
+Op CpuLowering::attention(const nn::WindowAttention& block, const nn::Shape& input) const {
+  if (!ops::Attention::supports(block.channels / block.heads, dtype_)) return {};
+  auto padded = [&](int64_t size) { return (size + block.window - 1) / block.window * block.window; };
+  const int64_t height = padded(input[0]), width = padded(input[1]);
+  ops::Attention::Settings settings{.heads = block.heads,
+                                    .scales = std::vector<float>(block.heads, static_cast<float>(block.scale())),
+                                    .positions = window_positions(block, input, height, width),
+                                    .windows = height * width / block.tokens(),
+                                    .bias = eager::position_bias(block).detach()};
+  if (block.kind == nn::WindowAttention::Kind::SwinV2) {
+    const at::Tensor scales = block.logit_scale.detach().clamp_max(std::log(100.0)).exp().contiguous();
+    settings.scales.assign(scales.const_data_ptr<float>(), scales.const_data_ptr<float>() + block.heads);
+    settings.cosine = true;
+  }
+  if (height != input[0] || width != input[1]) settings.padding = eager::qkv_bias(block).detach();
+  if (eager::shift_along(block, height) + eager::shift_along(block, width) > 0)
+    settings.mask = eager::shift_mask(block, height, width);
+  return [op = ops::Attention(std::move(settings), dtype_)](const at::Tensor& qkv) { return op(qkv); };
 }
 
 Op CpuLowering::inverted_residual(const nn::InvertedResidual& block) const {

@@ -17,6 +17,11 @@ class CpuLowering : public Lowering {
   Convolution convolution(const nn::Conv2dNormActivation& block, const nn::Shape& input,
                           std::optional<nn::Activation> activation) const override;
   Op linear(const nn::Linear& linear, std::optional<nn::Activation> activation) const override;
+  Convolution token_linear(const nn::Linear& linear, std::optional<nn::Activation> activation,
+                           const at::Tensor& scale) const override;
+  Op layer_norm(const nn::LayerNorm& norm) const override;
+  Op attention(const nn::MultiheadAttention& block, const nn::Shape& input) const override;
+  Op attention(const nn::WindowAttention& block, const nn::Shape& input) const override;
   Op max_pool(const nn::MaxPool2d& pool) const override;
   Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d& pool) const override;
   Op inverted_residual(const nn::InvertedResidual& block) const override;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "eager/activate.h"
+#include "eager/attention.h"
 #include "eager/forward.h"
 #include "runtime/autocast.h"
 
@@ -22,7 +23,32 @@ bool writes_into_input(const nn::Node& node) {
   if (auto* sequential = std::get_if<nn::Sequential>(&node.block))
     return !sequential->children.empty() && writes_into_input(sequential->children[0]);
   return std::holds_alternative<nn::Residual>(node.block) || std::holds_alternative<nn::InvertedResidual>(node.block) ||
+         std::holds_alternative<nn::ResidualBranch>(node.block) ||
          std::holds_alternative<nn::SqueezeExcitation>(node.block);
+}
+
+// Of a branch's nodes, those that compute something in inference.
+void flatten(const nn::Nodes& nodes, std::vector<const nn::Node*>& result) {
+  for (const nn::Node& node : nodes) {
+    if (auto* sequential = std::get_if<nn::Sequential>(&node.block)) {
+      flatten(sequential->children, result);
+    } else if (!std::holds_alternative<nn::Dropout>(node.block)) {
+      result.push_back(&node);
+    }
+  }
+}
+
+// The order of all axes, with the batch's first.
+std::vector<int64_t> with_batch(const nn::Permute& block) {
+  std::vector<int64_t> axes = {0};
+  for (int64_t axis : block.axes) axes.push_back(axis + 1);
+  return axes;
+}
+
+std::vector<int64_t> inverse(const std::vector<int64_t>& axes) {
+  std::vector<int64_t> result(axes.size());
+  for (size_t i = 0; i < axes.size(); i++) result[static_cast<size_t>(axes[i])] = static_cast<int64_t>(i);
+  return result;
 }
 
 }  // namespace
@@ -136,6 +162,119 @@ Op Lowering::excitation(const nn::SqueezeExcitation& block) const {
   return [scales = scales(block)](at::Tensor x) {
     const at::Tensor scale = scales(x.mean(at::IntArrayRef({2, 3})));
     return x.mul_(scale.to(x.scalar_type()).unsqueeze(2).unsqueeze(3));
+  };
+}
+
+Op Lowering::lower(const nn::Linear& layer, Activation activation, const nn::Shape& input) const {
+  if (input.size() == 1) return linear(layer, activation);
+  Convolution op = token_linear(layer, activation, {});
+  if (!op) return {};
+  return [op = std::move(op)](const at::Tensor& x) { return op(x, {}); };
+}
+
+Op Lowering::lower(const nn::LayerNorm& norm, const nn::Shape&) const {
+  Op op = layer_norm(norm);
+  if (!op || !norm.of_channels) return op;
+  return [op](const at::Tensor& x) { return op(x.permute({0, 2, 3, 1})).permute({0, 3, 1, 2}); };
+}
+
+Op Lowering::lower(const nn::Permute& block, const nn::Shape&) const {
+  return [axes = with_batch(block)](const at::Tensor& x) { return x.permute(axes); };
+}
+
+Op Lowering::lower(const nn::PatchEmbedding& block, const nn::Shape& input) const {
+  const Convolution conv = convolution({block.conv, {}, {}}, input, {});
+  if (!conv) return {};
+  const at::Tensor positions = block.positions.detach().to(dtype_);
+  const at::Tensor first = (block.class_token + block.positions.slice(1, 0, 1)).detach().to(dtype_);
+  return [conv, positions, first](const at::Tensor& images) {
+    const at::Tensor patches = conv(images, {}).permute({0, 2, 3, 1}).flatten(1, 2);
+    at::Tensor tokens = at::empty({patches.size(0), positions.size(1), positions.size(2)}, patches.options());
+    tokens.slice(1, 0, 1).copy_(first);
+    at::Tensor rest = tokens.slice(1, 1);
+    at::add_out(rest, patches, positions.slice(1, 1));
+    return tokens;
+  };
+}
+
+Op Lowering::lower(const nn::ClassToken&, const nn::Shape&) const {
+  return [](const at::Tensor& x) { return x.select(1, 0); };
+}
+
+Op Lowering::lower(const nn::PatchMerging& block, const nn::Shape&) const {
+  const Op norm = layer_norm(block.norm);
+  const Convolution reduction = token_linear(block.reduction, {}, {});
+  if (!norm || !reduction) return {};
+  return [norm, reduction, norm_first = block.norm_first](const at::Tensor& x) {
+    const at::Tensor joined = eager::join_patches(x);
+    return norm_first ? reduction(norm(joined), {}) : norm(reduction(joined, {}));
+  };
+}
+
+Op Lowering::lower(const nn::MultiheadAttention& block, const nn::Shape& input) const {
+  Ops ops;
+  const Convolution projection = attend(block, block.in_proj, block.out_proj, input, {}, ops);
+  if (!projection) return {};
+  return [ops, projection](const at::Tensor& x) { return projection(run(ops, x), {}); };
+}
+
+Op Lowering::lower(const nn::WindowAttention& block, const nn::Shape& input) const {
+  Ops ops;
+  const Convolution projection = last({"", block}, input, {}, ops);
+  if (!projection) return {};
+  return [ops, projection](const at::Tensor& x) { return projection(run(ops, x), {}); };
+}
+
+template <class Block>
+Convolution Lowering::attend(const Block& block, const nn::Linear& qkv, const nn::Linear& projection,
+                             const nn::Shape& input, const at::Tensor& scale, Ops& ops) const {
+  const Convolution first = token_linear(qkv, {}, {});
+  const Op op = attention(block, input);
+  if (!first || !op) return {};
+  ops.push_back([first, op](const at::Tensor& x) { return op(first(x, {})); });
+  return token_linear(projection, {}, scale);
+}
+
+Convolution Lowering::last(const nn::Node& node, const nn::Shape& input, const at::Tensor& scale, Ops& ops) const {
+  if (auto* linear = std::get_if<nn::Linear>(&node.block)) return token_linear(*linear, {}, scale);
+  if (auto* block = std::get_if<nn::MultiheadAttention>(&node.block))
+    return attend(*block, block->in_proj, block->out_proj, input, scale, ops);
+  if (auto* block = std::get_if<nn::WindowAttention>(&node.block)) {
+    nn::Linear qkv = block->qkv;
+    qkv.bias = eager::qkv_bias(*block);
+    return attend(*block, qkv, block->proj, input, scale, ops);
+  }
+  if (scale.defined()) return {};
+  if (auto* block = std::get_if<nn::Conv2dNormActivation>(&node.block))
+    return block->activation ? Convolution() : convolution(*block, input, {});
+  if (auto* norm = std::get_if<nn::LayerNorm>(&node.block)) {
+    Op op = lower(*norm, input);
+    if (!op) return {};
+    return [op](const at::Tensor& x, const at::Tensor& shortcut) { return op(x).add_(shortcut); };
+  }
+  return {};
+}
+
+Op Lowering::lower(const nn::ResidualBranch& block, const nn::Shape& input) const {
+  std::vector<const nn::Node*> nodes;
+  flatten(block.body, nodes);
+  // The shortcut is added before the axes change, and in that order.
+  std::vector<int64_t> axes;
+  if (auto* permute = std::get_if<nn::Permute>(&nodes.back()->block)) {
+    axes = with_batch(*permute);
+    nodes.pop_back();
+  }
+  Ops body, shortcut;
+  nn::Shape shape = input;
+  for (const nn::Node* node : nodes)
+    if (node != nodes.back()) shape = lower({*node}, shape, body);
+  const at::Tensor scale = block.layer_scale.defined() ? block.layer_scale.detach().flatten() : at::Tensor();
+  const Convolution last = this->last(*nodes.back(), shape, scale, body);
+  if (!last) return {};
+  lower(block.shortcut, input, shortcut);
+  if (axes.empty()) return [body, shortcut, last](const at::Tensor& x) { return last(run(body, x), run(shortcut, x)); };
+  return [body, shortcut, last, axes, back = inverse(axes)](const at::Tensor& x) {
+    return last(run(body, x), run(shortcut, x).permute(back)).permute(axes);
   };
 }
 

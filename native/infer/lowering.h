@@ -49,14 +49,32 @@ class Lowering {
   virtual Convolution convolution(const nn::Conv2dNormActivation& block, const nn::Shape& input,
                                   Activation activation) const = 0;
   virtual Op linear(const nn::Linear& linear, Activation activation) const = 0;
+  // Of many rows, such as an image's tokens: (x, residual or undefined) -> activation(linear(x) * scale + residual), as
+  // Convolution. `scale` [out_features] may be undefined.
+  virtual Convolution token_linear(const nn::Linear&, Activation, const at::Tensor& /*scale*/) const { return {}; }
+  virtual Op layer_norm(const nn::LayerNorm&) const { return {}; }
+  // Without its linear layers: queries, keys and values [n, ..., 3 * features] -> [n, ..., features].
+  virtual Op attention(const nn::MultiheadAttention&, const nn::Shape& /*input*/) const { return {}; }
+  virtual Op attention(const nn::WindowAttention&, const nn::Shape& /*input*/) const { return {}; }
   virtual Op max_pool(const nn::MaxPool2d&) const { return {}; }
   virtual Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d&) const { return {}; }
   // The whole block as one operation; null if it is to be composed of its convolutions.
   virtual Op inverted_residual(const nn::InvertedResidual&) const { return {}; }
 
   Op lower(const nn::Conv2dNormActivation& block, const nn::Shape& input) const;
-  Op lower(const nn::LinearActivation& block, const nn::Shape&) const { return linear(block.linear, block.activation); }
-  Op lower(const nn::Linear& layer, const nn::Shape&) const { return linear(layer, {}); }
+  Op lower(const nn::LinearActivation& block, const nn::Shape& input) const {
+    return lower(block.linear, block.activation, input);
+  }
+  Op lower(const nn::Linear& layer, const nn::Shape& input) const { return lower(layer, {}, input); }
+  Op lower(const nn::Linear& layer, Activation activation, const nn::Shape& input) const;
+  Op lower(const nn::LayerNorm& norm, const nn::Shape&) const;
+  Op lower(const nn::Permute& block, const nn::Shape&) const;
+  Op lower(const nn::PatchEmbedding& block, const nn::Shape& input) const;
+  Op lower(const nn::ClassToken&, const nn::Shape&) const;
+  Op lower(const nn::MultiheadAttention& block, const nn::Shape& input) const;
+  Op lower(const nn::WindowAttention& block, const nn::Shape& input) const;
+  Op lower(const nn::PatchMerging& block, const nn::Shape&) const;
+  Op lower(const nn::ResidualBranch& block, const nn::Shape& input) const;
   Op lower(const nn::MaxPool2d& pool, const nn::Shape&) const { return max_pool(pool); }
   Op lower(const nn::AdaptiveAvgPool2d& pool, const nn::Shape&) const { return adaptive_avg_pool(pool); }
   Op lower(const nn::Residual& block, const nn::Shape& input) const;
@@ -76,6 +94,12 @@ class Lowering {
   Op residual(const Branch& branch, const nn::Conv2dNormActivation* downsample, Activation activation,
               const nn::Shape& input) const;
   Op excitation(const nn::SqueezeExcitation& block) const;
+  // The last layer of a branch, which adds the shortcut: (x, shortcut) -> layer(x) * scale + shortcut. What comes
+  // before it is appended to `ops`. Null if the back end does not know the layer.
+  Convolution last(const nn::Node& node, const nn::Shape& input, const at::Tensor& scale, Ops& ops) const;
+  template <class Block>
+  Convolution attend(const Block& block, const nn::Linear& qkv, const nn::Linear& projection, const nn::Shape& input,
+                     const at::Tensor& scale, Ops& ops) const;
   Op eager(const nn::Node& node) const;
 };
 

@@ -43,6 +43,7 @@ Post post_op(optional<nn::Activation> activation) {
     case nn::Activation::SiLU: return {"swish", Scalars(), std::nullopt};
     case nn::Activation::Sigmoid: return {"sigmoid", Scalars(), std::nullopt};
     case nn::Activation::GELU: return {"gelu", Scalars(), "none"};
+    case nn::Activation::Tanh: return {"tanh", Scalars(), std::nullopt};
   }
   return {"none", Scalars(), std::nullopt};
 }

@@ -3,19 +3,21 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/attention/attention.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/layer_norm/layer_norm.h"
 #include "kernels/pooling/pooling.h"
 #include "kernels/types.h"
 #include "kernels/winograd/winograd.h"
 
 namespace visiontorch::kernels {
 
-// This project's own kernels for convolutions, matrix products and batch norm, on plain memory, in float32 and, if the
-// processor multiplies it, in bfloat16. Images lie channels-last: [n, height, width, channels]. Each function does a
-// part of the work on the calling thread; the caller decides on the threads. The same source is compiled for several
-// instruction sets: see table().
+// This project's own kernels for convolutions, matrix products, attention and norms, on plain memory, in float32 and,
+// if the processor multiplies it, in bfloat16. Images lie channels-last: [n, height, width, channels]. Each function
+// does a part of the work on the calling thread; the caller decides on the threads. The same source is compiled for
+// several instruction sets: see table().
 
 // The kernels for a type of activations. All are null if the processor does not multiply bfloat16 and T is that.
 template <class T>
@@ -33,6 +35,8 @@ struct Kernels {
   void (*depthwise)(const Depthwise<T>&);
   void (*depthwise_training)(const DepthwiseTraining<T>&);
   void (*depthwise_gradients)(const DepthwiseTraining<T>&);
+  void (*attention)(const Attention<T>&, float* scratch);
+  void (*layer_norm)(const LayerNorm<T>&);
   void (*max_pool_row)(const MaxPoolRow<T>&);
   void (*pixel_mean)(const PixelMean<T>&);
   void (*batch_norm_sums)(const BatchNormSums<T>&);
@@ -47,7 +51,8 @@ struct Table {
   std::int64_t lanes;  // of a vector of float32
   // The widest panels that share the columns evenly, in a number that `parts` divides if possible.
   Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);
-  std::int64_t (*tile_rows)(const Panels&);  // rows that the product takes at a time
+  std::int64_t (*tile_rows)(const Panels&);                                   // rows that the product takes at a time
+  std::int64_t (*attention_scratch)(std::int64_t count, std::int64_t depth);  // in floats
   void (*transpose)(const Transposition&);
   // Two rows of `width` values, one after the other, as pairs of bfloat16, rounded to nearest even.
   void (*pair_up)(const float* rows, std::int64_t width, std::uint32_t* pairs);

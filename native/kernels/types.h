@@ -9,7 +9,7 @@ struct BFloat16 {
   std::uint16_t bits;
 };
 
-enum class Activation : std::uint8_t { None, ReLU, ReLU6, Hardswish, Hardsigmoid, SiLU, Sigmoid, GELU };
+enum class Activation : std::uint8_t { None, ReLU, ReLU6, Hardswish, Hardsigmoid, SiLU, Sigmoid, GELU, Tanh };
 
 // What happens to a result before it is stored: activation(result + bias + residual).
 template <class T>

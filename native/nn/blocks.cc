@@ -41,6 +41,8 @@ Shape InvertedResidual::output_shape(const Shape& input) const {
   return project.output_shape(depthwise.output_shape(expand ? expand->output_shape(input) : input));
 }
 
+Shape ResidualBranch::output_shape(const Shape& input) const { return nn::output_shape(body, input); }
+
 std::vector<LayerTensor> ResidualBranch::tensors() {
   return scale_shape.empty() ? std::vector<LayerTensor>()
                              : std::vector<LayerTensor>{{"layer_scale", &layer_scale, true}};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nn/layers.h"
+#include "nn/transformer.h"
 
 namespace visiontorch::nn {
 
@@ -102,15 +103,18 @@ struct InvertedResidual {
   Shape output_shape(const Shape& input) const;
 };
 
-// x -> x + layer_scale * body(x): a branch of a network with norms before its layers (ConvNeXt, ViT, Swin).
+// x -> shortcut(x) + layer_scale * body(x): a branch of a network without an activation after the sum (ConvNeXt, ViT,
+// Swin).
 struct ResidualBranch {
   Nodes body;
+  Nodes shortcut{};                    // registered before the body; empty: x itself
+  bool registers_last_first = false;   // the last node of the body, before the others (Swin V2's norms)
   std::vector<int64_t> scale_shape{};  // of layer_scale; empty: there is none
   double initial_scale = 1;
   double stochastic_depth = 0;  // the probability of leaving out the body
   at::Tensor layer_scale{};
 
-  Shape output_shape(const Shape& input) const { return input; }
+  Shape output_shape(const Shape& input) const;
   std::vector<LayerTensor> tensors();
   void outline();
 };
@@ -142,9 +146,10 @@ struct Sequential {
 };
 
 using Block =
-    std::variant<Conv2dNormActivation, NormActivation, LinearActivation, Linear, LayerNorm, Activation, MaxPool2d,
-                 AvgPool2d, AdaptiveAvgPool2d, Flatten, Permute, ChannelSlice, ChannelShuffle, ChannelAffine, Dropout,
-                 SqueezeExcitation, Sequential, Concat, Residual, InvertedResidual, ResidualBranch, AuxiliaryHead>;
+    std::variant<Conv2dNormActivation, NormActivation, LinearActivation, BatchNorm2d, Linear, LayerNorm, Activation,
+                 MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Permute, ChannelSlice, ChannelShuffle, ChannelAffine,
+                 Dropout, SqueezeExcitation, Sequential, Concat, Residual, InvertedResidual, ResidualBranch,
+                 AuxiliaryHead, PatchEmbedding, ClassToken, MultiheadAttention, WindowAttention, PatchMerging>;
 
 struct Node {
   std::string name;  // "" adds no level to the parameters' names

@@ -23,6 +23,32 @@ void draw_uniform(at::Tensor& weight, at::Tensor& bias, at::Generator& generator
   }
 }
 
+void draw(PatchEmbedding& patches, at::Generator& generator) {
+  const int64_t features = patches.conv.out_channels;
+  draw_uniform(patches.conv.weight, patches.conv.bias, generator);
+  patches.class_token = at::zeros({1, 1, features}, at::kFloat);
+  patches.positions = at::empty({1, patches.length(), features}, at::kFloat).normal_(0, 0.02, generator);
+}
+
+void draw(MultiheadAttention& attention, at::Generator& generator) {
+  Linear& in = attention.in_proj;
+  in.weight = at::empty({in.out_features, in.in_features}, at::kFloat);
+  xavier_uniform_(in.weight, generator);
+  in.bias = at::zeros({in.out_features}, at::kFloat);
+  attention.out_proj.bias.zero_();
+}
+
+void draw(WindowAttention& attention, at::Generator& generator) {
+  attention.position_index = attention.relative_positions().reshape(attention.position_index.sizes());
+  if (attention.kind == WindowAttention::Kind::SwinV2) {
+    attention.coordinates = attention.relative_coordinates();
+    attention.logit_scale = at::full({attention.heads, 1, 1}, 10.0, at::kFloat).log();
+  } else {
+    attention.bias_table = at::empty(attention.bias_table.sizes(), at::kFloat);
+    trunc_normal_(attention.bias_table, 0.02, generator);
+  }
+}
+
 void draw_defaults(Nodes& nodes, at::Generator& generator) {
   for_each_constructed(
       nodes,
@@ -39,6 +65,9 @@ void draw_defaults(Nodes& nodes, at::Generator& generator) {
                          if (branch->layer_scale.defined())
                            branch->layer_scale = at::full(branch->scale_shape, branch->initial_scale, at::kFloat);
                        },
+                       [&](PatchEmbedding* patches) { draw(*patches, generator); },
+                       [&](MultiheadAttention* attention) { draw(*attention, generator); },
+                       [&](WindowAttention* attention) { draw(*attention, generator); },
                    },
                    layer);
       },

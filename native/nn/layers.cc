@@ -35,6 +35,7 @@ const char* name_of(Activation activation) {
     case Activation::SiLU: return "SiLU";
     case Activation::Sigmoid: return "Sigmoid";
     case Activation::GELU: return "GELU";
+    case Activation::Tanh: return "Tanh";
   }
   return "";
 }

@@ -17,7 +17,8 @@ bool is_empty(const Shape& shape);
 struct LayerTensor {
   const char* name;  // "weight", "running_mean", ...
   at::Tensor* tensor;
-  bool is_parameter;  // otherwise a buffer
+  bool is_parameter;          // otherwise a buffer
+  bool is_positions = false;  // a position embedding: see interpolate_positions()
 };
 
 // Every layer knows the shape of its output. Those with parameters also give their tensors, in PyTorch's order, and
@@ -25,7 +26,7 @@ struct LayerTensor {
 // network of any size, which is compared with the file's tensors first.
 
 // Every `switch` over this lists all kinds and has no default, so that the compiler reports one that is missing.
-enum class Activation : uint8_t { ReLU, ReLU6, Hardswish, Hardsigmoid, SiLU, Sigmoid, GELU };
+enum class Activation : uint8_t { ReLU, ReLU6, Hardswish, Hardsigmoid, SiLU, Sigmoid, GELU, Tanh };
 const char* name_of(Activation activation);  // that of PyTorch's class
 
 // A size along both axes of an image; one number means both.

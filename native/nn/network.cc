@@ -21,8 +21,10 @@ struct LayerVisitor {
     };
     for (bool last : {false, true})
       for (Node& node : nodes)
-        if (is_last(node) == last)
-          std::visit([&](auto& block) { (*this)(join_name(path, node.name), block); }, node.block);
+        if (is_last(node) == last) (*this)(path, node);
+  }
+  void operator()(const std::string& path, Node& node) const {
+    std::visit([&](auto& block) { (*this)(join_name(path, node.name), block); }, node.block);
   }
   void operator()(const std::string& path, Conv2dNormActivation& block) const {
     visit(join_name(path, block.names.conv), &block.conv);
@@ -34,6 +36,7 @@ struct LayerVisitor {
   void operator()(const std::string& path, LinearActivation& block) const {
     visit(join_name(path, block.names.linear), &block.linear);
   }
+  void operator()(const std::string& path, BatchNorm2d& norm) const { visit(path, &norm); }
   void operator()(const std::string& path, Linear& linear) const { visit(path, &linear); }
   void operator()(const std::string& path, LayerNorm& norm) const { visit(path, &norm); }
   void operator()(const std::string&, Activation&) const {}
@@ -75,8 +78,33 @@ struct LayerVisitor {
   }
   void operator()(const std::string& path, ResidualBranch& block) const {
     if (!made) visit(path, &block);
-    (*this)(path, block.body);
+    (*this)(path, block.shortcut);
+    auto begin = block.body.begin(), end = block.body.end();
+    if (block.registers_last_first) (*this)(path, *--end);
+    for (; begin != end; ++begin) (*this)(path, *begin);
     if (made) visit(path, &block);
+  }
+  void operator()(const std::string& path, PatchEmbedding& block) const { visit(path, &block); }
+  void operator()(const std::string&, ClassToken&) const {}
+  // torchvision's and PyTorch's constructors make an attention's linear layers before its own tensors.
+  void operator()(const std::string& path, MultiheadAttention& block) const {
+    if (!made) visit(path, &block);
+    visit(join_name(path, "out_proj"), &block.out_proj);
+    if (made) visit(path, &block);
+  }
+  void operator()(const std::string& path, WindowAttention& block) const {
+    if (!made) visit(path, &block);
+    visit(join_name(path, block.names.qkv), &block.qkv);
+    visit(join_name(path, block.names.proj), &block.proj);
+    if (block.kind == WindowAttention::Kind::SwinV2) {
+      visit(join_name(path, "cpb_mlp.0"), &block.bias_hidden);
+      visit(join_name(path, "cpb_mlp.2"), &block.bias_out);
+    }
+    if (made) visit(path, &block);
+  }
+  void operator()(const std::string& path, PatchMerging& block) const {
+    visit(join_name(path, "reduction"), &block.reduction);
+    visit(join_name(path, "norm"), &block.norm);
   }
 };
 
@@ -98,7 +126,8 @@ std::vector<Entry> Network::entries() {
     for_each_layer(in_classifier ? classifier : backbone, "", [&](const std::string& path, Layer layer) {
       const bool in_norm = std::holds_alternative<BatchNorm2d*>(layer) || std::holds_alternative<LayerNorm*>(layer);
       for (const LayerTensor& entry : std::visit([](auto* each) { return each->tensors(); }, layer))
-        result.push_back({join_name(path, entry.name), entry.tensor, entry.is_parameter, in_classifier, in_norm});
+        result.push_back({join_name(path, entry.name), entry.tensor, entry.is_parameter, in_classifier, in_norm,
+                          entry.is_positions});
     });
   return result;
 }
@@ -118,9 +147,20 @@ namespace {
 
 Stage stage_of(Node& node, const std::string& prefix) {
   Stage stage;
-  LayerVisitor visitor{[&](const std::string& path, Layer) { stage.layers.push_back(path); }};
+  LayerVisitor visitor{[&](const std::string& path, Layer layer) {
+    for (const LayerTensor& tensor : std::visit([](auto* each) { return each->tensors(); }, layer)) {
+      const std::string name = join_name(path, tensor.name);
+      const size_t dot = name.rfind('.');
+      std::string module = dot == std::string::npos ? "" : name.substr(0, dot);
+      if (stage.layers.empty() || stage.layers.back() != module) stage.layers.push_back(std::move(module));
+    }
+  }};
   std::visit([&](auto& block) { visitor(join_name(prefix, node.name), block); }, node.block);
-  if (!stage.layers.empty()) stage.name = node.name.empty() ? stage.layers[0] : join_name(prefix, node.name);
+  if (!stage.layers.empty()) {
+    stage.name = join_name(prefix, node.name);
+    for (auto layer = stage.layers.begin(); stage.name.empty() && layer != stage.layers.end(); ++layer)
+      stage.name = *layer;
+  }
   return stage;
 }
 
@@ -153,6 +193,14 @@ void outline(Nodes& nodes) {
 }
 
 void check_image_size(const Network& network, int64_t height, int64_t width) {
+  if (network.image_size) {
+    const int64_t size = *network.image_size;
+    if (height == size && width == size) return;
+    throw Error("ERR_INVALID_ARGUMENT",
+                "inputSize: expected " + std::to_string(size) + ", got " +
+                    std::to_string(height == size ? width : height) + ": this " + network.architecture +
+                    " takes images of one size only. Create it with the option imageSize for another");
+  }
   auto fits = [&](int64_t h, int64_t w) { return !is_empty(output_shape(network.backbone, {3, h, w})); };
   if (fits(height, width)) return;
   int64_t least = 1;

@@ -3,6 +3,7 @@
 #include <ATen/core/Generator.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -18,6 +19,7 @@ struct Entry {
   bool is_parameter;   // otherwise a buffer
   bool in_classifier;  // otherwise in the backbone
   bool in_norm;        // of a batch norm or a layer norm
+  bool is_positions;   // a position embedding: see interpolate_positions()
 };
 
 struct Network {
@@ -32,6 +34,7 @@ struct Network {
   std::vector<std::string> auxiliary_heads{};
   // The name that older files have for a tensor, if it was another one; else "".
   std::string (*older_name)(const std::string& name) = nullptr;
+  std::optional<int64_t> image_size{};  // the only height and width of images that the network takes
 
   // The state dict's entries in PyTorch's order.
   std::vector<Entry> entries();
@@ -49,7 +52,8 @@ struct Stage {
 std::vector<Stage> stages(Network& network);
 
 // A layer, or a block, with parameters of its own.
-using Layer = std::variant<Conv2d*, BatchNorm2d*, LayerNorm*, Linear*, ResidualBranch*>;
+using Layer = std::variant<Conv2d*, BatchNorm2d*, LayerNorm*, Linear*, ResidualBranch*, PatchEmbedding*,
+                           MultiheadAttention*, WindowAttention*>;
 
 // In the order of PyTorch's state dict and modules().
 void for_each_layer(Nodes& nodes, const std::string& prefix,
@@ -74,7 +78,8 @@ struct LayerSummary {
 // The layers in the order of execution for one image of size x size. Throws what check_image_size() does.
 std::vector<LayerSummary> summarize(const Network& network, int64_t size);
 
-// Throws ERR_INVALID_ARGUMENT if the network leaves nothing of an image of this size; the message says the least one.
+// Throws ERR_INVALID_ARGUMENT if the network does not take images of this size, or leaves nothing of them; the message
+// says which it takes.
 void check_image_size(const Network& network, int64_t height, int64_t width);
 
 }  // namespace visiontorch::nn

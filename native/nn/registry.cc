@@ -20,12 +20,29 @@ Family squeezenet_family();
 Family alexnet_family();
 Family googlenet_family();
 Family inception_v3_family();
+Family convnext_family();
+Family vision_transformer_family();
+Family swin_transformer_family();
+Family maxvit_family();
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all = {
-      vgg_family(),     mobilenet_v2_family(), mobilenet_v3_family(), efficientnet_family(),  regnet_family(),
-      mnasnet_family(), resnet_family(),       densenet_family(),     shufflenet_v2_family(), squeezenet_family(),
-      alexnet_family(), googlenet_family(),    inception_v3_family()};
+  static const std::vector<Family> all = {vgg_family(),
+                                          mobilenet_v2_family(),
+                                          mobilenet_v3_family(),
+                                          efficientnet_family(),
+                                          regnet_family(),
+                                          mnasnet_family(),
+                                          resnet_family(),
+                                          densenet_family(),
+                                          shufflenet_v2_family(),
+                                          squeezenet_family(),
+                                          alexnet_family(),
+                                          googlenet_family(),
+                                          inception_v3_family(),
+                                          convnext_family(),
+                                          vision_transformer_family(),
+                                          swin_transformer_family(),
+                                          maxvit_family()};
   return all;
 }
 

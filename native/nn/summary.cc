@@ -103,11 +103,51 @@ struct Summarizer {
     return add(path, "Concat", block.output_shape(input));
   }
   Shape visit(const ResidualBranch& block, const std::string& path, const Shape& input) {
-    run(block.body, path, input);
+    run(block.shortcut, path, input);
+    const Shape output = run(block.body, path, input);
     int64_t scales = block.scale_shape.empty() ? 0 : 1;
     for (int64_t size : block.scale_shape) scales *= size;
-    if (scales > 0) add(join_name(path, "layer_scale"), "Mul", input, scales);
-    return add(path, "Add", input);
+    if (scales > 0) add(join_name(path, "layer_scale"), "Mul", output, scales);
+    return add(path, "Add", output);
+  }
+  Shape visit(const PatchEmbedding& block, const std::string& path, const Shape& input) {
+    const Shape tokens = block.output_shape(input);
+    visit(block.conv, join_name(path, "conv_proj"), input);
+    const int64_t features = tokens[1];
+    add(join_name(path, "class_token"), "Concat", tokens, features);
+    return add(join_name(path, "encoder.pos_embedding"), "Add", tokens, tokens[0] * features);
+  }
+  Shape visit(const ClassToken& block, const std::string& path, const Shape& input) {
+    return add(path, "ClassToken", block.output_shape(input));
+  }
+  Shape visit(const MultiheadAttention& block, const std::string& path, const Shape& input) {
+    visit(block.in_proj, join_name(path, "in_proj"), input);
+    add(path, "MultiheadAttention", input, 0, 2 * input[0] * input[0] * input[1]);
+    return visit(block.out_proj, join_name(path, "out_proj"), input);
+  }
+  Shape visit(const WindowAttention& block, const std::string& path, const Shape& input) {
+    auto padded = [&](int64_t size) { return (size + block.window - 1) / block.window * block.window; };
+    const Shape shape = {padded(input[0]), padded(input[1]), input[2]};
+    visit(block.qkv, join_name(path, block.names.qkv), shape);
+    const int64_t side = 2 * block.window - 1;
+    int64_t parameters = side * side * block.heads;
+    if (block.kind == WindowAttention::Kind::SwinV2) {
+      const Shape hidden = visit(block.bias_hidden, join_name(path, "cpb_mlp.0"), {side, side, 2});
+      visit(block.bias_out, join_name(path, "cpb_mlp.2"),
+            visit(Activation::ReLU, join_name(path, "cpb_mlp.1"), hidden));
+      parameters = block.heads;  // of logit_scale
+    }
+    add(path, "WindowAttention", shape, parameters, 2 * shape[0] * shape[1] * block.tokens() * shape[2]);
+    return visit(block.proj, join_name(path, block.names.proj), input);
+  }
+  Shape visit(const PatchMerging& block, const std::string& path, const Shape& input) {
+    const Shape output = block.output_shape(input), joined = {output[0], output[1], 4 * input[2]};
+    const std::string norm = join_name(path, "norm"), reduction = join_name(path, "reduction");
+    if (block.norm_first) {
+      visit(block.norm, norm, joined);
+      return visit(block.reduction, reduction, joined);
+    }
+    return visit(block.norm, norm, visit(block.reduction, reduction, joined));
   }
   Shape visit(const Sequential& block, const std::string& path, const Shape& input) {
     return run(block.children, path, input);

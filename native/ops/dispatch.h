@@ -24,6 +24,7 @@ inline kernels::Activation kind(std::optional<nn::Activation> activation) {
     case nn::Activation::SiLU: return kernels::Activation::SiLU;
     case nn::Activation::Sigmoid: return kernels::Activation::Sigmoid;
     case nn::Activation::GELU: return kernels::Activation::GELU;
+    case nn::Activation::Tanh: return kernels::Activation::Tanh;
   }
   return kernels::Activation::None;
 }

@@ -3,10 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include "nn/layers.h"
+#include "ops/convolution.h"
 
 namespace visiontorch::ops {
 
-// A linear layer with this project's own kernels. In float32 it shares the weights' memory, unpacked.
+// A linear layer of few rows with this project's own kernels. In float32 it shares the weights' memory, unpacked.
 class Linear {
  public:
   static bool supports(at::ScalarType type);
@@ -19,6 +20,23 @@ class Linear {
 
  private:
   at::Tensor weight_, bias_;
+};
+
+// A linear layer of many rows, such as an image's tokens, with this project's own kernels and packed weights.
+class TokenLinear {
+ public:
+  static bool supports(int64_t in_features, at::ScalarType type);
+
+  // weight [out, in], bias [out] or undefined. scale: [out] or undefined; what the result is multiplied by.
+  TokenLinear(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& scale, at::ScalarType type);
+
+  // x [..., in] -> activation((x * weight^T + bias) * scale + residual) [..., out] in the layer's type. The result
+  // overwrites a residual, which may be undefined.
+  at::Tensor operator()(const at::Tensor& x, std::optional<nn::Activation> activation,
+                        const at::Tensor& residual) const;
+
+ private:
+  Convolution product_;
 };
 
 }  // namespace visiontorch::ops

@@ -101,6 +101,7 @@ std::unordered_set<std::string> Trainer::frozen_by_options(nn::Network& network)
 
 StepResult Trainer::step(nn::Network& network, const at::Tensor& images, const at::Tensor& labels,
                          const StepOptions& options) {
+  nn::check_image_size(network, images.size(2), images.size(3));
   at::manual_seed(options.seed);
   at::Tensor features;
   std::vector<eager::AuxiliaryLogits> auxiliary;

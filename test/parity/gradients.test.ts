@@ -24,7 +24,17 @@ interface Case {
   bfloat16All: number
 }
 
-const names = ['resnet18', 'resnet50', 'vgg11', 'mobilenet_v2', 'squeezenet1_1', 'alexnet']
+const names = [
+  'resnet18',
+  'resnet50',
+  'vgg11',
+  'mobilenet_v2',
+  'squeezenet1_1',
+  'alexnet',
+  'convnext_tiny',
+  'vit_b_16',
+  'swin_t',
+]
 // In which 3 x 3 convolutions have tiles enough for Winograd's filtering.
 const large = 'resnet18, large batch'
 

@@ -12,7 +12,11 @@ import { skip } from '../support/skip.js'
 
 /** Sizes of images, for families that do not take those of the others. */
 // Inception's auxiliary head leaves nothing of smaller images in training.
-const sizesOf: Record<string, number[]> = { inception_v3: [299, 331] }
+const sizesOf: Record<string, number[]> = {
+  inception_v3: [299, 331],
+  vision_transformer: [224],
+  maxvit: [224],
+}
 
 /** Of images of one size. */
 interface Outputs {

@@ -16,7 +16,8 @@ import torch
 import stubs  # noqa: F401  before torchvision
 from legacy import save_at_odd_addresses
 from settle import settle
-from torchvision.models import get_model
+from torchvision.models import VisionTransformer, get_model
+from torchvision.ops import StochasticDepth
 
 folder = pathlib.Path(sys.argv[1])
 cases = []
@@ -113,18 +114,37 @@ CASES = (
     ),
     ("squeezenet1_1", "squeezenet1_1", {}, {"dropout": 0}, (4, 40, 33)),
     ("alexnet", "alexnet", {}, {"dropout": 0}, (4, 67, 71)),
+    ("convnext_tiny", "convnext_tiny", {}, {"stochasticDepthProb": 0}, (2, 64, 48)),
+    (
+        "vit_b_16",
+        "vit_b_16",
+        {"image_size": 64, "num_layers": 3, "num_heads": 3, "hidden_dim": 96, "mlp_dim": 200},
+        {"imageSize": 64, "numLayers": 3, "numHeads": 3, "hiddenDim": 96, "mlpDim": 200},
+        (4, 64, 64),
+    ),
+    # Windows that are padded and shifted.
+    ("swin_t", "swin_t", {}, {"stochasticDepthProb": 0}, (2, 64, 80)),
     (LARGE, "resnet18", {}, {}, (28, 64, 61)),
 )
+
+
+def create(architecture, arguments):
+    if architecture == "vit_b_16":
+        return VisionTransformer(patch_size=16, num_classes=10, **arguments)
+    return get_model(architecture, num_classes=10, **arguments)
+
+
 for name, architecture, arguments, options, shape in CASES:
     torch.manual_seed(0)
-    model = get_model(architecture, num_classes=10, **arguments)
-    settle(model, torch.randn(8, 3, 128, 128))
+    model = create(architecture, arguments)
+    size = arguments.get("image_size", 128)
+    settle(model, torch.randn(8, 3, size, size))
     for key, parameter in model.named_parameters():
         if key.endswith("bn3.weight"):  # of so many blocks of equal weight, rounding errors would come out a thousandfold
             parameter.data *= 0.1
     model.train()
     for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
+        if isinstance(module, torch.nn.Dropout | StochasticDepth):
             module.p = 0
         if type(module) in KINKS:
             module.inplace = False

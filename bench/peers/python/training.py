@@ -1,8 +1,10 @@
 from common import device, job, load, memory_format, noise, serve, torch, trainer
 
+from torchvision.ops import StochasticDepth
+
 model = load()[0].to(device, memory_format=memory_format())
 for module in model.modules():
-    if isinstance(module, torch.nn.Dropout):
+    if isinstance(module, torch.nn.Dropout | StochasticDepth):
         module.p = 0  # the peers would draw different numbers
 if job["setup"] == "compile":
     model = torch.compile(model)

@@ -48,6 +48,8 @@ inline Vector exponential(Vector x) {
 
 inline Vector sigmoid(Vector x) { return reciprocal(all(1) + exponential(clamp(all(0) - x, -80, 80))); }
 
+inline Vector tanh(Vector x) { return fma(all(2), sigmoid(all(2) * x), all(-1)); }
+
 inline Vector hardsigmoid(Vector x) { return clamp(fma(x, all(1.0F / 6), all(0.5F)), 0, 1); }
 
 // A rational function on [-4, 4], beyond which erf(x) is 1 in float32: that of Eigen.
@@ -80,6 +82,7 @@ inline Vector activate(Vector x, Activation activation) {
     case Activation::SiLU: return x * sigmoid(x);
     case Activation::Sigmoid: return sigmoid(x);
     case Activation::GELU: return gelu(x);
+    case Activation::Tanh: return tanh(x);
   }
   return x;
 }
@@ -100,6 +103,7 @@ __attribute__((noinline)) void activate(Vector* values, int64_t count, Activatio
     case Activation::SiLU: return apply(values, count, [](Vector x) { return x * sigmoid(x); });
     case Activation::Sigmoid: return apply(values, count, sigmoid);
     case Activation::GELU: return apply(values, count, gelu);
+    case Activation::Tanh: return apply(values, count, tanh);
   }
 }
 

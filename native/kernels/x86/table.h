@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/attention/attention_kernel.h"
 #include "kernels/batch_norm/batch_norm_kernel.h"
 #include "kernels/depthwise/depthwise_kernel.h"
 #include "kernels/depthwise/training_kernel.h"
@@ -9,6 +10,7 @@
 #include "kernels/gemm/packing_kernel.h"
 #include "kernels/gemm/transpose_kernel.h"
 #include "kernels/kernels.h"
+#include "kernels/layer_norm/layer_norm_kernel.h"
 #include "kernels/pooling/pooling_kernel.h"
 #include "kernels/winograd/gradient_kernel.h"
 #include "kernels/winograd/packing_kernel.h"
@@ -34,6 +36,8 @@ constexpr Kernels<T> kKernels = {.gemm = indirect_gemm<T, T>,
                                  .depthwise = depthwise<T>,
                                  .depthwise_training = depthwise_training<T>,
                                  .depthwise_gradients = depthwise_gradients<T>,
+                                 .attention = attention<T>,
+                                 .layer_norm = layer_norm<T>,
                                  .max_pool_row = max_pool_row<T>,
                                  .pixel_mean = pixel_mean<T>,
                                  .batch_norm_sums = batch_norm_sums<T>,
@@ -46,6 +50,7 @@ constexpr Table table_of(const char* name) {
           .lanes = kLanes,
           .layout = layout,
           .tile_rows = tile_rows,
+          .attention_scratch = attention_scratch,
           .transpose = transpose,
           .pair_up = pair_up,
           .add_parts = add_parts,

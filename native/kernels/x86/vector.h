@@ -26,6 +26,7 @@ inline Vector fma(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c
 inline Vector smaller(Vector a, Vector b) { return _mm512_min_ps(a, b); }
 inline Vector larger(Vector a, Vector b) { return _mm512_max_ps(a, b); }
 inline float sum_of(Vector x) { return _mm512_reduce_add_ps(x); }
+inline float largest_of(Vector x) { return _mm512_reduce_max_ps(x); }
 inline void stream(float* p, Vector x) { _mm512_stream_ps(p, x); }
 using Bits = __mmask16;  // one for each value
 inline Bits between(Vector low, Vector x, Vector high) {
@@ -45,6 +46,11 @@ inline float sum_of(Vector x) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+inline float largest_of(Vector x) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 inline void stream(float* p, Vector x) { _mm256_stream_ps(p, x); }
 using Bits = std::uint8_t;  // one for each value

@@ -61,6 +61,7 @@ inline double activated(double x, Activation activation) {
     case Activation::SiLU: return x * sigmoid;
     case Activation::Sigmoid: return sigmoid;
     case Activation::GELU: return x / 2 * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::Tanh: return std::tanh(x);
   }
   return x;
 }
@@ -93,7 +94,7 @@ void compare(const std::string& kernel, std::initializer_list<int64_t> sizes, co
   result.first += "deviates by " + std::to_string(deviation);
 }
 
-inline Activation any_activation() { return static_cast<Activation>(any(8)); }
+inline Activation any_activation() { return static_cast<Activation>(any(9)); }
 inline Activation any_trained_activation() { return static_cast<Activation>(any(3)); }  // that batch norm fuses
 
 void test_products(const Table& table);
@@ -101,5 +102,6 @@ void test_depthwise(const Table& table);
 void test_winograd(const Table& table);
 void test_batch_norm(const Table& table);
 void test_pooling(const Table& table);
+void test_tokens(const Table& table);
 
 }  // namespace visiontorch::kernels

@@ -90,6 +90,22 @@ describe('createModel', () => {
       alexnet: true,
       googlenet: true,
       inception_v3: true,
+      convnext_tiny: true,
+      convnext_small: true,
+      convnext_base: true,
+      convnext_large: true,
+      vit_b_16: true,
+      vit_b_32: true,
+      vit_l_16: true,
+      vit_l_32: true,
+      vit_h_14: true,
+      swin_t: true,
+      swin_s: true,
+      swin_b: true,
+      swin_v2_t: true,
+      swin_v2_s: true,
+      swin_v2_b: true,
+      maxvit_t: true,
     }
     assert.deepEqual(listArchitectures().sort(), Object.keys(type).sort())
   })
@@ -106,10 +122,11 @@ describe('createModel', () => {
       const last = model.entries().filter(({ shape }) => shape[0] === 7)
       assert.deepEqual(
         last.map(({ name }) => name),
-        [`${classifierLayer}.weight`, `${classifierLayer}.bias`],
+        ['weight', 'bias'].slice(0, last.length).map(name => `${classifierLayer}.${name}`),
       )
-      const batch = new (native().ImageBatch)(1, 96, 96, [0, 0, 0], [1, 1, 1])
-      batch.setTensor(new Float32Array(3 * 96 * 96))
+      const size = options.includes('imageSize') ? 224 : 96
+      const batch = new (native().ImageBatch)(1, size, size, [0, 0, 0], [1, 1, 1])
+      batch.setTensor(new Float32Array(3 * size * size))
       assert.equal((await model.forward(batch, 1, 'features')).length, features[0])
       model.dispose()
     })
@@ -123,6 +140,32 @@ describe('createModel', () => {
     })
     assert.ok(model.summary(32).length > 0)
     model.dispose()
+  })
+
+  it('says which size of images a network takes that takes one only', async () => {
+    using model = await createModel('vit_b_32', {
+      numClasses: 2,
+      imageSize: 64,
+      hiddenDim: 24,
+      numHeads: 2,
+      numLayers: 1,
+    })
+    assert.equal(model.preprocessing.crop, 64)
+    assert.throws(() => model.summary(224), {
+      code: 'ERR_INVALID_ARGUMENT',
+      message: /expected 64, got 224: this vit_b_32 takes images of one size only. .*imageSize/,
+    })
+    const batch = new (native().ImageBatch)(1, 224, 224, [0, 0, 0], [1, 1, 1])
+    batch.setTensor(new Float32Array(3 * 224 * 224))
+    await assert.rejects(model.network.forward(batch, 1, 'logits'), /expected 64, got 224/)
+    await assert.rejects(createModel('vit_b_32', { imageSize: 100 }), {
+      code: 'ERR_INVALID_ARGUMENT',
+      message: /imageSize: expected a multiple of vit_b_32's patch size, 32, got 100/,
+    })
+    await assert.rejects(createModel('maxvit_t', { imageSize: 256 }), {
+      code: 'ERR_INVALID_ARGUMENT',
+      message: /imageSize: expected a multiple of 224 for maxvit_t, got 256/,
+    })
   })
 
   it('has a shorthand for each network', async () => {

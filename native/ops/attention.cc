@@ -1,0 +1,72 @@
+#include "ops/attention.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "ops/dispatch.h"
+#include "runtime/parallel.h"
+
+namespace visiontorch::ops {
+
+bool Attention::supports(int64_t depth, at::ScalarType type) {
+  return has_kernels(type) && (type == at::kFloat || depth % 2 == 0);
+}
+
+Attention::Attention(Settings settings, at::ScalarType type) : settings_(std::move(settings)) {
+  if (settings_.padding.defined()) settings_.padding = settings_.padding.to(type).contiguous();
+  if (settings_.bias.defined()) settings_.bias = settings_.bias.contiguous();
+  if (settings_.mask.defined()) settings_.mask = settings_.mask.contiguous();
+}
+
+at::Tensor Attention::operator()(const at::Tensor& input) const {
+  const Settings& s = settings_;
+  const at::Tensor qkv = input.contiguous();
+  std::vector<int64_t> sizes = qkv.sizes().vec();
+  const int64_t n = sizes[0], features = sizes.back() / 3, depth = features / s.heads;
+  const int64_t image = qkv.numel() / n / (3 * features);  // tokens
+  const int64_t tokens = static_cast<int64_t>(s.positions.size()) / s.windows, square = tokens * tokens;
+  const int64_t threads = at::get_num_threads(), scratch_size = table().attention_scratch(tokens, depth);
+  at::Tensor scratch = at::empty({threads, scratch_size}, at::kFloat);
+  float* memory = scratch.mutable_data_ptr<float>();
+  // Behind the results, each thread has memory for those of tokens outside of the image.
+  const int64_t total = n * image * features;
+  at::Tensor y = at::empty({total + (s.padding.defined() ? threads * features : 0)}, qkv.options());
+  const float* bias = s.bias.defined() ? s.bias.const_data_ptr<float>() : nullptr;
+  const float* mask = s.mask.defined() ? s.mask.const_data_ptr<float>() : nullptr;
+  // A task is a window with all heads if there are many, otherwise one head.
+  const int64_t heads = n * s.windows >= 8 * threads ? s.heads : 1, groups = s.heads / heads;
+  with_type(qkv.scalar_type(), [&]<class T>(T) {
+    const T* outside = s.padding.defined() ? data<T>(s.padding) : nullptr;
+    T* out = mutable_data<T>(y);
+    parallel_tasks(n * s.windows * groups, [&](int64_t task, int thread) {
+      const int64_t window = task / groups % s.windows, first = task / groups / s.windows * image;
+      std::vector<const T*> rows(tokens);
+      std::vector<int64_t> offsets(tokens);
+      for (int64_t head = task % groups * heads; head < (task % groups + 1) * heads; head++) {
+        for (int64_t i = 0; i < tokens; i++) {
+          const int64_t position = s.positions[window * tokens + i];
+          const T* row = position < 0 ? outside : data<T>(qkv) + (first + position) * 3 * features;
+          rows[i] = row + head * depth;
+          offsets[i] = (position < 0 ? total + thread * features : (first + position) * features) + head * depth;
+        }
+        table().of<T>().attention({.tokens = rows.data(),
+                                   .keys = features,
+                                   .values = 2 * features,
+                                   .count = tokens,
+                                   .depth = depth,
+                                   .scale = s.scales[head],
+                                   .cosine = s.cosine,
+                                   .bias = bias ? bias + head * square : nullptr,
+                                   .mask = mask ? mask + window * square : nullptr,
+                                   .out = out,
+                                   .offsets = offsets.data()},
+                                  memory + thread * scratch_size);
+      }
+    });
+  });
+  sizes.back() = features;
+  return y.narrow(0, 0, total).view(sizes);
+}
+
+}  // namespace visiontorch::ops

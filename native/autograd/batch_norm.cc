@@ -151,14 +151,22 @@ void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor
   });
 }
 
-// What the backward pass needs. kernels::BatchNorm describes `passes`, which is undefined if there is no activation.
+// Whether the derivative is something else than 0 and 1.
+bool is_smooth(kernels::Activation activation) { return activation > kernels::Activation::ReLU6; }
+
+// What the backward pass needs. kernels::BatchNorm describes `passes`, which is undefined for other activations than
+// ReLU and ReLU6; a smooth activation has scale and offset.
 struct Saved {
-  at::Tensor x, weight, mean, inverse_std, passes;
+  at::Tensor x, weight, mean, inverse_std, passes, scale, offset;
+  kernels::Activation activation;
   bool residual;
 
-  explicit Saved(const AutogradContext& context) : residual(context.saved_data.at("residual").toBool()) {
+  explicit Saved(const AutogradContext& context)
+      : activation(static_cast<kernels::Activation>(context.saved_data.at("activation").toInt())),
+        residual(context.saved_data.at("residual").toBool()) {
     const auto saved = context.get_saved_variables();
-    x = saved[0], weight = saved[1], mean = saved[2], inverse_std = saved[3], passes = saved[4];
+    x = saved[0], weight = saved[1], mean = saved[2], inverse_std = saved[3], passes = saved[4], scale = saved[5],
+    offset = saved[6];
   }
 
   // Whether the residual's gradient is only what the activation passes on.
@@ -169,13 +177,17 @@ struct Saved {
   kernels::BatchNormGradient<T> rows(const at::Tensor& gradient, int64_t begin, int64_t end) const {
     const Shape shape = shape_of(x);
     const int64_t at = begin * shape.channels;
+    const bool smooth = is_smooth(activation);
     return {.gradient = data<T>(gradient) + at,
             .x = data<T>(x) + at,
             .rows = end - begin,
             .channels = shape.channels,
             .mean = mean.const_data_ptr<float>(),
             .passes = bits(passes, shape, begin),
-            .stream = streams<T>(shape)};
+            .stream = streams<T>(shape),
+            .activation = smooth ? activation : kernels::Activation::None,
+            .scale = smooth ? scale.const_data_ptr<float>() : nullptr,
+            .offset = smooth ? offset.const_data_ptr<float>() : nullptr};
   }
 };
 
@@ -261,16 +273,20 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& residual,
                             const at::Tensor& weight, const at::Tensor& bias, const BatchNorm2d& norm,
                             std::optional<nn::Activation> activation) {
-    at::Tensor y = at::empty_like(x), passes;
-    if (activation) passes = at::empty({shape_of(x).rows, kernels::bits_stride(x.size(1))}, at::kByte);
+    at::Tensor y = at::empty_like(x), passes, scale, offset;
+    const bool smooth = is_smooth(ops::kind(activation));
+    if (activation && !smooth) passes = at::empty({shape_of(x).rows, kernels::bits_stride(x.size(1))}, at::kByte);
     Statistics statistics;
     with_type(x.scalar_type(), [&]<class T>(T) {
       statistics = statistics_of(data<T>(x), shape_of(x), norm);
-      const at::Tensor scale = weight * statistics.inverse_std, offset = bias - statistics.mean * scale;
+      scale = weight * statistics.inverse_std;
+      offset = bias - statistics.mean * scale;
       normalize<T>(x, residual.value_or(at::Tensor()), scale, offset, activation, y, passes);
     });
     update_running(norm, statistics);
-    context->save_for_backward({x, weight, statistics.mean, statistics.inverse_std, passes});
+    if (!smooth) scale = offset = at::Tensor();
+    context->save_for_backward({x, weight, statistics.mean, statistics.inverse_std, passes, scale, offset});
+    context->saved_data["activation"] = static_cast<int64_t>(ops::kind(activation));
     context->saved_data["residual"] = residual.has_value();
     return y;
   }
@@ -309,8 +325,18 @@ bool supports_batch_norm(const at::Tensor& x) {
   return x.is_cpu() && ops::has_kernels(x.scalar_type()) && x.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-bool fuses(std::optional<nn::Activation> activation) {
-  return !activation || activation == nn::Activation::ReLU || activation == nn::Activation::ReLU6;
+bool fuses(std::optional<nn::Activation> activation, bool has_residual) {
+  if (!activation) return true;
+  switch (*activation) {
+    case nn::Activation::ReLU:
+    case nn::Activation::ReLU6: return true;
+    case nn::Activation::Hardswish:
+    case nn::Activation::SiLU: return !has_residual;
+    case nn::Activation::Hardsigmoid:
+    case nn::Activation::Sigmoid:
+    case nn::Activation::GELU: return false;
+  }
+  return false;
 }
 
 void check_batch_norm(const at::Tensor& x) {

@@ -10,7 +10,7 @@
 namespace visiontorch::autograd {
 
 // Whether batch_norm_activation() takes this activation.
-bool fuses(std::optional<nn::Activation> activation);
+bool fuses(std::optional<nn::Activation> activation, bool has_residual);
 
 // activation(batch_norm(x) + residual) with the statistics of the batch, as one operation forward and one backward:
 // memory traffic limits these layers on the CPU, and PyTorch's separate operations read and write the activations about

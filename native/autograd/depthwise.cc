@@ -24,11 +24,12 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// [c, 1, 3, 3] -> [9][whole vectors].
+// [c, 1, k, k] -> [k * k][whole vectors].
 at::Tensor by_taps(const at::Tensor& weight) {
   const int64_t channels = weight.size(0), lanes = table().lanes;
-  at::Tensor result = at::zeros({9, (channels + lanes - 1) / lanes * lanes}, at::kFloat);
-  result.narrow(1, 0, channels).copy_(weight.reshape({channels, 9}).t());
+  const at::Tensor taps = weight.flatten(1).t();
+  at::Tensor result = at::zeros({taps.size(0), (channels + lanes - 1) / lanes * lanes}, at::kFloat);
+  result.narrow(1, 0, channels).copy_(taps);
   return result;
 }
 
@@ -68,6 +69,7 @@ class Layer {
     return {.height = x_.size(2),
             .width = x_.size(3),
             .channels = x_.size(1),
+            .kernel_size = weights_.size(0) == 9 ? 3 : 5,
             .stride = stride_,
             .weights = weights_.const_data_ptr<float>(),
             .weight_stride = weights_.size(1),
@@ -112,7 +114,7 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
     const at::Tensor gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
     const Strips strips(gradient.size(0), gradient.size(2));
     at::Tensor dx = at::empty_like(x);
-    at::Tensor parts = at::empty({strips.count(), 9, weights.size(1)}, at::kFloat);
+    at::Tensor parts = at::empty({strips.count(), weights.size(0), weights.size(1)}, at::kFloat);
     constexpr int64_t kPixels = 512;  // of the input at a time, which stay in the cache until `done` reads them
     const int64_t at_once = std::max<int64_t>(1, kPixels / (width * stride));
     const RowsDone done = sums_of_gradient(x);
@@ -125,8 +127,8 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
         DepthwiseTraining<T> part = layer.rows(image, first, last, nowhere);
         part.gradient = data<T>(gradient) + image * gradient.stride(0);
         part.dx = to + image * dx.stride(0);
-        part.weight_gradients = sums + strip * 9 * weights.size(1);
-        std::fill_n(part.weight_gradients, 9 * weights.size(1), 0.0F);
+        part.weight_gradients = sums + strip * weights.numel();
+        std::fill_n(part.weight_gradients, weights.numel(), 0.0F);
         for (int64_t next = first; next < last; next = part.last) {
           part.first = next;
           part.last = std::min(last, next + at_once);
@@ -145,9 +147,9 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
 
 bool supports_depthwise(const nn::Conv2d& conv, const at::Tensor& x) {
   const at::ScalarType type = at::autocast::is_autocast_enabled(at::kCPU) ? at::kBFloat16 : x.scalar_type();
-  return x.is_cpu() && ops::has_kernels(type) && conv.groups > 1 && conv.groups == conv.in_channels &&
-         conv.groups == conv.out_channels && conv.kernel_size == 3 && conv.padding == 1 && conv.dilation == 1 &&
-         conv.stride <= 2 && !conv.has_bias;
+  return x.is_cpu() && ops::has_kernels(type) && conv.is_depthwise() &&
+         (conv.kernel_size == 3 || conv.kernel_size == 5) && conv.padding == conv.kernel_size.height / 2 &&
+         conv.dilation == 1 && conv.stride <= 2 && !conv.has_bias;
 }
 
 at::Tensor depthwise_convolution(const nn::Conv2d& conv, const at::Tensor& x) {

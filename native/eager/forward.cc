@@ -11,6 +11,7 @@
 #include "autograd/depthwise.h"
 #include "eager/activate.h"
 #include "eager/attention.h"
+#include "eager/excitation.h"
 #include "runtime/error.h"
 
 namespace visiontorch::eager {
@@ -31,7 +32,8 @@ at::Tensor batch_norm(const nn::BatchNorm2d& norm, const at::Tensor& x, Mode mod
 at::Tensor norm_activation(const std::optional<nn::BatchNorm2d>& norm, at::Tensor x, const at::Tensor& residual,
                            std::optional<nn::Activation> activation, Mode mode) {
   if (norm && mode.batch_stats && !norm->is_frozen && autograd::supports_batch_norm(x)) {
-    if (autograd::fuses(activation)) return autograd::batch_norm_activation(*norm, x, residual, activation);
+    if (autograd::fuses(activation, residual.defined()))
+      return autograd::batch_norm_activation(*norm, x, residual, activation);
     return activate_(autograd::batch_norm_activation(*norm, x, residual, {}), activation);
   }
   if (norm) x = batch_norm(*norm, x, mode);
@@ -50,6 +52,8 @@ at::Tensor run(const nn::Conv2dNormActivation& block, const at::Tensor& x, Mode 
 }
 
 at::Tensor excite(const nn::SqueezeExcitation& block, const at::Tensor& x) {
+  if (x.is_cpu() && at::GradMode::is_enabled() && x.is_contiguous(at::MemoryFormat::ChannelsLast))
+    return squeeze_excitation(block, x);
   const at::Tensor hidden = convolution(block.fc1, at::adaptive_avg_pool2d(x, {1, 1}));
   return x * activate_(convolution(block.fc2, activate_(hidden, block.activation)), block.scale_activation);
 }

@@ -36,7 +36,8 @@ struct BatchNorm {
 };
 
 // Works on g, the gradient that the activation passes on: that of values whose bit in BatchNorm is set, or of all if
-// there are no bits.
+// there are no bits. For Hardswish and SiLU, it is the gradient times the derivative at x * scale + offset, which is
+// computed again; there is no residual then.
 template <class T>
 struct BatchNormGradient {
   const T *gradient, *x;
@@ -44,6 +45,8 @@ struct BatchNormGradient {
   const float* mean;
   const std::uint8_t* passes = nullptr;
   bool stream;
+  Activation activation = Activation::None;  // Hardswish, SiLU, or None for any other
+  const float *scale = nullptr, *offset = nullptr;
   // batch_norm_gradient_sums: the sums of g and of g * (x - mean), and g itself if `passed` is not null; it may
   // overwrite the gradient.
   float *sum = nullptr, *dot = nullptr;

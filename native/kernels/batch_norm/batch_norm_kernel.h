@@ -105,8 +105,15 @@ struct Passed {
       const int64_t i = (row + r) * p.channels + c;
       g[r] = load_and_fetch(p.gradient + i, count, ahead);
       if (p.passes) g[r] = where(load_bits(p.passes + (row + r) * bits_stride(p.channels), c), g[r]);
-      centered[r] = load_and_fetch(p.x + i, count, ahead) - mean;
+      centered[r] = load_and_fetch(p.x + i, count, ahead);
     }
+    if (p.activation != Activation::None) {
+      const Vector scale = load(p.scale + c, count), offset = load(p.offset + c, count);
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; r++) g[r] *= derivative(fma(centered[r], scale, offset), p.activation);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; r++) centered[r] -= mean;
   }
 };
 

@@ -7,7 +7,7 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// The 3 x 3 depthwise convolution with padding 1 in training, forward and backward. Each pass goes through the memory
+// Depthwise convolutions in training, forward and backward. Each pass goes through the memory
 // in order, a few pixels at a time, which share what they load.
 
 #if defined(__AVX512F__)
@@ -31,27 +31,29 @@ struct Window {
   }
 };
 
-template <int Stride, class T>
+template <int Kernel, int Stride, class T>
 void depthwise_forward(const DepthwiseTraining<T>& work) {
   const DepthwiseTraining<T> p = work;  // a copy, which no store can change
-  constexpr int kPixels = kDepthwisePixels, kSpan = (kPixels - 1) * Stride + 3;
+  constexpr int kPixels = kDepthwisePixels, kSpan = (kPixels - 1) * Stride + Kernel, kPadding = Kernel / 2;
   const int64_t out_height = (p.height - 1) / Stride + 1, out_width = (p.width - 1) / Stride + 1;
   for (int64_t y = p.first; y < p.last; y++)
     for (int64_t x = 0; x < out_width; x += kPixels) {
-      const Window<3, kSpan, const T> in(p.x, p.height, p.width, p.channels, y * Stride - 1, x * Stride - 1, p.zeros);
+      const Window<Kernel, kSpan, const T> in(p.x, p.height, p.width, p.channels, y * Stride - kPadding,
+                                              x * Stride - kPadding, p.zeros);
       const Window<1, kPixels, T> out(p.y, out_height, out_width, p.channels, y, x, p.nowhere);
       each_vector(p.channels, [&](int64_t c, int64_t count) {
         Vector sums[kPixels] = {};
-#pragma GCC unroll 3
-        for (int row = 0; row < 3; row++) {
+#pragma GCC unroll 5
+        for (int row = 0; row < Kernel; row++) {
           Vector pixels[kSpan];
-#pragma GCC unroll 9
+#pragma GCC unroll 11
           for (int i = 0; i < kSpan; i++)
-            pixels[i] = row < 2 ? load(in.pixels[row][i] + c, count)
-                                : load_and_fetch(in.pixels[row][i] + c, count, 2 * kPixels * Stride * p.channels);
-#pragma GCC unroll 3
-          for (int k = 0; k < 3; k++) {
-            const Vector weight = load(p.weights + (row * 3 + k) * p.weight_stride + c);
+            pixels[i] = row < Kernel - 1
+                            ? load(in.pixels[row][i] + c, count)
+                            : load_and_fetch(in.pixels[row][i] + c, count, 2 * kPixels * Stride * p.channels);
+#pragma GCC unroll 5
+          for (int k = 0; k < Kernel; k++) {
+            const Vector weight = load(p.weights + (row * Kernel + k) * p.weight_stride + c);
 #pragma GCC unroll 4
             for (int i = 0; i < kPixels; i++) sums[i] = fma(pixels[i * Stride + k], weight, sums[i]);
           }
@@ -83,15 +85,16 @@ struct DepthwiseTap {
   }
 };
 
-// An output's gradient reaches the 3 x 3 inputs around it, so an input sums the gradients around it with the taps in
+// An output's gradient reaches the inputs around it, so an input sums the gradients around it with the taps in
 // reverse order.
-template <class T>
+template <int Kernel, class T>
 void depthwise_backward_1(const DepthwiseTraining<T>& work) {
   const DepthwiseTraining<T> p = work;
-  constexpr int kPixels = kDepthwisePixels;
+  constexpr int kPixels = kDepthwisePixels, kSpan = kPixels + Kernel - 1, kPadding = Kernel / 2;
   for (int64_t y = p.first; y < p.last; y++)
     for (int64_t x = 0; x < p.width; x += kPixels) {
-      const Window<3, kPixels + 2, const T> gradient(p.gradient, p.height, p.width, p.channels, y - 1, x - 1, p.zeros);
+      const Window<Kernel, kSpan, const T> gradient(p.gradient, p.height, p.width, p.channels, y - kPadding,
+                                                    x - kPadding, p.zeros);
       const Window<1, kPixels, const T> in(p.x, p.height, p.width, p.channels, y, x, p.zeros);
       const Window<1, kPixels, T> out(p.dx, p.height, p.width, p.channels, y, x, p.nowhere);
       const int64_t ahead = 4 * kPixels * p.channels;
@@ -102,16 +105,16 @@ void depthwise_backward_1(const DepthwiseTraining<T>& work) {
           inputs[i] = load_and_fetch(in.pixels[0][i] + c, count, ahead);
           __builtin_prefetch(out.pixels[0][i] + c + ahead, 1, 3);
         }
-#pragma GCC unroll 3
-        for (int row = 0; row < 3; row++) {
-          Vector d[kPixels + 2];
-#pragma GCC unroll 6
-          for (int i = 0; i < kPixels + 2; i++)
-            d[i] = row < 2 ? load(gradient.pixels[row][i] + c, count)
-                           : load_and_fetch(gradient.pixels[row][i] + c, count, ahead);
-#pragma GCC unroll 3
-          for (int k = 0; k < 3; k++) {
-            DepthwiseTap tap(p, (2 - row) * 3 + 2 - k, c);
+#pragma GCC unroll 5
+        for (int row = 0; row < Kernel; row++) {
+          Vector d[kSpan];
+#pragma GCC unroll 8
+          for (int i = 0; i < kSpan; i++)
+            d[i] = row < Kernel - 1 ? load(gradient.pixels[row][i] + c, count)
+                                    : load_and_fetch(gradient.pixels[row][i] + c, count, ahead);
+#pragma GCC unroll 5
+          for (int k = 0; k < Kernel; k++) {
+            DepthwiseTap tap(p, (Kernel - 1 - row) * Kernel + Kernel - 1 - k, c);
 #pragma GCC unroll 4
             for (int i = 0; i < kPixels; i++) tap.add(d[i + k], inputs[i], dx[i]);
           }
@@ -122,24 +125,26 @@ void depthwise_backward_1(const DepthwiseTraining<T>& work) {
     }
 }
 
-// With stride 2, an output's gradient lies over 2 x 2 inputs. The tap in the middle reaches the first of them; the taps
-// beside it reach the others, from two or four outputs.
-template <class T>
+// With stride 2, an output's gradient lies over 2 x 2 inputs. Half of a row of taps reach the first of two inputs, the
+// others the second.
+template <int Kernel, class T>
 void depthwise_backward_2(const DepthwiseTraining<T>& work) {
   const DepthwiseTraining<T> p = work;
-  constexpr int kCells = 2;
+  constexpr int kCells = 2, kPadding = Kernel / 2;
+  constexpr int kBefore = kPadding / 2, kSpan = kCells + kBefore + 1;  // outputs that reach the inputs of a cell or two
   const int64_t out_height = (p.height + 1) / 2, out_width = (p.width + 1) / 2;
   for (int64_t y = p.first; y < p.last; y++)
     for (int64_t x = 0; x < out_width; x += kCells) {
-      const Window<2, kCells + 1, const T> gradient(p.gradient, out_height, out_width, p.channels, y, x, p.zeros);
+      const Window<kBefore + 2, kSpan, const T> gradient(p.gradient, out_height, out_width, p.channels, y - kBefore,
+                                                         x - kBefore, p.zeros);
       const Window<2, 2 * kCells, const T> in(p.x, p.height, p.width, p.channels, 2 * y, 2 * x, p.zeros);
       const Window<2, 2 * kCells, T> out(p.dx, p.height, p.width, p.channels, 2 * y, 2 * x, p.nowhere);
       each_vector(p.channels, [&](int64_t c, int64_t count) {
-        Vector d[2][kCells + 1];
-#pragma GCC unroll 2
-        for (int row = 0; row < 2; row++)
+        Vector d[kBefore + 2][kSpan];
 #pragma GCC unroll 3
-          for (int i = 0; i <= kCells; i++)
+        for (int row = 0; row < kBefore + 2; row++)
+#pragma GCC unroll 4
+          for (int i = 0; i < kSpan; i++)
             d[row][i] = load_and_fetch(gradient.pixels[row][i] + c, count, 4 * kCells * p.channels);
 #pragma GCC unroll 2
         for (int row = 0; row < 2; row++) {
@@ -148,17 +153,17 @@ void depthwise_backward_2(const DepthwiseTraining<T>& work) {
           for (int i = 0; i < 2 * kCells; i++)
             inputs[i] = load_and_fetch(in.pixels[row][i] + c, count, 4 * kCells * p.channels),
             __builtin_prefetch(out.pixels[row][i] + c + 4 * kCells * p.channels, 1, 3);
-#pragma GCC unroll 2
-          for (int below = 0; below <= row; below++)  // the rows of outputs that reach this one
 #pragma GCC unroll 3
-            for (int k = 0; k < 3; k++) {
-              DepthwiseTap tap(p, (1 + row - 2 * below) * 3 + k, c);
+          for (int tap_row = (row + kPadding) % 2; tap_row < Kernel; tap_row += 2)
+#pragma GCC unroll 5
+            for (int k = 0; k < Kernel; k++) {
+              DepthwiseTap tap(p, tap_row * Kernel + k, c);
+              const int column = (k + kPadding) % 2;  // of the cell, which this tap reaches
+              const int from_row = (row + kPadding - tap_row) / 2 + kBefore;
+              const int from = (column + kPadding - k) / 2 + kBefore;
 #pragma GCC unroll 2
-              for (int i = 0; i < kCells; i++) {
-                // The middle tap reaches the cell's first column; the others the second, the left one from the right.
-                const int at = 2 * i + (k != 1);
-                tap.add(d[below][i + (k == 0)], inputs[at], dx[at]);
-              }
+              for (int i = 0; i < kCells; i++)
+                tap.add(d[from_row][i + from], inputs[2 * i + column], dx[2 * i + column]);
             }
 #pragma GCC unroll 4
           for (int i = 0; i < 2 * kCells; i++) store(out.pixels[row][i] + c, dx[i], count);
@@ -169,11 +174,13 @@ void depthwise_backward_2(const DepthwiseTraining<T>& work) {
 
 template <class T>
 void depthwise_training(const DepthwiseTraining<T>& p) {
-  p.stride == 1 ? depthwise_forward<1>(p) : depthwise_forward<2>(p);
+  if (p.kernel_size == 3) return p.stride == 1 ? depthwise_forward<3, 1>(p) : depthwise_forward<3, 2>(p);
+  p.stride == 1 ? depthwise_forward<5, 1>(p) : depthwise_forward<5, 2>(p);
 }
 template <class T>
 void depthwise_gradients(const DepthwiseTraining<T>& p) {
-  p.stride == 1 ? depthwise_backward_1(p) : depthwise_backward_2(p);
+  if (p.kernel_size == 3) return p.stride == 1 ? depthwise_backward_1<3>(p) : depthwise_backward_2<3>(p);
+  p.stride == 1 ? depthwise_backward_1<5>(p) : depthwise_backward_2<5>(p);
 }
 
 }  // namespace

@@ -43,18 +43,23 @@ template <class T>
 constexpr int kLine = 64 / sizeof(T);  // values of a cache's line
 
 // Tiles have as many sums as the registers hold beside the weights and a factor. Of the tiles that fill the arithmetic
-// units, those of kBestVectors read least for each sum; tiles of one vector are limited by what they read.
+// units, those of kBestVectors read least for each sum; tiles of one vector are limited by what they read, and by the
+// registers for their rows' addresses.
 #if defined(__AVX512F__)
 constexpr int kMaxVectors = 4, kBestVectors = 4;
-constexpr int kRows[] = {0, 14, 12, 8, 6};
+constexpr int kRows[] = {0, 10, 12, 8, 6};
 #else
 constexpr int kMaxVectors = 3, kBestVectors = 2;
 constexpr int kRows[] = {0, 10, 6, 4};
 #endif
-constexpr int kMaxRows = 14;
+constexpr int kMaxRows = 12;
 
 Panels layout(int64_t rows, int64_t columns, int64_t parts) {
-  const int64_t vectors = (columns + kLanes - 1) / kLanes;
+  int64_t vectors = (columns + kLanes - 1) / kLanes;
+#if defined(__AVX512F__)
+  // A vector of zeros costs less than panels of one vector.
+  if (vectors > kMaxVectors && vectors % 2 != 0 && vectors % 3 != 0) vectors++;
+#endif
   int64_t widest = vectors % kBestVectors == 0 ? kBestVectors : kMaxVectors;
   while (vectors % widest != 0) widest--;
   int64_t width = widest;

@@ -22,31 +22,28 @@ inline Vector reciprocal(Vector x) {
   return y * fma(all(0) - x, y, all(2));  // a step of Newton's method
 }
 
-// e^x for x in [-87, 88], as 2^n * e^r with |r| <= ln(2) / 2. The polynomial is that of Cephes' expf.
-inline Vector exponential(Vector x) {
-  const Vector scaled = x * all(1.44269504F);
+// 2^x, for x in [-120, 120], as 2^n * 2^f with f in [0, 1): a polynomial of least relative error, 1e-7.
+inline Vector power_of_2(Vector x) {
 #if defined(__AVX512F__)
-  const Vector n = _mm512_roundscale_ps(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const Vector f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
 #else
-  const Vector n = _mm256_round_ps(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const Vector n = _mm256_floor_ps(x), f = x - n;
 #endif
-  const Vector r = fma(n, all(2.12194440e-4F), fma(n, all(-0.693359375F), x));
-  Vector y = all(1.9875691500e-4F);
-  y = fma(y, r, all(1.3981999507e-3F));
-  y = fma(y, r, all(8.3334519073e-3F));
-  y = fma(y, r, all(4.1665795894e-2F));
-  y = fma(y, r, all(1.6666665459e-1F));
-  y = fma(y, r, all(5.0000001201e-1F));
-  y = fma(y, r * r, r) + all(1);
+  Vector y = all(1.8775765784e-3F);
+  y = fma(y, f, all(8.9893406257e-3F));
+  y = fma(y, f, all(5.5826317519e-2F));
+  y = fma(y, f, all(2.4015361071e-1F));
+  y = fma(y, f, all(6.9315308332e-1F));
+  y = fma(y, f, all(9.9999994040e-1F));
 #if defined(__AVX512F__)
-  return _mm512_scalef_ps(y, n);
+  return _mm512_scalef_ps(y, x);  // which rounds x down
 #else
   const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
   return y * _mm256_castsi256_ps(power);
 #endif
 }
 
-inline Vector sigmoid(Vector x) { return reciprocal(all(1) + exponential(clamp(all(0) - x, -80, 80))); }
+inline Vector sigmoid(Vector x) { return reciprocal(all(1) + power_of_2(clamp(x * all(-1.44269504F), -120, 120))); }
 
 inline Vector tanh(Vector x) { return fma(all(2), sigmoid(all(2) * x), all(-1)); }
 
@@ -85,6 +82,16 @@ inline Vector activate(Vector x, Activation activation) {
     case Activation::Tanh: return tanh(x);
   }
   return x;
+}
+
+// Of Hardswish or SiLU.
+inline Vector derivative(Vector x, Activation activation) {
+  if (activation == Activation::SiLU) {
+    const Vector s = sigmoid(x);
+    return s * fma(x, all(1) - s, all(1));
+  }
+  const Bits bent = between(all(-3), x, all(3)), straight = between(all(2.9999998F), x, all(__builtin_inff()));
+  return where(bent, fma(x, all(1.0F / 3), all(0.5F))) + where(straight, all(1));
 }
 
 template <class Function>

@@ -11,7 +11,10 @@ void test_case(const Table& table, const std::string& name, int64_t rows, int64_
   constexpr double tolerance = std::is_same_v<T, float> ? kFloat : kBFloat16;
   constexpr double kSummand = 1;  // about as large as what is added up, of which little may be left
   const int64_t size = rows * channels;
-  const auto activation = any_trained_activation();
+  constexpr Activation activations[] = {Activation::None, Activation::ReLU, Activation::ReLU6, Activation::Hardswish,
+                                        Activation::SiLU};
+  const Activation activation = activations[any(added ? 3 : 5)];
+  const bool smooth = activation > Activation::ReLU6;
   const bool stream = any(2) == 1;
   const auto x = random_values<T>(size), residual = random_values<T>(size), gradient = random_values<T>(size);
   const auto mean = noise(channels), offset = noise(channels);
@@ -56,14 +59,22 @@ void test_case(const Table& table, const std::string& name, int64_t rows, int64_
                             .rows = rows,
                             .channels = channels,
                             .mean = mean.data(),
-                            .passes = activation == Activation::None ? nullptr : passes.data(),
+                            .passes = activation == Activation::None || smooth ? nullptr : passes.data(),
                             .stream = stream,
+                            .activation = smooth ? activation : Activation::None,
+                            .scale = scale.data(),
+                            .offset = offset.data(),
                             .sum = sum.data(),
                             .dot = dot.data(),
                             .passed = added ? passed.data() : nullptr};
   kernels.batch_norm_gradient_sums(work);
   Expected through{std::vector<double>(size)};
   for (int64_t i = 0; i < size; i++) {
+    if (smooth) {
+      const double out = double(value_of(x[i])) * scale[i % channels] + offset[i % channels];
+      through.set(i, derivative(out, activation) * value_of(gradient[i]));
+      continue;
+    }
     const float out = value_of(result[i]);
     const bool passes = activation == Activation::None || (out > 0 && (activation == Activation::ReLU || out < 6));
     through.set(i, passes ? value_of(gradient[i]) : 0);

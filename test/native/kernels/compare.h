@@ -18,7 +18,7 @@ namespace visiontorch::kernels {
 
 using std::int64_t;
 
-// Of the largest value before an activation.
+// Of the largest value before or after an activation.
 constexpr double kFloat = 3e-6, kWinograd = 1e-5, kBFloat16 = 8e-3, kWinogradBFloat16 = 4e-2;
 
 int64_t any(int64_t count);               // of [0, count)
@@ -66,15 +66,16 @@ inline double activated(double x, Activation activation) {
   return x;
 }
 
-// What one case should give, and how large its values are before the activation.
+// What one case should give, and how large its values are.
 struct Expected {
   std::vector<double> values;
   double largest = 1e-9;
   Activation activation = Activation::None;
 
   void set(int64_t at, double value) {
-    largest = std::max(largest, std::fabs(value));
-    values[static_cast<size_t>(at)] = activated(value, activation);
+    const double result = activated(value, activation);
+    largest = std::max({largest, std::fabs(value), std::fabs(result)});
+    values[static_cast<size_t>(at)] = result;
   }
 };
 
@@ -95,7 +96,13 @@ void compare(const std::string& kernel, std::initializer_list<int64_t> sizes, co
 }
 
 inline Activation any_activation() { return static_cast<Activation>(any(9)); }
-inline Activation any_trained_activation() { return static_cast<Activation>(any(3)); }  // that batch norm fuses
+
+// The derivative of Hardswish or SiLU.
+inline double derivative(double x, Activation activation) {
+  if (activation == Activation::Hardswish) return x < -3 ? 0 : x < 3 ? x / 3 + 0.5 : 1;
+  const double sigmoid = 1 / (1 + std::exp(-x));
+  return sigmoid * (1 + x * (1 - sigmoid));
+}
 
 void test_products(const Table& table);
 void test_depthwise(const Table& table);

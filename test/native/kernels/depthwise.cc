@@ -63,22 +63,24 @@ void test_inference(const Table& table, const char* name) {
 
 // The rows in two parts.
 template <class T>
-void test_training(const Table& table, const std::string& name, int64_t channels, int64_t stride, int64_t height,
-                   int64_t width) {
+void test_training(const Table& table, const std::string& name, int64_t channels, int64_t kernel_size, int64_t stride,
+                   int64_t height, int64_t width) {
   constexpr double tolerance = std::is_same_v<T, float> ? kFloat : kBFloat16;
   const int64_t out_height = (height - 1) / stride + 1, out_width = (width - 1) / stride + 1;
   const int64_t size = height * width * channels, out_size = out_height * out_width * channels;
   const int64_t weight_stride = (channels + table.lanes - 1) / table.lanes * table.lanes;
-  const auto weights = noise(9 * weight_stride);
+  const int64_t taps_count = kernel_size * kernel_size, padding = kernel_size / 2;
+  const auto weights = noise(taps_count * weight_stride);
   const auto x = random_values<T>(size), gradient = random_values<T>(out_size);
   const std::vector<T> zeros(channels);
   std::vector<T> nowhere(channels), y(out_size), dx(size);
-  std::vector<float> weight_gradients(noise(9 * weight_stride));
+  std::vector<float> weight_gradients(noise(taps_count * weight_stride));
   Expected outputs{std::vector<double>(out_size)}, inputs{std::vector<double>(size)};
   Expected taps{{weight_gradients.begin(), weight_gradients.end()}};
   DepthwiseTraining<T> work{.height = height,
                             .width = width,
                             .channels = channels,
+                            .kernel_size = kernel_size,
                             .stride = stride,
                             .weights = weights.data(),
                             .weight_stride = weight_stride,
@@ -101,8 +103,9 @@ void test_training(const Table& table, const std::string& name, int64_t channels
     for (int64_t out = 0; out < out_height * out_width; out++) {
       double sum = 0;
       const double g = value_of(gradient[out * channels + c]);
-      for (int64_t tap = 0; tap < 9; tap++) {
-        const int64_t row = out / out_width * stride + tap / 3 - 1, column = out % out_width * stride + tap % 3 - 1;
+      for (int64_t tap = 0; tap < taps_count; tap++) {
+        const int64_t row = out / out_width * stride + tap / kernel_size - padding;
+        const int64_t column = out % out_width * stride + tap % kernel_size - padding;
         if (row < 0 || row >= height || column < 0 || column >= width) continue;
         const int64_t in = (row * width + column) * channels + c;
         const double weight = weights[tap * weight_stride + c], value = value_of(x[in]);
@@ -112,10 +115,10 @@ void test_training(const Table& table, const std::string& name, int64_t channels
       }
       outputs.set(out * channels + c, sum);
     }
-  for (int64_t tap = 0; tap < 9; tap++)  // behind the channels, whatever is there
+  for (int64_t tap = 0; tap < taps_count; tap++)  // behind the channels, whatever is there
     for (int64_t c = channels; c < weight_stride; c++)
       weight_gradients[tap * weight_stride + c] = static_cast<float>(taps.values[tap * weight_stride + c]);
-  const std::initializer_list<int64_t> sizes = {channels, stride, height, width};
+  const std::initializer_list<int64_t> sizes = {channels, kernel_size, stride, height, width};
   compare(name, sizes, y, outputs, tolerance);
   compare(name + "_gradient", sizes, dx, inputs, tolerance);
   compare(name + "_weight_gradient", sizes, weight_gradients, taps, kFloat);
@@ -124,9 +127,11 @@ void test_training(const Table& table, const std::string& name, int64_t channels
 template <class T>
 void test_training(const Table& table, const std::string& name) {
   for (int64_t channels : {2, 8, 16, 24, 36, 72, 144})
-    for (int64_t stride : {1, 2})
-      for (int64_t height : {1, 2, 5})
-        for (int64_t width : {1, 2, 3, 4, 7, 14, 17}) test_training<T>(table, name, channels, stride, height, width);
+    for (int64_t kernel_size : {3, 5})
+      for (int64_t stride : {1, 2})
+        for (int64_t height : {1, 2, 5})
+          for (int64_t width : {1, 2, 3, 4, 7, 14, 17})
+            test_training<T>(table, name, channels, kernel_size, stride, height, width);
 }
 
 }  // namespace

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "nn/blocks.h"
+
+namespace visiontorch::eager {
+
+// x * scale_activation(fc2(activation(fc1(means of x's pixels)))) as one operation, x: [n, channels, h, w]. The
+// backward pass reads and writes the activations about half as often as those of the single operations, which compute
+// the gradient of the means and add it to x's in passes of their own. The layers compute in float32.
+at::Tensor squeeze_excitation(const nn::SqueezeExcitation& block, const at::Tensor& x);
+
+}  // namespace visiontorch::eager

@@ -1,6 +1,7 @@
 #include "eager/forward.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <optional>
 #include <tuple>

@@ -334,7 +334,8 @@ bool fuses(std::optional<nn::Activation> activation, bool has_residual) {
     case nn::Activation::SiLU: return !has_residual;
     case nn::Activation::Hardsigmoid:
     case nn::Activation::Sigmoid:
-    case nn::Activation::GELU: return false;
+    case nn::Activation::GELU:
+    case nn::Activation::Tanh: return false;
   }
   return false;
 }

@@ -24,6 +24,7 @@ at::Tensor activation_gradient(const at::Tensor& gradient, const at::Tensor& x, 
     case Activation::SiLU: return at::silu_backward(gradient, x);
     case Activation::Sigmoid: return at::sigmoid_backward(gradient, x.sigmoid());
     case Activation::GELU: return at::gelu_backward(gradient, x);
+    case Activation::Tanh: return at::tanh_backward(gradient, x.tanh());
   }
   return gradient;
 }

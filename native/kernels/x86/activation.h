@@ -22,7 +22,7 @@ inline Vector reciprocal(Vector x) {
   return y * fma(all(0) - x, y, all(2));  // a step of Newton's method
 }
 
-// 2^x, for x in [-120, 120], as 2^n * 2^f with f in [0, 1): a polynomial of least relative error, 1e-7.
+// 2^x, for x in [-126, 126], as 2^n * 2^f with f in [0, 1): a polynomial of least relative error, 1e-7.
 inline Vector power_of_2(Vector x) {
 #if defined(__AVX512F__)
   const Vector f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
@@ -42,6 +42,9 @@ inline Vector power_of_2(Vector x) {
   return y * _mm256_castsi256_ps(power);
 #endif
 }
+
+// e^x, for x in [-87, 87].
+inline Vector exponential(Vector x) { return power_of_2(x * all(1.44269504F)); }
 
 inline Vector sigmoid(Vector x) { return reciprocal(all(1) + power_of_2(clamp(x * all(-1.44269504F), -120, 120))); }
 

@@ -59,7 +59,7 @@ describe('the command line', function () {
 
   it('groups the options of train in its help, which ends with examples', () => {
     const { stdout } = visiontorch(['train', '--help'])
-    for (const heading of ['Options', 'Optimization', 'Training the classifier first', 'Images', 'Examples'])
+    for (const heading of ['Options', 'Optimization', 'Freezing', 'Images', 'Examples'])
       assert.match(stdout, new RegExp(`^${heading}:$`, 'm'))
     for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line)
   })

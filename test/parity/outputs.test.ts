@@ -75,11 +75,11 @@ describe('the logits of every network, against torchvision in float64', function
         })
       }
 
-      it(`${architectures[0]}, in bfloat16: within 5% of the largest`, async function () {
+      it(`${architectures[0]}, in bfloat16: within 10% of the largest`, async function () {
         skipIfLarge(this, architectures[0]!)
         if (!runtimeInfo().bfloat16) skip(this, 'this processor does not have avx512_bf16')
         for (const { ours } of await deviations(architectures[0]!, 'bfloat16'))
-          assert.ok(ours <= 0.05, `${ours} of the largest logit`)
+          assert.ok(ours <= 0.1, `${ours} of the largest logit`)
       })
     })
   }

@@ -29,7 +29,7 @@ def outputs(architecture):
     torch.manual_seed(0)
     needs = {"init_weights": True} if architecture in ("googlenet", "inception_v3") else {}
     model = get_model(architecture, num_classes=10, **needs)
-    settle(model, images[sizes[0]])
+    settle(model, images[sizes[0]], branch_weight=0.2)
     torch.save(model.state_dict(), folder / f"{architecture}.pth")
     single = {size: model(batch).double() for size, batch in images.items()}
     model.double()

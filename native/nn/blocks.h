@@ -107,7 +107,7 @@ struct InvertedResidual {
 // Swin).
 struct ResidualBranch {
   Nodes body;
-  Nodes shortcut{};                    // registered before the body; empty: x itself
+  Nodes shortcut;                      // registered before the body; empty: x itself
   bool registers_last_first = false;   // the last node of the body, before the others (Swin V2's norms)
   std::vector<int64_t> scale_shape{};  // of layer_scale; empty: there is none
   double initial_scale = 1;

@@ -48,6 +48,7 @@ ResidualBranch block(int64_t channels, double layer_scale, double stochastic_dep
                    {"block", LinearActivation{Linear{channels, 4 * channels}, Activation::GELU, {"3", "4"}}},
                    {"block.5", Linear{4 * channels, channels}},
                    {"block.6", Permute{{2, 0, 1}}}},
+          .shortcut = {},
           .scale_shape = {channels, 1, 1},
           .initial_scale = layer_scale,
           .stochastic_depth = stochastic_depth};

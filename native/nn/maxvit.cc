@@ -64,12 +64,14 @@ Sequential attention(WindowAttention::Kind kind, int64_t channels, const Setting
   return {{{"", ResidualBranch{.body = {{"attn_layer.0", LayerNorm{channels}},
                                         {"attn_layer.1", attend},
                                         {"attn_layer.2", Dropout{settings.attention_dropout}}},
+                               .shortcut = {},
                                .stochastic_depth = stochastic_depth}},
            {"", ResidualBranch{
                     .body = {{"mlp_layer.0", LayerNorm{channels}},
                              {"mlp_layer", LinearActivation{Linear{channels, hidden}, Activation::GELU, {"1", "2"}}},
                              {"mlp_layer.3", Linear{hidden, channels}},
                              {"mlp_layer.4", Dropout{settings.mlp_dropout}}},
+                    .shortcut = {},
                     .stochastic_depth = stochastic_depth}}}};
 }
 

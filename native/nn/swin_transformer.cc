@@ -37,7 +37,8 @@ const std::vector<Variant> kVariants = {
 
 // x + norm2(mlp(...)) in version 2 instead of x + mlp(norm2(...)); the norm is registered first in both.
 ResidualBranch branch(const Variant& variant, const char* norm, int64_t channels, Node node, double stochastic_depth) {
-  ResidualBranch result{.body = {{norm, LayerNorm{channels}}, std::move(node)}, .stochastic_depth = stochastic_depth};
+  ResidualBranch result{
+      .body = {{norm, LayerNorm{channels}}, std::move(node)}, .shortcut = {}, .stochastic_depth = stochastic_depth};
   if (variant.kind == Kind::SwinV2) {
     std::swap(result.body[0], result.body[1]);
     result.registers_last_first = true;

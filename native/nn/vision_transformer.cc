@@ -92,8 +92,9 @@ Network describe_vit(const std::string& architecture, int64_t num_classes, const
   for (int64_t i = 0; i < layers; i++) {
     const ResidualBranch attention{.body = {norm("ln_1"),
                                             {"self_attention", MultiheadAttention{features, heads, attention_dropout}},
-                                            {"dropout", Dropout{dropout}}}};
-    const ResidualBranch perceptron{.body = {norm("ln_2"), {"mlp", mlp(features, hidden, dropout)}}};
+                                            {"dropout", Dropout{dropout}}},
+                                   .shortcut = {}};
+    const ResidualBranch perceptron{.body = {norm("ln_2"), {"mlp", mlp(features, hidden, dropout)}}, .shortcut = {}};
     encoder.push_back({"encoder_layer_" + std::to_string(i), Sequential{{{"", attention}, {"", perceptron}}}});
   }
   const Conv2d patches{

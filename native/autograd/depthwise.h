@@ -9,8 +9,8 @@ namespace visiontorch::autograd {
 // Whether depthwise_convolution() takes this: on the CPU, float32 or under autocast to bfloat16.
 bool supports_depthwise(const nn::Conv2d& conv, const at::Tensor& x);
 
-// A depthwise convolution 3 x 3 or 5 x 5 with this project's own kernels. Backward, one pass computes the gradients of
-// input and weights. Weights and sums are float32 for every type.
+// Computes a 3 x 3 or 5 x 5 depthwise convolution. The backward pass computes the gradients of input and weights
+// together. Weights and sums are float32 for every type.
 at::Tensor depthwise_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 
 }  // namespace visiontorch::autograd

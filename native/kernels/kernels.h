@@ -14,8 +14,8 @@
 
 namespace visiontorch::kernels {
 
-// This project's own kernels for convolutions, matrix products, attention and norms, on plain memory, in float32 and,
-// if the processor multiplies it, in bfloat16. Images lie channels-last: [n, height, width, channels]. Each function
+// These kernels compute convolutions, matrix products, attention and norms on plain memory, in float32 and, if the
+// processor multiplies it, in bfloat16. Images are stored channels-last: [n, height, width, channels]. Each function
 // does a part of the work on the calling thread; the caller decides on the threads. The same source is compiled for
 // several instruction sets: see table().
 

@@ -7,7 +7,7 @@
 
 namespace visiontorch::ops {
 
-// Attention with several heads among the tokens of each window of an image, with this project's own kernels.
+// Computes multi-head attention among the tokens of each window of an image.
 class Attention {
  public:
   struct Settings {

@@ -7,10 +7,9 @@
 
 namespace visiontorch::ops {
 
-// MobileNetV2's block as one operation, with this project's own kernels: expansion 1 x 1, depthwise convolution,
-// projection 1 x 1, and the sum with the block's input. A strip of rows goes through all three while it lies in the
-// cache: the expanded channels, six times as many, never reach the memory. The expansion and the projection may be
-// missing.
+// Computes MobileNetV2's block as one operation: a 1 x 1 expansion, a depthwise convolution, a 1 x 1 projection, and
+// the sum with the block's input. A strip of rows goes through all three while it is in the cache, so that the expanded
+// channels, six times as many, never reach the memory. The expansion and the projection may be missing.
 class InvertedResidual {
  public:
   struct Layers {

@@ -6,7 +6,7 @@
 
 namespace visiontorch::ops {
 
-// A layer norm over the last axis, with this project's own kernels.
+// Normalizes the last axis in one pass over each row.
 class LayerNorm {
  public:
   static bool supports(at::ScalarType type);

@@ -7,7 +7,7 @@
 
 namespace visiontorch::ops {
 
-// A linear layer of few rows with this project's own kernels. In float32 it shares the weights' memory, unpacked.
+// Computes a linear layer for few rows. In float32 it shares the memory of the weights, which are not packed.
 class Linear {
  public:
   static bool supports(at::ScalarType type);
@@ -22,7 +22,7 @@ class Linear {
   at::Tensor weight_, bias_;
 };
 
-// A linear layer of many rows, such as an image's tokens, with this project's own kernels and packed weights.
+// Computes a linear layer for many rows, such as the tokens of an image, with packed weights.
 class TokenLinear {
  public:
   static bool supports(int64_t in_features, at::ScalarType type);

@@ -286,12 +286,8 @@ export class Model implements Disposable {
     check.options('options', options, ['format'])
     const format = check.oneOf('format', options.format ?? 'checkpoint', ['checkpoint', 'state_dict'])
     const { network } = this
-    const weights = format === 'state_dict' ? await this.stateDict() : undefined
-    await replaceFile(path, file =>
-      weights === undefined
-        ? native().saveModel(file.fd, network, this.checkpointMetadata(), null)
-        : native().writeCheckpoint(file.fd, weights),
-    )
+    const metadata = format === 'checkpoint' ? this.checkpointMetadata() : null
+    await replaceFile(path, file => native().saveModel(file.fd, network, metadata, null))
   }
 
   /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */

@@ -352,11 +352,14 @@ export interface Addon {
    * reason alone: the caller knows the path.
    */
   writeCheckpoint(descriptor: number, value: CheckpointValue): Promise<void>
-  /** {@link writeCheckpoint} of `metadata` with `state_dict` first, and of a trainer's `optimizer` (and `ema`) last. */
+  /**
+   * {@link writeCheckpoint} of `metadata` with `state_dict` first, and of a trainer's `optimizer` (and `ema`) last. If
+   * `metadata` is null, the file holds the network's state dict alone.
+   */
   saveModel(
     descriptor: number,
     model: NativeModel,
-    metadata: Map<string, CheckpointValue>,
+    metadata: Map<string, CheckpointValue> | null,
     trainer: NativeTrainer | null,
   ): Promise<void>
 

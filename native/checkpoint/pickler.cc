@@ -53,6 +53,11 @@ void Pickler::write(const Value& value, int depth) {
         write(item, depth + 1);
       }
       out_ += 'u';
+      if (value.version() != 0) {
+        const Value root = Value::dict({{"version", value.version()}});
+        write(Value::dict({{"_metadata", Value::dict({{"", root}}, Value::Kind::OrderedDict)}}), depth + 1);
+        out_ += 'b';  // BUILD: the object's attributes
+      }
       return;
     case Value::Kind::Tensor: return write_tensor(value.as_tensor());
     case Value::Kind::Bytes:

@@ -519,7 +519,7 @@ Value state_dict(nn::Network& network) {
   Value::Dict items;
   for (const nn::Entry& entry : network.entries())
     items.emplace_back(Value(entry.name), Value(entry.tensor->detach().contiguous()));
-  return Value::dict(std::move(items), Value::Kind::OrderedDict);
+  return Value::state_dict(std::move(items), network.version);
 }
 
 }  // namespace visiontorch::checkpoint

@@ -46,6 +46,19 @@ Value Value::dict(Dict items, Kind kind) {
   return value;
 }
 
+Value Value::state_dict(Dict items, int64_t version) {
+  auto shared = c10::make_intrusive<Shared<Dict>>(Kind::OrderedDict, std::move(items));
+  shared->version = version;
+  Value value;
+  value.data_ = std::move(shared);
+  return value;
+}
+
+int64_t Value::version() const {
+  auto* dict = std::get_if<SharedDict>(&data_);
+  return dict ? (*dict)->version : 0;
+}
+
 Value::Kind Value::kind() const {
   static constexpr Kind kPlain[] = {Kind::None, Kind::Bool, Kind::Int, Kind::Float, Kind::Bytes, Kind::Tensor};
   if (auto* text = std::get_if<SharedText>(&data_)) return (*text)->kind;

@@ -60,13 +60,17 @@ class Value {
   static Value big_int(std::string bytes) { return Value(std::move(bytes), Kind::BigInt); }
   static Value list(List items, Kind kind = Kind::List);  // List or Tuple
   static Value dict(Dict items, Kind kind = Kind::Dict);  // Dict or OrderedDict
+  // An OrderedDict that is written with the version of its module, as PyTorch does in the attribute `_metadata`.
+  static Value state_dict(Dict items, int64_t version);
 
   Kind kind() const;
   bool is_dict() const;  // Dict or OrderedDict
   bool is_list() const;  // List or Tuple
   bool is_tensor() const { return kind() == Kind::Tensor; }
-  // What tells one list or dictionary from another; nullptr for other values.
+  // Tells one list or dictionary from another; nullptr for other values.
   const void* identity() const;
+  // The version given to state_dict(); 0 for other values.
+  int64_t version() const;
   // Marks a list or dictionary as part of a finished value: an Arena leaves its items alone.
   void keep() const;
   bool is_kept() const;
@@ -101,6 +105,7 @@ class Value {
     const Kind kind;
     bool is_kept = false;
     T items;
+    int64_t version = 0;
   };
   using SharedText = c10::intrusive_ptr<Shared<std::string>>;  // String and BigInt
   using SharedList = c10::intrusive_ptr<Shared<List>>;

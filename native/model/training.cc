@@ -64,6 +64,7 @@ void Training::load_state(checkpoint::File& file) {
 }
 
 void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Value& metadata, Training* training) {
+  if (!metadata.is_dict()) return checkpoint::write(file, model.state_dict());
   checkpoint::Value::Dict items = {{"state_dict", model.state_dict()}};
   const auto& plain = metadata.as_dict();
   items.insert(items.end(), plain.begin(), plain.end());

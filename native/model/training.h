@@ -49,7 +49,7 @@ class Training {
 };
 
 // Writes a checkpoint into an empty file: the model's state dict, the metadata (a dictionary), and if there is a
-// training, the state of its optimizer and its average.
+// training, the state of its optimizer and its average. Without metadata (None), writes the state dict alone.
 void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Value& metadata, Training* training);
 
 }  // namespace visiontorch::model

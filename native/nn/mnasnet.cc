@@ -79,11 +79,13 @@ Network describe_mnasnet(const std::string& architecture, int64_t num_classes, c
   layers.push_back(
       {"", conv_norm({.in_channels = channels, .out_channels = kLast, .kernel_size = 1}, Activation::ReLU, "", index)});
 
-  return {architecture,
-          num_classes,
-          {{"layers", Sequential{layers}}, {"avgpool", AdaptiveAvgPool2d{1}}, {"flatten", Flatten{}}},
-          {{"classifier.0", Dropout{options.number("dropout", 0.2)}}, {"classifier.1", Linear{kLast, num_classes}}},
-          redraw};
+  return {.architecture = architecture,
+          .num_classes = num_classes,
+          .backbone = {{"layers", Sequential{layers}}, {"avgpool", AdaptiveAvgPool2d{1}}, {"flatten", Flatten{}}},
+          .classifier = {{"classifier.0", Dropout{options.number("dropout", 0.2)}},
+                         {"classifier.1", Linear{kLast, num_classes}}},
+          .redraw = redraw,
+          .version = 2};
 }
 
 }  // namespace

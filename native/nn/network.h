@@ -34,6 +34,7 @@ struct Network {
   std::vector<std::string> auxiliary_heads{};
   // The name that older files have for a tensor, if it was another one; else "".
   std::string (*older_name)(const std::string& name) = nullptr;
+  int64_t version = 0;                  // that torchvision's module expects of its state dict; 0: it expects none
   std::optional<int64_t> image_size{};  // the only height and width of images that the network takes
 
   // The state dict's entries in PyTorch's order.

@@ -34,6 +34,12 @@ describe(`saved models, in Python`, function () {
     { architecture: 'resnet18', options: {}, kwargs: {} },
     { architecture: 'resnext50_32x4d', options: {}, kwargs: {} },
     { architecture: 'vgg11_bn', options: {}, kwargs: {} },
+    { architecture: 'mnasnet0_5', options: {}, kwargs: {} }, // which refuses a state dict without its version
+    { architecture: 'efficientnet_b0', options: {}, kwargs: {} },
+    { architecture: 'densenet121', options: {}, kwargs: {} },
+    { architecture: 'squeezenet1_1', options: {}, kwargs: {} },
+    { architecture: 'convnext_tiny', options: {}, kwargs: {} },
+    { architecture: 'swin_v2_t', options: {}, kwargs: {} },
   ] as const
   for (const { architecture, options, kwargs } of cases) {
     it(`${architecture} loads with weights_only=True, and into torchvision's module with strict=True`, async () => {

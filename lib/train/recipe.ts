@@ -17,7 +17,8 @@ const layerNormRecipe: Preset = {
   optimizers: { adamw: { weightDecay: 0.05 } },
 }
 
-const families = ['convnext', 'maxvit', 'swin', 'swin_v2', 'vit']
+/** By their names in `native/nn/registry.cc`. Swin Transformer V2 is of the family of V1. */
+const families = ['convnext', 'maxvit', 'swin_transformer', 'vision_transformer']
 
 /** The defaults of a family of networks that differ from the table's, or null. */
 export function recipeOf(family: string): Preset | null {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
+import { type Architecture, families, familyOf } from '../../../lib/model/architectures.js'
 import { resolveOptions, type TrainOptions } from '../../../lib/train/options.js'
 import { optionTable } from '../../../lib/train/table.js'
 
@@ -43,21 +44,36 @@ describe('training options', () => {
     })
   })
 
-  it('default to AdamW with a warm-up for networks with layer norms', () => {
-    const options = resolveOptions({ data: 'photos', epochs: 30 }, 'vit')
-    assert.deepEqual(options.optimizer, { name: 'adamw', betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.05 })
-    assert.equal(options.learningRate, 1e-4)
-    assert.equal(options.warmupEpochs, 3)
-    assert.equal(options.normWeightDecay, 0)
-    assert.equal(resolveOptions({ data: 'photos' }, 'resnet').optimizer.name, 'sgd')
+  const withLayerNorms = ['convnext', 'maxvit', 'swin_transformer', 'vision_transformer']
+  for (const { name, architectures } of families()) {
+    const optimizer = withLayerNorms.includes(name) ? 'adamw' : 'sgd'
+    it(`default to ${optimizer === 'sgd' ? 'SGD' : 'AdamW with a warm-up'} for the family ${name}`, () => {
+      for (const architecture of architectures) {
+        const family = familyOf(architecture as Architecture).name
+        const options = resolveOptions({ data: 'photos', epochs: 30 }, family)
+        assert.equal(options.optimizer.name, optimizer)
+        const { learningRate, warmupEpochs, normWeightDecay, clipGradNorm } = options
+        assert.deepEqual(
+          { learningRate, warmupEpochs, normWeightDecay, clipGradNorm },
+          optimizer === 'adamw'
+            ? { learningRate: 1e-4, warmupEpochs: 3, normWeightDecay: 0, clipGradNorm: 1 }
+            : { learningRate: 0.01, warmupEpochs: 0, normWeightDecay: null, clipGradNorm: null },
+        )
+      }
+    })
+  }
+
+  it('give AdamW the weight decay of torchvision for networks with layer norms', () => {
+    const { optimizer } = resolveOptions({ data: 'photos' }, 'vision_transformer')
+    assert.deepEqual(optimizer, { name: 'adamw', betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.05 })
   })
 
   it('take an explicit optimizer of such a network with the defaults of that optimizer', () => {
-    const options = resolveOptions({ data: 'photos', optimizer: 'sgd' }, 'vit')
+    const options = resolveOptions({ data: 'photos', optimizer: 'sgd' }, 'vision_transformer')
     assert.equal(options.optimizer.name, 'sgd')
     assert.equal(options.learningRate, 0.01)
     const preset = 'classification-pytorch'
-    assert.equal(resolveOptions({ data: 'photos', preset }, 'vit').optimizer.name, 'sgd')
+    assert.equal(resolveOptions({ data: 'photos', preset }, 'vision_transformer').optimizer.name, 'sgd')
   })
 
   it('freeze the classifier, a number of stages, or a prefix', () => {

@@ -9,8 +9,9 @@ import { VisionTorchError } from '../util/errors.js'
 import { type Addons, packageDirectory, prebuiltAddons } from '../util/package.js'
 import { withShortSpinning } from './openmp.js'
 
-/** What the addon reports about the LibTorch that it is really bound to. */
+/** The part of the addon that loading needs: its errors, and the LibTorch that it is really bound to. */
 interface Bound {
+  setErrorClass(errorClass: typeof VisionTorchError): void
   runtimeInfo(): { libtorchVersion: string; libtorchPath: string; cudaDevices: number }
 }
 
@@ -21,7 +22,8 @@ interface Opener {
 
 /**
  * Loads LibTorch, then the addon against it.
- * @throws VisionTorchError `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_VERSION`, `ERR_LIBTORCH`, `ERR_ADDON_NOT_FOUND`
+ * @throws VisionTorchError `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_VERSION`, `ERR_LIBTORCH`, `ERR_ADDON_NOT_FOUND`;
+ * `ERR_INVALID_ARGUMENT` if `VISIONTORCH_KERNELS` names kernels that this processor does not have
  */
 export function loadAddon(): unknown {
   const addons = findAddons()
@@ -40,6 +42,7 @@ export function loadAddon(): unknown {
       { cause },
     )
   }
+  addon.setErrorClass(VisionTorchError)
   const { libtorchVersion, libtorchPath, cudaDevices } = addon.runtimeInfo()
   if (!sameAbi(libtorchVersion, expected) || dirname(libtorchPath) !== join(found.directory, 'lib'))
     throw new VisionTorchError(

@@ -1,5 +1,5 @@
 import { isMainThread } from 'node:worker_threads'
-import { VisionTorchError } from '../util/errors.js'
+import type { VisionTorchError } from '../util/errors.js'
 import { loadAddon } from './load.js'
 import type { Operation, Rect } from './operation.js'
 
@@ -416,7 +416,6 @@ let loaded: Addon | undefined
 export function native(): Addon {
   if (loaded === undefined) {
     const addon = loadAddon() as Addon
-    addon.setErrorClass(VisionTorchError)
     // process.exit() takes LibTorch apart without asking Node's clean-up hooks: nothing may compute at that time.
     if (isMainThread) process.once('exit', () => addon.stop())
     loaded = addon

@@ -1,24 +1,40 @@
 #include <cstdlib>
-#include <string_view>
+#include <string>
 
 #include "kernels/kernels.h"
 #include "runtime/cpu_features.h"
+#include "runtime/error.h"
 
 namespace visiontorch::kernels {
 
 namespace {
 
+struct Set {
+  const char* name;
+  bool available;
+  const Table* table;
+};
+
 const Table* choose() {
-  const char* variable = std::getenv("VISIONTORCH_KERNELS");
-  const std::string_view wanted = variable ? variable : "";
-  if (wanted == "onednn") return nullptr;
+  [[maybe_unused]] const CpuFeatures& features = cpu_features();
+  const Set sets[] = {
 #if defined(__x86_64__)
-  const CpuFeatures& features = cpu_features();
-  if (features.avx512_bf16 && wanted != "avx512" && wanted != "avx2") return &kAvx512Bf16;
-  if (features.avx512 && wanted != "avx2") return &kAvx512;
-  if (features.avx2) return &kAvx2;
+      {"avx512_bf16", features.avx512_bf16, &kAvx512Bf16},
+      {"avx512", features.avx512, &kAvx512},
+      {"avx2", features.avx2, &kAvx2},
 #endif
-  return nullptr;
+      {"onednn", true, nullptr},
+  };
+  const char* variable = std::getenv("VISIONTORCH_KERNELS");
+  const std::string wanted = variable ? variable : "";
+  std::string choices;
+  for (const Set& set : sets) {
+    if (!set.available) continue;
+    if (wanted.empty() || wanted == set.name) return set.table;
+    choices += (choices.empty() ? "" : ", ") + std::string(set.name);
+  }
+  throw Error("ERR_INVALID_ARGUMENT",
+              "VISIONTORCH_KERNELS: expected one of " + choices + ", which this processor has, got '" + wanted + "'");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { native } from '../../../lib/native/native.js'
 
 describe('the addon', () => {
@@ -10,5 +11,16 @@ describe('the addon', () => {
 
   it('says which kernels it computes with', () => {
     assert.match(native().runtimeInfo().kernels, /^(AVX512_BF16|AVX512|AVX2|oneDNN)$/)
+  })
+
+  it('refuses a value of VISIONTORCH_KERNELS that it does not know, with those that this processor has', () => {
+    const env = { ...process.env, VISIONTORCH_KERNELS: 'avx1024' }
+    const command = ['--import', 'tsx', 'lib/cli/main.ts', 'summary', '--model', 'resnet18']
+    const { status, stderr } = spawnSync(process.execPath, command, { env, encoding: 'utf8' })
+    assert.equal(status, 2, stderr)
+    assert.match(
+      stderr,
+      /^error: VISIONTORCH_KERNELS: expected one of (avx\w+, )*onednn, .* got 'avx1024'\n$/,
+    )
   })
 })

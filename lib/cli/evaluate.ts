@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { evaluate } from '../evaluate/evaluate.js'
 import type { Evaluation } from '../evaluate/metrics.js'
+import { decode } from '../image/decode.js'
 import { writeReport } from '../report/report.js'
 import { replaceFile } from '../util/files.js'
 import { formatNumber, formatShare } from '../util/format.js'
@@ -59,7 +60,7 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
   else print(text(evaluation))
   if (out === undefined) return
   signal.throwIfAborted()
-  const files = await writeReport(out, {
+  const report = {
     title: `${model.architecture} on ${data}`,
     history: [],
     best: null,
@@ -71,7 +72,9 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
       model: model.architecture,
       weights: options.weights,
     },
-  })
+  }
+  const { autoOrient } = model.preprocessing
+  const files = await writeReport(out, report, file => decode(file, { autoOrient }))
   await replaceFile(join(out, 'evaluation.json'), `${JSON.stringify(figures)}\n`)
   note(`wrote ${[...files, join(out, 'evaluation.json')].join(', ')}`)
 }

@@ -14,7 +14,7 @@ import { createModel, loadModel } from '../model/create-model.js'
 import type { Model, ModelDType } from '../model/model.js'
 import { type Device, resolveDevice, runtimeInfo, setThreads } from '../native/runtime.js'
 import { VisionTorchError } from '../util/errors.js'
-import { deviceOption, integer, list, number, threadsOption } from './options.js'
+import { deviceOption, integer, list, number, threadsOption, trueOrFalse } from './options.js'
 import { formatBytes, type Progress, progress } from './terminal.js'
 
 /** The options that say which trained model a command uses, and where it computes. */
@@ -29,6 +29,7 @@ export interface ModelOptions extends NormalizationOptions {
   resize?: number
   crop?: number
   interpolation?: Interpolation
+  autoOrient?: boolean
   device: string
   dtype: string
   threads?: number
@@ -98,6 +99,11 @@ export function addModelOptions(command: Command, withCheckpoint: readonly strin
     .addOption(modelOption())
   for (const option of foreign) command.addOption(option)
   return command
+    .option(
+      '--auto-orient <true|false>',
+      "whether images are turned upright as their EXIF orientation says (default: the model's: true)",
+      trueOrFalse,
+    )
     .option('--allow-untrained', 'also use a classifier that was never trained, whose answers are random')
     .addOption(deviceOption())
     .addOption(dtypeOption())
@@ -155,9 +161,10 @@ export async function openModel(
 /** The preprocessing with what the options change of it. */
 export function preprocessingOf(
   base: Readonly<Preprocessing>,
-  options: NormalizationOptions & { resize?: number; crop?: number; interpolation?: Interpolation },
+  options: NormalizationOptions &
+    Partial<Pick<Preprocessing, 'resize' | 'crop' | 'interpolation' | 'autoOrient'>>,
 ): Readonly<Preprocessing> {
-  const { mean, std, resize, crop, interpolation } = options
+  const { mean, std, resize, crop, interpolation, autoOrient } = options
   for (const [flag, values] of Object.entries({ mean, std })) {
     if (values === undefined || values.length === 3) continue
     throw new VisionTorchError(
@@ -165,7 +172,7 @@ export function preprocessingOf(
       `--${flag}: expected three numbers, for red, green and blue (0.485,0.456,0.406), got ${values.length}`,
     )
   }
-  const given = Object.entries({ mean, std, resize, crop, interpolation }).filter(
+  const given = Object.entries({ mean, std, resize, crop, interpolation, autoOrient }).filter(
     ([, value]) => value !== undefined,
   )
   const scaled = crop === undefined ? {} : { resize: Math.round((base.resize * crop) / base.crop) }

@@ -24,6 +24,12 @@ export function number(min = -Infinity, max = Infinity): (text: string) => numbe
   }
 }
 
+/** A parser for `--x <true|false>`. */
+export function trueOrFalse(text: string): boolean {
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw new InvalidArgumentError('Expected true or false.')
+}
+
 /** A parser for lists: `--x a,b,c`, each by `parse`. */
 export function list<T>(parse: (text: string) => T): (text: string) => T[] {
   return text => text.split(',').map(parse)

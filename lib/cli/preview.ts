@@ -26,6 +26,7 @@ interface PreviewCommandOptions {
   resize?: 'crop' | 'pad' | 'squish'
   inputSize?: number
   interpolation?: Interpolation
+  autoOrient?: boolean
   seed?: number
   batchSize: number
   epoch: number
@@ -41,6 +42,7 @@ export const previewCommand = (): Command =>
     .addOption(trainOption('augmentation', optionTable.augmentation))
     .addOption(trainOption('resize', optionTable.resize))
     .addOption(trainOption('interpolation', optionTable.interpolation))
+    .addOption(trainOption('autoOrient', optionTable.autoOrient))
     .addOption(trainOption('inputSize', optionTable.inputSize))
     .addOption(trainOption('seed', optionTable.seed))
     .option('--batch-size <n>', 'how many images', integer(1, 1024), 25)
@@ -64,7 +66,7 @@ async function runPreview(argument: string | undefined, options: PreviewCommandO
   const loader = new Loader({
     samples,
     workers: Math.min(8, availableParallelism()),
-    decode: path => decode(path),
+    decode: path => decode(path, { autoOrient: preprocessing.autoOrient }),
     createBatch: () => new (native().ImageBatch)(capacity, crop, crop, mean, std),
   })
   const [[indices]] = epochUpdates(samples.length, batchSize, 1, seed, epoch) as [[Uint32Array]]

@@ -9,10 +9,13 @@ import { cannotWrite, removeLeftovers, temporaryPath } from '../util/files.js'
 export type CacheMode = 'none' | 'memory' | 'disk'
 export type Decode = (path: string) => Promise<Pixels>
 
-/** Decodes each file once, and keeps its pixels: what is read again is exactly what was decoded. */
-export function cachedDecode(mode: CacheMode, decode: Decode): Decode {
+/**
+ * Decodes each file once, and keeps its pixels: what is read again is exactly what was decoded.
+ * @param variant Tells pixels that `decode` makes in another way from those that are on the disk already.
+ */
+export function cachedDecode(mode: CacheMode, decode: Decode, variant: string): Decode {
   if (mode === 'memory') return memoryCache(decode, process.availableMemory() / 2)
-  return mode === 'disk' ? diskCache(decode, imageCacheDirectory()) : decode
+  return mode === 'disk' ? diskCache(decode, imageCacheDirectory(), variant) : decode
 }
 
 /** Keeps up to `budget` bytes; images beyond that are decoded each time. */
@@ -31,11 +34,11 @@ export function memoryCache(decode: Decode, budget: number): Decode {
   }
 }
 
-/** Keeps pixels as they are, about ten times the size of a JPEG, in files named after path, size and time of change. */
-export function diskCache(decode: Decode, directory: string): Decode {
+/** Keeps pixels as they are, about ten times the size of a JPEG, in files named after path, size, time of change and variant. */
+export function diskCache(decode: Decode, directory: string, variant = ''): Decode {
   let made: Promise<unknown> | undefined
   return async path => {
-    const file = join(directory, await key(path))
+    const file = join(directory, await key(path, variant))
     const known = await readPixels(file)
     if (known !== undefined) return known
     const pixels = await decode(path)
@@ -58,10 +61,10 @@ export function imageCacheDirectory(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'visiontorch', 'images')
 }
 
-async function key(path: string): Promise<string> {
+async function key(path: string, variant: string): Promise<string> {
   // The decoder reports a file that does not exist.
   const { size, mtimeMs } = await stat(toPath(path)).catch(() => ({ size: 0, mtimeMs: 0 }))
-  return `${createHash('sha256').update(encodeName(path)).update(`\0${size}\0${mtimeMs}`).digest('hex')}.pixels`
+  return `${createHash('sha256').update(encodeName(path)).update(`\0${size}\0${mtimeMs}${variant}`).digest('hex')}.pixels`
 }
 
 const headerBytes = 12

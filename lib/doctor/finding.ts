@@ -51,9 +51,9 @@ const kinds = {
     'train with balanced class weights, or add images',
   ],
   rotated: [
-    'warning',
+    'info',
     'photographs that only their EXIF data turns upright',
-    'turn their pixels: neither torchvision nor visiontorch does while reading them',
+    'visiontorch turns them, unless autoOrient is false; torchvision does not',
   ],
   'joined-batch': [
     'info',

@@ -79,7 +79,7 @@ export async function evaluate(
       samples,
       workers,
       createBatch: () => model.createBatch(Math.min(batchSize, samples.length)),
-      decode: path => decode(path),
+      decode: path => decode(path, { autoOrient: model.preprocessing.autoOrient }),
     }),
     batchSize,
   })

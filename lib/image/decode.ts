@@ -21,7 +21,7 @@ import { loadSharp } from './sharp.js'
 import { ycbcrToRgb } from './ycbcr.js'
 
 export interface DecodeOptions {
-  /** Turn the image as its EXIF orientation says. Default false: Pillow and torchvision do not. */
+  /** Turn the image upright as its EXIF orientation says, like Pillow's `ImageOps.exif_transpose`. Default false. */
   autoOrient?: boolean
   /**
    * Decode to about this shorter side, in pixels, if the file is larger: JPEG and WebP then decode a fraction of the
@@ -50,7 +50,7 @@ const SHARP_OPTIONS = {
 
 /**
  * Decodes an image to RGB rows, byte for byte as Pillow's `Image.open(file).convert('RGB')` does: the first frame,
- * alpha dropped, colour profile ignored, not rotated (except TIFF, which Pillow rotates). Of 16 bits the high 8 are kept,
+ * alpha dropped, colour profile ignored, not rotated (except TIFF, which Pillow rotates) unless `autoOrient` asks for it. Of 16 bits the high 8 are kept,
  * also in gray images, which Pillow clips at 255. JPEG, BMP, PBM, PGM and PPM are decoded by the addon, PNG, WebP, AVIF,
  * GIF and TIFF by sharp; what the first bytes of a file say counts, not its name.
  *
@@ -63,9 +63,8 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   signal?.throwIfAborted()
   const source = await openInput(input, signal)
   if (source.kind === 'pixels') return source.pixels
-  const isPlain = !autoOrient && fastDecode === undefined
   try {
-    const pixels = isPlain ? await decodeInAddon(source) : null
+    const pixels = fastDecode === undefined ? await decodeInAddon(source, autoOrient) : null
     signal?.throwIfAborted()
     if (pixels !== null) return pixels
     if (source.kind === 'sharp') return await decodeWithSharp(source.sharp.clone(), options)
@@ -91,14 +90,14 @@ function findAddon(): Addon | null {
 let addon: Addon | null | undefined
 
 /** In less than half of sharp's time. Null for other formats, and for what cannot be read. */
-async function decodeInAddon(source: Source): Promise<Pixels | null> {
+async function decodeInAddon(source: Source, autoOrient: boolean): Promise<Pixels | null> {
   addon ??= findAddon()
   if (addon === null) return null
   try {
-    if (source.kind === 'bytes') return await addon.decodeBytes(source.bytes, MAX_PIXELS)
+    if (source.kind === 'bytes') return await addon.decodeBytes(source.bytes, MAX_PIXELS, autoOrient)
     // A path that is not UTF-8 cannot be passed.
     const isText = source.kind === 'path' && typeof toPath(source.path) === 'string'
-    return isText ? await addon.decodeFile(source.path, MAX_PIXELS) : null
+    return isText ? await addon.decodeFile(source.path, MAX_PIXELS, autoOrient) : null
   } catch (error) {
     if (error instanceof VisionTorchError && error.code === 'ERR_IMAGE_DECODE') {
       throw failure(source.name, error.message, error)

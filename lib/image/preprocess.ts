@@ -19,6 +19,6 @@ export async function preprocess(
 ): Promise<{ data: Uint8Array; width: number; height: number }> {
   const checked = checkPreprocessing('preprocessing', preprocessing)
   check.options('options', options, ['signal'])
-  const pixels = await decode(input, options)
+  const pixels = await decode(input, { ...options, autoOrient: checked.autoOrient })
   return native().transformPixels(pixels, evalTransform(checked, pixels))
 }

@@ -24,6 +24,11 @@ export interface Preprocessing {
    * `squish`: resize both sides, and ignore the proportions.
    */
   mode: ResizeMode
+  /**
+   * Whether an image is turned upright first, as its EXIF orientation says (Pillow's `ImageOps.exif_transpose`). torchvision
+   * does not do that: false for exactly its pixels.
+   */
+  autoOrient: boolean
 }
 
 /** ImageNet's, as torchvision's IMAGENET1K_V1 weights and most others expect. */
@@ -34,6 +39,7 @@ export const DEFAULT_PREPROCESSING: Readonly<Preprocessing> = {
   std: [0.229, 0.224, 0.225],
   interpolation: 'bilinear',
   mode: 'crop',
+  autoOrient: true,
 }
 
 /** Checks `value`, every field of which is optional, and fills in {@link DEFAULT_PREPROCESSING}. */
@@ -49,6 +55,7 @@ export function checkPreprocessing(name: string, value: unknown): Preprocessing 
     std: channels(`${name}.std`, given.std, 1e-6),
     interpolation: check.oneOf(`${name}.interpolation`, given.interpolation, INTERPOLATIONS),
     mode,
+    autoOrient: check.boolean(`${name}.autoOrient`, given.autoOrient),
   }
 }
 

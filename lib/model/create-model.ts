@@ -385,7 +385,11 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
       architecture,
       networkOptions: checkNetworkOptions(architecture, toObject(field('options')), tensors.length),
       classes: checkSavedClasses(field('classes')),
-      preprocessing: checkPreprocessing('preprocessing', toObject(field('preprocessing'))),
+      // Files that are older than autoOrient do not hold it, and their models were trained without it.
+      preprocessing: checkPreprocessing('preprocessing', {
+        autoOrient: false,
+        ...toObject(field('preprocessing')),
+      }),
       untrained: savedUntrained(path, metadata),
     }
   } catch (error) {

@@ -401,11 +401,11 @@ export interface Addon {
   /**
    * Decodes a JPEG, BMP, PBM, PGM or PPM file to the RGB that Pillow gives. Null for a file of another format, or one that
    * cannot be read. Rejects with `ERR_IMAGE_DECODE` for one that is damaged or has more pixels than `mostPixels`; the
-   * message says why, without the file's name.
+   * message says why, without the file's name. With `autoOrient`, a JPEG is turned upright as its EXIF data says.
    */
-  decodeFile(path: string, mostPixels: number): Promise<Pixels | null>
+  decodeFile(path: string, mostPixels: number, autoOrient?: boolean): Promise<Pixels | null>
   /** The same for the bytes of a file. */
-  decodeBytes(file: Uint8Array, mostPixels: number): Promise<Pixels | null>
+  decodeBytes(file: Uint8Array, mostPixels: number, autoOrient?: boolean): Promise<Pixels | null>
   /** The bytes of a CMYK image, 4 a pixel, to RGB as Pillow converts them. */
   cmykToRgb(data: Uint8Array): Promise<Uint8Array>
 }

@@ -173,7 +173,7 @@ class Job {
     this.#batcher = model.batcher(output, batchSize)
     this.#decode = input =>
       decoding(async () => {
-        const pixels = await decode(input, { signal })
+        const pixels = await decode(input, { signal, autoOrient: preprocessing.autoOrient })
         return { pixels, transform: evalTransform(preprocessing, pixels) }
       })
   }

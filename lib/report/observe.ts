@@ -5,13 +5,13 @@ import type { Observer, RunStart } from '../train/observer.js'
 export async function observeForReport({ options }: RunStart): Promise<Observer | null> {
   if (!options.report) return null
   return {
-    async trained({ directory, config, best, history, evaluate, warn }) {
+    async trained({ directory, config, best, history, evaluate, decode, warn }) {
       try {
         // Imported only now, because the charting library takes a while to load.
         const { WORST_IN_REPORT, writeReport } = await import('./report.js')
         const evaluation = await evaluate(WORST_IN_REPORT)
         const title = `${config.architecture}: ${basename(directory)}`
-        await writeReport(directory, { title, history, best, evaluation, config })
+        await writeReport(directory, { title, history, best, evaluation, config }, decode)
       } catch (error) {
         warn(`no report was written: ${(error as Error).message}`) // the trained weights are not lost
       }

@@ -5,6 +5,7 @@ import type { Raw } from 'sharp'
 import type { PoorPrediction } from '../evaluate/metrics.js'
 import { decode } from '../image/decode.js'
 import { loadSharp } from '../image/sharp.js'
+import type { Pixels } from '../native/native.js'
 import { escapeName } from '../util/file-name.js'
 import { cannotWrite, replaceFile } from '../util/files.js'
 import { type Chart, onPaper } from './chart.js'
@@ -21,15 +22,22 @@ export const WORST_IN_REPORT = 24
  * Writes `report.html` (one file that needs nothing else), and, if there is something to draw, `results.png` (the
  * curves) and `confusion_matrix.png`, into `directory`, which is made if need be. With more classes than the page shows,
  * `classes.csv` and `confusions.csv` have them all. Returns the paths.
+ * @param decodeImage Gives the pixels of a file as the network was shown them.
  */
-export async function writeReport(directory: string, data: ReportData): Promise<string[]> {
+export async function writeReport(
+  directory: string,
+  data: ReportData,
+  decodeImage: (file: string) => Promise<Pixels> = file => decode(file),
+): Promise<string[]> {
   const { history, best, evaluation } = data
   const turn = pLimit(4) // a decoded photograph takes tens of megabytes
   const [curves, confusion, thumbnails] = await Promise.all([
     drawCurves(history, best, hasTop5(evaluation?.classes.length ?? Infinity)),
     evaluation && drawConfusion(evaluation),
     Promise.all(
-      (evaluation?.worst ?? []).slice(0, WORST_IN_REPORT).map(image => turn(() => thumbnail(image))),
+      (evaluation?.worst ?? [])
+        .slice(0, WORST_IN_REPORT)
+        .map(image => turn(() => thumbnail(image, decodeImage))),
     ),
   ])
   const files: [string, string | Buffer][] = [
@@ -70,9 +78,12 @@ async function png(svg: string): Promise<Buffer> {
     .toBuffer()
 }
 
-async function thumbnail(prediction: PoorPrediction): Promise<Thumbnail> {
+async function thumbnail(
+  prediction: PoorPrediction,
+  decodeImage: (file: string) => Promise<Pixels>,
+): Promise<Thumbnail> {
   try {
-    const { data: raw, ...size } = await decode(prediction.file, { autoOrient: true })
+    const { data: raw, ...size } = await decodeImage(prediction.file)
     const sharp = loadSharp()
     const { data, info } = await sharp(raw, { raw: size as Raw })
       .resize(320, 320, { fit: 'inside', withoutEnlargement: true })

@@ -158,14 +158,20 @@ export function classWeights(
   return Float32Array.from(counts, count => (count === 0 ? 0 : samples.length / (classes.length * count)))
 }
 
-/** Preprocessing for another size of the network's input, or another way to make images square or to resize them. */
+/** The preprocessing with what the options change of it. */
 export function resizedTo(
   preprocessing: Readonly<Preprocessing>,
-  { inputSize, resize, interpolation }: Pick<TrainOptions, 'inputSize' | 'resize' | 'interpolation'>,
+  {
+    inputSize,
+    resize,
+    interpolation,
+    autoOrient,
+  }: Pick<TrainOptions, 'inputSize' | 'resize' | 'interpolation' | 'autoOrient'>,
 ): Preprocessing {
   return {
     ...cropTo(preprocessing, inputSize ?? preprocessing.crop),
     mode: resize ?? preprocessing.mode,
     interpolation: interpolation ?? preprocessing.interpolation,
+    autoOrient: autoOrient ?? preprocessing.autoOrient,
   }
 }

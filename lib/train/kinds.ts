@@ -69,6 +69,9 @@ export const boolean: Kind<boolean> = {
   parse: text => (text === 'true' ? true : text === 'false' ? false : text),
 }
 
+/** A {@link boolean} that is written out on the command line, because leaving it out means something else. */
+export const trueOrFalse: Kind<boolean> = { ...boolean, placeholder: '<true|false>' }
+
 export const text = (placeholder: string): Kind<string> => ({
   placeholder,
   check: check.string,

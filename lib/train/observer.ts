@@ -1,4 +1,5 @@
 import type { Evaluation } from '../evaluate/metrics.js'
+import type { Pixels } from '../native/native.js'
 import type { EpochMetrics, TrainingEvent } from './events.js'
 import type { ResolvedTrainOptions } from './table.js'
 
@@ -22,6 +23,8 @@ export interface TrainedRun {
   history: readonly EpochMetrics[]
   /** Evaluates the best weights on the validation images; keeps so many of the worst predictions. */
   evaluate(keepWorst: number): Promise<Evaluation>
+  /** The pixels of an image of the evaluation, before they are resized. */
+  decode(file: string): Promise<Pixels>
   /** Emits a warning to the run's listeners. */
   warn(message: string): void
 }

@@ -29,6 +29,7 @@ export const presets = {
       minLearningRate: ({ learningRate }: Earlier) => learningRate * 0.01,
       freezeEpochs: ({ epochs }: Earlier) => Math.floor(epochs / 4),
       augmentation: 'autoaugment',
+      autoOrient: false,
       monitor: 'loss',
       saveEvery: 10,
     },

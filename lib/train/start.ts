@@ -99,7 +99,9 @@ async function start(
         message: `${resumeFrom} does not exist, so training starts from the beginning`,
       })
     }
-    const cached = cachedDecode(options.cache, path => decode(path))
+    const { autoOrient } = resizedTo(model.preprocessing, options)
+    const decodeImage = (path: string) => decode(path, { autoOrient })
+    const cached = cachedDecode(options.cache, decodeImage, autoOrient ? ' upright' : '')
     const all = trainingData(model, dataset)
     if (dataset.source !== undefined && options.onUnreadable === 'stop')
       await checkPresent(dataset, all, signal)
@@ -181,6 +183,7 @@ async function start(
         best: outcome.best,
         history: outcome.history,
         evaluate: keepWorst => training.evaluate(keepWorst),
+        decode: decodeImage,
         warn: message => emit({ type: 'warning', message }),
       })
     }

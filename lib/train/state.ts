@@ -72,7 +72,12 @@ export function savedRun(metadata: CheckpointValue, path: string): SavedRun {
     if (is.object(root)) {
       const isOurs = 'training' in root
       const classes = isOurs ? checkSavedClasses(root.classes) : null
-      if (isOurs) return { ...checkTraining(root.training), classes }
+      if (isOurs) {
+        const { state, options } = checkTraining(root.training)
+        // Files that are older than this option do not hold it.
+        const autoOrient = is.object(root.preprocessing) && root.preprocessing.autoOrient === true
+        return { state, options: { autoOrient, ...options }, classes }
+      }
       if ('epoch' in root && 'optimizer' in root) {
         const epoch = check.integer('epoch', root.epoch, 0, MOST_EPOCHS)
         return { state: { ...newState(), epoch: epoch + 1 }, options: {}, classes }

@@ -210,6 +210,16 @@ const images = {
   interpolation: row(kinds.optional(kinds.choice(...INTERPOLATIONS)), null, 'how images are resized', {
     shown: "the model's",
   }),
+  /**
+   * Whether images are turned upright as their EXIF orientation says. Default: as the model does, which is true, but false
+   * with the preset `'classification-pytorch'`.
+   */
+  autoOrient: row(
+    kinds.optional(kinds.trueOrFalse),
+    null,
+    'whether images are turned upright as their EXIF orientation says',
+    { shown: "the model's: true" },
+  ),
   /** The side of the square that the network sees, in pixels, 32 to 4096. Default: the model's. */
   inputSize: row(
     kinds.optional(kinds.integer(32, 4096)),

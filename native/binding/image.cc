@@ -301,8 +301,9 @@ Napi::Value to_pixels_or_null(Napi::Env env, std::optional<Image> image) {
 
 Napi::Value decode_file(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    auto work = [path = info[0].ToString().Utf8Value(), most_pixels = std::int64_t(to_number("mostPixels", info[1]))] {
-      return image::decode_file(path, most_pixels);
+    auto work = [path = info[0].ToString().Utf8Value(), most_pixels = std::int64_t(to_number("mostPixels", info[1])),
+                 auto_orient = info[2].ToBoolean().Value()] {
+      return image::decode_file(path, most_pixels, auto_orient);
     };
     return run_async(info.Env(), On::Pool, std::move(work), to_pixels_or_null);
   });
@@ -312,8 +313,9 @@ Napi::Value decode_bytes(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const auto file = to_uint8_array("file", info[0]);
     auto work = [data = file.Data(), size = file.ElementLength(),
-                 most_pixels = std::int64_t(to_number("mostPixels", info[1]))]() -> std::optional<Image> {
-      return image::decode({data, size}, most_pixels);
+                 most_pixels = std::int64_t(to_number("mostPixels", info[1])),
+                 auto_orient = info[2].ToBoolean().Value()]() -> std::optional<Image> {
+      return image::decode({data, size}, most_pixels, auto_orient);
     };
     return run_async(info.Env(), On::Pool, std::move(work), to_pixels_or_null, keep_alive({file}));
   });

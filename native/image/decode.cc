@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <memory>
+#include <utility>
 
 #include "image/bmp.h"
 #include "image/jpeg.h"
+#include "image/orientation.h"
 #include "image/pnm.h"
 
 namespace visiontorch::image {
@@ -53,13 +55,14 @@ class Descriptor {
 
 }  // namespace
 
-std::optional<Image> decode(std::span<const std::uint8_t> file, std::int64_t most_pixels) {
+std::optional<Image> decode(std::span<const std::uint8_t> file, std::int64_t most_pixels, bool auto_orient) {
   const Decode decoder = decoder_for(file);
   if (decoder == nullptr) return std::nullopt;
-  return decoder(file, most_pixels);
+  Image image = decoder(file, most_pixels);
+  return auto_orient && is_jpeg(file) ? orient(std::move(image), exif_orientation(file)) : std::move(image);
 }
 
-std::optional<Image> decode_file(const std::string& path, std::int64_t most_pixels) {
+std::optional<Image> decode_file(const std::string& path, std::int64_t most_pixels, bool auto_orient) {
   const Descriptor file(path);
   struct stat status;
   if (file.get() < 0 || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size > kMostBytes)
@@ -69,7 +72,7 @@ std::optional<Image> decode_file(const std::string& path, std::int64_t most_pixe
   if (lseek(file.get(), 0, SEEK_SET) != 0) return std::nullopt;
   const auto size = std::size_t(status.st_size);
   const std::unique_ptr<std::uint8_t[]> bytes(new std::uint8_t[size]);
-  return decode({bytes.get(), read_bytes(file.get(), {bytes.get(), size})}, most_pixels);
+  return decode({bytes.get(), read_bytes(file.get(), {bytes.get(), size})}, most_pixels, auto_orient);
 }
 
 }  // namespace visiontorch::image

@@ -4,8 +4,8 @@
 
 namespace visiontorch::image {
 
-std::optional<Image> decode_jpeg_file(const std::string&, std::int64_t) { return std::nullopt; }
+bool is_jpeg(std::span<const std::uint8_t>) { return false; }
 
-std::optional<Image> decode_jpeg(std::span<const std::uint8_t>, std::int64_t) { return std::nullopt; }
+Image decode_jpeg(std::span<const std::uint8_t>, std::int64_t) { return {}; }
 
 }  // namespace visiontorch::image

@@ -16,7 +16,7 @@ fuzz::Digest decode(fuzz::Input file, char pattern) {
   fuzz::PatternAllocator::install().pattern = pattern;
   fuzz::Digest digest;
   try {
-    const std::optional<image::Image> decoded = image::decode(file, kMostPixels);
+    const std::optional<image::Image> decoded = image::decode(file, kMostPixels, true);
     if (!decoded) return digest;
     digest.add(decoded->data(), decoded->size());
     const int width = decoded->width(), height = decoded->height();

@@ -37,7 +37,7 @@ describe('decoding and preprocessing, against Pillow', () => {
         const { data, channels } = await decode(shared(`data/${file}`))
         assert.equal(channels, 3)
         assert.equal(sha256(data), entry.rgb, 'decoded pixels')
-        const crop = await preprocess(shared(`data/${file}`))
+        const crop = await preprocess(shared(`data/${file}`), { autoOrient: false })
         assert.equal(sha256(crop.data), entry.crop224, 'evaluation crop')
       })
     } else {

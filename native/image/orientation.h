@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "image/image.h"
+
+namespace visiontorch::image {
+
+// The orientation, 1 to 8, in the EXIF data of a JPEG file. 1, upright, if there is none or it makes no sense.
+int exif_orientation(std::span<const std::uint8_t> jpeg);
+
+// The image turned and mirrored so that it is upright, as Pillow's ImageOps.exif_transpose does it.
+Image orient(Image image, int orientation);
+
+}  // namespace visiontorch::image

@@ -16,7 +16,7 @@ const included: Record<string, string[]> = {
   distributed: ['nn', 'runtime'],
   infer: ['eager', 'ops', 'nn', 'runtime'],
   train: ['eager', 'checkpoint', 'distributed', 'nn', 'runtime'],
-  model: ['train', 'infer', 'checkpoint', 'nn', 'runtime'],
+  model: ['train', 'infer', 'checkpoint', 'distributed', 'nn', 'runtime'],
   binding: ['model', 'train', 'infer', 'image', 'checkpoint', 'distributed', 'nn', 'kernels', 'runtime'],
 }
 
@@ -26,6 +26,7 @@ const layers = [
   'download',
   'libtorch',
   'native',
+  'distributed',
   'image',
   'data',
   'weights',

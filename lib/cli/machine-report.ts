@@ -4,7 +4,7 @@ import { color, fail, formatBytes, note, print } from './terminal.js'
 
 /** Prints what visiontorch runs on, for people. */
 export function printMachineReport(report: MachineReport): void {
-  const { cpu, addon, runtime, places } = report
+  const { cpu, addon, runtime, places, job } = report
   const lines: [string, string][] = [
     ['visiontorch', report.visiontorch],
     ['Node', report.node],
@@ -29,6 +29,14 @@ export function printMachineReport(report: MachineReport): void {
           : `no device${report.nvidiaDriver ? '' : ', no NVIDIA driver'}`,
       ],
     )
+  }
+  if (job !== null) {
+    const { launcher, rank, worldSize, localRank, masterAddress, masterPort, restart } = job
+    lines.push([
+      'job',
+      `rank ${rank} of ${worldSize}, process ${localRank} of this machine, rank 0 at ${masterAddress}:${masterPort} ` +
+        `(${launcher === 'environment' ? 'RANK, WORLD_SIZE' : launcher}${restart > 0 ? `, restart ${restart}` : ''})`,
+    ])
   }
   const width = Math.max(...lines.map(([name]) => name.length))
   for (const [name, value] of lines) print(`${color.bold(name.padEnd(width))}  ${value}`)

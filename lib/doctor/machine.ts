@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
+import { findRendezvous, type Rendezvous } from '../distributed/rendezvous.js'
 import { LIBTORCH_VERSION } from '../libtorch/installation.js'
 import { type Attempt, locateLibTorch } from '../libtorch/locate.js'
 import { compiledAgainst, findAddons } from '../native/load.js'
@@ -24,6 +25,8 @@ export interface MachineReport {
   /** What is loaded, or null. */
   runtime: RuntimeInfo | null
   nvidiaDriver: boolean
+  /** The place of this process in a job, if a launcher started it. */
+  job: Rendezvous | null
   error: { code: string; message: string } | null
   advice: string[]
 }
@@ -60,6 +63,7 @@ export function checkMachine(): MachineReport {
     places: [],
     runtime: null,
     nvidiaDriver: existsSync('/proc/driver/nvidia/version'),
+    job: null,
     error: null,
     advice: [],
   }
@@ -68,6 +72,7 @@ export function checkMachine(): MachineReport {
     report.addon = { path, libtorchVersion: compiledAgainst(path) }
     report.places = locateLibTorch(report.addon.libtorchVersion).attempts
     report.runtime = native().runtimeInfo()
+    report.job = findRendezvous(process.env)
     report.ok = true
   } catch (error) {
     if (!(error instanceof VisionTorchError)) throw error
@@ -77,8 +82,13 @@ export function checkMachine(): MachineReport {
   return report
 }
 
-function advice({ runtime, nvidiaDriver, cpu }: MachineReport): string[] {
+function advice({ runtime, nvidiaDriver, cpu, job }: MachineReport): string[] {
   const lines: string[] = []
+  if (job !== null && job.worldSize > 1 && runtime?.threads === 1 && process.env.OMP_NUM_THREADS === '1')
+    lines.push(
+      'OMP_NUM_THREADS=1, which torchrun sets by default, leaves each process one thread. visiontorch train shares the ' +
+        "machine's cores among its processes instead; --threads sets another number",
+    )
   if (runtime !== null && nvidiaDriver && !runtime.cuda)
     lines.push(
       'There is an NVIDIA driver, but LibTorch sees no CUDA device. To use the GPU: npx visiontorch libtorch install cu130',

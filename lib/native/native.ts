@@ -280,8 +280,10 @@ export interface StepOptions {
   seed: number
   /** The share of this micro-batch in the update: 1 without gradient accumulation. */
   scale: number
-  /** False for all but the last micro-batch of an update. */
+  /** False for all but the last micro-batch of an update; in a group always, see {@link NativeTrainer.update}. */
   update: boolean
+  /** In a group: this rank's last micro-batch of the update, after which its gradients go to the other ranks. */
+  last?: boolean
   /** Second labels and their weight (mixup, CutMix), or null: loss = weight * CE(labels) + (1 - weight) * CE(mixed). */
   mixed: { labels: Int32Array; weight: number } | null
 }
@@ -303,8 +305,51 @@ export interface NativeTrainer {
   stepFeatures(features: Float32Array, labels: Int32Array, options: StepOptions): Promise<StepResult>
   /** The averaged network if `ema` was given, otherwise null. Shares its tensors with the trainer. */
   readonly ema: NativeModel | null
+  /** Shares every update with the other ranks of a group, which must all train the same network. */
+  join(group: NativeProcessGroup): Promise<void>
+  /**
+   * Ends an update in a group: sums the gradients and these numbers over the ranks, and changes the parameters unless one
+   * of the numbers is not finite. All ranks call it, also those that had no micro-batch.
+   */
+  update(learningRate: number, numbers: Float64Array): Promise<{ numbers: Float64Array; gradNorm: number }>
+  /** In a group: overwrites all parameters and buffers, also the averaged ones, with those of rank 0. */
+  broadcast(): Promise<void>
+  /** In a group: the same for the buffers alone, which batch norm updates from a rank's own images. */
+  broadcastBuffers(): Promise<void>
+  /** A checksum of all parameters and buffers, also of the averaged ones. */
+  checksum(): Promise<number>
   /** Continues from a checkpoint's `optimizer` (PyTorch's `optimizer.state_dict()` layout) and `ema`. */
   loadState(checkpoint: NativeCheckpoint): Promise<void>
+}
+
+/**
+ * The connected processes of a job, in which all must call the same operations in the same order. Every failure is
+ * `ERR_DISTRIBUTED` and names the rank that caused it, if the others can tell; the group is of no use after that.
+ */
+export interface NativeProcessGroup {
+  /** The bytes of rank 0. What the other ranks pass is ignored. */
+  broadcast(bytes: Uint8Array): Promise<Uint8Array>
+  /** The bytes of every rank, which may differ in length. */
+  allGather(bytes: Uint8Array): Promise<Uint8Array[]>
+  /** The sums over all ranks, the same on each. As many numbers on each rank. */
+  sum(numbers: Float64Array): Promise<Float64Array>
+  /** Leaves the group once all ranks want to. */
+  close(): Promise<void>
+  /** Leaves the group at once. The other ranks' operations fail with this message. */
+  fail(message: string): Promise<void>
+}
+
+export interface JoinGroupOptions {
+  rank: number
+  worldSize: number
+  masterAddress: string
+  masterPort: number
+  /** Of joining, and of each operation, in milliseconds. */
+  timeout: number
+  /** Whether rank 0 serves the store at that address; false if a launcher does. */
+  hostsStore: boolean
+  /** Of the store's keys: another one for each attempt and each group. */
+  prefix: string
 }
 
 /**
@@ -383,6 +428,8 @@ export interface Addon {
     options: MatchOptions,
   ): Promise<LoadReport>
   createTrainer(model: NativeModel, options: TrainerOptions): Promise<NativeTrainer>
+  /** Connects this process with the others of its job; resolves once all have joined. */
+  joinGroup(options: JoinGroupOptions): Promise<NativeProcessGroup>
 
   ImageBatch: new (
     capacity: number,

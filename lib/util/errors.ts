@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'ERR_NON_FINITE_LOSS'
   | 'ERR_UNTRAINED'
   | 'ERR_DISPOSED'
+  | 'ERR_DISTRIBUTED'
   | 'ERR_INTERNAL'
 
 /** What a {@link VisionTorchError} holds beside its code and message. */

@@ -27,6 +27,7 @@ class Environment {
   Napi::FunctionReference model_class;  // constructors of the classes whose objects native code creates
   Napi::FunctionReference checkpoint_class;
   Napi::FunctionReference trainer_class;
+  Napi::FunctionReference process_group_class;
 
  private:
   void close();

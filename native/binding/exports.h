@@ -10,5 +10,6 @@ void export_runtime(Napi::Env env, Napi::Object exports);
 void export_checkpoint(Napi::Env env, Napi::Object exports);
 void export_model(Napi::Env env, Napi::Object exports);
 void export_trainer(Napi::Env env, Napi::Object exports);
+void export_process_group(Napi::Env env, Napi::Object exports);
 
 }  // namespace visiontorch::binding

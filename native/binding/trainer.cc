@@ -4,6 +4,7 @@
 #include "binding/exports.h"
 #include "binding/image.h"
 #include "binding/model.h"
+#include "binding/process_group.h"
 #include "binding/promise.h"
 #include "binding/value.h"
 #include "model/training.h"
@@ -72,7 +73,8 @@ train::StepOptions step_options_from(Napi::Object object) {
   train::StepOptions options{.learning_rate = number(object, "learningRate"),
                              .seed = static_cast<uint64_t>(number(object, "seed")),
                              .scale = number(object, "scale"),
-                             .update = object.Get("update").ToBoolean()};
+                             .update = object.Get("update").ToBoolean(),
+                             .last = object.Get("last").ToBoolean()};
   if (object.Get("mixed").IsObject()) {
     auto mixed = object.Get("mixed").As<Napi::Object>();
     options.mixed_labels = labels_from(mixed.Get("labels"));
@@ -97,7 +99,10 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
         env, "NativeTrainer",
         {InstanceAccessor<&TrainerWrap::ema>("ema"), InstanceMethod<&TrainerWrap::set_frozen>("setFrozen"),
          InstanceMethod<&TrainerWrap::step>("step"), InstanceMethod<&TrainerWrap::step_features>("stepFeatures"),
-         InstanceMethod<&TrainerWrap::load_state>("loadState")});
+         InstanceMethod<&TrainerWrap::load_state>("loadState"), InstanceMethod<&TrainerWrap::join>("join"),
+         InstanceMethod<&TrainerWrap::update>("update"), InstanceMethod<&TrainerWrap::broadcast>("broadcast"),
+         InstanceMethod<&TrainerWrap::broadcast_buffers>("broadcastBuffers"),
+         InstanceMethod<&TrainerWrap::checksum>("checksum")});
     Environment::of(env).trainer_class = Napi::Persistent(constructor);
   }
 
@@ -164,6 +169,62 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
             return std::monostate();
           },
           to_undefined);
+    });
+  }
+
+  // Runs work(training) on the compute thread and gives a promise of nothing.
+  template <class Work>
+  Napi::Value run(const Napi::CallbackInfo& info, Work work) {
+    return run_async(
+        info.Env(), On::Compute,
+        [trainer = trainer, work = std::move(work)] {
+          work(*trainer);
+          return std::monostate();
+        },
+        to_undefined);
+  }
+
+  Napi::Value join(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      return run(info, [group = unwrap_group(info[0])](model::Training& trainer) { trainer.join(group); });
+    });
+  }
+
+  Napi::Value update(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      const double learning_rate = info[0].ToNumber();
+      struct Updated {
+        at::Tensor numbers;
+        double grad_norm;
+      };
+      return run_async(
+          info.Env(), On::Compute,
+          [trainer = trainer, learning_rate, numbers = numbers_from(info[1])] {
+            const double grad_norm = trainer->update(learning_rate, numbers).grad_norm;
+            return Updated{numbers, grad_norm};
+          },
+          [](Napi::Env env, const Updated& updated) {
+            auto object = Napi::Object::New(env);
+            object["numbers"] = to_numbers(env, updated.numbers);
+            object["gradNorm"] = Napi::Number::New(env, updated.grad_norm);
+            return object;
+          });
+    });
+  }
+
+  Napi::Value broadcast(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&] { return run(info, [](model::Training& trainer) { trainer.broadcast(); }); });
+  }
+
+  Napi::Value broadcast_buffers(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&] { return run(info, [](model::Training& trainer) { trainer.broadcast_buffers(); }); });
+  }
+
+  Napi::Value checksum(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      return run_async(
+          info.Env(), On::Compute, [trainer = trainer] { return trainer->checksum(); },
+          [](Napi::Env env, uint32_t checksum) { return Napi::Number::New(env, checksum); });
     });
   }
 

@@ -3,10 +3,18 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "checkpoint/crc32.h"
 #include "checkpoint/state_dict.h"
 #include "runtime/error.h"
 
 namespace visiontorch::model {
+
+namespace {
+
+// Its values as one row, in the order of its memory, which it shares.
+at::Tensor flat(const at::Tensor& tensor) { return tensor.detach().as_strided({tensor.numel()}, {1}); }
+
+}  // namespace
 
 Training::Training(std::shared_ptr<Model> model, const TrainingOptions& options)
     : model_(std::move(model)), trainer_(model_->change(Part::All, [&](nn::Network& network) {
@@ -42,6 +50,42 @@ train::StepResult Training::step_features(const at::Tensor& features, const at::
                                           const train::StepOptions& options) {
   return run(trainer_.keeps_backbone() ? Part::Classifier : Part::All,
              [&](nn::Network& network) { return trainer_.step_features(network, features, labels, options); });
+}
+
+void Training::join(std::shared_ptr<distributed::ProcessGroup> group) {
+  group_ = std::move(group);
+  trainer_.join(group_);
+}
+
+train::StepResult Training::update(double learning_rate, const at::Tensor& numbers) {
+  return run(trainer_.keeps_backbone() ? Part::Classifier : Part::All,
+             [&](nn::Network&) { return trainer_.update(learning_rate, numbers); });
+}
+
+std::vector<std::shared_ptr<Model>> Training::models() const {
+  if (average_model_ == nullptr) return {model_};
+  return {model_, average_model_};
+}
+
+void Training::broadcast(bool parameters) {
+  const at::NoGradGuard no_grad;
+  for (const std::shared_ptr<Model>& model : models())
+    model->change(Part::All, [&](nn::Network& network) {
+      for (const nn::Entry& entry : network.entries())
+        if (parameters || !entry.is_parameter) group_->broadcast(flat(*entry.tensor));
+    });
+}
+
+uint32_t Training::checksum() {
+  uint32_t result = 0;
+  for (const std::shared_ptr<Model>& model : models())
+    model->change(Part::All, [&](nn::Network& network) {
+      for (const nn::Entry& entry : network.entries()) {
+        const at::Tensor values = flat(*entry.tensor).cpu();
+        result = checkpoint::crc32({static_cast<const char*>(values.const_data_ptr()), values.nbytes()}, result);
+      }
+    });
+  return result;
 }
 
 void Training::load_state(checkpoint::File& file) {

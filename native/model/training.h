@@ -5,6 +5,7 @@
 
 #include "checkpoint/file.h"
 #include "checkpoint/writer.h"
+#include "distributed/process_group.h"
 #include "model/model.h"
 #include "train/average.h"
 #include "train/trainer.h"
@@ -31,6 +32,17 @@ class Training {
   train::StepResult step_features(const at::Tensor& features, const at::Tensor& labels,
                                   const train::StepOptions& options);
 
+  // Shares the training with the other ranks of a group, see train::Trainer::join().
+  void join(std::shared_ptr<distributed::ProcessGroup> group);
+  // See train::Trainer::update().
+  train::StepResult update(double learning_rate, const at::Tensor& numbers);
+  // Overwrites all parameters and buffers, of the average too, with those of rank 0.
+  void broadcast() { broadcast(true); }
+  // The same for the buffers alone: each rank's batch norms have seen only its own images.
+  void broadcast_buffers() { broadcast(false); }
+  // A checksum of all parameters and buffers, of the average too.
+  uint32_t checksum();
+
   // The averaged model, or null. Its tensors are updated by every step.
   std::shared_ptr<Model> average() const { return average_model_; }
 
@@ -43,9 +55,13 @@ class Training {
   template <class Step>
   train::StepResult run(Part part, const Step& step);
 
+  void broadcast(bool parameters);
+  std::vector<std::shared_ptr<Model>> models() const;
+
   std::shared_ptr<Model> model_, average_model_;
   train::Trainer trainer_;
   std::optional<train::Average> average_;
+  std::shared_ptr<distributed::ProcessGroup> group_;  // null if this process trains alone
 };
 
 // Writes a checkpoint into an empty file: the model's state dict, the metadata (a dictionary), and if there is a

@@ -5,7 +5,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
-#include <limits>
 #include <unordered_map>
 
 #include "eager/forward.h"
@@ -72,6 +71,21 @@ void Trainer::set_frozen(nn::Network& network, bool frozen, bool batch_norm_eval
     if (auto* norm = std::get_if<nn::BatchNorm2d*>(&layer))
       (*norm)->is_frozen = batch_norm_eval && never_trained.contains(path + ".weight");
   });
+  prepare_sums();
+}
+
+void Trainer::join(std::shared_ptr<distributed::ProcessGroup> group) {
+  group_ = std::move(group);
+  prepare_sums();
+}
+
+void Trainer::prepare_sums() {
+  gradient_sums_.reset();
+  if (group_ == nullptr) return;
+  std::vector<at::Tensor> trained;
+  for (const at::Tensor& parameter : parameters_)
+    if (parameter.requires_grad()) trained.push_back(parameter);
+  gradient_sums_.emplace(group_, trained);
 }
 
 std::unordered_set<std::string> Trainer::frozen_by_options(nn::Network& network) const {
@@ -139,25 +153,40 @@ StepResult Trainer::finish_step(nn::Network& network, const at::Tensor& features
   for (const eager::AuxiliaryLogits& head : auxiliary)
     loss = loss + mixed_loss(head.logits.to(at::kFloat)) * head.loss_weight;
 
-  StepResult result;
-  result.loss = loss.item<double>();
-  result.correct = logits.detach().argmax(1).eq(labels).sum().item<int64_t>();
-  result.grad_norm = std::numeric_limits<double>::quiet_NaN();
+  StepResult result{.loss = loss.item<double>(), .correct = logits.detach().argmax(1).eq(labels).sum().item<int64_t>()};
   if (!std::isfinite(result.loss)) {
-    for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
+    forget_gradients();
     return result;
   }
   if (options.scale != 1) loss = loss * options.scale;
+  if (options.last && gradient_sums_) gradient_sums_->begin();
   (loss_scale_ ? loss_scale_->scale(loss) : loss).backward();
-  if (!options.update) return result;
+  if (options.update) optimize(options.learning_rate, result);
+  return result;
+}
 
+StepResult Trainer::update(double learning_rate, at::Tensor numbers) {
+  gradient_sums_->finish();
+  group_->sum(numbers);
+  StepResult result;
+  if (numbers.isfinite().all().item<bool>())
+    optimize(learning_rate, result);
+  else
+    forget_gradients();
+  return result;
+}
+
+void Trainer::optimize(double learning_rate, StepResult& result) {
   result.updated = !loss_scale_ || loss_scale_->unscale(gradients());
   if (result.updated) {
     if (options_.clip_grad_norm) result.grad_norm = clip_gradients();
-    optimizer_->step(options.learning_rate);
+    optimizer_->step(learning_rate);
   }
+  forget_gradients();
+}
+
+void Trainer::forget_gradients() {
   for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
-  return result;
 }
 
 at::Tensor Trainer::loss_of(const at::Tensor& logits, const at::Tensor& labels) const {

@@ -3,12 +3,14 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
+#include "distributed/gradients.h"
 #include "eager/forward.h"
 #include "nn/network.h"
 #include "train/loss_scale.h"
@@ -38,17 +40,18 @@ struct StepOptions {
   double learning_rate;
   uint64_t seed;  // of dropout
   double scale;   // the share of this micro-batch in the update
-  bool update;    // false for all but the last micro-batch of an update
+  bool update;  // false for all but the last micro-batch of an update; false for all in a group, see Trainer::update()
+  bool last = false;  // in a group: this rank's last micro-batch of an update
   // mixup and CutMix: loss = weight * CE(labels) + (1 - weight) * CE(mixed_labels)
   at::Tensor mixed_labels{};
   double mixed_weight = 1;
 };
 
 struct StepResult {
-  double loss;           // mean of the batch, with those of auxiliary heads; if it is not finite, nothing was updated
-  int64_t correct;       // images whose largest logit is the label's
-  double grad_norm;      // before clipping; NaN if nothing was clipped
-  bool updated = false;  // whether the optimizer changed the parameters
+  double loss = 0;      // mean of the batch, with those of auxiliary heads; if it is not finite, nothing was updated
+  int64_t correct = 0;  // images whose largest logit is the label's
+  double grad_norm = std::numeric_limits<double>::quiet_NaN();  // before clipping; NaN if nothing was clipped
+  bool updated = false;                                         // whether the optimizer changed the parameters
 };
 
 // One optimization step at a time over a network's own parameters: forward, cross entropy, backward, update. Used on
@@ -71,6 +74,13 @@ class Trainer {
   StepResult step_features(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
                            const StepOptions& options);
 
+  // Shares every update with the other ranks of a group. Each rank steps through its own micro-batches, of which it may
+  // have none, and then all call update().
+  void join(std::shared_ptr<distributed::ProcessGroup> group);
+  // Sums the gradients and these numbers (float64, of the same size on all ranks) over the ranks, and changes the
+  // parameters as an optimizer step does; not if one of the numbers is not finite, such as a loss.
+  StepResult update(double learning_rate, at::Tensor numbers);
+
   // Null unless the loss is scaled.
   LossScale* loss_scale() { return loss_scale_ ? &*loss_scale_ : nullptr; }
   checkpoint::Value optimizer_state() const { return optimizer_->state_dict(); }
@@ -80,6 +90,9 @@ class Trainer {
   StepResult finish_step(nn::Network& network, const at::Tensor& features,
                          const std::vector<eager::AuxiliaryLogits>& auxiliary, const at::Tensor& labels,
                          const StepOptions& options);
+  void optimize(double learning_rate, StepResult& result);
+  void forget_gradients();
+  void prepare_sums();
   at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& labels) const;
   std::vector<at::Tensor> gradients() const;
   double clip_gradients() const;
@@ -91,7 +104,9 @@ class Trainer {
   TrainerOptions options_;
   std::vector<at::Tensor> parameters_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::optional<LossScale> loss_scale_;  // with float16
+  std::optional<LossScale> loss_scale_;                     // with float16
+  std::shared_ptr<distributed::ProcessGroup> group_;        // null if this process trains alone
+  std::optional<distributed::GradientSums> gradient_sums_;  // in a group: of the parameters that are trained
   bool frozen_ = false, batch_norm_eval_ = true;
 };
 

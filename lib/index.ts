@@ -45,6 +45,8 @@ export {
   type PredictionResult,
   type PredictOptions,
 } from './predict/predict.js'
+export { createHandler, type Handler, toNodeListener } from './serve/handler.js'
+export type { HandlerOptions, Logger } from './serve/options.js'
 export type * from './train/events.js'
 export type { TrainOptions } from './train/options.js'
 export { TrainingRun } from './train/run.js'

@@ -37,6 +37,7 @@ const layers = [
   'report',
   'train.ts',
   'doctor',
+  'serve',
   'cli',
   'index.ts',
 ]

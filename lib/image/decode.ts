@@ -28,6 +28,8 @@ export interface DecodeOptions {
    * picture. Much faster, but other pixels than a full decode gives: for training only. Default: full size.
    */
   fastDecode?: number
+  /** The most pixels that an image may have: at most {@link MAX_PIXELS}, the default. */
+  maxPixels?: number
   signal?: AbortSignal | undefined
 }
 
@@ -42,11 +44,7 @@ const MAX_SCANS = 100
 const MAX_SCANNED_PIXELS = 2e9
 
 // So that the pixels are Pillow's: profiles and alpha are ignored, and a truncated file is an error.
-const SHARP_OPTIONS = {
-  failOn: 'truncated',
-  ignoreIcc: true,
-  limitInputPixels: MAX_PIXELS,
-} satisfies SharpOptions
+const SHARP_OPTIONS = { failOn: 'truncated', ignoreIcc: true } satisfies SharpOptions
 
 /**
  * Decodes an image to RGB rows, byte for byte as Pillow's `Image.open(file).convert('RGB')` does: the first frame,
@@ -55,16 +53,17 @@ const SHARP_OPTIONS = {
  * GIF and TIFF by sharp; what the first bytes of a file say counts, not its name.
  *
  * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or `ERR_IMAGE_DECODE` for what is not an image, is
- * damaged, or has more than {@link MAX_PIXELS} pixels.
+ * damaged, or has more than `maxPixels` pixels; the last error names that in its `options`.
  */
 export async function decode(input: ImageInput, options: DecodeOptions = {}): Promise<Pixels> {
-  check.options('options', options, ['autoOrient', 'fastDecode', 'signal'])
-  const { autoOrient = false, fastDecode, signal } = options
+  check.options('options', options, ['autoOrient', 'fastDecode', 'maxPixels', 'signal'])
+  const { autoOrient = false, fastDecode, maxPixels = MAX_PIXELS, signal } = options
+  check.integer('maxPixels', maxPixels, 1, MAX_PIXELS)
   signal?.throwIfAborted()
   const source = await openInput(input, signal)
   if (source.kind === 'pixels') return source.pixels
   try {
-    const pixels = fastDecode === undefined ? await decodeInAddon(source, autoOrient) : null
+    const pixels = fastDecode === undefined ? await decodeInAddon(source, autoOrient, maxPixels) : null
     signal?.throwIfAborted()
     if (pixels !== null) return pixels
     if (source.kind === 'sharp') return await decodeWithSharp(source.sharp.clone(), options)
@@ -74,7 +73,7 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   } catch (error) {
     signal?.throwIfAborted()
     if (error instanceof VisionTorchError) throw error
-    throw failure(source.name, explain(error), error)
+    throw failure(source.name, explain(error, maxPixels), error)
   }
 }
 
@@ -90,26 +89,25 @@ function findAddon(): Addon | null {
 let addon: Addon | null | undefined
 
 /** In less than half of sharp's time. Null for other formats, and for what cannot be read. */
-async function decodeInAddon(source: Source, autoOrient: boolean): Promise<Pixels | null> {
+async function decodeInAddon(source: Source, autoOrient: boolean, maxPixels: number): Promise<Pixels | null> {
   addon ??= findAddon()
   if (addon === null) return null
   try {
-    if (source.kind === 'bytes') return await addon.decodeBytes(source.bytes, MAX_PIXELS, autoOrient)
+    if (source.kind === 'bytes') return await addon.decodeBytes(source.bytes, maxPixels, autoOrient)
     // A path that is not UTF-8 cannot be passed.
     const isText = source.kind === 'path' && typeof toPath(source.path) === 'string'
-    return isText ? await addon.decodeFile(source.path, MAX_PIXELS, autoOrient) : null
+    return isText ? await addon.decodeFile(source.path, maxPixels, autoOrient) : null
   } catch (error) {
-    if (error instanceof VisionTorchError && error.code === 'ERR_IMAGE_DECODE') {
-      throw failure(source.name, error.message, error)
-    }
-    throw error
+    if (!(error instanceof VisionTorchError) || error.code !== 'ERR_IMAGE_DECODE') throw error
+    throw failure(source.name, error.message, error)
   }
 }
 
 async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Pixels> {
   const format = checkFormat(bytes, name)
-  if (format === 'bmp' || format === 'ppm') return (await native().decodeBytes(bytes, MAX_PIXELS))!
-  const open = (file: Uint8Array) => loadSharp()(file, SHARP_OPTIONS)
+  const { maxPixels = MAX_PIXELS } = options
+  if (format === 'bmp' || format === 'ppm') return (await native().decodeBytes(bytes, maxPixels))!
+  const open = (file: Uint8Array) => loadSharp()(file, { ...SHARP_OPTIONS, limitInputPixels: maxPixels })
   switch (format) {
     case 'jpeg': {
       const { width = 0, height = 0, components, scans = 0 } = readJpegHeader(bytes) ?? {}
@@ -270,13 +268,19 @@ async function decodeCmyk(image: Sharp): Promise<Pixels> {
 }
 
 function failure(name: string, why: string, cause?: unknown): VisionTorchError {
-  return new VisionTorchError('ERR_IMAGE_DECODE', `${name}: expected an image, but ${why}`, { cause })
+  return new VisionTorchError('ERR_IMAGE_DECODE', `${name}: expected an image, but ${why}`, {
+    cause,
+    options: isSizeLimit(cause) ? ['maxPixels'] : [],
+  })
 }
 
-function explain(error: unknown): string {
+/** Whether a decoder refused an image for its size: sharp, or the addon (native/image/fault.h). */
+const isSizeLimit = (error: unknown): boolean =>
+  error instanceof Error && /exceeds pixel limit|pixels, more than \d+ in all/.test(error.message)
+
+function explain(error: unknown, maxPixels: number): string {
+  if (isSizeLimit(error))
+    return `it has more than ${maxPixels.toLocaleString('en')} pixels. Make it smaller first`
   const message = error instanceof Error ? error.message.split('\n')[0]! : String(error)
-  if (/exceeds pixel limit/.test(message)) {
-    return `it has more than ${MAX_PIXELS.toLocaleString('en')} pixels. Make it smaller first`
-  }
   return `it is damaged (${message}). Replace or remove the file`
 }

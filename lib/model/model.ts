@@ -75,6 +75,8 @@ export class Model implements Disposable {
   /** Whether the caller asked for random weights, and so expects a random classifier. */
   #random: boolean
   readonly #batchers = new Map<string, Batcher>()
+  /** @internal Called with the number of images of each batch before it is computed. */
+  onBatch: ((count: number) => void) | undefined
 
   /** @internal */
   constructor(parts: ModelParts) {
@@ -329,7 +331,10 @@ export class Model implements Disposable {
       batcher = new Batcher(
         batchSize,
         () => this.createBatch(batchSize),
-        async (batch, count) => this.network.forward(batch, count, output),
+        async (batch, count) => {
+          this.onBatch?.(count)
+          return this.network.forward(batch, count, output)
+        },
       )
       this.#batchers.set(key, batcher)
     }

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
-import { decode } from '../image/decode.js'
+import { decode, MAX_PIXELS } from '../image/decode.js'
 import type { ImageInput } from '../image/input.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { evalTransform } from '../image/transform.js'
@@ -30,6 +30,8 @@ export interface FeatureOptions {
 export interface PredictOptions extends FeatureOptions {
   /** How many classes to return, the most probable first: default 5. All classes if there are fewer. */
   topK?: number
+  /** The most pixels that an image may have, for a service that takes images of strangers: 1 to 178,956,970, the default. */
+  maxPixels?: number
   /** Predict also with a classifier that was never trained, whose probabilities are random. Default false. */
   allowUntrained?: boolean
 }
@@ -140,11 +142,12 @@ export async function features(
 }
 
 function checkPredictOptions(options: PredictOptions) {
-  check.options('options', options, ['topK', 'batchSize', 'allowUntrained', 'signal'])
+  check.options('options', options, ['topK', 'batchSize', 'maxPixels', 'allowUntrained', 'signal'])
   return {
     allowUntrained: check.boolean('allowUntrained', options.allowUntrained ?? false),
     topK: check.integer('topK', options.topK ?? 5, 1),
     batchSize: check.integer('batchSize', options.batchSize ?? 32, 1, 4096),
+    maxPixels: check.integer('maxPixels', options.maxPixels ?? MAX_PIXELS, 1, MAX_PIXELS),
     signal: options.signal,
   }
 }
@@ -166,14 +169,14 @@ class Job {
   constructor(
     model: Predictor,
     output: 'logits' | 'features',
-    private readonly options: { batchSize: number; signal: AbortSignal | undefined },
+    private readonly options: { batchSize: number; maxPixels: number; signal: AbortSignal | undefined },
   ) {
     const { preprocessing } = model
-    const { batchSize, signal } = options
+    const { batchSize, maxPixels, signal } = options
     this.#batcher = model.batcher(output, batchSize)
     this.#decode = input =>
       decoding(async () => {
-        const pixels = await decode(input, { signal, autoOrient: preprocessing.autoOrient })
+        const pixels = await decode(input, { maxPixels, signal, autoOrient: preprocessing.autoOrient })
         return { pixels, transform: evalTransform(preprocessing, pixels) }
       })
   }

@@ -1,0 +1,34 @@
+import { HttpError } from './errors.js'
+
+/** The end of a request's time: after `milliseconds`, or when its client is gone. Dispose it when the request is done. */
+export class Deadline implements Disposable {
+  readonly #controller = new AbortController()
+  readonly #timer: NodeJS.Timeout
+  readonly #leave = () =>
+    this.#controller.abort(new HttpError(499, 'ERR_CLIENT_CLOSED', 'the client closed the connection'))
+
+  constructor(
+    private readonly client: AbortSignal,
+    milliseconds: number,
+  ) {
+    const expired = new HttpError(
+      503,
+      'ERR_TIMEOUT',
+      `the request took longer than ${milliseconds / 1000} seconds. Try again later`,
+      { 'retry-after': '1' },
+    )
+    this.#timer = setTimeout(() => this.#controller.abort(expired), milliseconds)
+    if (client.aborted) this.#leave()
+    else client.addEventListener('abort', this.#leave, { once: true })
+  }
+
+  /** Aborted with an {@link HttpError} as its reason. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
+    this.client.removeEventListener('abort', this.#leave)
+  }
+}

@@ -1,0 +1,4 @@
+// The libraries of the server. They are bundled into dist/serve/libraries.js (scripts/bundle.ts), so that installing
+// visiontorch stays small, and this file is imported only when a server starts.
+export { getRequestListener } from '@hono/node-server'
+export { Hono } from 'hono/tiny'

@@ -1,0 +1,86 @@
+import { MAX_PIXELS } from '../image/decode.js'
+import { check, invalid, is } from '../util/is.js'
+
+/** Where a server writes its log: a pino instance, `console`, or anything with these methods. */
+export interface Logger {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** Options of `createHandler`. */
+export interface HandlerOptions {
+  /** The path that the handler is mounted at, where the host does not remove it (Next, SvelteKit): `/api/vision`. Default ''. */
+  basePath?: string
+  /** Images computed at once, at most: 1 to 4096, default 32. */
+  batchSize?: number
+  /** Images that wait or are computed at a time; more are refused with 429. Default 256. */
+  maxQueue?: number
+  /** Bytes of a request's body; more are refused with 413. Default 32 MiB. */
+  maxBodyBytes?: number
+  /** Pixels of an image; more are refused with 413. Default 50,000,000. */
+  maxPixels?: number
+  /** Images of one request; more are refused with 413. Default 64, and at most `maxQueue`. */
+  maxFiles?: number
+  /** Milliseconds that a request may take, before it is answered with 503. Default 30,000. */
+  timeout?: number
+  /** Requests must bring one of these, as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Default: no key is needed. */
+  apiKey?: string | readonly string[]
+  /** Web pages of other origins that may call the server, such as `https://example.com`, or `*` for all. Default: none. */
+  cors?: readonly string[]
+  /** Predict also with a classifier that was never trained, whose probabilities are random. Default false. */
+  allowUntrained?: boolean
+  /** Gets a line for each request, and the causes of failures. Default: nothing is logged. */
+  logger?: Logger
+}
+
+export interface CheckedOptions extends Required<Omit<HandlerOptions, 'apiKey' | 'logger'>> {
+  apiKeys: readonly string[]
+  logger: Logger | undefined
+}
+
+const names = [
+  'basePath',
+  'batchSize',
+  'maxQueue',
+  'maxBodyBytes',
+  'maxPixels',
+  'maxFiles',
+  'timeout',
+  'apiKey',
+  'cors',
+  'allowUntrained',
+  'logger',
+] as const satisfies (keyof HandlerOptions)[]
+
+export function checkHandlerOptions(options: HandlerOptions): CheckedOptions {
+  check.options('options', options, names)
+  const { basePath = '', apiKey = [], cors = [], logger } = options
+  const maxQueue = check.integer('maxQueue', options.maxQueue ?? 256, 1, 1_000_000)
+  const apiKeys = typeof apiKey === 'string' ? [apiKey] : apiKey
+  if (!/^(\/[\w.~-]+)*$/.test(basePath))
+    throw invalid('basePath', "'' or a path such as '/api/vision'", basePath)
+  if (!Array.isArray(apiKeys) || !apiKeys.every(key => is.string(key) && /^[\x21-\x7e]+$/.test(key)))
+    throw invalid('apiKey', 'a key of printable ASCII characters without spaces, or an array of them', apiKey)
+  if (!Array.isArray(cors) || !cors.every(origin => origin === '*' || isOrigin(origin)))
+    throw invalid('cors', "an array of origins, such as ['https://example.com'], or ['*']", cors)
+  if (logger !== undefined && !['info', 'warn', 'error'].every(name => name in logger))
+    throw invalid('logger', 'an object with the methods info, warn and error', logger)
+  return {
+    basePath,
+    batchSize: check.integer('batchSize', options.batchSize ?? 32, 1, 4096),
+    maxQueue,
+    maxBodyBytes: check.integer('maxBodyBytes', options.maxBodyBytes ?? 32 << 20, 1, 1 << 30),
+    maxPixels: check.integer('maxPixels', options.maxPixels ?? 50_000_000, 1, MAX_PIXELS),
+    maxFiles: check.integer('maxFiles', options.maxFiles ?? Math.min(64, maxQueue), 1, maxQueue),
+    timeout: check.integer('timeout', options.timeout ?? 30_000, 1, 86_400_000),
+    apiKeys,
+    cors,
+    allowUntrained: check.boolean('allowUntrained', options.allowUntrained ?? false),
+    logger,
+  }
+}
+
+function isOrigin(value: unknown): boolean {
+  return typeof value === 'string' && URL.canParse(value) && new URL(value).origin === value
+}

@@ -7,8 +7,8 @@ import { formatBytes, formatCount, print, printJson, table } from './terminal.js
 
 export const inspectCommand = (): Command =>
   new Command('inspect')
-    .description('what a .pth file holds: container, tensors, metadata; loads nothing')
-    .argument('<file>', 'a .pth file of PyTorch or visiontorch')
+    .description('what a .pth or safetensors file holds: container, tensors, metadata; loads nothing')
+    .argument('<file>', 'a .pth or safetensors file')
     .option('--verify', 'check the checksum of every record, also of the large ones')
     .addOption(jsonOption())
     .action(async (file: string, options: { verify?: boolean; json?: boolean }) => {

@@ -1,11 +1,11 @@
-import { type CheckpointValue, type DType, native } from '../native/native.js'
+import { type CheckpointValue, type Container, type DType, native } from '../native/native.js'
 import { replaceFile } from '../util/files.js'
 import { check } from '../util/is.js'
 
-/** What a `.pth` file holds, without its data. */
+/** What a checkpoint holds, without its data. */
 export interface CheckpointSummary {
-  /** How the file is packed: `zip` (torch >= 1.6), `legacy` (before), `tar` (torch 0.1). */
-  container: 'zip' | 'legacy' | 'tar'
+  /** How the file is packed: `zip` (torch >= 1.6), `legacy` (before), `tar` (torch 0.1), `safetensors`. */
+  container: Container | 'tar'
   /**
    * Every tensor in the order of the file. `name` is the keys that lead to it, joined by `/`
    * (`state_dict/conv1.weight`; empty when the file is one tensor), `bytes` its size.
@@ -30,7 +30,8 @@ export interface ReadCheckpointOptions {
 
 /**
  * Reads a `.pth` file of any version of `torch.save`: all that `torch.load(path, weights_only=True)` of PyTorch 2.13 reads,
- * NumPy's numbers and arrays, and files with other Python objects, which are skipped. Nothing in the file is run.
+ * NumPy's numbers and arrays, and files with other Python objects, which are skipped. Nothing in the file is run. Also
+ * reads a safetensors file: a Map of its tensors, with its metadata under `__metadata__`.
  *
  * Dictionaries become Maps in the file's order (a Map of one entry for `{'epoch': 3}`), lists, tuples and sets arrays,
  * ints beyond 2^53 bigints, bytes and bytearrays `Uint8Array`s, complex numbers Maps of `real` and `imag`, skipped objects
@@ -50,7 +51,7 @@ export async function readCheckpoint(
 }
 
 /**
- * Lists what a `.pth` file holds and loads no tensor. The same checks as in {@link readCheckpoint}, the same errors.
+ * Lists what a `.pth` or safetensors file holds and loads no tensor. The same checks as in {@link readCheckpoint}, the same errors.
  */
 export async function inspectCheckpoint(
   path: string,
@@ -66,18 +67,34 @@ export async function inspectCheckpoint(
   }
 }
 
+export interface WriteCheckpointOptions {
+  /** `zip` (default): of torch >= 1.6; `legacy`: any version of PyTorch reads it; `safetensors`. */
+  container?: Container
+}
+
 /**
- * Writes a `.pth` file that Python reads with `torch.load(path, weights_only=True)`. Maps become dicts, arrays lists,
- * integers ints, other numbers floats. Tensors with the same `data` are written once, and share it in Python too.
+ * Writes a `.pth` file that Python reads with `torch.load(path, weights_only=True)`, or a safetensors file. Maps become
+ * dicts, arrays lists, integers ints, other numbers floats. Tensors with the same `data` are written once, and share it in
+ * Python too. A safetensors file holds a Map of tensors by name, and may have a Map of strings under `__metadata__`.
  *
  * The content goes to a temporary file in the same directory, which is flushed and renamed: at any moment `path` is the
  * old file or the new one, whole.
  *
  * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, naming the place in `value`; `ERR_FILE_WRITE`.
  */
-export async function writeCheckpoint(path: string, value: CheckpointValue): Promise<void> {
-  await replaceFile(check.string('path', path), file => native().writeCheckpoint(file.fd, value))
+export async function writeCheckpoint(
+  path: string,
+  value: CheckpointValue,
+  options: WriteCheckpointOptions = {},
+): Promise<void> {
+  check.string('path', path)
+  check.options('options', options, ['container'])
+  const container = check.oneOf('container', options.container ?? 'zip', containers)
+  await replaceFile(path, file => native().writeCheckpoint(file.fd, value, container))
 }
+
+/** @internal */
+export const containers: readonly Container[] = ['zip', 'legacy', 'safetensors']
 
 async function open(path: string, options: ReadCheckpointOptions = {}) {
   check.string('path', path)

@@ -41,10 +41,11 @@ import {
   savedUntrained,
 } from './model.js'
 import { checkNetworkOptions, networkOptionNames } from './network-options.js'
+import { savedMetadata } from './saved.js'
 
 /**
  * Official weights by torchvision's name (`'DEFAULT'` are the most accurate) or file name (`'resnet18-5c106cde.pth'`), or
- * a `.pth` file: its path, `file:` or `http(s):` URL.
+ * a `.pth` or safetensors file: its path, `file:` or `http(s):` URL.
  */
 export type Weights = 'DEFAULT' | 'IMAGENET1K_V1' | 'IMAGENET1K_V2' | (string & {}) | URL
 
@@ -374,9 +375,10 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
       backboneOnly: official.numClasses === null,
     }
   }
-  const { metadata, tensors, skipped } = checkpoint.inspect()
+  const { tensors, skipped } = checkpoint.inspect()
+  const metadata = savedMetadata(checkpoint)
   foreign.skipped = skipped.map(({ name, type }) => `${printable(name)} (${printable(type)})`)
-  const field = (name: string) => (metadata instanceof Map ? metadata.get(name) : undefined)
+  const field = (name: string) => metadata.get(name)
   const architecture = listArchitectures().find(name => name === field('architecture'))
   if (architecture === undefined || !Array.isArray(field('classes'))) return foreign
   try {

@@ -25,6 +25,7 @@ import { replaceFile } from '../util/files.js'
 import { check, invalid, is } from '../util/is.js'
 import type { Architecture } from './architectures.js'
 import { checkReport } from './load-report.js'
+import { safetensorsMetadata, savedMetadata } from './saved.js'
 
 /**
  * What inference computes with. bfloat16 is faster if the CPU or GPU multiplies it; on a CPU that does not
@@ -228,7 +229,7 @@ export class Model implements Disposable {
   }
 
   /**
-   * Loads weights from a `.pth` file, of this or another program. They are found by the names and shapes of the network's
+   * Loads weights from a `.pth` or safetensors file, of this or another program. They are found by the names and shapes of the network's
    * tensors, see {@link LoadReport}.
    *
    * @param options.strict Default true: every tensor of the network must be in the file with the same shape, and
@@ -242,9 +243,9 @@ export class Model implements Disposable {
     const { network } = this
     const checkpoint = await native().openCheckpoint(check.string('path', path), { verify: false })
     try {
-      const { metadata } = checkpoint.inspect()
+      const metadata = savedMetadata(checkpoint)
       // In a file of ours 'state_dict' is the network, and 'ema' a part of the state of its training.
-      const averaged = !(metadata instanceof Map && metadata.has('architecture'))
+      const averaged = !metadata.has('architecture')
       const report = await network.loadStateDict(checkpoint, { averaged, classifier: 'whole', strict })
       const { architecture } = this
       await checkReport(report, { path, checkpoint, architecture, strict })
@@ -276,20 +277,34 @@ export class Model implements Disposable {
   }
 
   /**
-   * Writes the model as a `torch.save` zip file, which Python reads with `torch.load(path, weights_only=True)`. The file
-   * is written beside `path`, flushed and renamed: a crash leaves the previous one whole.
+   * Writes the model as a `torch.save` zip file, which Python reads with `torch.load(path, weights_only=True)`, or as a
+   * safetensors file. The file is written beside `path`, flushed and renamed: a crash leaves the previous one whole.
    *
    * @param options.format `'checkpoint'` (default): what {@link loadModel} reads, with architecture, classes and
    * preprocessing, the weights under `state_dict`. `'state_dict'`: the weights alone, as torchvision's
-   * `load_state_dict` takes them.
+   * `load_state_dict` takes them. `'safetensors'`: the weights by torchvision's names, with the rest in the file's
+   * metadata; `loadModel` reads it, and Python's `safetensors.torch.load_file`.
    */
-  async save(path: string, options: { format?: 'checkpoint' | 'state_dict' } = {}): Promise<void> {
+  async save(
+    path: string,
+    options: { format?: 'checkpoint' | 'state_dict' | 'safetensors' } = {},
+  ): Promise<void> {
     check.string('path', path)
     check.options('options', options, ['format'])
-    const format = check.oneOf('format', options.format ?? 'checkpoint', ['checkpoint', 'state_dict'])
+    const format = check.oneOf('format', options.format ?? 'checkpoint', [
+      'checkpoint',
+      'state_dict',
+      'safetensors',
+    ])
     const { network } = this
-    const metadata = format === 'checkpoint' ? this.checkpointMetadata() : null
-    await replaceFile(path, file => native().saveModel(file.fd, network, metadata, null))
+    const container = format === 'safetensors' ? 'safetensors' : 'zip'
+    const metadata =
+      format === 'checkpoint'
+        ? this.checkpointMetadata()
+        : format === 'safetensors'
+          ? safetensorsMetadata(this.checkpointMetadata())
+          : null
+    await replaceFile(path, file => native().saveModel(file.fd, network, metadata, null, { container }))
   }
 
   /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */
@@ -381,8 +396,8 @@ export function checkSeed(seed: unknown): number {
 }
 
 /** @internal Why a file of ours has a classifier that nobody trained; null for any other file. */
-export function savedUntrained(path: string, metadata: CheckpointValue): string | null {
-  const said = metadata instanceof Map && metadata.has('architecture') && metadata.get('untrained') === true
+export function savedUntrained(path: string, metadata: Map<CheckpointValue, CheckpointValue>): string | null {
+  const said = metadata.has('architecture') && metadata.get('untrained') === true
   return said ? `${path} was saved before it was trained` : null
 }
 

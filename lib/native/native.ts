@@ -95,6 +95,12 @@ export interface RuntimeInfo {
   cudnnFusion: 'untried' | 'used' | 'unsupported'
 }
 
+/** How a checkpoint is packed. Files of torch 0.1 (`tar`) are read, but not written. */
+export type Container = 'zip' | 'legacy' | 'safetensors'
+
+/** What a file's floating-point weights are stored as. */
+export type WeightsDType = 'float32' | 'float16' | 'bfloat16'
+
 export interface OpenCheckpointOptions {
   /** Check the checksums of all records, not only of small ones. */
   verify: boolean
@@ -104,7 +110,7 @@ export interface OpenCheckpointOptions {
 
 /** An opened and checked checkpoint file. Its tensors are read when they are asked for. */
 export interface NativeCheckpoint {
-  readonly container: 'zip' | 'legacy' | 'tar'
+  readonly container: Container | 'tar'
   /** What the file holds, without its data: tensors by path, and the plain values around them. */
   inspect(): {
     tensors: { name: string; dtype: DType; shape: number[]; bytes: number }[]
@@ -393,19 +399,32 @@ export interface Addon {
 
   openCheckpoint(path: string, options: OpenCheckpointOptions): Promise<NativeCheckpoint>
   /**
-   * Writes a torch.save zip file into an empty one. The descriptor may be closed meanwhile. `ERR_FILE_WRITE` gives the
-   * reason alone: the caller knows the path.
+   * Writes a checkpoint into an empty file, by default a zip file, with floating-point tensors converted to `dtype` if one
+   * is given. The descriptor may be closed meanwhile. `ERR_FILE_WRITE` gives the reason alone: the caller knows the path.
    */
-  writeCheckpoint(descriptor: number, value: CheckpointValue): Promise<void>
+  writeCheckpoint(
+    descriptor: number,
+    value: CheckpointValue,
+    container?: Container,
+    dtype?: WeightsDType,
+  ): Promise<void>
   /**
    * {@link writeCheckpoint} of `metadata` with `state_dict` first, and of a trainer's `optimizer` (and `ema`) last. If
-   * `metadata` is null, the file holds the network's state dict alone.
+   * `metadata` is null, the file holds the network's state dict alone. In a safetensors file, weights and metadata stand
+   * side by side.
    */
   saveModel(
     descriptor: number,
     model: NativeModel,
     metadata: Map<string, CheckpointValue> | null,
     trainer: NativeTrainer | null,
+    options?: {
+      container?: Container
+      /** Of the floating-point weights, default float32. */
+      dtype?: WeightsDType
+      /** False leaves the classifier out. */
+      classifier?: boolean
+    },
   ): Promise<void>
 
   /** Every network there is. */

@@ -25,6 +25,7 @@ const char* name_of(Container container) {
     case Container::Zip: return "zip";
     case Container::Legacy: return "legacy";
     case Container::Tar: return "tar";
+    case Container::Safetensors: return "safetensors";
   }
   return "";
 }
@@ -134,8 +135,8 @@ Napi::Value write_checkpoint(const Napi::CallbackInfo& info) {
     auto file = std::make_shared<checkpoint::Descriptor>(info[0].As<Napi::Number>().Int32Value());
     return run_async(
         env, On::Pool,
-        [file, value = from_js(info[1])] {
-          checkpoint::write(*file, value);
+        [file, value = from_js(info[1]), container = container_from(info[2]), dtype = weights_dtype_from(info[3])] {
+          checkpoint::write(*file, dtype ? checkpoint::converted(value, *dtype) : value, container);
           return std::monostate();
         },
         to_undefined);
@@ -149,6 +150,21 @@ std::shared_ptr<File> unwrap_checkpoint(Napi::Value value) {
   if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(Environment::of(env).checkpoint_class.Value()))
     throw Error("ERR_INVALID_ARGUMENT", "checkpoint: expected what openCheckpoint() gave");
   return Checkpoint::Unwrap(value.As<Napi::Object>())->file();
+}
+
+Container container_from(Napi::Value value) {
+  const std::string name = value.IsUndefined() ? "zip" : value.ToString().Utf8Value();
+  for (Container container : {Container::Zip, Container::Legacy, Container::Safetensors})
+    if (name == name_of(container)) return container;
+  throw Error("ERR_INVALID_ARGUMENT", "container: expected zip, legacy or safetensors");
+}
+
+std::optional<at::ScalarType> weights_dtype_from(Napi::Value value) {
+  if (value.IsUndefined()) return std::nullopt;
+  const checkpoint::DType* dtype = checkpoint::find_dtype(std::string_view(value.ToString().Utf8Value()));
+  if (dtype == nullptr || !c10::isFloatingType(dtype->type))
+    throw Error("ERR_INVALID_ARGUMENT", "dtype: expected float32, float16 or bfloat16");
+  return dtype->type;
 }
 
 void export_checkpoint(Napi::Env env, Napi::Object exports) {

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 
 #include "checkpoint/file.h"
 
@@ -10,5 +11,10 @@ namespace visiontorch::binding {
 
 // The file of a NativeCheckpoint. Throws ERR_INVALID_ARGUMENT for any other value, ERR_DISPOSED after dispose().
 std::shared_ptr<checkpoint::File> unwrap_checkpoint(Napi::Value value);
+
+// The argument `container` of lib/native/native.ts: undefined is zip.
+checkpoint::Container container_from(Napi::Value value);
+// The argument `dtype`: nothing for undefined.
+std::optional<at::ScalarType> weights_dtype_from(Napi::Value value);
 
 }  // namespace visiontorch::binding

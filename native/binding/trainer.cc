@@ -244,7 +244,7 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
   });
 }
 
-// saveModel(descriptor, model, metadata, trainer | null)
+// saveModel(descriptor, model, metadata, trainer | null, options?)
 Napi::Value save_model(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     auto file = std::make_shared<checkpoint::Descriptor>(info[0].As<Napi::Number>().Int32Value());
@@ -252,10 +252,17 @@ Napi::Value save_model(const Napi::CallbackInfo& info) {
     checkpoint::Value metadata = from_js(info[2]);
     std::shared_ptr<model::Training> trainer;
     if (info[3].IsObject()) trainer = Napi::ObjectWrap<TrainerWrap>::Unwrap(info[3].As<Napi::Object>())->trainer;
+    model::SaveOptions options;
+    if (info[4].IsObject()) {
+      auto object = info[4].As<Napi::Object>();
+      options.container = container_from(object.Get("container"));
+      options.dtype = weights_dtype_from(object.Get("dtype"));
+      if (object.Has("classifier")) options.with_classifier = object.Get("classifier").ToBoolean();
+    }
     return run_async(
         info.Env(), On::Compute,
-        [file, model, metadata, trainer] {
-          model::save(*file, *model, metadata, trainer.get());
+        [file, model, metadata, trainer, options] {
+          model::save(*file, *model, metadata, trainer.get(), options);
           return std::monostate();
         },
         to_undefined);

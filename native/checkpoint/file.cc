@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "checkpoint/bytes.h"
-#include "checkpoint/containers.h"
 #include "checkpoint/formats.h"
 #include "runtime/allocator.h"
 #include "runtime/text.h"
@@ -23,6 +22,7 @@ Container detect(const InputFile& file, const std::string& path) {
   if (head.starts_with("PK\x03\x04")) return Container::Zip;
   if (is_legacy(head)) return Container::Legacy;
   if (is_tar(head)) return Container::Tar;
+  if (is_safetensors(head)) return Container::Safetensors;
   refuse_foreign_format(file, path);
 }
 
@@ -58,6 +58,7 @@ void File::parse(const OpenOptions& options) {
       case Container::Zip: content_ = read_zip(input_, options.verify, storages_, arena); break;
       case Container::Legacy: content_ = read_legacy(input_, storages_, arena); break;
       case Container::Tar: content_ = read_tar(input_, storages_, arena); break;
+      case Container::Safetensors: content_ = read_safetensors(input_, storages_, arena); break;
     }
     budget_.allow_storages(storages_.size());
     check_content(content_, budget_);

@@ -5,20 +5,20 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/containers.h"
 #include "checkpoint/content.h"
 #include "checkpoint/value.h"
 
 namespace visiontorch::checkpoint {
-
-enum class Container { Zip, Legacy, Tar };
 
 struct OpenOptions {
   bool verify = false;  // check the checksums of all zip records, and not only of the small ones
   bool mmap = false;    // share the file's memory where that is possible, instead of copying: see Mapping
 };
 
-// A .pth file, opened and checked. Its structure is read at once, its tensors when they are asked for; they stay valid
-// without the File. Every method that reads throws ERR_FILE_READ if the file has changed since it was opened.
+// A .pth or safetensors file, opened and checked. Its structure is read at once, its tensors when they are asked for;
+// they stay valid without the File. Every method that reads throws ERR_FILE_READ if the file has changed since it was
+// opened.
 class File {
  public:
   static std::shared_ptr<File> open(const std::string& path, const OpenOptions& options);

@@ -53,11 +53,6 @@ constexpr Format kFormats[] = {
     {0, "version https://git-lfs"_bytes, "this is a Git LFS pointer, not the file itself. Run: git lfs pull"},
 };
 
-// An eight-byte length, and JSON of that length.
-bool is_safetensors(std::string_view head, uint64_t file_size) {
-  return head.size() > 9 && head[8] == '{' && ByteReader(head, "").number<uint64_t>() <= file_size - 8;
-}
-
 // Protocol buffers begin with their first fields: ir_version and a string or the graph in ONNX's ModelProto,
 // saved_model_schema_version and a MetaGraphDef in TensorFlow's SavedModel, a NodeDef in its GraphDef.
 bool is_onnx(std::string_view head) {
@@ -105,10 +100,6 @@ void refuse_foreign_format(const InputFile& file, const std::string& path) {
   if (head.empty()) corrupt(begin + "the file is empty. Download or save it again");
   for (const auto& [offset, magic, message] : kFormats)
     if (head.size() > offset && std::string_view(head).substr(offset).starts_with(magic)) unsupported(begin + message);
-  if (is_safetensors(head, file.size()))
-    unsupported(begin +
-                "this is a safetensors file, which is not a .pth file. In Python: "
-                "torch.save(safetensors.torch.load_file(path), 'model.pth')");
   if (is_pickle(head, tail)) {
     const std::string type = class_in(file);
     unsupported(begin + "this is a bare pickle of " +
@@ -130,10 +121,10 @@ void refuse_foreign_format(const InputFile& file, const std::string& path) {
     corrupt(begin + "this is a web page, not a checkpoint. Download the file again, by the address of the file itself");
   if (is_text(head))
     corrupt(begin + "this is a text file that begins with " + in_quotes(head.substr(0, 60)) +
-            "; expected a .pth file of PyTorch. Check the path");
+            "; expected a .pth file of PyTorch or a safetensors file. Check the path");
   corrupt(begin +
-          "expected a .pth file of PyTorch (zip, legacy or tar), but the first bytes belong to none of them. Download "
-          "or save it again");
+          "expected a .pth file of PyTorch (zip, legacy or tar) or a safetensors file, but the first bytes belong to "
+          "none of them. Download or save it again");
 }
 
 void ForeignZip::add(std::string_view given) {

@@ -239,6 +239,10 @@ std::string full_name(std::string_view module, std::string_view name) {
       {"numpy._core.multiarray", "numpy.core.multiarray"},
       {"numpy._core.numeric", "numpy.core.numeric"},
   };
+  static constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
+      {"long", "int"}, {"unicode", "str"}, {"xrange", "range"}};
+  for (auto [old, current] : kTypes)
+    if (module == "__builtin__" && name == old) name = current;
   for (auto [old, current] : kModules)
     if (module == old) module = current;
   return std::string(module) + "." + std::string(name);

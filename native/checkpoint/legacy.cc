@@ -2,6 +2,7 @@
 
 #include "checkpoint/bytes.h"
 #include "checkpoint/containers.h"
+#include "checkpoint/pickler.h"
 #include "checkpoint/unpickler.h"
 #include "runtime/text.h"
 
@@ -64,6 +65,27 @@ Value read_legacy(const InputFile& file, Storages& storages, Arena& arena) {
   }
   if (in.remaining() > 0) corrupt("the file has bytes after its last storage");
   return root;
+}
+
+void write_legacy(const Descriptor& file, const Value& value) {
+  auto pickled = [](const Value& plain) { return Pickler(Pickler::Dialect::Legacy).pickle(plain); };
+  const Value sizes = Value::dict({{"short", int64_t{2}}, {"int", int64_t{4}}, {"long", int64_t{4}}});
+  const Value system = Value::dict({{"protocol_version", kProtocol}, {"little_endian", true}, {"type_sizes", sizes}});
+  Pickler pickler(Pickler::Dialect::Legacy);
+  const std::string content = pickler.pickle(value);
+  Value::List keys;
+  for (size_t i = 0; i < pickler.storages().size(); i++) keys.emplace_back(std::to_string(i));
+  const std::string head = pickled(Value::big_int(std::string(kMagic))) + pickled(kProtocol) + pickled(system) +
+                           content + pickled(Value::list(std::move(keys)));
+  Output output(file);
+  output.write(head.data(), head.size());
+  for (const at::Tensor& tensor : pickler.storages()) {
+    output.check();
+    const int64_t numel = static_cast<int64_t>(tensor.storage().nbytes()) / Pickler::counted_size(tensor);
+    output.write(&numel, sizeof(numel));
+    output.write(tensor.storage().data(), static_cast<size_t>(numel * Pickler::counted_size(tensor)));
+  }
+  output.check();
 }
 
 }  // namespace visiontorch::checkpoint

@@ -95,6 +95,10 @@ void Pickler::write_sizes(at::IntArrayRef sizes) {
   out_ += 't';
 }
 
+int64_t Pickler::counted_size(const at::Tensor& tensor) {
+  return find_dtype(tensor.scalar_type())->stem.empty() ? 1 : tensor.element_size();
+}
+
 void Pickler::write_tensor(const at::Tensor& given) {
   const DType* dtype = find_dtype(given.scalar_type());
   if (dtype == nullptr || given.layout() != at::kStrided) {
@@ -111,9 +115,8 @@ void Pickler::write_tensor(const at::Tensor& given) {
   }
   size_t index = found->second;
   if (is_new) storages_.push_back(tensor);
-  // Types without a storage class of their own lie in untyped storages, which count bytes.
-  bool is_untyped = dtype->stem.empty();
-  int64_t numel = static_cast<int64_t>(tensor.storage().nbytes()) / (is_untyped ? 1 : tensor.element_size());
+  const bool is_untyped = dtype->stem.empty();
+  const int64_t numel = static_cast<int64_t>(tensor.storage().nbytes()) / counted_size(tensor);
 
   out_ += is_untyped ? "ctorch._utils\n_rebuild_tensor_v3\n((" : "ctorch._utils\n_rebuild_tensor_v2\n((";
   write_string("storage");
@@ -121,7 +124,7 @@ void Pickler::write_tensor(const at::Tensor& given) {
   write_string(std::to_string(index));
   write_string("cpu");
   write_int(numel);
-  out_ += "tQ";
+  out_ += dialect_ == Dialect::Legacy ? "NtQ" : "tQ";
   write_int(tensor.storage_offset());
   write_sizes(tensor.sizes());
   write_sizes(tensor.strides());

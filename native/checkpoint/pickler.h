@@ -15,8 +15,15 @@ namespace visiontorch::checkpoint {
 // share it in the file.
 class Pickler {
  public:
+  // Files of torch.save before 1.6 name a view, None here, with each storage.
+  enum class Dialect { Zip, Legacy };
+  explicit Pickler(Dialect dialect) : dialect_(dialect) {}
+
   std::string pickle(const Value& value);
-  // What record data/<index> must hold. A tensor here keeps its whole storage alive.
+  // The size of what counts as one element of the tensor's storage, in bytes: types without a storage class of their
+  // own lie in untyped storages, which count bytes.
+  static int64_t counted_size(const at::Tensor& tensor);
+  // The storages by their index, which is their name in the pickle. A tensor here keeps its whole storage alive.
   const std::vector<at::Tensor>& storages() const { return storages_; }
 
  private:
@@ -29,6 +36,7 @@ class Pickler {
   template <class T>
   void write_number(T number);
 
+  const Dialect dialect_;
   std::string out_;
   std::vector<at::Tensor> storages_;
   std::unordered_map<const void*, size_t> index_;

@@ -515,10 +515,11 @@ std::string first_non_finite(nn::Network& network) {
   return "";
 }
 
-Value state_dict(nn::Network& network) {
+Value state_dict(nn::Network& network, bool with_classifier) {
   Value::Dict items;
   for (const nn::Entry& entry : network.entries())
-    items.emplace_back(Value(entry.name), Value(entry.tensor->detach().contiguous()));
+    if (with_classifier || !entry.in_classifier)
+      items.emplace_back(Value(entry.name), Value(entry.tensor->detach().contiguous()));
   return Value::state_dict(std::move(items), network.version);
 }
 

@@ -63,6 +63,6 @@ void load_state_dict(nn::Network& network, const Match& match, File& file);
 std::string first_non_finite(nn::Network& network);
 
 // The network's parameters and buffers as PyTorch's state_dict(): an OrderedDict in the network's order.
-Value state_dict(nn::Network& network);
+Value state_dict(nn::Network& network, bool with_classifier = true);
 
 }  // namespace visiontorch::checkpoint

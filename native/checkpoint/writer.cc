@@ -1,12 +1,10 @@
 #include "checkpoint/writer.h"
 
+#include <ATen/ATen.h>
 #include <caffe2/serialize/inline_container.h>
-#include <fcntl.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <string>
+#include <unordered_map>
 
 #include "checkpoint/pickler.h"
 #include "runtime/error.h"
@@ -15,47 +13,13 @@ namespace visiontorch::checkpoint {
 
 namespace {
 
-[[noreturn]] void fail(int error) {
-  const char* remedy = error == ENOSPC || error == EDQUOT ? ". Free some space, or choose another disk" : "";
-  throw Error("ERR_FILE_WRITE", std::string(std::strerror(error)) + remedy);
+// What a pickle of the tensor's storage counts: the bytes of whole elements.
+size_t whole_bytes(const at::Tensor& tensor) {
+  return tensor.storage().nbytes() - tensor.storage().nbytes() % tensor.element_size();
 }
 
-// Keeps the first error instead of throwing it: PyTorchStreamWriter would throw again from its destructor.
-class Output {
- public:
-  explicit Output(const Descriptor& file) : file_(file) {}
-
-  size_t write(const void* data, size_t size) noexcept {
-    for (size_t done = 0; done < size && error_ == 0;) {
-      ssize_t put = ::write(file_.get(), static_cast<const char*>(data) + done, size - done);
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0)
-        error_ = errno;
-      else
-        done += static_cast<size_t>(put);
-    }
-    return size;
-  }
-
-  void check() const {
-    if (error_ != 0) fail(error_);
-  }
-
- private:
-  const Descriptor& file_;
-  int error_ = 0;
-};
-
-}  // namespace
-
-Descriptor::Descriptor(int given) : descriptor_(fcntl(given, F_DUPFD_CLOEXEC, 0)) {
-  if (descriptor_ < 0) fail(errno);
-}
-
-Descriptor::~Descriptor() { close(descriptor_); }
-
-void write(const Descriptor& file, const Value& value) {
-  Pickler pickler;
+void write_zip(const Descriptor& file, const Value& value) {
+  Pickler pickler(Pickler::Dialect::Zip);
   std::string pickle = pickler.pickle(value);
   Output output(file);
   {
@@ -66,13 +30,60 @@ void write(const Descriptor& file, const Value& value) {
     size_t index = 0;
     for (const at::Tensor& tensor : pickler.storages()) {
       output.check();
-      size_t partial = tensor.storage().nbytes() % tensor.element_size();  // no element: the pickle does not count it
-      archive.writeRecord("data/" + std::to_string(index++), tensor.storage().data(),
-                          tensor.storage().nbytes() - partial);
+      archive.writeRecord("data/" + std::to_string(index++), tensor.storage().data(), whole_bytes(tensor));
     }
     archive.writeEndOfFile();
   }
   output.check();
+}
+
+class Converter {
+ public:
+  explicit Converter(at::ScalarType dtype) : dtype_(dtype) {}
+
+  Value convert(const Value& value) {
+    if (value.is_tensor()) return convert(value.as_tensor());
+    if (value.is_list()) {
+      Value::List items;
+      for (const Value& item : value.as_list()) items.push_back(convert(item));
+      return Value::list(std::move(items), value.kind());
+    }
+    if (!value.is_dict()) return value;
+    Value::Dict items;
+    for (const auto& [key, item] : value.as_dict()) items.emplace_back(key, convert(item));
+    return value.version() != 0 ? Value::state_dict(std::move(items), value.version())
+                                : Value::dict(std::move(items), value.kind());
+  }
+
+ private:
+  at::Tensor convert(const at::Tensor& tensor) {
+    if (!tensor.is_floating_point() || tensor.scalar_type() == dtype_) return tensor;
+    at::Tensor& result = results_[tensor.unsafeGetTensorImpl()];
+    if (result.defined()) return result;
+    result = tensor.to(dtype_);
+    const auto too_large = result.to(at::kFloat).isinf().logical_and_(tensor.to(at::kFloat).isfinite());
+    if (too_large.any().item<bool>())
+      throw Error("ERR_NON_FINITE", std::string("a weight is too large for ") + c10::toString(dtype_) +
+                                        ", and would become infinite. Choose bfloat16 or float32");
+    return result;
+  }
+
+  const at::ScalarType dtype_;
+  std::unordered_map<const void*, at::Tensor> results_;  // tensors that lie in several places stay one
+};
+
+}  // namespace
+
+Value converted(const Value& value, at::ScalarType dtype) { return Converter(dtype).convert(value); }
+
+void write(const Descriptor& file, const Value& value, Container container) {
+  switch (container) {
+    case Container::Zip: return write_zip(file, value);
+    case Container::Legacy: return write_legacy(file, value);
+    case Container::Safetensors: return write_safetensors(file, value);
+    case Container::Tar: break;
+  }
+  throw Error("ERR_INVALID_ARGUMENT", "tar files cannot be written");
 }
 
 }  // namespace visiontorch::checkpoint

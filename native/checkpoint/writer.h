@@ -1,25 +1,21 @@
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
+#include "checkpoint/containers.h"
+#include "checkpoint/output.h"
 #include "checkpoint/value.h"
 
 namespace visiontorch::checkpoint {
 
-// A file descriptor that is closed at the end.
-class Descriptor {
- public:
-  // A duplicate, so that the file stays open whatever happens to the given one.
-  explicit Descriptor(int given);
-  ~Descriptor();
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return descriptor_; }
+// Writes `value` into an empty file. Zip and legacy files are what torch.load(weights_only=True) reads. A safetensors
+// file holds a dictionary of tensors by name, which may have, under '__metadata__', a dictionary of strings. Throws
+// ERR_FILE_WRITE with the reason alone, because the caller knows the path, and ERR_INVALID_ARGUMENT for a value that
+// the container cannot hold.
+void write(const Descriptor& file, const Value& value, Container container = Container::Zip);
 
- private:
-  int descriptor_;
-};
-
-// Writes `value` as torch.save does, into an empty file, as a zip file that torch.load(weights_only=True) reads. Throws
-// ERR_FILE_WRITE with the reason alone: the caller knows the path.
-void write(const Descriptor& file, const Value& value);
+// The value with its floating-point tensors converted to a type. Throws ERR_NON_FINITE if a finite number is too large
+// for the type.
+Value converted(const Value& value, at::ScalarType dtype);
 
 }  // namespace visiontorch::checkpoint

@@ -107,15 +107,23 @@ void Training::load_state(checkpoint::File& file) {
   average_->resume();
 }
 
-void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Value& metadata, Training* training) {
-  if (!metadata.is_dict()) return checkpoint::write(file, model.state_dict());
-  checkpoint::Value::Dict items = {{"state_dict", model.state_dict()}};
+void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Value& metadata, Training* training,
+          const SaveOptions& options) {
+  using checkpoint::Value;
+  Value weights = model.state_dict(options.with_classifier);
+  if (options.dtype) weights = checkpoint::converted(weights, *options.dtype);
+  if (!metadata.is_dict()) return checkpoint::write(file, weights, options.container);
+  Value::Dict items;
+  if (options.container == checkpoint::Container::Safetensors)
+    items = weights.as_dict();
+  else
+    items.emplace_back("state_dict", weights);
   const auto& plain = metadata.as_dict();
   items.insert(items.end(), plain.begin(), plain.end());
   if (training) items.emplace_back("optimizer", training->optimizer_state());
   if (training && training->loss_scale()) items.emplace_back("scaler", training->loss_scale()->state_dict());
   if (training && training->average()) items.emplace_back("ema", training->average()->state_dict());
-  checkpoint::write(file, checkpoint::Value::dict(std::move(items)));
+  checkpoint::write(file, Value::dict(std::move(items)), options.container);
 }
 
 }  // namespace visiontorch::model

@@ -64,8 +64,16 @@ class Training {
   std::shared_ptr<distributed::ProcessGroup> group_;  // null if this process trains alone
 };
 
+struct SaveOptions {
+  checkpoint::Container container = checkpoint::Container::Zip;
+  std::optional<at::ScalarType> dtype{};  // of the floating-point weights; none: as they are
+  bool with_classifier = true;
+};
+
 // Writes a checkpoint into an empty file: the model's state dict, the metadata (a dictionary), and if there is a
-// training, the state of its optimizer and its average. Without metadata (None), writes the state dict alone.
-void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Value& metadata, Training* training);
+// training, the state of its optimizer and its average. Without metadata (None), writes the state dict alone. In a
+// safetensors file, the weights and the metadata stand side by side.
+void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Value& metadata, Training* training,
+          const SaveOptions& options = {});
 
 }  // namespace visiontorch::model

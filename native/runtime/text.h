@@ -14,4 +14,7 @@ std::string printable(std::string_view text, size_t longest = 200);
 // printable() in single quotes.
 std::string in_quotes(std::string_view text, size_t longest = 200);
 
+// Whether the text is valid UTF-8.
+bool is_utf8(std::string_view text);
+
 }  // namespace visiontorch

@@ -3,7 +3,13 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type CheckpointValue, readCheckpoint, type TensorData, writeCheckpoint } from '../../lib/index.js'
+import {
+  type CheckpointValue,
+  inspectCheckpoint,
+  readCheckpoint,
+  type TensorData,
+  writeCheckpoint,
+} from '../../lib/index.js'
 import { NO_PYTHON, python, runReference } from '../support/python.js'
 import { skip } from '../support/skip.js'
 
@@ -44,10 +50,15 @@ describe(`what writeCheckpoint writes loads in Python with weights_only=True`, (
     if (directory !== undefined) rmSync(directory, { recursive: true })
   })
 
-  it('tensors of every type', async () => {
-    await writeCheckpoint(path, tensors)
-    assert.deepEqual(load(path), ['list', tensors.map(describeTensor)])
-  })
+  for (const container of ['zip', 'legacy'] as const) {
+    it(`tensors of every type, in a ${container} file`, async () => {
+      const tied = [...tensors, tensors[1]!]
+      await writeCheckpoint(path, tied, { container })
+      assert.deepEqual(load(path), ['list', tied.map(describeTensor)])
+      assert.equal((await inspectCheckpoint(path)).container, container)
+      assert.deepEqual(await readCheckpoint(path), tied)
+    })
+  }
 
   it('plain values, nested', async () => {
     const value: CheckpointValue = new Map<CheckpointValue, CheckpointValue>([

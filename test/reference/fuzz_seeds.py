@@ -9,6 +9,7 @@ from collections import Counter, OrderedDict, defaultdict
 
 import stubs
 import torch
+from safetensors.torch import save
 from PIL import Image
 
 corpus = pathlib.Path(sys.argv[1])
@@ -46,6 +47,9 @@ for path in sorted(fixtures.glob("*.pth")):
         with zipfile.ZipFile(path) as archive:
             name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             write("pickle", path.stem, archive.read(name))
+
+small = {"w": torch.arange(4.0), "n": torch.tensor(3), "h": torch.zeros(2, 0).half(), "b": torch.tensor([True])}
+write("checkpoint", "safetensors", save(small, metadata={"format": "pt"}))
 
 values = {
     "counter": {"a": Counter(b=2), "b": defaultdict(list), "c": {1, 2}, "d": complex(1, 2), "e": bytearray(b"abc")},

@@ -1,0 +1,44 @@
+import type { CheckpointValue, NativeCheckpoint } from '../native/native.js'
+
+type Metadata = Map<CheckpointValue, CheckpointValue>
+
+/** The key of a safetensors file's metadata in what the addon reads and writes. */
+const METADATA = '__metadata__'
+/** The entry of this metadata, which consists of strings, that holds what a `.pth` file of ours says, as JSON. */
+const OURS = 'visiontorch'
+
+/**
+ * @internal What a file says beside its tensors: in a `.pth` file the values themselves, in a safetensors file of ours those
+ * that its metadata holds.
+ */
+export function savedMetadata(checkpoint: NativeCheckpoint): Metadata {
+  const { metadata } = checkpoint.inspect()
+  if (!(metadata instanceof Map)) return new Map()
+  if (checkpoint.container !== 'safetensors') return metadata
+  const strings = metadata.get(METADATA)
+  const json = strings instanceof Map ? strings.get(OURS) : undefined
+  if (typeof json !== 'string') return new Map()
+  try {
+    const value = fromJson(JSON.parse(json))
+    return value instanceof Map ? value : new Map()
+  } catch {
+    return new Map() // another program's
+  }
+}
+
+/** @internal The values that a model's `.pth` file holds beside its weights, as a safetensors file can hold them. */
+export const safetensorsMetadata = (metadata: Map<string, CheckpointValue>): Map<string, CheckpointValue> =>
+  new Map([[METADATA, new Map(Object.entries({ format: 'pt', [OURS]: JSON.stringify(toJson(metadata)) }))]])
+
+const toJson = (value: CheckpointValue): unknown =>
+  value instanceof Map
+    ? Object.fromEntries([...value].map(([key, item]) => [key, toJson(item)]))
+    : Array.isArray(value)
+      ? value.map(toJson)
+      : value
+
+function fromJson(value: unknown): CheckpointValue {
+  if (Array.isArray(value)) return value.map(fromJson)
+  if (typeof value !== 'object' || value === null) return value as CheckpointValue
+  return new Map(Object.entries(value).map(([key, item]) => [key, fromJson(item)]))
+}

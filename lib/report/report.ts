@@ -6,14 +6,11 @@ import type { PoorPrediction } from '../evaluate/metrics.js'
 import { decode } from '../image/decode.js'
 import { loadSharp } from '../image/sharp.js'
 import type { Pixels } from '../native/native.js'
-import { escapeName } from '../util/file-name.js'
 import { cannotWrite, replaceFile } from '../util/files.js'
-import { type Chart, onPaper } from './chart.js'
-import { drawConfusion, MOST_MATRIX } from './confusion.js'
+import { MOST_MATRIX } from './confusion.js'
 import { classesCsv, confusionsCsv } from './csv.js'
-import { drawCurves } from './curves.js'
 import type { ReportData, Thumbnail } from './data.js'
-import { hasTop5, renderPage } from './page.js'
+import { renderInWorker } from './worker.js'
 
 /** How many of the worst-predicted images a report shows. */
 export const WORST_IN_REPORT = 24
@@ -29,24 +26,19 @@ export async function writeReport(
   data: ReportData,
   decodeImage: (file: string) => Promise<Pixels> = file => decode(file),
 ): Promise<string[]> {
-  const { history, best, evaluation } = data
+  const { evaluation } = data
   const turn = pLimit(4) // a decoded photograph takes tens of megabytes
-  const [curves, confusion, thumbnails] = await Promise.all([
-    drawCurves(history, best, hasTop5(evaluation?.classes.length ?? Infinity)),
-    evaluation && drawConfusion(evaluation),
-    Promise.all(
-      (evaluation?.worst ?? [])
-        .slice(0, WORST_IN_REPORT)
-        .map(image => turn(() => thumbnail(image, decodeImage))),
-    ),
-  ])
-  const files: [string, string | Buffer][] = [
-    ['report.html', escapeName(renderPage(data, { curves, confusion, thumbnails }))],
-  ]
-  if (curves.length > 0) files.push(['results.png', await png(sheet(curves))])
+  const thumbnails = await Promise.all(
+    (evaluation?.worst ?? [])
+      .slice(0, WORST_IN_REPORT)
+      .map(image => turn(() => thumbnail(image, decodeImage))),
+  )
+  const { html, curves, confusion } = await renderInWorker({ data: plain(data), thumbnails })
+  const files: [string, string | Buffer][] = [['report.html', html]]
+  if (curves !== null) files.push(['results.png', await png(curves)])
   if (evaluation && evaluation.classes.length > MOST_MATRIX)
     files.push(['classes.csv', classesCsv(evaluation)], ['confusions.csv', confusionsCsv(evaluation)])
-  if (confusion) files.push(['confusion_matrix.png', await png(onPaper(confusion))])
+  if (confusion !== null) files.push(['confusion_matrix.png', await png(confusion)])
   await mkdir(directory, { recursive: true }).catch(error => Promise.reject(cannotWrite(directory, error)))
   return Promise.all(
     files.map(async ([name, content]) => {
@@ -57,16 +49,11 @@ export async function writeReport(
   )
 }
 
-/** Charts two a row, as one SVG. */
-function sheet(charts: readonly Chart[]): string {
-  const width = Math.max(...charts.map(chart => chart.width))
-  const height = Math.max(...charts.map(chart => chart.height))
-  const placed = charts.map(
-    (chart, index) =>
-      `<svg x="${(index % 2) * width}" y="${Math.floor(index / 2) * height}" ${onPaper(chart).slice('<svg '.length)}`,
-  )
-  const rows = Math.ceil(charts.length / 2)
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${2 * width}" height="${rows * height}">${placed.join('')}</svg>`
+/** The data without `confusion`, whose getter would build the whole matrix when the data is copied. */
+function plain(data: ReportData): ReportData {
+  if (data.evaluation === null) return data
+  const { top1, top5, loss, count, classes, confusions, worst } = data.evaluation
+  return { ...data, evaluation: { top1, top5, loss, count, classes, confusions, worst, confusion: [] } }
 }
 
 /** On white, at two pixels a unit. The letters come from the system's fonts; without one they are empty boxes. */

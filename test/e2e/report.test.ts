@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import sharp from 'sharp'
 import type { ReportData } from '../../lib/report/data.js'
+import { renderReport } from '../../lib/report/render.js'
 import { writeReport } from '../../lib/report/report.js'
 import { resolveOptions } from '../../lib/train/options.js'
 import { chromiumPath } from '../support/chromium.js'
@@ -34,6 +35,15 @@ describe('a report', () => {
     }
   })
 
+  it('leaves the event loop free while it is drawn', async () => {
+    const data = sample(40, 100)
+    await writeReport(directory, data) // loads what a report needs
+    const before = performance.eventLoopUtilization()
+    await writeReport(directory, data)
+    const { utilization } = performance.eventLoopUtilization(before)
+    assert.ok(utilization < 0.5, `the event loop was busy for ${Math.round(100 * utilization)}% of the time`)
+  })
+
   it('of an evaluation has no curves, and one of a run without evaluation no matrix', async () => {
     const data = sample(3, 4)
     await writeReport(join(directory, 'evaluation'), { ...data, history: [], best: null })
@@ -46,7 +56,7 @@ describe('a report', () => {
   })
 
   it('holds the figures by class, the confusions and the configuration as text', async () => {
-    const html = await writtenPage(directory, sample(6, 5))
+    const html = await pageOf(sample(6, 5))
     for (const text of [
       'a class with quite a long name',
       'Most frequent confusions',
@@ -61,10 +71,11 @@ describe('a report', () => {
     const hostile = `"><script>alert('x')</script>&amp;`
     const data = sample(2, 3)
     data.evaluation!.classes[0]!.label = hostile
-    data.evaluation!.worst = [
-      { file: hostile, label: hostile, predicted: hostile, score: 0.5, labelScore: 0.5 },
-    ]
-    const html = await writtenPage(directory, { ...data, title: hostile, config: { [hostile]: hostile } })
+    const worst = { file: hostile, label: hostile, predicted: hostile, score: 0.5, labelScore: 0.5 }
+    const { html } = await renderReport({
+      data: { ...data, title: hostile, config: { [hostile]: hostile } },
+      thumbnails: [{ ...worst, picture: null }],
+    })
     assert.ok(!html.includes('<script>alert'))
     assert.equal(html.match(/<script/g)?.length, 1)
   })
@@ -74,13 +85,13 @@ describe('a report', () => {
     for (const row of data.history)
       for (const name of Object.keys(row) as (keyof typeof row)[])
         if (name !== 'epoch') Object.assign(row, { [name]: '<img src=x onerror=alert(1)>' })
-    const html = await writtenPage(directory, data)
+    const html = await pageOf(data)
     assert.ok(!html.includes('<img'))
     assert.match(html, /<td>NaN<\/td>/)
   })
 
   it('allows its own script and style sheet by their hashes, and nothing else', async () => {
-    const html = await writtenPage(directory, sample(3, 3))
+    const html = await pageOf(sample(3, 3))
     const policy = /Content-Security-Policy" content="([^"]*)"/.exec(html)![1]!
     assert.ok(!policy.includes('unsafe'))
     for (const tag of ['script', 'style']) {
@@ -92,13 +103,13 @@ describe('a report', () => {
   })
 
   it('leaves top-5 accuracy out for five classes or fewer', async () => {
-    assert.doesNotMatch(await writtenPage(directory, sample(5, 3)), /top 5/i)
-    assert.match(await writtenPage(directory, sample(6, 3)), /top 5/i)
+    assert.doesNotMatch(await pageOf(sample(5, 3)), /top 5/i)
+    assert.match(await pageOf(sample(6, 3)), /top 5/i)
   })
 
   it('says first which options differ from the defaults', async () => {
     const options = { ...resolveOptions({ batchSize: 8, optimizer: 'adamw' }) }
-    const html = await writtenPage(directory, { ...sample(2, 3), config: { options, device: 'cpu' } })
+    const html = await pageOf({ ...sample(2, 3), config: { options, device: 'cpu' } })
     const [, differing, rest] = /differ from the defaults(.*?)<details>(.*)/s.exec(html)!
     const names = Array.from(differing!.matchAll(/<dt>([^<]*)/g), match => match[1])
     assert.deepEqual(names, [
@@ -139,7 +150,8 @@ describe('a report', () => {
   it('shows the worst predictions as small pictures, and says which file is gone', async () => {
     const data = await withImages(sample(3, 3), directory)
     await rm(data.evaluation!.worst[1]!.file)
-    const html = await writtenPage(directory, data)
+    await writeReport(directory, data)
+    const html = await readFile(join(directory, 'report.html'), 'utf8')
     assert.equal(html.match(/<img src="data:image\/webp;base64,/g)?.length, 5)
     assert.equal(html.match(/cannot be read any more/g)?.length, 1)
   })
@@ -148,7 +160,7 @@ describe('a report', () => {
     const data = sample(2, 3)
     const [first, second, third] = data.history
     const history = [first!, { ...second!, validationLoss: Number.NaN }, { ...third!, trainLoss: Infinity }]
-    await writeReport(directory, { ...data, history })
+    assert.match(await pageOf({ ...data, history }), /NaN/)
   })
 
   it('that cannot be written is an error with a code', async () => {
@@ -221,9 +233,9 @@ describe('a report', () => {
   })
 })
 
-async function writtenPage(directory: string, data: ReportData): Promise<string> {
-  await writeReport(directory, data)
-  return readFile(join(directory, 'report.html'), 'utf8')
+/** The page alone, which takes no thread and writes no file. */
+async function pageOf(data: ReportData): Promise<string> {
+  return (await renderReport({ data, thumbnails: [] })).html
 }
 
 /** Six poorly predicted images: gradients of several shapes. */

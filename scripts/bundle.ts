@@ -1,35 +1,55 @@
-// Bundles the libraries that only the server needs into dist/serve/libraries.js: a tenth of what their packages would take
-// in the user's node_modules. Their licences go beside it.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+// Bundles libraries that one folder of lib/ needs, and that are not worth a package in the user's node_modules, into that
+// folder's dist/FOLDER/libraries.js: a tenth of their packages' size, or less. Their licences go beside it.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
-const { metafile } = await build({
-  entryPoints: ['lib/serve/libraries.ts'],
-  outfile: 'dist/serve/libraries.js',
-  bundle: true,
-  minify: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  metafile: true,
-  logLevel: 'warning',
-  // For the libraries that are CommonJS and require Node's modules.
-  banner: {
-    js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
-  },
-})
+await bundle('serve')
+await bundle('export', protobufLicences())
+rmSync('dist/export/proto', { recursive: true }) // part of the bundle
 
-const packages = new Set(
-  Object.keys(metafile.inputs).flatMap(
-    path => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [],
-  ),
-)
-const licences = [...packages].sort().map(folder => {
+/** `others`: what stands in no file `LICENSE` of the packages. */
+async function bundle(folder: string, others: readonly string[] = []): Promise<void> {
+  const { metafile } = await build({
+    entryPoints: [`lib/${folder}/libraries.ts`],
+    outfile: `dist/${folder}/libraries.js`,
+    bundle: true,
+    minify: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    metafile: true,
+    logLevel: 'warning',
+    // For the libraries that are CommonJS and require Node's modules.
+    banner: {
+      js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
+    },
+  })
+  const packages = new Set(
+    Object.keys(metafile.inputs).flatMap(
+      path => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [],
+    ),
+  )
+  const licences = [...packages].sort().map(licenceOf)
+  writeFileSync(
+    `dist/${folder}/libraries.LICENSES.txt`,
+    [...licences, ...others].join(`\n${'-'.repeat(80)}\n\n`),
+  )
+}
+
+function licenceOf(folder: string): string {
   const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-  const file = readdirSync(folder).find(name => /^licen[cs]e/i.test(name))
-  const text =
-    file !== undefined && existsSync(join(folder, file)) ? readFileSync(join(folder, file), 'utf8') : ''
+  const file = readdirSync(folder).find(name => /^(licence|license)/i.test(name))
+  const text = file === undefined ? '' : readFileSync(join(folder, file), 'utf8')
   return `${name} ${version} (${license})\n\n${text.trim()}\n`
-})
-writeFileSync('dist/serve/libraries.LICENSES.txt', licences.join(`\n${'-'.repeat(80)}\n\n`))
+}
+
+/** The package has no file of its licences: BSD's is at the top of the files that have it, and ONNX's is Apache's too. */
+function protobufLicences(): string[] {
+  const varint = readFileSync('node_modules/@bufbuild/protobuf/dist/esm/wire/varint.js', 'utf8')
+  const google = varint.slice(0, varint.search(/^(?!\/\/)/m)).replaceAll(/^\/\/ ?/gm, '')
+  const apache = readFileSync('lib/export/proto/LICENSE', 'utf8')
+  const of =
+    '@bufbuild/protobuf, Copyright 2021-2026 Buf Technologies, Inc., and onnx.proto, Copyright (c) ONNX'
+  return [`Part of @bufbuild/protobuf\n\n${google}`, `${of} Project Contributors\n\n${apache}`]
+}

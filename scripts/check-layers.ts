@@ -15,9 +15,21 @@ const included: Record<string, string[]> = {
   checkpoint: ['nn', 'runtime'],
   distributed: ['nn', 'runtime'],
   infer: ['eager', 'ops', 'nn', 'runtime'],
+  onnx: ['infer', 'eager', 'ops', 'nn', 'runtime'],
   train: ['eager', 'checkpoint', 'distributed', 'nn', 'runtime'],
-  model: ['train', 'infer', 'checkpoint', 'distributed', 'nn', 'runtime'],
-  binding: ['model', 'train', 'infer', 'image', 'checkpoint', 'distributed', 'nn', 'kernels', 'runtime'],
+  model: ['train', 'onnx', 'infer', 'checkpoint', 'distributed', 'nn', 'runtime'],
+  binding: [
+    'model',
+    'train',
+    'onnx',
+    'infer',
+    'image',
+    'checkpoint',
+    'distributed',
+    'nn',
+    'kernels',
+    'runtime',
+  ],
 }
 
 /** Folders and files of lib/: each may import only those that stand above it here. */
@@ -31,6 +43,7 @@ const layers = [
   'data',
   'weights',
   'predict',
+  'export',
   'model',
   'evaluate',
   'train',

@@ -5,6 +5,7 @@ import { annotateCommand } from './annotate.js'
 import { benchCommand } from './bench.js'
 import { doctorCommand } from './doctor.js'
 import { evaluateCommand } from './evaluate.js'
+import { exportCommand } from './export.js'
 import { inFlags } from './flags.js'
 import { inspectCommand } from './inspect.js'
 import { interruptCode, isAbort } from './interrupt.js'
@@ -24,6 +25,7 @@ const commands: readonly (() => Command)[] = [
   inspectCommand,
   evaluateCommand,
   summaryCommand,
+  exportCommand,
   weightsCommand,
   annotateCommand,
   previewCommand,

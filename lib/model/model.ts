@@ -1,4 +1,5 @@
 import { checkClassNames } from '../data/class-names.js'
+import { checkExportOptions, type ExportOptions, exportOnnx } from '../export/export.js'
 import type { ImageInput } from '../image/input.js'
 import { checkPreprocessing, type Preprocessing } from '../image/preprocessing.js'
 import {
@@ -156,17 +157,21 @@ export class Model implements Disposable {
     this.#random = false
   }
 
+  /** @internal @throws ERR_UNTRAINED */
+  checkTrained(allowUntrained: boolean): void {
+    void this.network // throws if it was disposed
+    if (this.#untrained === null || allowUntrained) return
+    throw new VisionTorchError(
+      'ERR_UNTRAINED',
+      `the classifier of this ${this.architecture} was never trained: ${this.#untrained}. Its probabilities would be ` +
+        'random. Train it, load weights with a classifier for these classes, or set allowUntrained: true',
+      { options: ['allowUntrained'] },
+    )
+  }
+
   /** @internal @throws ERR_UNTRAINED, or ERR_INVALID_ARGUMENT for one output, whose softmax is always 1. */
   checkGivesProbabilities(allowUntrained: boolean): void {
-    void this.network // throws if it was disposed
-    if (this.#untrained !== null && !allowUntrained) {
-      throw new VisionTorchError(
-        'ERR_UNTRAINED',
-        `the classifier of this ${this.architecture} was never trained: ${this.#untrained}. Its probabilities would be ` +
-          'random. Train it, load weights with a classifier for these classes, or set allowUntrained: true',
-        { options: ['allowUntrained'] },
-      )
-    }
+    this.checkTrained(allowUntrained)
     if (this.numClasses === 1) {
       throw new VisionTorchError(
         'ERR_INVALID_ARGUMENT',
@@ -305,6 +310,22 @@ export class Model implements Disposable {
           ? safetensorsMetadata(this.checkpointMetadata())
           : null
     await replaceFile(path, file => native().saveModel(file.fd, network, metadata, null, { container }))
+  }
+
+  /**
+   * Writes the model as an ONNX file, for ONNX Runtime and other programs. It takes images as the model's preprocessing
+   * makes them, `pixel_values` [batch, 3, size, size], and gives `logits` [batch, classes]. Its metadata holds
+   * `architecture`, and `classes` and `preprocessing` as JSON. Files are replaced as by {@link save}.
+   *
+   * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_UNTRAINED`, `ERR_FILE_WRITE`.
+   */
+  async export(path: string, options: ExportOptions = {}): Promise<void> {
+    check.string('path', path)
+    const checked = checkExportOptions(options)
+    if (checked.softmax) this.checkGivesProbabilities(checked.allowUntrained)
+    else this.checkTrained(checked.allowUntrained)
+    const { network, architecture, classes, preprocessing } = this
+    await exportOnnx(path, { network, architecture, classes, preprocessing }, checked)
   }
 
   /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */

@@ -229,6 +229,22 @@ export interface LayerSummary {
   multiplyAdds: number
 }
 
+/** An operation of ONNX. Its one output is named, as its inputs are; integers are bigints, other numbers float32. */
+export interface OnnxOperation {
+  type: string
+  inputs: string[]
+  output: string
+  attributes: Record<string, bigint | number | string | bigint[]>
+}
+
+/** A network as ONNX's operations in the order of execution, with their tensors. */
+export interface OnnxGraph {
+  input: string
+  output: string
+  operations: OnnxOperation[]
+  tensors: Map<string, TensorData>
+}
+
 /** A network: parameters, buffers, and the inference plan that is built from them when needed. */
 export interface NativeModel {
   readonly numClasses: number
@@ -446,6 +462,11 @@ export interface Addon {
     networkOptions: NetworkOptions,
     options: MatchOptions,
   ): Promise<LoadReport>
+  /**
+   * The network in eval mode, from normalised images [n, 3, height, width] to logits. Batch norms are folded into the
+   * convolutions before them. Throws if the network does not take images of this size.
+   */
+  onnxGraph(model: NativeModel, height: number, width: number, opset: number): Promise<OnnxGraph>
   createTrainer(model: NativeModel, options: TrainerOptions): Promise<NativeTrainer>
   /** Connects this process with the others of its job; resolves once all have joined. */
   joinGroup(options: JoinGroupOptions): Promise<NativeProcessGroup>

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "nn/init.h"
+#include "onnx/lowering.h"
 #include "runtime/autocast.h"
 
 namespace visiontorch::model {
@@ -73,6 +74,10 @@ at::Tensor Model::infer(const at::Tensor& images, Output output) {
     return features;
   };
   return result().to(at::kCPU, at::kFloat);
+}
+
+onnx::Graph Model::onnx_graph(int64_t height, int64_t width, int64_t opset) const {
+  return onnx::lower(network_, height, width, opset);
 }
 
 void Model::replace_classifier(int64_t num_classes, uint64_t seed) {

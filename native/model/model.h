@@ -13,6 +13,7 @@
 #include "checkpoint/value.h"
 #include "infer/plan.h"
 #include "nn/registry.h"
+#include "onnx/graph.h"
 
 namespace visiontorch::model {
 
@@ -51,6 +52,9 @@ class Model {
   // Eval mode. images: float32 [n, 3, h, w], channels-last, on the CPU -> float32 [n, num_classes or features] on the
   // CPU, or the backbone's output.
   at::Tensor infer(const at::Tensor& images, Output output);
+
+  // The network for images of this size in ONNX's operations: see onnx::lower().
+  onnx::Graph onnx_graph(int64_t height, int64_t width, int64_t opset) const;
 
   // Puts a new classifier on the backbone, with PyTorch's default weights for this seed.
   void replace_classifier(int64_t num_classes, uint64_t seed);

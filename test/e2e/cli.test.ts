@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
+import { loadModel } from '../../lib/index.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { hasTerminals, Terminal } from '../support/terminal.js'
 import { tinyModel } from '../support/tiny-model.js'
@@ -96,6 +97,7 @@ describe('the command line', function () {
     ['a missing argument', ['predict'], /missing required argument 'image'/],
     ['a number out of range', ['predict', 'a.jpg', '--top-k', '0'], /Expected an integer of at least 1/],
     ['no model', ['predict', 'a.jpg'], /expected --checkpoint FILE, or --model NAME/],
+    ['an unsupported opset', ['export', 'm.onnx', '--opset', '12'], /Expected an integer from 17 to 22/],
     ['an unknown network', ['summary', '--model', 'resent50'], /Did you mean 'resnet50'\?/],
     [
       'options that exclude each other',
@@ -116,6 +118,16 @@ describe('the command line', function () {
       assert.equal(status, 2)
     })
   }
+
+  it('exports a model as an ONNX file', async () => {
+    const path = join(folder, 'model.onnx')
+    const args = ['export', path, '--checkpoint', checkpoint, '--softmax', '--no-dynamic-batch']
+    const { status, stdout, stderr } = visiontorch(args)
+    assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: '', stderr: `wrote ${path}\n` })
+    using model = await loadModel(checkpoint)
+    await model.export(join(folder, 'same.onnx'), { softmax: true, dynamicBatch: false })
+    assert.deepEqual(await readFile(path), await readFile(join(folder, 'same.onnx')))
+  })
 
   it('fails with one line that names the cause, and a stack trace only with --verbose', () => {
     const args = ['predict', 'a.jpg', '--checkpoint', '/no/such.pth']

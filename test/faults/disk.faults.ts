@@ -32,7 +32,7 @@ describe(`faults of the file system${skip}`, function () {
         if (result !== 'done') assert.match(message, /disk is full|No space|read-only|too many open files/i)
         assert.deepEqual({ damaged, extra }, { damaged: [], extra: [] }, operation)
       }
-      assert.equal(outcomes.length, 7)
+      assert.equal(outcomes.length, 8)
     })
   }
 })

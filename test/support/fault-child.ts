@@ -21,6 +21,7 @@ const data = new Float32Array(1 << 18)
 const operations: Record<string, (round: number) => Promise<unknown>> = {
   writeCheckpoint: () => writeCheckpoint(at('tensor.pth'), { dtype: 'float32', shape: [data.length], data }),
   'Model.save': () => model.save(at('model.pth')),
+  'Model.export': () => model.export(at('model.onnx'), { externalData: true }),
   replaceFile: () => replaceFile(at('labels.txt'), 'label\n'.repeat(50_000)),
   diskCache: round =>
     diskCache(

@@ -1,0 +1,12 @@
+// The protobuf library and ONNX's messages, which scripts/bundle.ts puts into one file.
+export { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+export {
+  AttributeProto_AttributeType,
+  type AttributeProtoSchema,
+  ModelProtoSchema,
+  type NodeProtoSchema,
+  TensorProto_DataLocation,
+  TensorProto_DataType,
+  type TensorProtoSchema,
+  type ValueInfoProtoSchema,
+} from './proto/onnx_pb.js'

@@ -1,0 +1,12 @@
+/** The versions of ONNX's operators that an export may use. 17 brought the layer norm. */
+export const OPSETS = { min: 17, max: 22, default: 18 } as const
+
+/** The format of the file that came with each version of the operators: onnx/helper.py, OP_SET_ID_VERSION_MAP. */
+export const IR_VERSIONS: Readonly<Record<number, bigint>> = {
+  17: 8n,
+  18: 8n,
+  19: 9n,
+  20: 9n,
+  21: 10n,
+  22: 10n,
+}

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "nn/network.h"
+#include "onnx/graph.h"
+
+namespace visiontorch::onnx {
+
+// The network for images of this size, in eval mode: float32 [n, 3, height, width] -> logits [n, classes], for any n.
+// Batch norms are folded into the convolutions before them. Throws as nn::check_image_size().
+Graph lower(const nn::Network& network, int64_t height, int64_t width, int64_t opset);
+
+// How blocks become operations. `path` is the block's name in the state dict, after which its tensors and outputs are
+// named.
+class Lowering {
+ public:
+  explicit Lowering(Builder& graph) : graph_(graph) {}
+
+  Value lower(const nn::Nodes& nodes, Value x, const std::string& path) const;
+
+ private:
+  using Path = const std::string&;
+
+  // The operation's output has the shape that the block says.
+  template <class Block>
+  Value lower(const Block& block, const Value& x, Path path) const {
+    return {emit(block, x, path), block.output_shape(x.shape)};
+  }
+  Value lower(nn::Activation activation, const Value& x, Path path) const {
+    return {activate(activation, x.name, path), x.shape};
+  }
+  Value lower(const nn::Sequential& block, const Value& x, Path path) const { return lower(block.children, x, path); }
+  Value lower(const nn::Dropout&, const Value& x, Path) const { return x; }
+  Value lower(const nn::AuxiliaryHead&, const Value& x, Path) const { return x; }
+
+  std::string emit(const nn::Conv2dNormActivation& block, const Value& x, Path path) const;
+  std::string emit(const nn::NormActivation& block, const Value& x, Path path) const;
+  std::string emit(const nn::LinearActivation& block, const Value& x, Path path) const;
+  std::string emit(const nn::BatchNorm2d& norm, const Value& x, Path path) const;
+  std::string emit(const nn::Linear& linear, const Value& x, Path path) const;
+  std::string emit(const nn::LayerNorm& norm, const Value& x, Path path) const;
+  std::string emit(const nn::MaxPool2d& pool, const Value& x, Path path) const;
+  std::string emit(const nn::AvgPool2d& pool, const Value& x, Path path) const;
+  std::string emit(const nn::AdaptiveAvgPool2d& pool, const Value& x, Path path) const;
+  std::string emit(const nn::Flatten& block, const Value& x, Path path) const;
+  std::string emit(const nn::Permute& block, const Value& x, Path path) const;
+  std::string emit(const nn::ChannelSlice& block, const Value& x, Path path) const;
+  std::string emit(const nn::ChannelShuffle& block, const Value& x, Path path) const;
+  std::string emit(const nn::ChannelAffine& block, const Value& x, Path path) const;
+  std::string emit(const nn::SqueezeExcitation& block, const Value& x, Path path) const;
+  std::string emit(const nn::Concat& block, const Value& x, Path path) const;
+  std::string emit(const nn::Residual& block, const Value& x, Path path) const;
+  std::string emit(const nn::InvertedResidual& block, const Value& x, Path path) const;
+  std::string emit(const nn::ResidualBranch& block, const Value& x, Path path) const;
+  std::string emit(const nn::PatchEmbedding& block, const Value& x, Path path) const;
+  std::string emit(const nn::ClassToken& block, const Value& x, Path path) const;
+  std::string emit(const nn::MultiheadAttention& block, const Value& x, Path path) const;
+  std::string emit(const nn::WindowAttention& block, const Value& x, Path path) const;
+  std::string emit(const nn::PatchMerging& block, const Value& x, Path path) const;
+
+  std::string activate(std::optional<nn::Activation> activation, const std::string& x, Path path) const;
+  std::string convolve(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias, const std::string& x,
+                       Path path) const;
+  // x * weight^T + bias over the last of several axes; the bias may be undefined.
+  std::string multiply(const at::Tensor& weight, const at::Tensor& bias, const std::string& x, Path path) const;
+  std::string pad_bottom_right(const std::string& x, int64_t bottom, int64_t right, Path path) const;
+
+  Builder& graph_;
+};
+
+}  // namespace visiontorch::onnx

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Architecture } from '../../lib/model/architectures.js'
+import { createModel } from '../../lib/model/create-model.js'
+import type { Model } from '../../lib/model/model.js'
+import { native } from '../../lib/native/native.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { fixture } from '../support/networks.js'
+import { NO_PYTHON, python, runReference } from '../support/python.js'
+import { skip } from '../support/skip.js'
+import { tinyModel } from '../support/tiny-model.js'
+
+interface Computed {
+  opset: number
+  inputs: Record<string, (number | string)[]>
+  outputs: Record<string, (number | string)[]>
+  metadata: Record<string, string>
+  operations: string[]
+  values: number[]
+}
+
+/** Sizes of images. 129 is no multiple of a window or a patch, so that Swin Transformer pads, and AlexNet pools unevenly. */
+const sizesOf: Record<string, number> = { inception_v3: 299, vision_transformer: 224, maxvit: 224 }
+
+/** Networks that have blocks of their own, beside the smallest of each family. */
+const others = ['efficientnet_v2_s', 'resnet50', 'swin_v2_t']
+
+const networks = native()
+  .families()
+  .flatMap(({ name, architectures }) => {
+    const parameters = (of: string) => fixture.structure[of]!.parameters
+    const smallest = architectures.reduce((a, b) => (parameters(b) < parameters(a) ? b : a))
+    return architectures
+      .filter(of => process.env.VISIONTORCH_TEST_LARGE || of === smallest || others.includes(of))
+      .map(architecture => ({ architecture: architecture as Architecture, size: sizesOf[name] ?? 129 }))
+  })
+
+describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runtime', function () {
+  this.timeout(600_000)
+  before(function () {
+    if (!python) skip(this, NO_PYTHON)
+    if (spawnSync(python, ['-c', 'import onnx, onnxruntime']).status !== 0)
+      skip(this, 'the Python has no onnx and onnxruntime (npm run reference:python)')
+  })
+  after(removeTemporaryFolders)
+
+  /** Exports the model to a file `name`, beside which images lie: normalised, and row by row. Gives the path. */
+  async function exported(folder: string, name: string, model: Model, images: Float32Array, options = {}) {
+    const path = join(folder, `${name}.onnx`)
+    await model.export(path, options)
+    await writeFile(path.replace('.onnx', '.f32'), images)
+    return path
+  }
+
+  /** Checks and computes files. */
+  const compute = (paths: readonly string[]): Computed[] =>
+    Object.values(JSON.parse(runReference('onnx_logits.py', ...paths)))
+
+  async function forward(model: Model, images: Float32Array): Promise<Float32Array> {
+    const { crop } = model.preprocessing
+    const count = images.length / (3 * crop * crop)
+    const batch = new (native().ImageBatch)(count, crop, crop, [0, 0, 0], [1, 1, 1])
+    batch.setTensor(images)
+    return model.network.forward(batch, count, 'logits')
+  }
+
+  const difference = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+    a.length === b.length ? Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i]!))) : Infinity
+
+  describe('of every family', () => {
+    const results = new Map<string, { ours: Float32Array; computed: Computed }>()
+    before(async () => {
+      for (const size of new Set(networks.map(({ size }) => size))) {
+        const folder = await temporaryFolder()
+        const names = networks
+          .filter(network => network.size === size)
+          .map(({ architecture }) => architecture)
+        runReference('outputs.py', folder, String(size), ...names) // random weights, and images
+        const { buffer, byteOffset, byteLength } = await readFile(join(folder, `${size}.f32`))
+        const images = new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength))
+        const ours: Float32Array[] = []
+        const paths: string[] = []
+        for (const architecture of names) {
+          const weights = join(folder, `${architecture}.pth`)
+          using model = await createModel(architecture, { weights, numClasses: 10, device: 'cpu' })
+          model.preprocessing = { ...model.preprocessing, resize: size, crop: size }
+          paths.push(await exported(folder, architecture, model, images))
+          ours.push(await forward(model, images))
+          await rm(weights)
+        }
+        compute(paths).forEach((computed, i) => {
+          results.set(names[i]!, { ours: ours[i]!, computed })
+        })
+        await rm(folder, { recursive: true })
+      }
+    })
+
+    for (const { architecture, size } of networks) {
+      it(`${architecture}: logits within 1e-4`, () => {
+        const { ours, computed } = results.get(architecture)!
+        assert.deepEqual(computed.inputs, { pixel_values: ['batch', 3, size, size] })
+        assert.deepEqual(computed.outputs, { logits: ['batch', 10] })
+        const distance = difference(computed.values, ours)
+        const largest = Math.max(...ours.map(Math.abs)) // Inception's, of random weights, is 67
+        assert.ok(distance <= Math.max(1e-4, 1e-5 * largest), `${distance}, of logits up to ${largest}`)
+      })
+    }
+  })
+
+  describe('with options', () => {
+    const images = Float32Array.from({ length: 3 * 3 * 32 * 32 }, (_, i) => Math.sin(i))
+    const first = images.slice(0, 3 * 32 * 32)
+    const cases = {
+      default: {},
+      'opset 17': { opset: 17 },
+      'opset 22': { opset: 22 },
+      softmax: { softmax: true },
+      single: { dynamicBatch: false },
+      external: { externalData: true },
+    }
+    type Case = keyof typeof cases
+    const results = {} as Record<Case | `ViT, ${Case}`, Computed>
+    let model: Model
+    let preprocessing: object
+    let logits: Float32Array
+    let ofViT: Float32Array
+    before(async () => {
+      model = await tinyModel({ seed: 3 })
+      preprocessing = model.preprocessing
+      using vit = await createModel('vit_b_32', {
+        ...{ imageSize: 32, patchSize: 16, numLayers: 1, hiddenDim: 24, numHeads: 3, mlpDim: 40 },
+        ...{ numClasses: 4, weights: null, device: 'cpu' as const },
+      })
+      vit.preprocessing = { ...vit.preprocessing, resize: 32, crop: 32 }
+      logits = await forward(model, images)
+      ofViT = await forward(vit, images)
+      const [folder, moved] = [await temporaryFolder(), await temporaryFolder()]
+      const paths: string[] = []
+      for (const [name, options] of Object.entries(cases)) {
+        const input = name === 'single' ? first : images
+        paths.push(await exported(folder, name, model, input, options))
+        if (name.startsWith('opset')) paths.push(await exported(folder, `ViT, ${name}`, vit, input, options))
+      }
+      for (const file of await readdir(folder)) await rename(join(folder, file), join(moved, file))
+      const files = paths.map(path => join(moved, basename(path)))
+      compute(files).forEach((computed, i) => {
+        results[basename(files[i]!, '.onnx') as Case] = computed
+      })
+      assert.ok((await readFile(join(moved, 'external.onnx'))).length < 100_000)
+    })
+    after(() => model?.dispose())
+
+    it('folds batch norms', () => {
+      const { operations } = results.default
+      assert.ok(!operations.includes('BatchNormalization'), operations.join())
+    })
+
+    it('has architecture, classes and preprocessing in its metadata', () => {
+      const { metadata, opset } = results.default
+      assert.equal(opset, 18)
+      assert.equal(metadata.architecture, 'mobilenet_v2')
+      assert.deepEqual(JSON.parse(metadata.classes!), ['ant', 'bee', 'cow'])
+      assert.deepEqual(JSON.parse(metadata.preprocessing!), preprocessing)
+    })
+
+    for (const name of ['opset 17', 'opset 22'] as const) {
+      it(`${name}: the same logits, also of a transformer`, () => {
+        for (const { opset } of [results[name], results[`ViT, ${name}`]])
+          assert.equal(opset, Number(name.slice(-2)))
+        assert.ok(difference(results[name].values, logits) <= 1e-5)
+        assert.ok(difference(results[`ViT, ${name}`].values, ofViT) <= 1e-5)
+      })
+    }
+
+    it('softmax: the output is probabilities', () => {
+      const { outputs, values } = results.softmax
+      assert.deepEqual(outputs, { probabilities: ['batch', 3] })
+      const exponentials = logits.map(Math.exp)
+      const sums = [0, 3, 6].map(i => exponentials.slice(i, i + 3).reduce((a, b) => a + b))
+      assert.ok(
+        difference(
+          values,
+          exponentials.map((value, i) => value / sums[Math.floor(i / 3)]!),
+        ) <= 1e-6,
+      )
+    })
+
+    it('dynamicBatch: false takes one image', () => {
+      const { inputs, outputs, values } = results.single
+      assert.deepEqual([inputs, outputs], [{ pixel_values: [1, 3, 32, 32] }, { logits: [1, 3] }])
+      assert.ok(difference(values, logits.slice(0, 3)) <= 1e-5)
+    })
+
+    it('externalData: true puts the tensors into a file beside it, which may move with it', () => {
+      assert.ok(difference(results.external.values, logits) <= 1e-5)
+    })
+  })
+})

@@ -1,0 +1,35 @@
+"""onnx_logits.py FILE.onnx ... : checks ONNX files with onnx.checker, and computes them with ONNX Runtime.
+
+Reads the images of each from FILE.f32, float32 [n, 3, height, width]: n from its size. Prints {"FILE": {"opset", "inputs",
+"outputs", "metadata", "operations", "values": [...]}}, the outputs of all images in `values`.
+"""
+
+import json
+import math
+import pathlib
+import sys
+
+import numpy
+import onnx
+import onnxruntime
+
+
+def run(path):
+    onnx.checker.check_model(path, full_check=True)
+    model = onnx.load(path, load_external_data=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0]
+    images = numpy.fromfile(pathlib.Path(path).with_suffix(".f32"), numpy.float32)
+    shape = [size for size in entry.shape if isinstance(size, int)][-3:]
+    images = images.reshape(len(images) // math.prod(shape), *shape)
+    return {
+        "opset": model.opset_import[0].version,
+        "inputs": {value.name: value.shape for value in session.get_inputs()},
+        "outputs": {value.name: value.shape for value in session.get_outputs()},
+        "metadata": session.get_modelmeta().custom_metadata_map,
+        "operations": sorted({node.op_type for node in model.graph.node}),
+        "values": session.run(None, {entry.name: images})[0].flatten().tolist(),
+    }
+
+
+print(json.dumps({path: run(path) for path in sys.argv[1:]}))

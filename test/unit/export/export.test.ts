@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createModel } from '../../../lib/model/create-model.js'
+import type { Model } from '../../../lib/model/model.js'
+import { removeTemporaryFolders, temporaryFolder } from '../../support/folder.js'
+import { tinyModel } from '../../support/tiny-model.js'
+
+describe('model.export', () => {
+  let model: Model
+  let folder: string
+  before(async () => {
+    model = await tinyModel()
+  })
+  beforeEach(async () => {
+    folder = await temporaryFolder()
+  })
+  after(() => model.dispose())
+  afterEach(removeTemporaryFolders)
+
+  const wrong: [string, object | undefined, RegExp][] = [
+    ['an unsupported opset', { opset: 12 }, /^opset: expected an integer from 17 to 22, got 12$/],
+    ['a newer opset', { opset: 99 }, /^opset: expected an integer from 17 to 22, got 99$/],
+    ['an opset that is no number', { opset: '18' }, /^opset: expected an integer from 17 to 22, got '18'$/],
+    ['dynamicBatch', { dynamicBatch: 1 }, /^dynamicBatch: expected true or false, got 1$/],
+    ['softmax', { softmax: 'yes' }, /^softmax: expected true or false, got 'yes'$/],
+    ['externalData', { externalData: null }, /^externalData: expected true or false, got null$/],
+    [
+      'an unknown option',
+      { dynamicbatch: true },
+      /unknown option 'dynamicbatch'. Did you mean 'dynamicBatch'\?$/,
+    ],
+  ]
+  for (const [title, options, message] of wrong) {
+    it(`refuses ${title}`, async () => {
+      await assert.rejects(model.export(join(folder, 'm.onnx'), options), {
+        code: 'ERR_INVALID_ARGUMENT',
+        message,
+      })
+      assert.deepEqual(await readdir(folder), [])
+    })
+  }
+
+  it('refuses a path that is none', async () => {
+    for (const path of ['', 3, undefined])
+      await assert.rejects(model.export(path as string), {
+        code: 'ERR_INVALID_ARGUMENT',
+        message: /^path: expected a non-empty string/,
+      })
+  })
+
+  it('refuses a network that was disposed', async () => {
+    const disposed = await tinyModel()
+    disposed.dispose()
+    await assert.rejects(disposed.export(join(folder, 'm.onnx')), { code: 'ERR_DISPOSED' })
+  })
+
+  it('refuses a classifier that was never trained, unless allowUntrained is set', async () => {
+    await model.save(join(folder, 'm.pth'))
+    using untrained = await createModel('mobilenet_v2', {
+      ...{ weights: join(folder, 'm.pth'), classes: ['a', 'b'], device: 'cpu' },
+      ...{ widthMult: 0.25, invertedResidualSetting: model.networkOptions.invertedResidualSetting! },
+    })
+    const path = join(folder, 'm.onnx')
+    await assert.rejects(untrained.export(path), { code: 'ERR_UNTRAINED' })
+    await untrained.export(path, { allowUntrained: true })
+    assert.ok((await readFile(path)).length > 10_000)
+  })
+
+  it('refuses probabilities of a single output, whose logits it exports', async () => {
+    using single = await tinyModel({ classes: ['age'] })
+    const path = join(folder, 'm.onnx')
+    await assert.rejects(single.export(path, { softmax: true }), { code: 'ERR_INVALID_ARGUMENT' })
+    await single.export(path)
+  })
+
+  it('says why a file cannot be written, and leaves nothing behind', async () => {
+    await mkdir(join(folder, 'm.onnx.data'))
+    for (const [path, options] of [
+      [join(folder, 'none/m.onnx'), {}],
+      [folder, {}],
+      [join(folder, 'm.onnx'), { externalData: true }],
+    ] as const)
+      await assert.rejects(model.export(path, options), { code: 'ERR_FILE_WRITE', message: /^cannot write / })
+    assert.deepEqual(await readdir(folder), ['m.onnx.data'])
+  })
+
+  it('replaces an older file', async () => {
+    const path = join(folder, 'm.onnx')
+    await writeFile(path, 'old')
+    await model.export(path)
+    const first = await readFile(path)
+    await model.export(path)
+    assert.deepEqual(await readFile(path), first)
+    assert.deepEqual(await readdir(folder), ['m.onnx'])
+  })
+})

@@ -1,6 +1,7 @@
 export { fromAnnotations, type WriteAnnotationsOptions, writeAnnotations } from './data/annotations.js'
 export type { Dataset, DatasetOptions, Sample } from './data/dataset.js'
 export { ImageFolder, type ImageFolderOptions } from './data/image-folder.js'
+export type { DistributedSettings } from './distributed/settings.js'
 export { type CheckDatasetOptions, checkDataset, type DatasetReport } from './doctor/dataset.js'
 export type { Finding, FindingKind, Severity } from './doctor/finding.js'
 export type { DownloadProgress } from './download/download.js'

@@ -71,7 +71,12 @@ async function runPreview(argument: string | undefined, options: PreviewCommandO
   })
   const [[indices]] = epochUpdates(samples.length, batchSize, 1, seed, epoch) as [[Uint32Array]]
   const augmentation = checkAugmentation('augmentation', options.augmentation ?? 'standard')
-  const batches = trainingBatches(loader, [indices], { augmentation, preprocessing, seed, epoch, first: 0 })
+  const batches = trainingBatches(loader, [{ indices, position: 0 }], {
+    augmentation,
+    preprocessing,
+    seed,
+    epoch,
+  })
   for await (const { images, labels } of batches) {
     signal.throwIfAborted()
     const pictures = batchImages(images, labels.length, preprocessing)

@@ -3,6 +3,8 @@ import type { Dataset, Sample } from '../data/dataset.js'
 import { relabel } from '../data/labels.js'
 import { inOrder, Loader } from '../data/loader.js'
 import { toDataset } from '../data/open.js'
+import { Group } from '../distributed/group.js'
+import { inRounds, ownShare } from '../distributed/rounds.js'
 import { decode } from '../image/decode.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { evalTransform } from '../image/transform.js'
@@ -11,7 +13,7 @@ import type { NativeModel } from '../native/native.js'
 import { finiteLogits } from '../predict/non-finite.js'
 import { VisionTorchError } from '../util/errors.js'
 import { check } from '../util/is.js'
-import { type Evaluation, Metrics } from './metrics.js'
+import { type Evaluation, Metrics, SCORES, scoresOf } from './metrics.js'
 
 export interface EvaluateOptions {
   /** `'val'` (which falls back to `'test'`), `'train'`, `'test'`, or `'all'` of them together. Default `'val'`. */
@@ -95,6 +97,8 @@ export class Evaluator {
       preprocessing: Readonly<Preprocessing>
       loader: Loader
       batchSize: number
+      /** The processes that share the images. Default: this one alone. */
+      group?: Group
     },
   ) {}
 
@@ -102,21 +106,31 @@ export class Evaluator {
     network: NativeModel,
     options: Pick<EvaluateOptions, 'signal' | 'onProgress'> & { keepWorst: number },
   ): Promise<Evaluation> {
-    const { samples, classes, preprocessing, loader, batchSize } = this.parts
+    const { samples, classes, preprocessing, loader, batchSize, group = Group.alone } = this.parts
     const metrics = new Metrics(classes, options.keepWorst)
     let done = 0
     const plan = inOrder(samples.length, batchSize)
-    for await (const batch of loader.batches(plan, (_, size) => evalTransform(preprocessing, size))) {
-      options.signal?.throwIfAborted()
-      const outputs = await network.forward(batch.images, batch.labels.length, 'logits')
-      const logits = await finiteLogits(network, outputs)
-      metrics.add(
-        logits,
-        batch.labels,
-        Array.from(batch.indices, index => samples[index]!.path),
-      )
-      done += batch.labels.length
-      options.onProgress?.({ done, total: samples.length })
+    const batches = loader.batches(ownShare(group, plan), (_, size) => evalTransform(preprocessing, size))
+    const scoreBatch = async () => {
+      const { images, labels } = (await batches.next()).value!
+      const outputs = await network.forward(images, labels.length, 'logits')
+      return new Uint8Array(scoresOf(await finiteLogits(network, outputs), labels).buffer)
+    }
+    try {
+      for await (const bytes of inRounds(group, plan.length, options.signal, scoreBatch)) {
+        const scores = new Float64Array(
+          bytes.buffer,
+          bytes.byteOffset,
+          bytes.length / Float64Array.BYTES_PER_ELEMENT,
+        )
+        for (let i = 0; i < scores.length; i += SCORES) {
+          const { path, label } = samples[done++]!
+          metrics.addScores(scores.subarray(i, i + SCORES), label, path)
+        }
+        options.onProgress?.({ done, total: samples.length })
+      }
+    } finally {
+      await batches.return()
     }
     return metrics.result()
   }

@@ -52,6 +52,32 @@ export interface Evaluation {
   worst: PoorPrediction[]
 }
 
+/** What the metrics need of each image: so many numbers, see {@link scoresOf}. */
+export const SCORES = 4
+
+/** For each row of logits: the class with the highest score, how many are above the own, cross entropy, and probability. */
+export function scoresOf(logits: Float32Array, labels: Int32Array): Float64Array {
+  const width = logits.length / labels.length
+  const scores = new Float64Array(labels.length * SCORES)
+  for (let i = 0; i < labels.length; i++)
+    scores.set(scoresOfRow(logits.subarray(i * width, (i + 1) * width), labels[i]!), i * SCORES)
+  return scores
+}
+
+function scoresOfRow(row: Float32Array, label: number): [number, number, number, number] {
+  const own = row[label]!
+  let best = 0
+  let above = 0
+  for (let j = 0; j < row.length; j++) {
+    if (row[j]! > row[best]!) best = j
+    // Of equal scores the lower index comes first, as with argmax.
+    if (row[j]! > own || (row[j] === own && j < label)) above++
+  }
+  let sum = 0
+  for (const value of row) sum += Math.exp(value - row[best]!)
+  return [best, above, Math.log(sum) + row[best]! - own, 1 / sum]
+}
+
 /** Adds up predictions, batch by batch. */
 export class Metrics {
   #classes: readonly string[]
@@ -71,34 +97,24 @@ export class Metrics {
 
   /** `logits`: a row of `classes.length` for each label. */
   add(logits: Float32Array, labels: Int32Array, files: readonly string[]): void {
-    const width = this.#classes.length
-    for (let i = 0; i < labels.length; i++) {
-      this.#addOne(logits.subarray(i * width, (i + 1) * width), labels[i]!, files[i]!)
-    }
+    const scores = scoresOf(logits, labels)
+    for (let i = 0; i < labels.length; i++)
+      this.addScores(scores.subarray(i * SCORES, (i + 1) * SCORES), labels[i]!, files[i]!)
   }
 
-  #addOne(row: Float32Array, label: number, file: string): void {
-    const own = row[label]!
-    let best = 0
-    let above = 0
-    for (let j = 0; j < row.length; j++) {
-      if (row[j]! > row[best]!) best = j
-      // Of equal scores the lower index comes first, as with argmax.
-      if (row[j]! > own || (row[j] === own && j < label)) above++
-    }
-    let sum = 0
-    for (const value of row) sum += Math.exp(value - row[best]!)
-    const loss = Math.log(sum) + row[best]! - own
+  /** One image, by the numbers that {@link scoresOf} gives. */
+  addScores(scores: Float64Array, label: number, file: string): void {
+    const [best, above, loss, score] = scores as unknown as [number, number, number, number]
     this.#count++
     this.#loss += loss
-    const cell = label * row.length + best
+    const cell = label * this.#classes.length + best
     this.#cells.set(cell, (this.#cells.get(cell) ?? 0) + 1)
     if (above < 5) this.#top5++
     this.#remember({
       file,
       label: this.#classes[label]!,
       predicted: this.#classes[best]!,
-      score: 1 / sum,
+      score,
       labelScore: Math.exp(-loss),
     })
   }

@@ -70,6 +70,11 @@ export class RunDirectory {
     }
   }
 
+  /** A directory that another process writes. */
+  static of(path: string): RunDirectory {
+    return new RunDirectory(path)
+  }
+
   hasLast(): Promise<boolean> {
     return exists(this.last)
   }

@@ -1,5 +1,7 @@
 import type { Sample } from '../data/dataset.js'
 import { inOrder, type LoadedBatch, type Loader, type TransformOf } from '../data/loader.js'
+import type { Group } from '../distributed/group.js'
+import { inRounds, ownShare } from '../distributed/rounds.js'
 import type { Augmentation } from '../image/augmentation.js'
 import { drawMix, mixBatch } from '../image/mix.js'
 import type { Preprocessing } from '../image/preprocessing.js'
@@ -26,24 +28,29 @@ export function imageFeed(trainer: NativeTrainer, batches: AsyncGenerator<Loaded
   }
 }
 
-/** Batches of an epoch (from 0), augmented and mixed as the seed says. `first` counts the batches before the plan. */
+/** A micro-batch of an epoch: its images, and its place among all of the epoch. */
+export interface PlannedBatch {
+  indices: Uint32Array
+  position: number
+}
+
+/** Batches of an epoch (from 0), augmented and mixed as the seed says. */
 export function trainingBatches(
   loader: Loader,
-  plan: readonly Uint32Array[],
+  plan: readonly PlannedBatch[],
   options: {
     augmentation: Augmentation
     preprocessing: Readonly<Preprocessing>
     seed: number
     epoch: number
-    first: number
   },
 ): AsyncGenerator<LoadedBatch, void> {
-  const { augmentation, preprocessing, seed, epoch, first } = options
+  const { augmentation, preprocessing, seed, epoch } = options
   return loader.batches(
-    plan,
+    plan.map(({ indices }) => indices),
     (index, size) => trainTransform(augmentation, preprocessing, { seed, epoch, index }, size),
-    async (images, labels, position) => {
-      const mix = drawMix(augmentation, { seed, epoch, step: first + position }, images)
+    async (images, labels, i) => {
+      const mix = drawMix(augmentation, { seed, epoch, step: plan[i]!.position }, images)
       return mix === null ? null : mixBatch(images, labels, mix)
     },
   )
@@ -88,23 +95,44 @@ function isFixed(augmentation: Augmentation): boolean {
 /** If the features take more memory than this, they are computed again in each epoch. */
 const mostBytes = 2 * 1024 ** 3
 
-/** The features of all samples, or null if they would take too much memory. */
+/** The features of all samples, which the group computes together, or null if they would take too much memory. */
 export async function computeFeatures(
   network: NativeModel,
   loader: Loader,
-  options: { count: number; batchSize: number; transformOf: TransformOf; signal: AbortSignal | undefined },
+  options: {
+    count: number
+    batchSize: number
+    transformOf: TransformOf
+    signal: AbortSignal | undefined
+    group: Group
+  },
 ): Promise<Features | null> {
-  const { count, batchSize, transformOf, signal } = options
+  const { count, batchSize, transformOf, signal, group } = options
+  const plan = inOrder(count, batchSize)
+  const batches = loader.batches(ownShare(group, plan), transformOf)
+  const compute = async () => {
+    const { images, labels } = (await batches.next()).value!
+    const values = await network.forward(images, labels.length, 'features')
+    return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  }
   let features: Features | null = null
   let row = 0
-  for await (const { images, labels } of loader.batches(inOrder(count, batchSize), transformOf)) {
-    signal?.throwIfAborted()
-    const values = await network.forward(images, labels.length, 'features')
-    const width = values.length / labels.length
-    if (count * width * values.BYTES_PER_ELEMENT > mostBytes) return null
-    features ??= { values: new Float32Array(count * width), width }
-    features.values.set(values, row * width)
-    row += labels.length
+  try {
+    for await (const bytes of inRounds(group, plan.length, signal, compute)) {
+      const values = new Float32Array(
+        bytes.buffer,
+        bytes.byteOffset,
+        bytes.length / Float32Array.BYTES_PER_ELEMENT,
+      )
+      const rows = Math.min(batchSize, count - row)
+      const width = values.length / rows
+      if (count * width * values.BYTES_PER_ELEMENT > mostBytes) return null
+      features ??= { values: new Float32Array(count * width), width }
+      features.values.set(values, row * width)
+      row += rows
+    }
+    return features
+  } finally {
+    await batches.return()
   }
-  return features
 }

@@ -1,5 +1,6 @@
 import type { Decode } from '../data/cache.js'
 import { Loader } from '../data/loader.js'
+import type { Group } from '../distributed/group.js'
 import { Evaluator } from '../evaluate/evaluate.js'
 import type { Evaluation } from '../evaluate/metrics.js'
 import { evalTransform } from '../image/transform.js'
@@ -21,6 +22,7 @@ import {
   featureFeed,
   featuresAreFixed,
   imageFeed,
+  type PlannedBatch,
   trainingBatches,
 } from './feed.js'
 import { epochUpdates, largestBatch, type Update } from './sampler.js'
@@ -40,6 +42,8 @@ export interface TrainingParts {
   state: TrainingState
   emit: (event: TrainingEvent) => void
   signal: AbortSignal | undefined
+  /** The processes that share the run; all have the same parts. */
+  group: Group
 }
 
 /** One run: epochs of updates, each followed by validation and checkpoints. */
@@ -67,21 +71,22 @@ export class Training {
       preprocessing: model.preprocessing,
       loader: new Loader({ samples: data.validation, createBatch, decode, workers }),
       batchSize: this.#batchSize,
+      group: parts.group,
     })
   }
 
   /** Trains to the end. Stopped by the signal, it saves last.pth and throws the signal's reason. */
   async run(): Promise<Omit<TrainingResult, 'directory' | 'seconds'>> {
-    const { options, signal, state } = this.#parts
+    const { group, options, signal, state } = this.#parts
     try {
       // The first one also tells whether there is room on the disk, before anything is trained.
       if (state.epoch === 0 && state.step === 0) await this.#saveLast()
       while (state.epoch < options.epochs && !this.#isStale()) {
-        signal?.throwIfAborted()
+        await group.stopIfAborted(signal)
         await this.#trainEpoch()
       }
     } catch (error) {
-      if (signal?.aborted && error === signal.reason) await this.#saveLast()
+      if (group.stopped || (signal?.aborted && error === signal.reason)) await this.#saveLast()
       throw error
     }
     const { best, history } = state
@@ -95,19 +100,35 @@ export class Training {
     return { reason: state.epoch < options.epochs ? 'early-stopping' : 'completed', best, history }
   }
 
-  /** The figures of the model as it is, on the validation images. */
-  evaluate(keepWorst: number): Promise<Evaluation> {
+  /** The figures of the model as it is, on the validation images. On rank 0 only, while the others {@link assist}. */
+  async evaluate(keepWorst: number): Promise<Evaluation> {
+    await this.#parts.group.broadcast(() => ({ keepWorst }))
+    return this.#evaluate(keepWorst)
+  }
+
+  /** On the other ranks: takes part in what rank 0 evaluates, until it calls {@link dismiss}. */
+  async assist(): Promise<void> {
+    const next = () => this.#parts.group.broadcast((): { keepWorst: number } | null => null)
+    for (let request = await next(); request !== null; request = await next())
+      await this.#evaluate(request.keepWorst)
+  }
+
+  async dismiss(): Promise<void> {
+    await this.#parts.group.broadcast(() => null)
+  }
+
+  #evaluate(keepWorst: number): Promise<Evaluation> {
     return this.#evaluator.run(this.#parts.model.network, { keepWorst, signal: this.#parts.signal })
   }
 
   async #trainEpoch(): Promise<void> {
-    const { data, emit, model, options, signal, state, trainer } = this.#parts
+    const { data, emit, group, model, options, signal, state, trainer } = this.#parts
     const start = performance.now()
     const frozen = state.epoch < options.freezeEpochs
     const updates = epochUpdates(
       data.train.length,
       frozen ? options.freezeBatchSize : options.batchSize,
-      options.gradientAccumulation,
+      state.microBatches,
       options.seed,
       state.epoch,
     )
@@ -121,6 +142,7 @@ export class Training {
     if (!frozen) this.#features = undefined
     await trainer.setFrozen(frozen, options.frozenBatchNorm === 'eval')
     await this.#trainUpdates(updates)
+    if (group.size > 1) await this.#checkParameters()
     const evaluation = await this.#evaluator
       .run(trainer.ema ?? model.network, { keepWorst: 0, signal })
       .catch(error => {
@@ -150,7 +172,7 @@ export class Training {
 
   /** The updates of the epoch that are not done yet. */
   async #trainUpdates(updates: readonly Update[]): Promise<void> {
-    const { emit, options, signal, state } = this.#parts
+    const { emit, group, options, signal, state } = this.#parts
     const { epoch, sums } = state
     const remaining = updates.slice(state.step)
     const feed = await this.#feed(remaining)
@@ -158,7 +180,7 @@ export class Training {
     try {
       for (const update of remaining) {
         const learningRate = learningRateAt(options, epoch, state.step / updates.length)
-        const { images, loss, correct, gradNorm } = await this.#update(update, feed, learningRate)
+        const { images, loss, correct, gradNorm, stops } = await this.#update(update, feed, learningRate)
         state.step++
         this.#parts.model.markTrained()
         sums.images += images
@@ -178,32 +200,50 @@ export class Training {
           gradNorm,
           imagesPerSecond: sums.images / sums.seconds,
         })
-        signal?.throwIfAborted()
+        if (group.size === 1) signal?.throwIfAborted()
+        else group.stopIf(stops, signal)
       }
     } finally {
       await feed.close()
     }
   }
 
+  /** Each rank's batch norms have seen its own images: all take over those of rank 0. The rest must be the same already. */
+  async #checkParameters(): Promise<void> {
+    const { directory, group, state, trainer } = this.#parts
+    await trainer.broadcastBuffers()
+    const sums = await group.gather(await trainer.checksum())
+    const others = sums.flatMap((sum, rank) => (sum === sums[0] ? [] : [rank]))
+    if (others.length === 0) return
+    throw new VisionTorchError(
+      'ERR_DISTRIBUTED',
+      `after epoch ${state.epoch + 1}, rank${others.length > 1 ? 's' : ''} ${others.join(', ')} and rank 0 have different ` +
+        'parameters. Their processors may compute differently: set VISIONTORCH_KERNELS=avx2 on all ranks, and resume ' +
+        `from ${directory.last}`,
+    )
+  }
+
   async #feed(updates: readonly Update[]): Promise<Feed> {
-    const { data, model, options, state, trainer } = this.#parts
+    const { data, group, model, options, state, trainer } = this.#parts
     const { classifiesFeatures } = familyOf(model.architecture)
     if (state.epoch < options.freezeEpochs && classifiesFeatures && featuresAreFixed(options)) {
       this.#features ??= this.#computeFeatures()
       const features = await this.#features
       if (features !== null) return featureFeed(trainer, features, data.train)
     }
-    const batches = trainingBatches(this.#loader, updates.flat(), {
-      ...options,
-      epoch: state.epoch,
-      first: state.step * options.gradientAccumulation,
-      preprocessing: model.preprocessing,
+    const plan = updates.flatMap((update, i) => {
+      const first = (state.step + i) * state.microBatches
+      return update.flatMap((indices, micro): PlannedBatch[] =>
+        micro % group.size === group.rank ? [{ indices, position: first + micro }] : [],
+      )
     })
+    const { preprocessing } = model
+    const batches = trainingBatches(this.#loader, plan, { ...options, epoch: state.epoch, preprocessing })
     return imageFeed(trainer, batches)
   }
 
   async #computeFeatures(): Promise<Features | null> {
-    const { data, emit, model, signal } = this.#parts
+    const { data, emit, group, model, signal } = this.#parts
     const message = 'the backbone is frozen and images do not vary: its features are computed once'
     emit({ type: 'note', message })
     return computeFeatures(model.network, this.#loader, {
@@ -211,37 +251,51 @@ export class Training {
       batchSize: this.#batchSize,
       transformOf: (_, size) => evalTransform(model.preprocessing, size),
       signal,
+      group,
     })
   }
 
-  /** One update: its micro-batches share it by their weight in the loss of one larger batch. */
-  async #update(
-    update: Update,
-    feed: Feed,
-    learningRate: number,
-  ): Promise<{ images: number; loss: number; correct: number; gradNorm: number | null }> {
-    const { options, state } = this.#parts
+  /**
+   * One update: its micro-batches share it by their weight in the loss of one larger batch. Rank r of n computes the
+   * micro-batches r, r + n, ..., and all learn the results of all.
+   */
+  async #update(update: Update, feed: Feed, learningRate: number) {
+    const { group, options, signal, state, trainer } = this.#parts
     const whole = update.reduce((sum, indices) => sum + this.#weight(indices), 0)
-    const done = { images: 0, loss: 0, correct: 0, gradNorm: null as number | null }
-    for (const [micro, indices] of update.entries()) {
-      const scale = this.#weight(indices) / whole
-      const result = await feed.step(indices, {
+    const scales = update.map(indices => this.#weight(indices) / whole)
+    // Whether a rank was asked to stop, then the loss and the right answers of each micro-batch.
+    let numbers: Float64Array = new Float64Array(1 + 2 * update.length)
+    let gradNorm = Number.NaN
+    for (let micro = group.rank; micro < update.length; micro += group.size) {
+      const last = micro + group.size >= update.length
+      const result = await feed.step(update[micro]!, {
         learningRate,
         seed: deriveSeed(options.seed, state.epoch, state.step, micro),
-        scale,
-        update: micro === update.length - 1,
+        scale: scales[micro]!,
+        update: last && group.size === 1,
+        last,
         mixed: null,
       })
-      if (!Number.isFinite(result.loss)) {
-        const what = `the loss became ${result.loss} in epoch ${state.epoch + 1}, step ${state.step + 1}`
+      numbers.set([result.loss, result.correct], 1 + 2 * micro)
+      gradNorm = result.gradNorm
+      if (!Number.isFinite(result.loss)) break
+    }
+    if (group.size > 1) {
+      numbers[0] = signal?.aborted ? 1 : 0
+      ;({ numbers, gradNorm } = await trainer.update(learningRate, numbers))
+    }
+    const done = { images: 0, loss: 0, correct: 0 }
+    for (const [micro, indices] of update.entries()) {
+      const [loss, correct] = numbers.subarray(1 + 2 * micro) as unknown as [number, number]
+      if (!Number.isFinite(loss)) {
+        const what = `the loss became ${loss} in epoch ${state.epoch + 1}, step ${state.step + 1}`
         throw this.#notFinite(what, learningRate)
       }
       done.images += indices.length
-      done.loss += result.loss * scale
-      done.correct += result.correct
-      done.gradNorm = Number.isNaN(result.gradNorm) ? null : result.gradNorm
+      done.loss += loss * scales[micro]!
+      done.correct += correct
     }
-    return done
+    return { ...done, gradNorm: Number.isNaN(gradNorm) ? null : gradNorm, stops: numbers[0]! > 0 }
   }
 
   #weight(indices: Uint32Array): number {
@@ -270,8 +324,9 @@ export class Training {
 
   /** The best first: a crash before last.pth is written repeats the epoch, and writes the same again. */
   async #saveEpoch(metrics: EpochMetrics, isBest: boolean): Promise<void> {
-    const { directory, options, state } = this.#parts
+    const { directory, group, options, state } = this.#parts
     const { saveEvery, keep } = options
+    if (!group.isFirst) return
     if (isBest) await this.#save('best', directory.best)
     if (saveEvery !== null && metrics.epoch % saveEvery === 0) {
       await this.#save('periodic', directory.periodic(metrics.epoch))
@@ -292,7 +347,8 @@ export class Training {
 
   /** Everything that it takes to go on. */
   async #saveLast(): Promise<void> {
-    const { directory, emit, model, options, savedOptions, state, trainer } = this.#parts
+    const { directory, emit, group, model, options, savedOptions, state, trainer } = this.#parts
+    if (!group.isFirst) return
     const metadata = this.#metadata().set('training', trainingEntry(state, options, savedOptions))
     await replaceFile(directory.last, file => native().saveModel(file.fd, model.network, metadata, trainer))
     emit({ type: 'checkpoint', kind: 'last', path: directory.last, epoch: state.epoch })
@@ -307,8 +363,9 @@ export class Training {
   }
 
   async #restoreBest(): Promise<void> {
-    const { directory, model } = this.#parts
-    await model.loadStateDict(directory.best)
+    const { directory, group, model, trainer } = this.#parts
+    if (group.isFirst) await model.loadStateDict(directory.best)
+    if (group.size > 1) await trainer.broadcast()
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Dataset } from '../data/dataset.js'
+import { type DistributedSettings, resolveDistributed } from '../distributed/settings.js'
 import { check, invalid, is, refuse } from '../util/is.js'
 import type { OptimizerName } from './optimizers.js'
 import { type Preset, presets } from './preset.js'
@@ -11,6 +12,12 @@ export interface TrainOptions extends GivenTrainOptions {
   data?: string | Dataset
   /** Stops the run: it finishes the step, saves last.pth and rejects with an `AbortError`. */
   signal?: AbortSignal
+  /**
+   * Shares the training with the other processes of a job, which all call `train()` with the same arguments. `true` takes the
+   * process's place from its launcher (torchrun, Slurm, mpirun, Kubeflow). Each process trains on its own images, in batches
+   * of `batchSize`, and rank 0 alone writes files. Default false.
+   */
+  distributed?: boolean | DistributedSettings
 }
 
 /**
@@ -19,7 +26,8 @@ export interface TrainOptions extends GivenTrainOptions {
  */
 export function resolveOptions(options: TrainOptions, family?: string): ResolvedTrainOptions {
   if (!is.object(options)) throw invalid('options', 'an object with data and training options', options)
-  check.options('options', options, ['data', 'signal', ...Object.keys(optionTable)])
+  check.options('options', options, ['data', 'signal', 'distributed', ...Object.keys(optionTable)])
+  resolveDistributed(options.distributed)
   const name = optionTable.preset.kind.check('preset', options.preset ?? null)
   const recipe = family === undefined ? null : recipeOf(family)
   const preset: Preset = name === null ? (recipe ?? { defaults: {}, optimizers: {} }) : presets[name]

@@ -1,15 +1,22 @@
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { cachedDecode } from '../data/cache.js'
 import type { Dataset } from '../data/dataset.js'
 import { isUnnamed } from '../data/labels.js'
 import { toDataset } from '../data/open.js'
+import { type Group, withGroup } from '../distributed/group.js'
+import { ownShare } from '../distributed/rounds.js'
+import { shareFile } from '../distributed/share-file.js'
 import { decode } from '../image/decode.js'
 import { familyOf } from '../model/architectures.js'
 import { checkReport } from '../model/load-report.js'
 import { checkModel, type Model } from '../model/model.js'
 import { type NativeCheckpoint, native } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
+import { temporaryPath } from '../util/files.js'
 import { is, refuse } from '../util/is.js'
+import { checkAgreement, commonParts } from './agreement.js'
 import {
   checkBatchNorm,
   checkPresent,
@@ -27,7 +34,7 @@ import type { Observe, Observer } from './observer.js'
 import { resolveOptions, type TrainOptions } from './options.js'
 import { RECIPE_NOTE, recipeOf } from './recipe.js'
 import { TrainingRun } from './run.js'
-import { newState, type SavedRun, savedRun } from './state.js'
+import { newState, type SavedRun, savedRun, type TrainingState } from './state.js'
 import type { ResolvedTrainOptions } from './table.js'
 
 const inTraining = new WeakSet<Model>()
@@ -48,7 +55,8 @@ export function startTraining(
     }
     inTraining.add(model)
     try {
-      return await start(model, options, observe, emit)
+      resolveOptions(options) // before anything is read or written
+      return await withGroup(options.distributed, group => start(model, options, observe, emit, group))
     } finally {
       inTraining.delete(model)
     }
@@ -60,12 +68,13 @@ async function start(
   given: TrainOptions,
   observe: readonly Observe[],
   emit: (event: TrainingEvent) => void,
+  group: Group,
 ): Promise<TrainingResult> {
-  resolveOptions(given) // before anything is read or written
   const { signal } = given
-  signal?.throwIfAborted()
-  const resumeFrom = checkpointToResume(given)
-  const checkpoint = resumeFrom === null ? null : await openIfThere(resumeFrom, given.resume === true)
+  await group.stopIfAborted(signal)
+  const resumeFrom = await group.broadcast(() => checkpointToResume(given))
+  const local = group.isFirst ? resumeFrom : temporaryPath(tmpdir())
+  const checkpoint = resumeFrom === null ? null : await openShared(group, local!, given.resume === true)
   try {
     const saved = checkpoint === null ? null : savedRun(checkpoint.inspect().metadata, resumeFrom!)
     checkClasses(saved, model, resumeFrom)
@@ -105,17 +114,16 @@ async function start(
     const all = trainingData(model, dataset)
     if (dataset.source !== undefined && options.onUnreadable === 'stop')
       await checkPresent(dataset, all, signal)
-    const data = await usable(all, options, cached, emit, signal)
+    const data = await usable(all, options, cached, emit, signal, group)
     options = fitBatchSizes(options, merged, data.train.length)
     model.preprocessing = resizedTo(model.preprocessing, options) // prediction must see images in the same way
     checkBatchNorm(model, options)
     const sameDirectory =
       resumeFrom !== null && basename(resumeFrom) === 'last.pth' ? dirname(resumeFrom) : null
-    const directory = await RunDirectory.open(
-      options.directory ?? sameDirectory,
-      model.architecture,
-      options.resume !== false,
-    )
+    const openDirectory = () =>
+      RunDirectory.open(options.directory ?? sameDirectory, model.architecture, options.resume !== false)
+    const directory = RunDirectory.of(await group.broadcast(async () => (await openDirectory()).path))
+    await checkAgreement(group, commonParts(model, options, dataset, data))
     const trainer = await native().createTrainer(model.network, {
       ...options,
       freeze: options.freeze === 'classifier' ? null : options.freeze,
@@ -123,7 +131,10 @@ async function start(
       classWeights: classWeights(options.classWeights, data.train, model.classes),
       ema: options.ema === null ? null : { decay: options.ema },
     })
-    const state = saved?.state ?? newState()
+    const microBatches =
+      (given.gradientAccumulation === undefined ? saved?.state.microBatches : null) ??
+      options.gradientAccumulation * group.size
+    const state = { ...(saved?.state ?? newState()), microBatches }
     if (checkpoint !== null) {
       // The raw weights: the trainer loads their average itself.
       const which = { averaged: false, classifier: 'whole', strict: true } as const
@@ -134,11 +145,18 @@ async function start(
       if (state.epoch > 0 || state.step > 0) model.markTrained()
       // Before the first update there is no state, and the average of the weights has not begun.
       if (state.epoch > 0 || state.step > 0) await trainer.loadState(checkpoint)
-      if (!(await directory.adoptBest(dirname(resumeFrom!)))) state.best = null
+      if (!(await group.broadcast(() => directory.adoptBest(dirname(resumeFrom!))))) state.best = null
+    }
+    if (group.native !== null) {
+      await trainer.join(group.native)
+      await trainer.broadcast()
     }
     const config = runConfig(model, options, dataset, data)
-    await directory.writeConfig(config)
-    await directory.writeClasses(model.classes)
+    if (group.isFirst) {
+      await directory.writeConfig(config)
+      await directory.writeClasses(model.classes)
+    }
+    if (group.size > 1) emit({ type: 'note', message: describeBatches(group, options, state) })
     const firstEpoch = state.epoch + 1
     emit({
       type: 'start',
@@ -153,7 +171,7 @@ async function start(
       options,
     })
     const observers: Observer[] = []
-    for (const begin of observe) {
+    for (const begin of group.isFirst ? observe : []) {
       const observer = await begin({ directory: directory.path, firstEpoch, options })
       if (observer !== null) observers.push(observer)
     }
@@ -171,6 +189,7 @@ async function start(
         emit(event)
       },
       signal,
+      group,
     })
     const start = performance.now()
     const outcome = await training
@@ -187,12 +206,35 @@ async function start(
         warn: message => emit({ type: 'warning', message }),
       })
     }
+    if (group.isFirst) await training.dismiss()
+    else await training.assist()
     const result = { ...outcome, directory: directory.path, seconds: (performance.now() - start) / 1000 }
     emit({ type: 'end', ...result })
     return result
   } finally {
     checkpoint?.dispose()
+    if (!group.isFirst) await rm(local!, { force: true })
   }
+}
+
+/** The batches of the processes and of an update, since the learning rate belongs to the latter. */
+function describeBatches(
+  group: Group,
+  { batchSize }: ResolvedTrainOptions,
+  { microBatches }: TrainingState,
+): string {
+  return (
+    `${group.size} processes, each with batches of ${batchSize} images: ` +
+    `${microBatches * batchSize} images an update (batchSize x gradientAccumulation x processes)`
+  )
+}
+
+/** Opens a checkpoint of rank 0 on all ranks, the others from a copy at `path`. Null if it may be absent, and is. */
+async function openShared(group: Group, path: string, optional: boolean): Promise<NativeCheckpoint | null> {
+  const own = group.isFirst ? await openIfThere(path, optional) : null
+  if (group.size === 1 || !(await group.broadcast(() => own !== null))) return own
+  await shareFile(group, path, path)
+  return own ?? openIfThere(path, false)
 }
 
 /** config.json: what was run, on what, and with which versions. */
@@ -231,7 +273,7 @@ function withoutUndefined(options: TrainOptions): Partial<TrainOptions> {
 
 /** The options that a resumed run takes over: those that were given, except for how and where the run works. */
 function savedOptions(options: TrainOptions): Record<string, unknown> {
-  const { signal: _, resume: _r, directory: _d, workers: _w, data, ...rest } = options
+  const { signal: _, resume: _r, directory: _d, workers: _w, distributed: _p, data, ...rest } = options
   return { data: is.string(data) ? resolve(data) : (data!.source ?? data!.root), ...rest }
 }
 
@@ -261,12 +303,16 @@ async function usable(
   decodeImage: (path: string) => ReturnType<typeof decode>,
   emit: (event: TrainingEvent) => void,
   signal: AbortSignal | undefined,
+  group: Group,
 ): Promise<TrainingData> {
   if (options.onUnreadable === 'stop') return data
   const skipped = (cause: VisionTorchError) =>
     emit({ type: 'warning', message: `skipped: ${cause.message}`, cause })
   const filter = async (samples: TrainingData['train']) => {
-    const kept = await readable(samples, decodeImage, options.workers, signal, skipped)
+    const own = ownShare(group, samples)
+    const good = new Set(await readable(own, decodeImage, options.workers, signal, skipped))
+    const flags = await group.gather(own.map(sample => good.has(sample)))
+    const kept = samples.filter((_, i) => flags[i % group.size]![Math.floor(i / group.size)])
     if (kept.length > 0) return kept
     throw new VisionTorchError(
       'ERR_DATASET',

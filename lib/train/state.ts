@@ -21,6 +21,8 @@ export interface TrainingState {
   epoch: number
   /** Updates that are done of the epoch after them. */
   step: number
+  /** Micro-batches an update, of all processes together. */
+  microBatches: number
   /** Of those updates; zeros between epochs. */
   sums: EpochSums
   history: EpochMetrics[]
@@ -29,11 +31,15 @@ export interface TrainingState {
 
 export const noSums = (): EpochSums => ({ images: 0, loss: 0, correct: 0, seconds: 0 })
 
-export const newState = (): TrainingState => ({ epoch: 0, step: 0, sums: noSums(), history: [], best: null })
+export const newState = (microBatches = 1): TrainingState => ({
+  ...{ epoch: 0, step: 0, microBatches },
+  ...{ sums: noSums(), history: [], best: null },
+})
 
 /** What a checkpoint says about the run that it was saved by. */
 export interface SavedRun {
-  state: TrainingState
+  /** Null for `microBatches` in a file that does not say. */
+  state: Omit<TrainingState, 'microBatches'> & { microBatches: number | null }
   /** The options that were given to that run, except for how and where it works. */
   options: Record<string, unknown>
   classes: readonly string[] | null
@@ -45,10 +51,10 @@ export function trainingEntry(
   options: ResolvedTrainOptions,
   given: Readonly<Record<string, unknown>>,
 ): CheckpointValue {
-  const { epoch, step, sums, history, best } = state
+  const { epoch, step, microBatches, sums, history, best } = state
   return toCheckpointValue({
     // All random choices derive from the seed and the position: together they are the random state.
-    sampler: { epoch, step, seed: options.seed },
+    sampler: { epoch, step, seed: options.seed, microBatches },
     schedule: options.schedule,
     sums,
     history,
@@ -80,7 +86,7 @@ export function savedRun(metadata: CheckpointValue, path: string): SavedRun {
       }
       if ('epoch' in root && 'optimizer' in root) {
         const epoch = check.integer('epoch', root.epoch, 0, MOST_EPOCHS)
-        return { state: { ...newState(), epoch: epoch + 1 }, options: {}, classes }
+        return { state: { ...newState(), epoch: epoch + 1, microBatches: null }, options: {}, classes }
       }
     }
   } catch (error) {
@@ -106,9 +112,13 @@ function checkTraining(value: unknown): Omit<SavedRun, 'classes'> {
   if (!Array.isArray(history) || history.length > epoch) {
     throw invalid('history', `an array of at most ${epoch} epochs`, history)
   }
-  const state: TrainingState = {
+  const state: SavedRun['state'] = {
     epoch,
     step: check.integer('sampler.step', sampler.step, 0, MOST_STEPS),
+    microBatches:
+      sampler.microBatches === undefined
+        ? null
+        : check.integer('sampler.microBatches', sampler.microBatches, 1, MOST_STEPS),
     sums: {
       images: check.integer('sums.images', sums.images, 0),
       loss: check.number('sums.loss', sums.loss),
@@ -141,7 +151,7 @@ function checkMetrics(name: string, value: unknown, epochs: number): EpochMetric
 /** Options that a run may take over from a file, which must not decide where it writes, for example. */
 function checkOptions(value: unknown): Record<string, unknown> {
   const options = checkObject('options', value)
-  for (const name of ['directory', 'resume', 'workers', 'signal']) {
+  for (const name of ['directory', 'resume', 'workers', 'signal', 'distributed']) {
     if (name in options) throw invalid(`options.${name}`, 'no such option', options[name])
   }
   if ('data' in options) {

@@ -1,8 +1,10 @@
 #include "distributed/process_group.h"
 
 #include <ATen/ATen.h>
+#include <c10/util/Logging.h>
 
 #include <cstdlib>
+#include <map>
 #include <thread>
 
 #define USE_C10D_GLOO
@@ -71,17 +73,33 @@ std::shared_ptr<gloo::transport::Device> device_for(const GroupOptions& options)
   return address.empty() ? ProcessGroupGloo::createDefaultDevice() : ProcessGroupGloo::createDeviceForHostname(address);
 }
 
+std::string place_of(const GroupOptions& options) { return options.address + ":" + std::to_string(options.port); }
+
+// The stores of groups that did not fail. A later group at the same place uses the same store: if rank 0 served another
+// one then, a rank that is ahead could still meet the store before. Leaked: LibTorch ends at exit in an unknown order.
+auto& open_stores() {
+  static auto* stores = new std::map<std::string, c10::intrusive_ptr<c10d::TCPStore>>();
+  return *stores;
+}
+
+// c10d warns of each lost connection with a stack trace. The errors say what matters.
+void silence_warnings() {
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
+}
+
 c10::intrusive_ptr<c10d::Store> connect(const GroupOptions& options) {
+  silence_warnings();
   c10d::TCPStoreOptions store;
   store.port = options.port;
   store.isServer = options.hosts_store && options.rank == 0;
   store.numWorkers = options.size;
   store.waitWorkers = false;
   store.timeout = options.timeout;
-  const std::string place = options.address + ":" + std::to_string(options.port);
+  const std::string place = place_of(options);
   try {
-    return c10::make_intrusive<c10d::PrefixStore>(options.prefix,
-                                                  c10::make_intrusive<c10d::TCPStore>(options.address, store));
+    c10::intrusive_ptr<c10d::TCPStore>& open = open_stores()[place];
+    if (open == nullptr) open = c10::make_intrusive<c10d::TCPStore>(options.address, store);
+    return c10::make_intrusive<c10d::PrefixStore>(options.prefix, open);
   } catch (const std::exception& error) {
     const std::string what = error.what();
     if (store.isServer && what.find("EADDRINUSE") != std::string::npos)
@@ -139,6 +157,7 @@ ProcessGroup::ProcessGroup(GroupOptions options)
       missing = to.without(kJoined, options_.size);
     } catch (const std::exception&) {
     }
+    open_stores().erase(place_of(options_));
     if (missing.empty()) missing = {0};
     throw Error("ERR_DISTRIBUTED", ranks(missing) + " of " + std::to_string(options_.size) + " did not join within " +
                                        seconds(options_.timeout) +
@@ -230,6 +249,7 @@ void ProcessGroup::close() {
 
 void ProcessGroup::fail(const std::string& message) {
   if (connection_ == nullptr) return;
+  open_stores().erase(place_of(options_));
   failure_ = "rank " + std::to_string(rank()) + " failed: " + message;
   try {
     connection_->set(key(kFailed, rank()), message);
@@ -239,6 +259,7 @@ void ProcessGroup::fail(const std::string& message) {
 }
 
 void ProcessGroup::explain(const std::string& reason) {
+  open_stores().erase(place_of(options_));
   failure_ = cause_of(reason);
   disconnect();
   throw Error("ERR_DISTRIBUTED", failure_);
@@ -265,8 +286,7 @@ std::string ProcessGroup::cause_of(const std::string& reason) {
     if (!to.ended.empty()) return ranks(to.ended) + " ended without a message (" + reason + ")";
     return ranks(silent) + " did not answer within " + seconds(options_.timeout) + " (" + reason + ")";
   } catch (const std::exception& error) {
-    const std::string place = options_.address + ":" + std::to_string(options_.port);
-    return (options_.hosts_store ? "rank 0 at " : "the launcher's store at ") + place +
+    return (options_.hosts_store ? "rank 0 at " : "the launcher's store at ") + printable(place_of(options_)) +
            " ended without a message, or cannot be reached any more (" + reason + ")";
   }
 }

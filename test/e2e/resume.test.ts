@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type CheckpointValue, native } from '../../lib/native/native.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
+import { tensorHashes } from '../support/tensors.js'
 
 const kills = 10
 const epochs = 20
@@ -43,8 +42,8 @@ describe('a run that is killed and resumed', () => {
 
     for (const name of ['last.pth', 'best.pth', 'epoch-0018.pth']) {
       const [straight, killed] = await Promise.all([
-        weights(join(root, 'straight', name)),
-        weights(join(root, 'killed', name)),
+        tensorHashes(join(root, 'straight', name)),
+        tensorHashes(join(root, 'killed', name)),
       ])
       assert.ok(straight.length > 30)
       assert.deepEqual(killed, straight, name)
@@ -59,22 +58,4 @@ async function events(child: ChildProcess, count: number): Promise<void> {
     if (line === 'start') seen = 0
     else if (seen >= 0 && ++seen >= count) break
   }
-}
-
-/** All tensors of a checkpoint, those of the optimizer too, as hashes. */
-async function weights(path: string): Promise<string[]> {
-  const checkpoint = await native().openCheckpoint(path, { verify: true })
-  const found: string[] = []
-  const visit = (value: CheckpointValue, name: string): void => {
-    if (value instanceof Map) for (const [key, entry] of value) visit(entry, `${name}.${key}`)
-    else if (Array.isArray(value)) for (const [i, entry] of value.entries()) visit(entry, `${name}.${i}`)
-    else if (typeof value === 'object' && value !== null && 'dtype' in value) {
-      const { buffer, byteOffset, byteLength } = value.data
-      const bytes = Buffer.from(buffer, byteOffset, byteLength)
-      found.push(`${name} ${createHash('sha256').update(bytes).digest('hex')}`)
-    }
-  }
-  visit(await checkpoint.read(), '')
-  checkpoint.dispose()
-  return found
 }

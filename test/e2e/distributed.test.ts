@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { evaluate, loadModel, type TrainingResult, type TrainOptions, train } from '../../lib/index.js'
+import { createNetwork, type Run } from '../support/distributed-child.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { drawPhotos } from '../support/photos.js'
+import { freePort } from '../support/port.js'
+import { onOneThread } from '../support/small-network.js'
+import { tensorHashes } from '../support/tensors.js'
+
+interface Outcome {
+  result?: TrainingResult
+  code?: string
+  name?: string
+  message?: string
+  steps: number
+}
+
+describe('training on several processes', function () {
+  this.timeout(180_000)
+  onOneThread()
+
+  let root: string
+  let photos: string
+  const children: ChildProcess[] = []
+  before(async () => {
+    root = await temporaryFolder()
+    photos = join(root, 'photos')
+    await drawPhotos(photos)
+  })
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL')
+  })
+  after(removeTemporaryFolders)
+
+  /** What comes of the runs on each rank: fewer outcomes than runs if a rank was killed. */
+  async function play(ranks: readonly (readonly Run[])[], timeout = 60): Promise<Outcome[][]> {
+    const masterPort = await freePort()
+    const place = (rank: number) => ({ rank, worldSize: ranks.length, masterPort, timeout })
+    return Promise.all(
+      ranks.map(async (runs, rank) => {
+        const placed = runs.map(({ options, ...run }) => ({
+          ...run,
+          options: { data: photos, ...options, distributed: place(rank) },
+        }))
+        const child = spawn(
+          process.execPath,
+          ['--import', 'tsx', 'test/support/distributed-child.ts', JSON.stringify(placed)],
+          { stdio: ['ignore', 'pipe', 'inherit'] },
+        )
+        children.push(child)
+        const output = await text(child.stdout!)
+        return output
+          .split('\n')
+          .filter(line => line !== '')
+          .map(line => JSON.parse(line))
+      }),
+    )
+  }
+  const everywhere = (size: number, ...runs: Run[]): Run[][] => Array.from({ length: size }, () => runs)
+  const alone = async ({ network, options }: Run): Promise<TrainingResult> =>
+    train(await createNetwork(network), { data: photos, inputSize: 32, ...options })
+  const at = (name: string) => join(root, name)
+  /** What does not depend on the time. */
+  const figures = (result: TrainingResult | undefined) =>
+    result?.history.map(({ seconds: _, imagesPerSecond: _i, ...row }) => row)
+
+  describe('with batches of 5 on two of them', () => {
+    const everything: TrainOptions = {
+      epochs: 2,
+      batchSize: 5,
+      optimizer: 'adam',
+      learningRate: 1e-3,
+      labelSmoothing: 0.1,
+      classWeights: 'balanced',
+      clipGradNorm: 1,
+      ema: 0.9,
+      augmentation: { mixup: 0.2 },
+      report: false,
+    }
+    const frozen: TrainOptions = {
+      epochs: 2,
+      freezeEpochs: 2,
+      batchSize: 5,
+      augmentation: 'none',
+      report: false,
+    }
+    const stepwise: TrainOptions = { ...frozen, augmentation: 'flip', dtype: 'bfloat16' }
+    const cases = {
+      'without batch norm': { network: 'squeezenet1_1', options: everything },
+      'frozen, on cached features': { network: 'small', options: frozen },
+      'frozen, in bfloat16': { network: 'small', options: stepwise },
+    } satisfies Record<string, Run>
+    let outcomes: Outcome[][]
+    before(async () => {
+      const runs = Object.values(cases).map(({ network, options }, i) => ({
+        network,
+        options: { ...options, directory: at(`two-${i}`) },
+      }))
+      outcomes = await play(everywhere(2, ...runs))
+    })
+
+    for (const [i, [name, { network, options }]] of Object.entries(cases).entries()) {
+      it(`is the same, bit for bit, as one process with gradientAccumulation 2: a network ${name}`, async () => {
+        const directory = at(`one-${i}`)
+        const one = await alone({ network, options: { ...options, directory, gradientAccumulation: 2 } })
+        for (const rank of [0, 1]) {
+          assert.equal(outcomes[rank]![i]?.message, undefined)
+          assert.deepEqual(figures(outcomes[rank]![i]!.result), figures(one))
+        }
+        for (const file of ['last.pth', 'best.pth'])
+          assert.deepEqual(
+            await tensorHashes(at(`two-${i}/${file}`)),
+            await tensorHashes(join(directory, file)),
+            file,
+          )
+      })
+    }
+  })
+
+  it('gives three processes the same weights, and exact figures of all images', async () => {
+    const directory = at('three')
+    const run: Run = { network: 'small', options: { epochs: 2, batchSize: 5, directory, report: true } }
+    const outcomes = (await play(everywhere(3, run))).map(([outcome]) => outcome!)
+    for (const { message, result } of outcomes) {
+      assert.equal(message, undefined)
+      assert.deepEqual(figures(result), figures(outcomes[0]!.result))
+    }
+    const model = await loadModel(join(directory, 'best.pth'))
+    const { top1, loss, count } = await evaluate(model, photos, { batchSize: 5 })
+    const { best } = outcomes[0]!.result!
+    assert.deepEqual({ top1, loss, count }, { top1: best.top1, loss: best.validationLoss, count: 12 })
+    assert.ok(existsSync(join(directory, 'report.html')))
+  })
+
+  it('goes on bit for bit after a stop, which all ranks make after the same step', async () => {
+    const options: TrainOptions = { epochs: 3, batchSize: 5, ema: 0.9, seed: 3 }
+    const straight: Run = { network: 'small', options: { ...options, directory: at('straight') } }
+    const stopped: Run = { network: 'small', options: { ...options, directory: at('stopped') } }
+    const resumed: Run = { network: 'small', options: { ...options, directory: at('stopped'), resume: true } }
+    const stop: Run = { ...stopped, signal: { name: 'SIGTERM', step: 4 } }
+    const [first, second] = await play([
+      [straight, stopped, resumed],
+      [straight, stop, resumed],
+    ])
+    for (const outcomes of [first!, second!]) {
+      assert.deepEqual(
+        outcomes.map(({ name, steps }) => [name, steps]),
+        [
+          [undefined, 9],
+          ['AbortError', 5],
+          [undefined, 4],
+        ],
+      )
+    }
+    for (const file of ['last.pth', 'best.pth'])
+      assert.deepEqual(
+        await tensorHashes(at(`stopped/${file}`)),
+        await tensorHashes(at(`straight/${file}`)),
+        file,
+      )
+  })
+
+  it('resumes on another number of processes with the same updates', async () => {
+    const common: TrainOptions = { batchSize: 5, schedule: { name: 'constant' }, report: false }
+    const run = (options: TrainOptions): Run => ({
+      network: 'squeezenet1_1',
+      options: { ...common, ...options },
+    })
+    const directory = at('fewer')
+    await play(everywhere(2, run({ epochs: 1, directory })))
+    await alone(run({ epochs: 2, directory, resume: true }))
+    await alone(run({ epochs: 2, directory: at('whole'), gradientAccumulation: 2 }))
+    assert.deepEqual(await tensorHashes(at('fewer/last.pth')), await tensorHashes(at('whole/last.pth')))
+  })
+})

@@ -1,0 +1,38 @@
+// One rank of a job, for test/e2e/distributed.test.ts: trains each of the runs, and prints a line of JSON for each.
+import { createModel, setThreads, type TrainOptions, train } from '../../lib/index.js'
+import { smallNetwork } from './small-network.js'
+
+export interface Run {
+  network: 'small' | 'squeezenet1_1'
+  options: Omit<TrainOptions, 'signal'>
+  /** Sent to the process after so many steps. */
+  signal?: { name: NodeJS.Signals | 'sleep'; step: number }
+}
+
+export const createNetwork = (network: Run['network']) =>
+  network === 'small'
+    ? smallNetwork()
+    : createModel('squeezenet1_1', { classes: ['checks', 'columns', 'rows'], seed: 1 })
+
+if (process.argv[1]?.endsWith('distributed-child.ts')) {
+  setThreads(1)
+  for (const { network, options, signal } of JSON.parse(process.argv[2]!) as Run[]) {
+    const controller = new AbortController()
+    let steps = 0
+    try {
+      const model = await createNetwork(network)
+      const run = train(model, { ...options, inputSize: 32, signal: controller.signal })
+      for await (const event of run) {
+        if (event.type !== 'step' || ++steps !== signal?.step) continue
+        if (signal.name === 'SIGTERM') controller.abort()
+        else if (signal.name === 'sleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000)
+        else process.kill(process.pid, signal.name)
+      }
+      console.log(JSON.stringify({ result: await run, steps }))
+    } catch (error) {
+      const { code, name, message } = error as Error & { code?: string }
+      console.log(JSON.stringify({ code, name, message, steps }))
+    }
+  }
+  process.exit()
+}

@@ -13,6 +13,7 @@ import { libtorchCommand } from './libtorch.js'
 import { flushOutput, outputFailure, outputSignal, watchOutput } from './output.js'
 import { predictCommand } from './predict.js'
 import { previewCommand } from './preview.js'
+import { serveCommand } from './serve.js'
 import { summaryCommand } from './summary.js'
 import { fail, setQuiet } from './terminal.js'
 import { trainCommand } from './train.js'
@@ -24,6 +25,7 @@ const commands: readonly (() => Command)[] = [
   predictCommand,
   inspectCommand,
   evaluateCommand,
+  serveCommand,
   summaryCommand,
   exportCommand,
   weightsCommand,

@@ -1,38 +1,75 @@
 import { randomUUID } from 'node:crypto'
 import { corsHeaders, keyCheck, securityHeaders } from './access.js'
-import { Admission } from './admission.js'
 import { Deadline } from './deadline.js'
 import { HttpError, notFound, toHttpError } from './errors.js'
-import type { ServedModels } from './models.js'
-import type { CheckedOptions } from './options.js'
+import { describeModels } from './model-card.js'
+import { openApi } from './openapi.js'
 import { predictRoute } from './predict.js'
+import { type Service, startMetrics } from './service.js'
+
+type Answer = (request: Request, parameters: Record<string, string>) => Response | Promise<Response>
 
 /** The routes of a server. */
-export async function createApp(
-  models: ServedModels,
-  options: CheckedOptions,
-): Promise<(request: Request) => Promise<Response>> {
+export async function createApp(service: Service): Promise<(request: Request) => Promise<Response>> {
   const { Hono } = await import('./libraries.js')
-  const service = { models, options, admission: new Admission(options.maxQueue, options.maxBodyBytes) }
+  const metrics = await startMetrics(service)
+  const { options } = service
   const checkKey = keyCheck(options.apiKeys)
-  const app = new Hono().basePath(options.basePath)
+  const app = new Hono({ strict: false }).basePath(options.basePath)
+  /** The route of each request, for the metrics: a path would give every wrong one a metric of its own. */
+  const routes = new WeakMap<Request, string>()
 
-  app.post('/predict', async ({ req: { raw } }) => {
-    checkKey(raw)
-    using deadline = new Deadline(raw.signal, options.timeout)
-    return await predictRoute(raw, service, deadline.signal)
+  /** Adds a route; `public` ones need no key. */
+  function route(method: 'GET' | 'POST', path: string, answer: Answer, access?: 'public'): void {
+    app.on(method, path, context => {
+      const { raw } = context.req
+      routes.set(raw, path)
+      if (access !== 'public') checkKey(raw)
+      return answer(raw, context.req.param() as Record<string, string>)
+    })
+    app.all(path, ({ req: { raw } }) => {
+      routes.set(raw, path)
+      throw new HttpError(405, 'ERR_METHOD_NOT_ALLOWED', `expected ${method}`, { allow: method })
+    })
+  }
+
+  route('POST', '/predict', async request => {
+    using deadline = new Deadline(request.signal, options.timeout)
+    return await predictRoute(request, service, deadline.signal)
   })
-  app.all('/predict', () => {
-    throw new HttpError(405, 'ERR_METHOD_NOT_ALLOWED', 'expected POST', { allow: 'POST' })
+  route('GET', '/models', () => Response.json({ models: describeModels(service) }))
+  route('GET', '/openapi.json', () => Response.json(openApi(options)))
+  route('GET', '/metrics', async () => {
+    const { body, contentType } = await metrics.text()
+    return new Response(body, { headers: { 'content-type': contentType } })
   })
+  const health = (isOk: () => boolean) => () => new Response(null, { status: isOk() ? 200 : 503 })
+  route(
+    'GET',
+    '/v2/health/live',
+    health(() => true),
+    'public',
+  )
+  route(
+    'GET',
+    '/v2/health/ready',
+    health(() => service.isReady),
+    'public',
+  )
   app.notFound(() => {
-    throw notFound('there is nothing at this path')
+    throw notFound('there is nothing at this path. GET /openapi.json lists what there is')
   })
   app.onError(error => {
     throw error // answer() says it
   })
 
-  async function answer(request: Request, id: string): Promise<Response> {
+  /** Of the protocol v2, an error is a string. */
+  const errorBody = (path: string, error: HttpError, id: string) =>
+    path.startsWith(`${options.basePath}/v2/`)
+      ? { error: error.message, code: error.code }
+      : { error: { code: error.code, message: error.message, requestId: id } }
+
+  async function answer(request: Request, path: string, id: string): Promise<Response> {
     let headers: Record<string, string> = {}
     let response: Response
     try {
@@ -42,13 +79,12 @@ export async function createApp(
     } catch (error) {
       const failure = toHttpError(error)
       const { status, code, message } = failure
+      metrics.failed(code)
       if (status >= 500) options.logger?.error({ requestId: id, err: failure.cause ?? failure }, message)
-      response = Response.json(
-        { error: { code, message, requestId: id } },
-        { status, headers: failure.headers },
-      )
+      response = Response.json(errorBody(path, failure, id), { status, headers: failure.headers })
     }
-    for (const [name, value] of Object.entries({ ...securityHeaders, ...headers, 'x-request-id': id }))
+    const common = { ...securityHeaders, ...headers, 'x-request-id': id }
+    for (const [name, value] of Object.entries(common))
       if (!response.headers.has(name)) response.headers.set(name, value)
     return response
   }
@@ -57,13 +93,19 @@ export async function createApp(
     const given = request.headers.get('x-request-id') ?? ''
     const id = /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
     const start = performance.now()
-    const response = await answer(request, id)
-    const { method, url } = request
-    const milliseconds = Math.round(10 * (performance.now() - start)) / 10
-    options.logger?.info(
-      { requestId: id, method, path: new URL(url).pathname, status: response.status, milliseconds },
-      'request',
-    )
-    return response
+    const path = new URL(request.url).pathname
+    const { method } = request
+    service.active++
+    try {
+      const response = await answer(request, path, id)
+      const milliseconds = performance.now() - start
+      const { status } = response
+      metrics.responded(routes.get(request) ?? 'none', method, status, milliseconds / 1000)
+      const rounded = Math.round(10 * milliseconds) / 10
+      options.logger?.info({ requestId: id, method, path, status, milliseconds: rounded }, 'request')
+      return response
+    } finally {
+      service.active--
+    }
   }
 }

@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Model } from '../model/model.js'
 import { invalid } from '../util/is.js'
 import { createApp } from './app.js'
-import { modelsByName, ServedModels } from './models.js'
-import { checkHandlerOptions, type HandlerOptions } from './options.js'
+import type { HandlerOptions } from './options.js'
+import { createService } from './service.js'
 
 /** Answers an HTTP request: the web standard's types, which Hono, Next, SvelteKit, Bun and Deno use. */
 export type Handler = (request: Request) => Promise<Response>
@@ -27,11 +27,10 @@ export function createHandler(
   models: Model | Readonly<Record<string, Model>>,
   options: HandlerOptions = {},
 ): Handler {
-  const served = new ServedModels(modelsByName(models))
-  const checked = checkHandlerOptions(options)
+  const service = createService(models, options)
   let app: Promise<Handler> | undefined
   return async request => {
-    app ??= createApp(served, checked)
+    app ??= createApp(service)
     return (await app)(request)
   }
 }

@@ -2,3 +2,5 @@
 // visiontorch stays small, and this file is imported only when a server starts.
 export { getRequestListener } from '@hono/node-server'
 export { Hono } from 'hono/tiny'
+export { pino } from 'pino'
+export { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'

@@ -1,5 +1,4 @@
-import type { Model } from '../model/model.js'
-import { checkModel } from '../model/model.js'
+import { checkModel, type Model } from '../model/model.js'
 import { invalid, is } from '../util/is.js'
 import { printable } from '../util/text.js'
 import { badRequest, notFound } from './errors.js'
@@ -12,26 +11,32 @@ export interface Lease extends Disposable {
   readonly version: number
 }
 
-interface Slot {
+interface Served {
   model: Model
   version: number
+  since: Date
+  users: number
+  /** Disposes the model once nobody uses it any longer. */
+  isRetired: boolean
 }
 
-/** The models of a server by name. */
+/** The models of a server by name. A model can be replaced while requests use it. */
 export class ServedModels {
-  readonly #slots = new Map<string, Slot>()
+  /** Called before a batch is computed. */
+  onBatch: ((name: string, count: number) => void) | undefined
+  readonly #served = new Map<string, Served>()
 
   constructor(models: Readonly<Record<string, Model>>) {
     for (const [name, model] of Object.entries(models)) {
-      if (!/^[\w][\w.-]{0,99}$/.test(name))
+      if (!isModelName(name))
         throw invalid('models', 'names of letters, digits, dots, hyphens and underscores', name)
-      this.#slots.set(name, { model: checkModel(model), version: 1 })
+      this.#set(name, checkModel(model), 1)
     }
-    if (this.#slots.size === 0) throw invalid('models', 'at least one model', models)
+    if (this.#served.size === 0) throw invalid('models', 'at least one model', models)
   }
 
   get names(): string[] {
-    return [...this.#slots.keys()]
+    return [...this.#served.keys()]
   }
 
   /**
@@ -42,12 +47,48 @@ export class ServedModels {
     const { names } = this
     if (name === undefined && names.length > 1) throw badRequest(`expected model: one of ${names.join(', ')}`)
     const chosen = name ?? names[0]!
-    const slot = this.#slots.get(chosen)
-    if (slot === undefined)
-      throw notFound(`there is no model '${printable(chosen, 100)}'. The models are ${names.join(', ')}`)
-    return { name: chosen, model: slot.model, version: slot.version, [Symbol.dispose]() {} }
+    const served = this.#find(chosen)
+    served.users++
+    let isDone = false
+    return {
+      name: chosen,
+      model: served.model,
+      version: served.version,
+      [Symbol.dispose]() {
+        if (isDone) return
+        isDone = true
+        served.users--
+        if (served.isRetired && served.users === 0) served.model.dispose()
+      },
+    }
+  }
+
+  /** When a model was first served. */
+  since(name: string): Date {
+    return this.#find(name).since
+  }
+
+  /** Serves another model from now on. The old one is disposed when the last request that uses it is done. */
+  replace(name: string, model: Model): void {
+    const old = this.#find(name)
+    this.#set(name, model, old.version + 1)
+    old.isRetired = true
+    if (old.users === 0) old.model.dispose()
+  }
+
+  #set(name: string, model: Model, version: number): void {
+    model.onBatch = count => this.onBatch?.(name, count)
+    this.#served.set(name, { model, version, since: new Date(), users: 0, isRetired: false })
+  }
+
+  #find(name: string): Served {
+    const served = this.#served.get(name)
+    if (served !== undefined) return served
+    throw notFound(`there is no model '${printable(name, 100)}'. The models are ${this.names.join(', ')}`)
   }
 }
+
+export const isModelName = (name: string): boolean => /^\w[\w.-]{0,99}$/.test(name)
 
 /** The argument `models` of `createHandler` by name. */
 export function modelsByName(models: unknown): Readonly<Record<string, Model>> {

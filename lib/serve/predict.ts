@@ -2,11 +2,11 @@ import { predict, predictEach } from '../model/predict.js'
 import type { Prediction } from '../predict/predict.js'
 import { closest, is, show } from '../util/is.js'
 import { printable } from '../util/text.js'
-import type { Admission, Ticket } from './admission.js'
+import type { Ticket } from './admission.js'
 import { decodeBase64, parseJson, readBody } from './body.js'
 import { badRequest, HttpError, toHttpError, tooLarge } from './errors.js'
-import type { ServedModels } from './models.js'
 import type { CheckedOptions } from './options.js'
+import type { Service } from './service.js'
 
 /** What POST /predict answers for one image. */
 export interface ImageResult {
@@ -14,12 +14,6 @@ export interface ImageResult {
   file?: string
   predictions?: Prediction[]
   error?: { code: string; message: string }
-}
-
-interface Service {
-  models: ServedModels
-  options: CheckedOptions
-  admission: Admission
 }
 
 /** POST /predict: the body is an image, a form with files, or JSON with base64. */
@@ -52,6 +46,7 @@ export async function predictRoute(
     if (error === undefined) results.push({ ...named, predictions: likely(predictions) })
     else {
       const { code, message } = error
+      service.metrics?.failed(code)
       failures.push(toHttpError(error))
       results.push({ ...named, error: { code, message } })
     }

@@ -1,0 +1,219 @@
+import cluster from 'node:cluster'
+import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { basename, extname } from 'node:path'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { loadModel } from '../model/create-model.js'
+import type { Model, ModelDType } from '../model/model.js'
+import { type Device, setThreads } from '../native/runtime.js'
+import { joinWorkers, tellReload, Workers } from '../serve/cluster.js'
+import { readTraining } from '../serve/model-card.js'
+import { isModelName } from '../serve/models.js'
+import type { Logger } from '../serve/options.js'
+import { checkModel, type ModelSource, Reloader } from '../serve/reload.js'
+import { RunningServer } from '../serve/server.js'
+import { createService } from '../serve/service.js'
+import { refuse } from '../util/is.js'
+import { dtypeOption } from './model.js'
+import { deviceOption, integer, list, number, threadsOption } from './options.js'
+import { note } from './terminal.js'
+
+interface ServeCommandOptions {
+  checkpoint: [name: string, path: string][]
+  host: string
+  port: number
+  grace: number
+  workers: number
+  apiKey?: string
+  cors?: string[]
+  allowedHost?: string[]
+  example?: string
+  watch: boolean
+  batchSize: number
+  maxQueue: number
+  maxBody: number
+  maxPixels: number
+  maxFiles: number
+  timeout: number
+  allowUntrained?: boolean
+  device: string
+  dtype: string
+  threads?: number
+  log: string
+}
+
+export const serveCommand = (): Command =>
+  new Command('serve')
+    .description('serve predictions over HTTP; docs/serving.md describes the routes')
+    .addOption(
+      new Option('--checkpoint <[name=]file>', 'a model that visiontorch saved; give it once for each model')
+        .argParser(addCheckpoint)
+        .makeOptionMandatory(),
+    )
+    .option('--host <address>', 'where to listen; 0.0.0.0 for everywhere', '127.0.0.1')
+    .option('--port <n>', 'the port; 0 for a free one', integer(0, 65_535), 8080)
+    .addOption(
+      new Option(
+        '--api-key <key>',
+        'a key that requests must bring, or several with commas between them',
+      ).env('VISIONTORCH_API_KEY'),
+    )
+    .option(
+      '--cors <origins>',
+      'web pages that may call the server: https://example.com,... or *',
+      list(String),
+    )
+    .option('--allowed-host <names>', 'names of a proxy for a server on the loopback interface', list(String))
+    .option('--workers <n>', 'processes behind the port, for machines with many cores', integer(1, 256), 1)
+    .option('--grace <seconds>', 'how long requests may take to end after SIGTERM', number(0, 86_400), 20)
+    .option(
+      '--example <image>',
+      'an image that a reloaded model must be able to predict (default: a built-in one)',
+    )
+    .option('--no-watch', 'do not reload a checkpoint when its file changes')
+    .option('--batch-size <n>', 'images computed at once, at most', integer(1, 4096), 32)
+    .option('--max-queue <n>', 'images that may wait; more are refused with 429', integer(1, 1_000_000), 256)
+    .option('--max-body <bytes>', 'of a request; more are refused with 413', integer(1, 1 << 30), 32 << 20)
+    .option('--max-pixels <n>', 'of an image; more are refused with 413', integer(1), 50_000_000)
+    .option('--max-files <n>', 'images of a request; more are refused with 413', integer(1), 64)
+    .option('--timeout <seconds>', 'that a request may take, before it gets 503', number(0.001, 86_400), 30)
+    .option('--allow-untrained', 'also use a classifier that was never trained, whose answers are random')
+    .addOption(
+      new Option('--log <level>', 'what to log to stdout, as JSON: info has a line for each request')
+        .choices(['info', 'warn', 'error', 'silent'])
+        .default('info'),
+    )
+    .addOption(deviceOption())
+    .addOption(dtypeOption())
+    .addOption(threadsOption())
+    .action(runServe)
+
+/** `name=file`, or a file, which is called by its name without the extension. */
+function addCheckpoint(text: string, others: [string, string][] = []): [string, string][] {
+  const [, given, path = text] = /^([\w.-]+)=(.+)$/.exec(text) ?? []
+  const name = given ?? basename(path, extname(path)).replace(/[^\w.-]/g, '_')
+  if (!isModelName(name)) throw new InvalidArgumentError(`'${name}' cannot be a name: use name=${path}.`)
+  if (others.some(([other]) => other === name))
+    throw new InvalidArgumentError(`Two models are called '${name}': name them, as name=${path}.`)
+  return [...others, [name, path]]
+}
+
+async function runServe(options: ServeCommandOptions): Promise<void> {
+  const { pino } = await import('../serve/libraries.js')
+  const destination = pino.destination({ dest: 1, sync: true })
+  destination.on('error', () => {}) // whoever read the log is gone
+  const logger = pino({ level: options.log, base: { pid: process.pid } }, destination)
+  if (options.workers > 1 && cluster.isPrimary) await runWorkers(options, logger)
+  else await runServer(options, logger)
+}
+
+async function runWorkers(options: ServeCommandOptions, logger: Logger): Promise<void> {
+  const stop = stopSignal()
+  const { workers, url } = await Workers.start(options.workers, logger)
+  if (url !== null) announce(options, url)
+  stop.then(() => workers.drain())
+  process.on('SIGHUP', () => workers.reload())
+  process.exitCode = await workers.ended
+}
+
+async function runServer(options: ServeCommandOptions, logger: Logger): Promise<void> {
+  const isWorker = cluster.isWorker
+  const stop = isWorker ? ignoreSignals() : stopSignal()
+  const threads =
+    options.threads ??
+    (isWorker ? Math.max(1, Math.floor(availableParallelism() / options.workers)) : undefined)
+  if (threads !== undefined) setThreads(threads)
+  const apiKey = options.apiKey?.split(',') ?? []
+  const where = { device: options.device as Device, dtype: options.dtype as ModelDType }
+  const sources = new Map<string, ModelSource>(
+    options.checkpoint.map(([name, path]) => [name, { path, load: () => loadModel(path, where) }]),
+  )
+  const allowUntrained = options.allowUntrained === true
+  const example = options.example === undefined ? builtInExample() : await readFile(options.example)
+  const models: Record<string, Model> = {}
+  for (const [name, { load }] of sources) {
+    models[name] = await load()
+    await checkModel(models[name], example, allowUntrained)
+  }
+  if (options.maxFiles > options.maxQueue)
+    throw refuse(`--max-files: expected at most --max-queue (${options.maxQueue}), got ${options.maxFiles}`)
+  const service = createService(models, {
+    batchSize: options.batchSize,
+    maxQueue: options.maxQueue,
+    maxBodyBytes: options.maxBody,
+    maxPixels: options.maxPixels,
+    maxFiles: options.maxFiles,
+    timeout: Math.ceil(options.timeout * 1000),
+    apiKey,
+    cors: options.cors ?? [],
+    allowUntrained,
+    logger,
+  })
+  for (const [name, { path }] of sources) service.training.set(name, await readTraining(path))
+  const reloader = new Reloader(service, sources, example, logger)
+  service.reload = async name => {
+    await reloader.reload(name)
+    if (isWorker) tellReload(name)
+  }
+  const server = await RunningServer.start(service, {
+    host: options.host,
+    port: options.port,
+    allowedHosts: options.allowedHost ?? [],
+  })
+  if (options.watch) reloader.watch()
+  let stopped = stop
+  if (isWorker) {
+    stopped = new Promise(drain => {
+      joinWorkers(service, server.url, {
+        drain,
+        reload: name => void (name === null ? reloader.reloadAll() : reloader.reload(name).catch(() => {})),
+      })
+    })
+  } else {
+    process.on('SIGHUP', () => void reloader.reloadAll())
+    announce(options, server.url)
+  }
+  await stopped
+  logger.info({ grace: options.grace }, 'draining')
+  reloader.stop()
+  await server.drain(options.grace * 1000)
+  logger.info({}, 'stopped')
+}
+
+function announce({ checkpoint, workers, apiKey, host }: ServeCommandOptions, url: string): void {
+  const names = checkpoint.map(([name]) => name).join(', ')
+  note(`serving ${names} on ${url}${workers > 1 ? ` with ${workers} processes` : ''}; Ctrl-C ends it`)
+  if (apiKey === undefined && !/^(127\.|localhost$|::1$)/.test(host))
+    note('anybody who can reach this port may use it: consider --api-key')
+}
+
+/** Resolves at the first SIGTERM or Ctrl-C. The second one kills. */
+function stopSignal(): Promise<void> {
+  return new Promise(resolve => {
+    let received = false
+    for (const name of ['SIGINT', 'SIGTERM'] as const) {
+      const stop = () => {
+        if (received) {
+          process.off(name, stop)
+          process.kill(process.pid, name)
+        }
+        received = true
+        resolve()
+      }
+      process.on(name, stop)
+    }
+  })
+}
+
+/** Of several processes, the first one gets the signals and tells the others; a terminal sends them to all. */
+function ignoreSignals(): Promise<void> {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {})
+  return new Promise(() => {})
+}
+
+/** A gradient of 64 x 64 pixels as a PPM file. */
+function builtInExample(): Uint8Array {
+  const pixels = Buffer.alloc(64 * 64 * 3)
+  for (let i = 0; i < pixels.length; i++) pixels[i] = (i * 7) % 256
+  return Buffer.concat([Buffer.from('P6 64 64 255\n'), pixels])
+}

@@ -1,0 +1,157 @@
+import { packageManifest } from '../util/package.js'
+import type { CheckedOptions } from './options.js'
+
+const json = (schema: object) => ({ 'application/json': { schema } })
+const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
+const response = (description: string, content?: object) => ({ description, ...(content && { content }) })
+const failures = (...statuses: number[]) =>
+  Object.fromEntries(statuses.map(status => [status, response('An error', json(ref('Error')))]))
+const binary = { type: 'string', format: 'binary' }
+const fields = {
+  topK: { type: 'integer', minimum: 1, default: 5, description: 'How many classes to return' },
+  minScore: { type: 'number', minimum: 0, maximum: 1, default: 0, description: 'The least probability' },
+  model: { type: 'string', description: 'Which model, if there are several' },
+}
+
+/** The description of a server in OpenAPI 3.1. */
+export function openApi({ basePath, apiKeys, maxFiles }: CheckedOptions): object {
+  const key = { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'visiontorch',
+      version: packageManifest().version,
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: basePath === '' ? '/' : basePath }],
+    ...(apiKeys.length > 0 && { security: [{ bearer: [] }] }),
+    paths: {
+      '/predict': {
+        post: {
+          operationId: 'predict',
+          summary: 'The most probable classes of an image, or of several',
+          parameters: Object.entries(fields).map(([name, { description, ...schema }]) => ({
+            name,
+            in: 'query',
+            description,
+            schema,
+          })),
+          requestBody: {
+            required: true,
+            content: {
+              'image/*': { schema: binary },
+              'application/octet-stream': { schema: binary },
+              'multipart/form-data': {
+                schema: {
+                  type: 'object',
+                  properties: { files: { type: 'array', maxItems: maxFiles, items: binary }, ...fields },
+                },
+              },
+              ...json({
+                type: 'object',
+                properties: {
+                  image: { type: 'string', contentEncoding: 'base64' },
+                  images: {
+                    type: 'array',
+                    maxItems: maxFiles,
+                    items: { type: 'string', contentEncoding: 'base64' },
+                  },
+                  ...fields,
+                },
+              }),
+            },
+          },
+          responses: {
+            200: response('The predictions', json({ anyOf: [ref('Predictions'), ref('Results')] })),
+            ...failures(400, 401, 404, 413, 415, 422, 429, 500, 503),
+          },
+        },
+      },
+      '/models': {
+        get: {
+          operationId: 'models',
+          summary: 'The models, their classes and their preprocessing',
+          responses: { 200: response('The models', json({ type: 'object' })), ...failures(401) },
+        },
+      },
+      '/metrics': {
+        get: {
+          operationId: 'metrics',
+          summary: "Metrics in Prometheus' text format",
+          responses: {
+            200: response('The metrics', { 'text/plain': { schema: { type: 'string' } } }),
+            ...failures(401),
+          },
+        },
+      },
+      ...Object.fromEntries(
+        ['live', 'ready'].map(what => [
+          `/v2/health/${what}`,
+          {
+            get: {
+              operationId: what,
+              security: [],
+              responses: { 200: response('Yes'), 503: response('No') },
+            },
+          },
+        ]),
+      ),
+    },
+    components: {
+      ...(apiKeys.length > 0 && key),
+      schemas: {
+        Prediction: {
+          type: 'object',
+          required: ['label', 'index', 'score'],
+          properties: { label: { type: 'string' }, index: { type: 'integer' }, score: { type: 'number' } },
+        },
+        Predictions: {
+          type: 'object',
+          required: ['model', 'version', 'predictions'],
+          properties: {
+            model: { type: 'string' },
+            version: { type: 'integer' },
+            predictions: { type: 'array', items: ref('Prediction') },
+          },
+        },
+        Results: {
+          type: 'object',
+          required: ['model', 'version', 'results'],
+          properties: {
+            model: { type: 'string' },
+            version: { type: 'integer' },
+            results: {
+              type: 'array',
+              items: {
+                type: 'object',
+                properties: {
+                  file: { type: 'string' },
+                  predictions: { type: 'array', items: ref('Prediction') },
+                  error: {
+                    type: 'object',
+                    properties: { code: { type: 'string' }, message: { type: 'string' } },
+                  },
+                },
+              },
+            },
+          },
+        },
+        Error: {
+          type: 'object',
+          required: ['error'],
+          properties: {
+            error: {
+              type: 'object',
+              required: ['code', 'message', 'requestId'],
+              properties: {
+                code: { type: 'string' },
+                message: { type: 'string' },
+                requestId: { type: 'string' },
+              },
+            },
+          },
+        },
+      },
+    },
+  }
+}

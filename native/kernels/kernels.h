@@ -75,11 +75,13 @@ struct Table {
 
 // The best kernels for this processor; null if there are none for it, so that LibTorch's own are used. The environment
 // variable VISIONTORCH_KERNELS, read once, forces a lower instruction set, for tests and benchmarks: "avx512" (without
-// bfloat16), "avx2", or "onednn" for null.
+// bfloat16) or "avx2" on x86-64, "neon" (without bfloat16) on Arm, or "onednn" for null.
 const Table* table();
 
 #if defined(__x86_64__)
 extern const Table kAvx2, kAvx512, kAvx512Bf16;
+#elif defined(__aarch64__)
+extern const Table kNeon, kNeonBf16;
 #endif
 
 }  // namespace visiontorch::kernels

@@ -22,6 +22,9 @@ const Table* choose() {
       {"avx512_bf16", features.avx512_bf16, &kAvx512Bf16},
       {"avx512", features.avx512, &kAvx512},
       {"avx2", features.avx2, &kAvx2},
+#elif defined(__aarch64__)
+      {"neon_bf16", features.neon_bf16, &kNeonBf16},
+      {"neon", features.neon, &kNeon},
 #endif
       {"onednn", true, nullptr},
   };

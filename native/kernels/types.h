@@ -4,6 +4,8 @@
 
 namespace visiontorch::kernels {
 
+using std::int64_t;
+
 // The upper half of a float32.
 struct BFloat16 {
   std::uint16_t bits;

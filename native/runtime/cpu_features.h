@@ -2,11 +2,14 @@
 
 namespace visiontorch {
 
-// What this process's processor has. Nothing else asks the processor. All false on other architectures than x86-64.
+// What this process's processor has. Nothing else asks the processor. All false on other architectures than x86-64 and
+// 64-bit Arm.
 struct CpuFeatures {
-  bool avx2;         // x86-64-v3: with FMA
-  bool avx512;       // x86-64-v4: F, BW, CD, DQ, VL
-  bool avx512_bf16;  // and multiplies bfloat16
+  bool avx2 = false;         // x86-64-v3: with FMA
+  bool avx512 = false;       // x86-64-v4: F, BW, CD, DQ, VL
+  bool avx512_bf16 = false;  // and multiplies bfloat16
+  bool neon = false;         // all 64-bit Arm processors
+  bool neon_bf16 = false;    // and multiplies bfloat16: Armv8.6, Graviton 3
 };
 const CpuFeatures& cpu_features();
 

@@ -5,8 +5,8 @@
 #include "kernels/attention/attention.h"
 #include "kernels/gemm/indirect_gemm_kernel.h"
 #include "kernels/gemm/transpose_kernel.h"
-#include "kernels/x86/activation.h"
-#include "kernels/x86/vector.h"
+#include "kernels/simd/activation.h"
+#include "kernels/simd/vector.h"
 
 namespace visiontorch::kernels {
 
@@ -81,17 +81,14 @@ inline void pack_values(const float* const* values, const Panels& panels, int64_
       }
 }
 
-#if defined(__AVX512BF16__)
+#if defined(VISIONTORCH_BFLOAT16_KERNELS)
 inline void pack_values(const BFloat16* const* values, const Panels& panels, int64_t count, BFloat16* to) {
   for (int64_t panel = 0; panel < panels.count; panel++)
     for (int64_t row = 0; row < panels.rows; row += 2)
       for (int64_t c = 0; c < panels.width; c += kLanes, to += 2 * kLanes) {
         const int64_t column = panel * panels.width + c;
-        const auto load_half = [&](int64_t r) {
-          const __mmask16 some = r < count ? first(panels.columns - column) : 0;
-          return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, values[least(r, count - 1)] + column));
-        };
-        _mm512_storeu_si512(to, _mm512_or_si512(load_half(row), _mm512_slli_epi32(load_half(row + 1), 16)));
+        const auto from = [&](int64_t r) { return r < count ? values[r] + column : nullptr; };
+        store_pairs(to, pair_rows(from(row), from(row + 1), panels.columns - column));
       }
 }
 #endif

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "kernels/batch_norm/batch_norm.h"
-#include "kernels/x86/activation.h"
-#include "kernels/x86/vector.h"
+#include "kernels/simd/activation.h"
+#include "kernels/simd/vector.h"
 
 namespace visiontorch::kernels {
 
@@ -89,7 +89,7 @@ template <class T>
 void batch_norm(const BatchNorm<T>& p) {
   if (!streams(p.stream, p.y, p.channels)) return batch_norm_rows<false>(p);
   batch_norm_rows<true>(p);
-  _mm_sfence();
+  end_of_stream();
 }
 
 // The gradient that the activation passes on, for some rows and the vector of channels that begins at c.
@@ -147,7 +147,7 @@ template <class T>
 void batch_norm_gradient_sums(const BatchNormGradient<T>& p) {
   if (!p.passed || !streams(p.stream, p.passed, p.channels)) return add_up_gradients<false>(p);
   add_up_gradients<true>(p);
-  _mm_sfence();
+  end_of_stream();
 }
 
 template <bool Stream, class T>
@@ -165,7 +165,7 @@ template <class T>
 void batch_norm_gradient(const BatchNormGradient<T>& p) {
   if (!streams(p.stream, p.dx, p.channels)) return batch_norm_gradient_rows<false>(p);
   batch_norm_gradient_rows<true>(p);
-  _mm_sfence();
+  end_of_stream();
 }
 
 }  // namespace

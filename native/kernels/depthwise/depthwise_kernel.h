@@ -1,8 +1,8 @@
 #pragma once
 
 #include "kernels/depthwise/depthwise.h"
-#include "kernels/x86/activation.h"
-#include "kernels/x86/vector.h"
+#include "kernels/simd/activation.h"
+#include "kernels/simd/vector.h"
 
 namespace visiontorch::kernels {
 

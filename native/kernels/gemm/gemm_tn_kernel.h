@@ -2,7 +2,7 @@
 
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/tile.h"
-#include "kernels/x86/vector.h"
+#include "kernels/simd/vector.h"
 
 namespace visiontorch::kernels {
 
@@ -92,15 +92,10 @@ constexpr GemmTNTile<T> kGemmTNTiles[kMaxVectors + 1] = {nullptr, gemm_tn_tile<T
 inline void copy_step(const float* const* rows, int64_t, int64_t column, int64_t columns, float* to) {
   store(to, load_and_fetch(rows[0] + column, columns));
 }
-#if defined(__AVX512BF16__)
+#if defined(VISIONTORCH_BFLOAT16_KERNELS)
 inline void copy_step(const BFloat16* const* rows, int64_t count, int64_t column, int64_t columns, float* to) {
-  auto values = [&](const BFloat16* row) {
-    __builtin_prefetch(row + column + kAhead, 0, 3);
-    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first(columns), row + column));
-  };
-  __m512i pairs = values(rows[0]);
-  if (count > 1) pairs = _mm512_or_si512(pairs, _mm512_slli_epi32(values(rows[1]), 16));
-  _mm512_storeu_si512(to, pairs);
+  for (int64_t row = 0; row < least(count, 2); row++) __builtin_prefetch(rows[row] + column + kAhead, 0, 3);
+  store_pairs(to, pair_rows(rows[0] + column, count > 1 ? rows[1] + column : nullptr, columns));
 }
 #endif
 

@@ -2,8 +2,8 @@
 
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/tile.h"
-#include "kernels/x86/activation.h"
-#include "kernels/x86/vector.h"
+#include "kernels/simd/activation.h"
+#include "kernels/simd/vector.h"
 
 namespace visiontorch::kernels {
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernels/gemm/gemm.h"
-#include "kernels/x86/vector.h"
+#include "kernels/simd/vector.h"
 
 namespace visiontorch::kernels {
 

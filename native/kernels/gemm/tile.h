@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernels/gemm/gemm.h"
-#include "kernels/x86/vector.h"
+#include "kernels/simd/vector.h"
 
 namespace visiontorch::kernels {
 
@@ -22,20 +22,14 @@ struct Step<float> {
   static Vector add(Vector sum, Vector x, Weights w) { return fma(x, w, sum); }
 };
 
-#if defined(__AVX512BF16__)
+#if defined(VISIONTORCH_BFLOAT16_KERNELS)
 template <>
 struct Step<BFloat16> {
   static constexpr int kValues = 2;
-  using Weights = __m512i;
-  static Weights weights(const BFloat16* p) { return _mm512_loadu_si512(p); }
-  static __m512i factor(const BFloat16* p) {
-    int pair;
-    __builtin_memcpy(&pair, p, sizeof(pair));
-    return _mm512_set1_epi32(pair);
-  }
-  static Vector add(Vector sum, __m512i x, Weights w) {
-    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(w));
-  }
+  using Weights = Pairs;
+  static Weights weights(const BFloat16* p) { return load_pairs(p); }
+  static Pairs factor(const BFloat16* p) { return all_pairs(p); }
+  static Vector add(Vector sum, Pairs x, Weights w) { return dot(sum, x, w); }
 };
 #endif
 

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "kernels/simd/vector.h"
 #include "kernels/winograd/transform_kernel.h"
 #include "kernels/winograd/winograd.h"
-#include "kernels/x86/vector.h"
 
 namespace visiontorch::kernels {
 

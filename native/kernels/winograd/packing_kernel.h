@@ -1,7 +1,7 @@
 #pragma once
 
+#include "kernels/simd/vector.h"
 #include "kernels/winograd/winograd.h"
-#include "kernels/x86/vector.h"
 
 namespace visiontorch::kernels {
 

@@ -1,11 +1,11 @@
 #pragma once
 
 #include "kernels/gemm/indirect_gemm_kernel.h"
+#include "kernels/simd/activation.h"
+#include "kernels/simd/vector.h"
 #include "kernels/winograd/filters_kernel.h"
 #include "kernels/winograd/transform_kernel.h"
 #include "kernels/winograd/winograd.h"
-#include "kernels/x86/activation.h"
-#include "kernels/x86/vector.h"
 
 namespace visiontorch::kernels {
 

@@ -1,4 +1,4 @@
-#include "kernels/x86/table.h"
+#include "kernels/simd/table.h"
 
 namespace visiontorch::kernels {
 

@@ -1,8 +1,8 @@
-// kernel-tests SET: compares the kernels of one instruction set (avx2, avx512, avx512_bf16) with plain loops in double
-// precision, over sizes that do and do not fill vectors, tiles and panels. Prints a line for each kernel: its name, how
-// many cases were compared, how many failed, and the first of these. Ends with 0 if all hold, with 1 if some do not,
-// and with 77 if this processor does not have the instruction set. Linked with the kernels alone, so that an emulator
-// can run it.
+// kernel-tests SET: compares the kernels of one instruction set (avx2, avx512, avx512_bf16, neon, neon_bf16) with plain
+// loops in double precision, over sizes that do and do not fill vectors, tiles and panels. Prints a line for each
+// kernel: its name, how many cases were compared, how many failed, and the first of these. Ends with 0 if all hold,
+// with 1 if some do not, and with 77 if this processor does not have the instruction set. Linked with the kernels
+// alone, so that an emulator can run it.
 #include <cstdio>
 #include <random>
 
@@ -47,8 +47,14 @@ int main(int count, char** arguments) {
     bool available;
     const Table& table;
   };
-  for (const Set& set : {Set{"avx2", features.avx2, kAvx2}, Set{"avx512", features.avx512, kAvx512},
-                         Set{"avx512_bf16", features.avx512_bf16, kAvx512Bf16}}) {
+#if defined(__aarch64__)
+  const Set sets[] = {{"neon", features.neon, kNeon}, {"neon_bf16", features.neon_bf16, kNeonBf16}};
+#else
+  const Set sets[] = {{"avx2", features.avx2, kAvx2},
+                      {"avx512", features.avx512, kAvx512},
+                      {"avx512_bf16", features.avx512_bf16, kAvx512Bf16}};
+#endif
+  for (const Set& set : sets) {
     if (count != 2 || std::string(arguments[1]) != set.name) continue;
     if (!set.available) {
       std::printf("this processor does not have %s\n", set.name);

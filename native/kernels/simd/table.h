@@ -57,7 +57,7 @@ constexpr Table table_of(const char* name) {
           .winograd_filters = winograd_filters,
           .winograd_filter_gradients = winograd_filter_gradients,
           .float32 = kKernels<float>,
-#if defined(__AVX512BF16__)
+#if defined(VISIONTORCH_BFLOAT16_KERNELS)
           .bfloat16 = kKernels<BFloat16>
 #endif
   };

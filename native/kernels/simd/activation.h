@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/x86/vector.h"
+#include "kernels/simd/vector.h"
 
 namespace visiontorch::kernels {
 
@@ -13,34 +13,16 @@ inline bool clamps(Activation activation) { return activation <= Activation::ReL
 // The operand order of `larger` and `smaller` lets NaN through, here and below, as PyTorch's functions do.
 inline Vector clamp(Vector x, float low, float high) { return smaller(all(high), larger(all(low), x)); }
 
-inline Vector reciprocal(Vector x) {
-#if defined(__AVX512F__)
-  const Vector y = _mm512_rcp14_ps(x);
-#else
-  const Vector y = _mm256_rcp_ps(x);
-#endif
-  return y * fma(all(0) - x, y, all(2));  // a step of Newton's method
-}
-
 // 2^x, for x in [-126, 126], as 2^n * 2^f with f in [0, 1): a polynomial of least relative error, 1e-7.
 inline Vector power_of_2(Vector x) {
-#if defined(__AVX512F__)
-  const Vector f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-#else
-  const Vector n = _mm256_floor_ps(x), f = x - n;
-#endif
+  const Vector f = fraction(x);
   Vector y = all(1.8775765784e-3F);
   y = fma(y, f, all(8.9893406257e-3F));
   y = fma(y, f, all(5.5826317519e-2F));
   y = fma(y, f, all(2.4015361071e-1F));
   y = fma(y, f, all(6.9315308332e-1F));
   y = fma(y, f, all(9.9999994040e-1F));
-#if defined(__AVX512F__)
-  return _mm512_scalef_ps(y, x);  // which rounds x down
-#else
-  const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
-  return y * _mm256_castsi256_ps(power);
-#endif
+  return scale_by_power(y, x);
 }
 
 // e^x, for x in [-87, 87].

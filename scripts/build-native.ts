@@ -1,7 +1,15 @@
 // Builds the addon with CMake: build/Release/visiontorch.node. Brings LibTorch into the user's cache first if need be.
+//   npm run build:native                           for this machine
+//   npm run build:native -- --target linux-arm64   with a cross compiler, into build/linux-arm64
+import { parseArgs } from 'node:util'
 import { buildAddon } from './cmake.js'
+import { crossLibjpeg, crossLibTorch } from './cross.js'
 import { ensureLibTorch } from './libtorch.js'
+import { host, targetNamed } from './target.js'
 import { prepareToolchain } from './toolchain.js'
 
+const { values } = parseArgs({ options: { target: { type: 'string' } } })
+const target = targetNamed(values.target)
 const env = prepareToolchain()
-buildAddon(await ensureLibTorch(), env)
+if (target === host) buildAddon(await ensureLibTorch(), env)
+else buildAddon(await crossLibTorch(target), { ...env, CMAKE_PREFIX_PATH: crossLibjpeg(target) }, target)

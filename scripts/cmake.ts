@@ -3,20 +3,25 @@ import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
+import { host } from './target.js'
 
 /**
  * Builds the addons against this LibTorch: `<out>/Release/visiontorch.node`. What is up to date is left alone.
  * @param env the environment that scripts/toolchain.ts prepared
  */
-export function buildAddon(libtorch: string, env: NodeJS.ProcessEnv, out = 'build'): void {
+export function buildAddon(
+  libtorch: string,
+  env: NodeJS.ProcessEnv,
+  { out, cmake: options, cpu }: { out: string; cmake: readonly string[]; cpu: string } = host,
+): void {
   const cmake = (...args: string[]) => {
-    const options = [...args, '--out', out, '--log-level', 'warn']
-    const { status } = spawnSync('node_modules/.bin/cmake-js', options, { stdio: 'inherit', env })
+    const command = [...args, '--out', out, '--arch', cpu, '--log-level', 'warn']
+    const { status } = spawnSync('node_modules/.bin/cmake-js', command, { stdio: 'inherit', env })
     if (status !== 0) process.exit(1)
   }
   discardIfMoved(out)
   if (cached(out, 'LIBTORCH') !== libtorch || !builtWithLibjpeg(out))
-    cmake('configure', `--CDLIBTORCH=${libtorch}`)
+    cmake('configure', `--CDLIBTORCH=${libtorch}`, ...options)
   cmake('build', '--parallel', String(availableParallelism()))
 }
 

@@ -9,6 +9,7 @@ import { cacheDirectory, inspectInstallation } from '../lib/libtorch/installatio
 import { buildAddon } from './cmake.js'
 import { fail } from './fail.js'
 import { cachedLibTorch, Unavailable } from './libtorch.js'
+import { host } from './target.js'
 import { prepareToolchain } from './toolchain.js'
 
 const [version, ...tests] = process.argv.slice(2)
@@ -22,7 +23,7 @@ const libtorch = inspectInstallation(
   version,
 )
 const build = join('build', libtorch.version)
-buildAddon(libtorch.directory, toolchain, build)
+buildAddon(libtorch.directory, toolchain, { ...host, out: build })
 note(`testing with LibTorch ${libtorch.version} of ${libtorch.directory}`)
 const { status } = spawnSync('npm', ['test', '--', ...tests], {
   stdio: 'inherit',

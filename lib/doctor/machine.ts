@@ -5,6 +5,7 @@ import { LIBTORCH_VERSION } from '../libtorch/installation.js'
 import { type Attempt, locateLibTorch } from '../libtorch/locate.js'
 import { compiledAgainst, findAddons } from '../native/load.js'
 import { native, type RuntimeInfo } from '../native/native.js'
+import { glibcVersion } from '../native/platform.js'
 import { VisionTorchError } from '../util/errors.js'
 import { packageManifest } from '../util/package.js'
 
@@ -41,18 +42,21 @@ const FEATURES = [
   'avx512_fp16',
   'amx_bf16',
   'amx_int8',
+  'asimd',
+  'bf16',
+  'i8mm',
+  'sve',
 ]
 
 /** Loads LibTorch and describes it, the processor and the devices. */
 export function checkMachine(): MachineReport {
   const { version } = packageManifest()
-  const flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? []
-  const header = (process.report?.getReport() as { header?: { glibcVersionRuntime?: string } })?.header
+  const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? []
   const report: MachineReport = {
     ok: false,
     visiontorch: version,
     node: process.version,
-    platform: `${process.platform}-${process.arch}, glibc ${header?.glibcVersionRuntime ?? 'none'}`,
+    platform: `${process.platform}-${process.arch}, glibc ${glibcVersion() ?? 'none'}`,
     cpu: {
       model: cpus()[0]?.model ?? 'unknown',
       cores: availableParallelism(),

@@ -7,7 +7,7 @@ const EM_AARCH64 = 183
  * What keeps a shared library from being loaded, or null. The dynamic linker maps a truncated file without complaint
  * and the process dies with SIGBUS at the first touch of a missing page, so the sizes are compared beforehand.
  */
-export function checkLibrary(path: string): string | null {
+export function checkLibrary(path: string, cpu: string = process.arch): string | null {
   if (!existsSync(path)) return 'is missing'
   const file = openSync(path, 'r')
   try {
@@ -16,7 +16,7 @@ export function checkLibrary(path: string): string | null {
     if (header.length < 64 || header.readUInt32BE(0) !== 0x7f454c46)
       return 'is not a shared library for Linux (ELF)'
     const machine = header.readUInt16LE(18)
-    const expected = process.arch === 'arm64' ? EM_AARCH64 : EM_X86_64
+    const expected = cpu === 'arm64' ? EM_AARCH64 : EM_X86_64
     if (header[4] !== 2 || header[5] !== 1 || machine !== expected)
       return `is for another processor (ELF machine ${machine}, expected ${expected})`
     const needed = Math.max(programEnd(file, header), sectionsEnd(header))

@@ -52,9 +52,14 @@ export function sameAbi(a: string, b: string): boolean {
  * Looks at a directory of LibTorch without loading it.
  * @param directory LibTorch's own, `site-packages/torch` of Python, or the root of a Python environment.
  * @param expected the version that was compiled against.
+ * @param cpu the processor that it must be for, as `process.arch`
  * @throws Refusal
  */
-export function inspectInstallation(directory: string, expected: string): Installation {
+export function inspectInstallation(
+  directory: string,
+  expected: string,
+  cpu: string = process.arch,
+): Installation {
   if (!existsSync(directory)) throw new Refusal('absent', 'no such directory')
   const root = [directory, ...pythonTorches(directory)].find(path => existsSync(join(path, 'lib/libc10.so')))
   if (root === undefined) throw new Refusal('absent', 'holds no lib/libc10.so')
@@ -67,20 +72,40 @@ export function inspectInstallation(directory: string, expected: string): Instal
     cuda: existsSync(join(root, 'lib/libtorch_cuda.so')),
   }
   for (const library of libraries(installation)) {
-    const problem = checkLibrary(library)
+    const problem = checkLibrary(library, cpu)
     if (problem !== null) throw new Refusal('damaged', `${library} ${problem}`)
   }
   return installation
 }
 
+/**
+ * What LibTorch needs beside it: OpenMP, and on Arm the Arm Compute Library, BLAS and LAPACK. The last two stand in for
+ * CUDA's, which PyTorch's wheel for Arm needs when it is loaded (scripts/cross.ts).
+ */
+const COMPANIONS = [
+  /^libgomp\b.*\.so/,
+  /^libopenblas\b.*\.so/,
+  /^libarm_compute\.so/,
+  /^libarm_compute_graph\.so/,
+  /^libnvpl_blas_core\.so/,
+  /^libnvpl_blas_lp64_gomp\.so/,
+  /^libnvpl_lapack_core\.so/,
+  /^libnvpl_lapack_lp64_gomp\.so/,
+  /^libcudart\.so/,
+  /^libcupti\.so/,
+]
+
 /** The libraries to load, in the order of their dependencies: real paths, as in the process's memory map. */
 export function libraries({ directory, cuda }: Installation): string[] {
   const lib = join(directory, 'lib')
-  const gomp = readdirSync(lib).filter(name => /^libgomp\b.*\.so/.test(name))
+  const names = readdirSync(lib)
+  const companions = (cuda ? COMPANIONS.slice(0, 1) : COMPANIONS).flatMap(pattern =>
+    names.filter(name => pattern.test(name)),
+  )
   const torch = cuda
     ? ['libc10.so', 'libtorch_cpu.so', 'libc10_cuda.so', 'libtorch_cuda.so', 'libtorch.so']
     : ['libc10.so', 'libtorch_cpu.so', 'libtorch.so']
-  return [...gomp, ...torch]
+  return [...companions, ...torch]
     .map(name => join(lib, name))
     .map(path => (existsSync(path) ? realpathSync(path) : path))
 }

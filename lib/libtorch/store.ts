@@ -8,9 +8,14 @@ import { cacheDirectory, inspectInstallation, Refusal } from './installation.js'
  * Puts a LibTorch into the user's cache: `fill` writes it beside its place, then it is checked and renamed. Of two that
  * do so at once one wins and the other's copy is dropped; whoever is interrupted leaves no half of one.
  * @param name "2.13.0-cpu"
+ * @param cpu the processor that it is for, as `process.arch`
  * @returns its directory
  */
-export async function store(name: string, fill: (directory: string) => Promise<void>): Promise<string> {
+export async function store(
+  name: string,
+  fill: (directory: string) => Promise<void>,
+  cpu: string = process.arch,
+): Promise<string> {
   const cache = cacheDirectory()
   await mkdir(cache, { recursive: true })
   const place = join(cache, name)
@@ -19,7 +24,7 @@ export async function store(name: string, fill: (directory: string) => Promise<v
   await mkdir(temporary)
   try {
     await fill(temporary)
-    inspectInstallation(temporary, name.split('-')[0]!)
+    inspectInstallation(temporary, name.split('-')[0]!, cpu)
     await rename(temporary, place).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
     })

@@ -8,6 +8,7 @@ import { locateLibTorch } from '../libtorch/locate.js'
 import { VisionTorchError } from '../util/errors.js'
 import { type Addons, packageDirectory, prebuiltAddons } from '../util/package.js'
 import { withShortSpinning } from './openmp.js'
+import { muslAdvice, unsupported } from './platform.js'
 
 /** The part of the addon that loading needs: its errors, and the LibTorch that it is really bound to. */
 interface Bound {
@@ -26,6 +27,8 @@ interface Opener {
  * `ERR_INVALID_ARGUMENT` if `VISIONTORCH_KERNELS` names kernels that this processor does not have
  */
 export function loadAddon(): unknown {
+  const reason = unsupported()
+  if (reason !== null) throw new VisionTorchError('ERR_ADDON_NOT_FOUND', reason)
   const addons = findAddons()
   const expected = compiledAgainst(addons.main)
   const { found, attempts } = locateLibTorch(expected)
@@ -73,8 +76,8 @@ export function findAddons(): Addons {
   if (found === undefined)
     throw new VisionTorchError(
       'ERR_ADDON_NOT_FOUND',
-      `visiontorch has no addon for ${process.platform}-${process.arch}; it is built for linux-x64 (glibc). ` +
-        `Looked for ${candidates.map(({ main }) => main).join(' and ')}.`,
+      `found no addon for ${process.platform}-${process.arch} at ${candidates.map(({ main }) => main).join(' or ')}. ` +
+        'Install visiontorch again; in a clone, run: npm run build:native',
     )
   const problem = checkLibrary(found.main)
   if (problem !== null)
@@ -111,7 +114,7 @@ function loadLibTorch(installation: Installation, opener: string): void {
   } catch (cause) {
     throw new VisionTorchError(
       'ERR_LIBTORCH',
-      `LibTorch ${installation.version} of ${installation.directory} cannot be loaded: ${message(cause)}`,
+      `LibTorch ${installation.version} of ${installation.directory} cannot be loaded: ${message(cause)}${muslAdvice()}`,
       { cause },
     )
   }

@@ -31,6 +31,10 @@ const prebuilt: { [platform: string]: () => Addons } = {
     main: fileURLToPath(new URL('../../prebuilds/linux-x64/visiontorch.node', import.meta.url)),
     openLibrary: fileURLToPath(new URL('../../prebuilds/linux-x64/open-library.node', import.meta.url)),
   }),
+  'linux-arm64': () => ({
+    main: fileURLToPath(new URL('../../prebuilds/linux-arm64/visiontorch.node', import.meta.url)),
+    openLibrary: fileURLToPath(new URL('../../prebuilds/linux-arm64/open-library.node', import.meta.url)),
+  }),
 }
 
 /** The directory of the package that carries LibTorch for this platform, or null if it is not installed. */
@@ -38,6 +42,7 @@ export function runtimePackageDirectory(): string | null {
   packageManifest()
   const require = createRequire(import.meta.url)
   try {
+    if (process.arch === 'arm64') return require('@visiontorch/libtorch-linux-arm64').directory
     return require('@visiontorch/libtorch-linux-x64').directory
   } catch {
     return null

@@ -1,0 +1,35 @@
+/** The platforms that visiontorch is built for, as Node names them. */
+export const PLATFORMS: readonly string[] = ['linux-x64', 'linux-arm64']
+
+/** The version of glibc that this process runs on; null if it runs on another C library, or if the runtime does not tell. */
+export function glibcVersion(): string | null {
+  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined
+  return report?.header?.glibcVersionRuntime ?? null
+}
+
+/**
+ * Why visiontorch does not run on a platform, and what works instead; null if it is built for it.
+ * @param os as `process.platform`
+ * @param cpu as `process.arch`
+ */
+export function unsupported(os: string = process.platform, cpu: string = process.arch): string | null {
+  if (PLATFORMS.includes(`${os}-${cpu}`)) return null
+  const remedies: { [os: string]: string } = {
+    win32: 'On Windows, run it in WSL 2, where it works as on Linux.',
+    darwin: 'On a Mac, run it in a container for Linux, such as node:22-slim.',
+    linux: 'There is no LibTorch for this processor.',
+  }
+  return (
+    `visiontorch is built for ${PLATFORMS.join(' and ')} (glibc), and this is ${os}-${cpu}. ` +
+    (remedies[os] ?? 'Run it on Linux.')
+  )
+}
+
+/** What to do if libraries cannot be loaded because the system has another C library than glibc; else an empty text. */
+export function muslAdvice(glibc: string | null = glibcVersion(), report: unknown = process.report): string {
+  if (glibc !== null || report === undefined) return ''
+  return (
+    ' visiontorch needs glibc, and this system has another C library (musl, as in Alpine Linux), for which there is no ' +
+    'LibTorch. Use an image with glibc, such as node:22-slim in place of node:22-alpine.'
+  )
+}

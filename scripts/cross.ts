@@ -49,7 +49,14 @@ function pip(target: Target, command: string[], directory: string, requirements:
     'python3',
     [
       ...['-m', 'pip', ...command, '--quiet', into, directory, ...platforms],
-      ...['--no-deps', '--only-binary', ':all:', '--require-hashes', '--requirement', `scripts/tools/${requirements}`],
+      ...[
+        '--no-deps',
+        '--only-binary',
+        ':all:',
+        '--require-hashes',
+        '--requirement',
+        `scripts/tools/${requirements}`,
+      ],
     ],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   )
@@ -77,13 +84,18 @@ async function withoutCuda(directory: string, target: Target): Promise<void> {
     'libcupti.so': 15, // CUPTI_ERROR_NOT_INITIALIZED
   }
   for (const [library, error] of Object.entries(errors)) {
-    const symbols = [...undefinedSymbols.matchAll(/ U (\w+)@(\S+)/g)].filter(([, , from]) => from!.startsWith(library))
+    const symbols = [...undefinedSymbols.matchAll(/ U (\w+)@(\S+)/g)].filter(([, , from]) =>
+      from!.startsWith(library),
+    )
     const version = symbols[0]?.[2]
     if (version === undefined) continue
     const functions = symbols.map(([, name]) => `int ${name}() { return ${error}; }`)
     sharedLibrary(target, lib, version, functions.join('\n'), `${version} { global: *; };`)
   }
-  sharedLibrary(target, lib, 'libtorch.so', '', undefined, ['-Wl,--no-as-needed', join(lib, 'libtorch_cpu.so')])
+  sharedLibrary(target, lib, 'libtorch.so', '', undefined, [
+    '-Wl,--no-as-needed',
+    join(lib, 'libtorch_cpu.so'),
+  ])
 
   // So that it is taken for the CPU build that it is now.
   const version = join(directory, 'version.py')

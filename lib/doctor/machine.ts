@@ -51,7 +51,8 @@ const FEATURES = [
 /** Loads LibTorch and describes it, the processor and the devices. */
 export function checkMachine(): MachineReport {
   const { version } = packageManifest()
-  const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? []
+  const flags =
+    /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? []
   const report: MachineReport = {
     ok: false,
     visiontorch: version,

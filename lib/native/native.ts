@@ -77,12 +77,13 @@ export interface RuntimeInfo {
   /** The instruction set that LibTorch uses: "AVX512", "AVX2" or "DEFAULT". */
   cpuCapability: string
   /**
-   * The kernels that compute convolutions on the CPU: visiontorch's own for "AVX512_BF16", "AVX512" or "AVX2", or
-   * LibTorch's, "oneDNN". The environment variable `VISIONTORCH_KERNELS` chooses lesser ones: `avx512`, `avx2`, `onednn`.
+   * The kernels that compute convolutions on the CPU: visiontorch's own for "AVX512_BF16", "AVX512", "AVX2", "NEON_BF16"
+   * or "NEON", or LibTorch's, "oneDNN". The environment variable `VISIONTORCH_KERNELS` forces lower ones: `avx512`, `avx2`,
+   * `neon`, `onednn`.
    */
   kernels: string
   /**
-   * Whether the processor multiplies bfloat16 (AVX512-BF16). If it does not, `dtype: 'bfloat16'` means float32 on the
+   * Whether the processor multiplies bfloat16 (AVX512-BF16, or Arm's BF16). If it does not, `dtype: 'bfloat16'` means float32 on the
    * CPU: there that is more than ten times as fast.
    */
   bfloat16: boolean

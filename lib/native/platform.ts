@@ -1,10 +1,11 @@
 /** The platforms that visiontorch is built for, as Node names them. */
 export const PLATFORMS: readonly string[] = ['linux-x64', 'linux-arm64']
 
-/** The version of glibc that this process runs on; null if it runs on another C library, or if the runtime does not tell. */
+/** The version of glibc that this process runs on, 'unknown' if the runtime does not tell; null with another C library. */
 export function glibcVersion(): string | null {
-  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined
-  return report?.header?.glibcVersionRuntime ?? null
+  if (process.report === undefined) return 'unknown'
+  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
+  return header?.glibcVersionRuntime ?? null
 }
 
 /**
@@ -26,8 +27,8 @@ export function unsupported(os: string = process.platform, cpu: string = process
 }
 
 /** What to do if libraries cannot be loaded because the system has another C library than glibc; else an empty text. */
-export function muslAdvice(glibc: string | null = glibcVersion(), report: unknown = process.report): string {
-  if (glibc !== null || report === undefined) return ''
+export function muslAdvice(glibc: string | null = glibcVersion()): string {
+  if (glibc !== null) return ''
   return (
     ' visiontorch needs glibc, and this system has another C library (musl, as in Alpine Linux), for which there is no ' +
     'LibTorch. Use an image with glibc, such as node:22-slim in place of node:22-alpine.'

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict'
+import { muslAdvice, unsupported } from '../../../lib/native/platform.js'
+
+describe('platforms', () => {
+  it('are Linux on x64 and arm64', () => {
+    assert.equal(unsupported('linux', 'x64'), null)
+    assert.equal(unsupported('linux', 'arm64'), null)
+  })
+  it('that are not supported get an error that names what works', () => {
+    assert.match(
+      unsupported('win32', 'x64')!,
+      /built for linux-x64 and linux-arm64.*this is win32-x64.*WSL 2/,
+    )
+    assert.match(unsupported('darwin', 'arm64')!, /this is darwin-arm64.*node:22-slim/)
+    assert.match(unsupported('linux', 'riscv64')!, /no LibTorch for this processor/)
+    assert.match(unsupported('freebsd', 'x64')!, /Run it on Linux/)
+  })
+  it('without glibc are told which image has it', () => {
+    assert.match(muslAdvice(null), /needs glibc.*node:22-slim/)
+    assert.equal(muslAdvice('2.36'), '')
+  })
+  it('are not blamed if the runtime cannot tell its C library, as Bun', () => {
+    assert.equal(muslAdvice('unknown'), '')
+  })
+})

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { hasKernels, kernelSets } from '../support/processor.js'
 import { skip } from '../support/skip.js'
-import { checkTraining, trainingCases } from '../support/training-cases.js'
+import { checkNetwork, checkTraining, networkRuns, trainingCases } from '../support/training-cases.js'
 
 describe('ten steps of training, against PyTorch', () => {
   for (const name of trainingCases) it(name, () => checkTraining(name))
@@ -15,4 +15,10 @@ describe('ten steps of training, against PyTorch', () => {
       const failed = JSON.parse(execFileSync(process.execPath, child, { env, encoding: 'utf8' }))
       assert.deepEqual(failed, {})
     })
+})
+
+describe('ten steps of training other networks, against PyTorch', function () {
+  this.timeout(120_000)
+  for (const run of networkRuns)
+    it(`${run.architecture}, ${run.case.optimizer.name}`, () => checkNetwork(run))
 })

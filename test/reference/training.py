@@ -1,5 +1,6 @@
 """Writes test/fixtures/training.json: ten steps of PyTorch on a small MobileNetV2, by case: losses, gradient norms and
-samples of the resulting state dict (every 37th value of each tensor), for test/parity/training.test.ts.
+samples of the resulting state dict (every 37th value of each tensor), and the losses of other families' networks, for
+test/parity/training.test.ts.
 
     python test/reference/training.py
 """
@@ -52,6 +53,23 @@ CASES = {
 }
 
 
+# Networks of other families, as torchvision creates them; for ViT, smaller. (architecture, arguments, our options, SGD's learning
+# rate). From random weights, EfficientNet magnifies rounding so much that PyTorch's own losses differ at larger rates.
+NETWORKS = (
+    ("mobilenet_v3_large", {}, {}, 0.002),
+    ("efficientnet_b0", {}, {}, 0.00001),
+    ("convnext_tiny", {}, {}, 0.002),
+    (
+        "vit_b_16",
+        {"image_size": 64, "patch_size": 16, "num_layers": 3, "num_heads": 3, "hidden_dim": 96, "mlp_dim": 200},
+        {"imageSize": 64, "numLayers": 3, "numHeads": 3, "hiddenDim": 96, "mlpDim": 200},
+        0.002,
+    ),
+    ("swin_t", {}, {}, 0.002),
+)
+NETWORK_BATCH, NETWORK_SIZE = 4, 64
+
+
 def noise(i):
     """A pseudo-random value in [-2, 2), by integer arithmetic that JavaScript repeats exactly."""
     h = (i * 2654435761) & 0xFFFFFFFF
@@ -61,11 +79,11 @@ def noise(i):
     return (h & 0xFFFF) / 16384 - 2
 
 
-def batch(step):
-    n = BATCH * 3 * SIZE * SIZE
+def batch(step, count=BATCH, size=SIZE):
+    n = count * 3 * size * size
     values = [noise(i + step * n) for i in range(n)]
-    labels = [(i * 7 + step) % 4 for i in range(BATCH)]
-    return torch.tensor(values, dtype=torch.float32).reshape(BATCH, 3, SIZE, SIZE), torch.tensor(labels)
+    labels = [(i * 7 + step) % 4 for i in range(count)]
+    return torch.tensor(values, dtype=torch.float32).reshape(count, 3, size, size), torch.tensor(labels)
 
 
 def sample(model):
@@ -158,11 +176,40 @@ def run(case):
     return result
 
 
+def losses_of(architecture, arguments, case):
+    """Of a network, with its dropout and stochastic depth."""
+    torch.manual_seed(11)
+    if architecture == "vit_b_16":
+        model = models.VisionTransformer(num_classes=4, **arguments)
+    else:
+        model = models.get_model(architecture, num_classes=4, **arguments)
+    optimizer = make_optimizer(case["optimizer"], model.parameters(), case["lr"])
+    losses = []
+    for step in range(STEPS):
+        x, y = batch(step, NETWORK_BATCH, NETWORK_SIZE)
+        torch.manual_seed(100 + step)  # dropout
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return losses
+
+
 fixture = {
     "torch": torch.__version__,
     "steps": STEPS, "batch": BATCH, "size": SIZE, "stride": STRIDE,
     "options": {"invertedResidualSetting": NETWORK["inverted_residual_setting"], "dropout": NETWORK["dropout"]},
     "cases": {name: run(case) for name, case in CASES.items()},
+    "networks": {
+        "batch": NETWORK_BATCH, "size": NETWORK_SIZE,
+        "runs": [
+            {"architecture": architecture, "options": options, "case": case,
+             "losses": losses_of(architecture, arguments, case)}
+            for architecture, arguments, options, lr in NETWORKS
+            for case in ({**CASES["SGD"], "lr": lr}, CASES["AdamW"])
+        ],
+    },
 }
 path = pathlib.Path(__file__).parent.parent / "fixtures" / "training.json"
 path.write_text(json.dumps(fixture, separators=(",", ":")).replace('"losses"', '\n"losses"') + "\n")

@@ -1,4 +1,4 @@
-// Ten steps of training on a small MobileNetV2, by case, as test/reference/training.py computes them.
+// Ten steps of training on a small MobileNetV2, by case, and on other networks, as test/reference/training.py computes them.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import {
@@ -7,6 +7,7 @@ import {
   native,
   type TrainerOptions,
 } from '../../lib/native/native.js'
+import { plainSgd } from './plain-sgd.js'
 
 interface Case {
   optimizer: TrainerOptions['optimizer']
@@ -36,6 +37,14 @@ interface Fixture {
     string,
     { case: Case; losses: number[]; gradNorms: number[]; weights: Samples; average?: Samples }
   >
+  networks: { batch: number; size: number; runs: NetworkRun[] }
+}
+/** The losses of another network. */
+export interface NetworkRun {
+  architecture: string
+  options: NetworkOptions
+  case: Case
+  losses: number[]
 }
 const fixture: Fixture = JSON.parse(
   readFileSync(new URL('../fixtures/training.json', import.meta.url), 'utf8'),
@@ -49,11 +58,12 @@ function noise(i: number): number {
   h ^= h >>> 13
   return (h & 0xffff) / 16384 - 2
 }
-function images(step: number): Float32Array {
-  const length = fixture.batch * 3 * fixture.size ** 2
+function images(step: number, { batch, size }: { batch: number; size: number } = fixture): Float32Array {
+  const length = batch * 3 * size ** 2
   return Float32Array.from({ length }, (_, i) => noise(i + step * length))
 }
-const labels = (step: number) => Int32Array.from({ length: fixture.batch }, (_, i) => (i * 7 + step) % 4)
+const labels = (step: number, { batch }: { batch: number } = fixture) =>
+  Int32Array.from({ length: batch }, (_, i) => (i * 7 + step) % 4)
 const rolled = (values: Int32Array) => Int32Array.from(values, (_, i) => values.at(i - 1)!)
 
 // PyTorch averages num_batches_tracked as well, and truncates it; ours stays the count.
@@ -113,4 +123,26 @@ export async function checkTraining(name: string): Promise<void> {
   for (const [i, norm] of norms.entries()) assert.ok(Math.abs(norm / gradNorms[i]! - 1) <= 1e-4)
   await assertSamples(model, weights)
   if (average) await assertSamples(trainer.ema!, withoutCounters(average), withoutCounters)
+}
+
+export const networkRuns = fixture.networks.runs
+
+/** Trains another network, with its dropout and stochastic depth; throws if a loss is not PyTorch's. */
+export async function checkNetwork({ architecture, options, case: c, losses }: NetworkRun): Promise<void> {
+  const { networks } = fixture
+  const batch = new (native().ImageBatch)(networks.batch, networks.size, networks.size, [0, 0, 0], [1, 1, 1])
+  const model = await native().createModel(architecture, 4, 11, options)
+  const trainer = await native().createTrainer(model, { ...plainSgd, optimizer: c.optimizer })
+  for (const [step, expected] of losses.entries()) {
+    batch.setTensor(images(step, networks))
+    const { loss } = await trainer.step(batch, labels(step, networks), {
+      learningRate: c.lr,
+      seed: 100 + step,
+      scale: 1,
+      update: true,
+      mixed: null,
+    })
+    assert.ok(Math.abs(loss / expected - 1) <= 2e-4, `step ${step}: loss ${loss}, PyTorch ${expected}`)
+  }
+  model.dispose()
 }

@@ -20,7 +20,7 @@ export interface Augmentation {
   rotation: number
   /** ColorJitter: factors around 1 (0.4 is 0.6 to 1.4), and the hue by up to a share of the circle, at most 0.5. Default null. */
   colorJitter: ColorJitter | null
-  /** Operations that others found to work well. Default null. */
+  /** Operations that others found to work well; torchvision's, with its defaults. Default null. */
   policy: Policy | null
   /** Probability that a part is painted over with the mean colour. Default 0. */
   randomErasing: number

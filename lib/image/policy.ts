@@ -4,11 +4,11 @@ import type { Draw } from './draw.js'
 import { roundHalfToEven } from './round.js'
 import type { Size } from './transform.js'
 
-// AutoAugment (https://arxiv.org/abs/1805.09501), RandAugment (https://arxiv.org/abs/1909.13719) and
-// TrivialAugmentWide (https://arxiv.org/abs/2103.10158), with the operations and magnitudes of torchvision's
-// transforms/autoaugment.py, and bilinear interpolation as in its training references.
+// AutoAugment (https://arxiv.org/abs/1805.09501), RandAugment (https://arxiv.org/abs/1909.13719),
+// TrivialAugmentWide (https://arxiv.org/abs/2103.10158) and AugMix (https://arxiv.org/abs/1912.02781), with the operations
+// and magnitudes of torchvision's transforms/autoaugment.py, and bilinear interpolation as in its training references.
 
-export const POLICIES = ['autoaugment', 'randaugment', 'trivialaugment'] as const
+export const POLICIES = ['autoaugment', 'randaugment', 'trivialaugment', 'augmix'] as const
 export type Policy = (typeof POLICIES)[number]
 
 export type OperationName =
@@ -35,6 +35,10 @@ const FILTER = 'bilinear'
 const BINS = 31
 const RANDAUGMENT_OPERATIONS = 2
 const RANDAUGMENT_MAGNITUDE = 9
+const AUGMIX_SEVERITY = 3
+const AUGMIX_BINS = 10
+const AUGMIX_CHAINS = 3
+const AUGMIX_LONGEST_CHAIN = 3
 
 /** The operations of a policy for an image of this size, with drawn magnitudes. */
 export function drawPolicy(policy: Policy, size: Size, draw: Draw): Operation[] {
@@ -48,7 +52,30 @@ export function drawPolicy(policy: Policy, size: Size, draw: Draw): Operation[] 
       )
     case 'trivialaugment':
       return drawOperation(space, count => draw.index(count), size, draw)
+    case 'augmix':
+      return [drawAugMix(space, size, draw)]
   }
+}
+
+/** Chains of operations whose results are mixed with each other, and with the image. */
+function drawAugMix(space: Space, size: Size, draw: Draw): Operation {
+  const weight = draw.uniform(0, 1) // Beta(1, 1), the paper's
+  return {
+    op: 'mix',
+    weight,
+    chains: drawShares(AUGMIX_CHAINS, draw).map(share => ({
+      weight: (1 - weight) * share,
+      operations: Array.from({ length: 1 + draw.index(AUGMIX_LONGEST_CHAIN) }).flatMap(() =>
+        drawOperation(space, () => draw.index(AUGMIX_SEVERITY), size, draw),
+      ),
+    })),
+  }
+}
+
+/** Positive numbers that add up to 1, every such choice equally likely: a Dirichlet distribution with all parameters 1. */
+export function drawShares(count: number, draw: Draw): number[] {
+  const cuts = Array.from({ length: count - 1 }, () => draw.uniform(0, 1)).sort((a, b) => a - b)
+  return [...cuts, 1].map((cut, i) => cut - (cuts[i - 1] ?? 0))
 }
 
 function drawAutoAugment(space: Space, size: Size, draw: Draw): Operation[] {
@@ -162,11 +189,22 @@ const moderate = ({ width, height }: Size): Reach => ({
   bits: 4,
 })
 
+function augMixSpace({ width, height }: Size): Space {
+  const reach = { ...moderate({ width, height }), translate: [width / 3, height / 3] as [number, number] }
+  const { Identity: _, ...space } = makeSpace(reach, AUGMIX_BINS)
+  // torchvision counts the bits from 4, not from 8 as elsewhere.
+  return {
+    ...space,
+    Posterize: { magnitudes: bitsLeft(4, AUGMIX_BINS).map(bits => bits - 4), signed: false },
+  }
+}
+
 /** The magnitudes of each policy, by operation. */
 export const policySpaces: Record<Policy, (size: Size) => Space> = {
   autoaugment: size => ({ ...makeSpace(moderate(size), 10), Invert: null }),
   randaugment: size => makeSpace(moderate(size), BINS),
   trivialaugment: () => TRIVIAL_SPACE,
+  augmix: augMixSpace,
 }
 
 const TRIVIAL_SPACE = makeSpace(

@@ -35,3 +35,10 @@ export type Operation =
   | { op: 'equalize' }
   | { op: 'invert' }
   | { op: 'erase'; box: Rect; fill: Color }
+  /** `weight` x the image + the sum of `weight` x what each chain of operations, which keep the size, makes of it. */
+  | { op: 'mix'; weight: number; chains: readonly Chain[] }
+
+export interface Chain {
+  weight: number
+  operations: readonly Operation[]
+}

@@ -83,7 +83,10 @@ export function featureFeed(trainer: NativeTrainer, features: Features, samples:
  * norms stand still. Depends on the options alone, so that a run that resumes does the same as before.
  */
 export function featuresAreFixed(options: ResolvedTrainOptions): boolean {
-  return options.freezeEpochs >= 2 && options.frozenBatchNorm === 'eval' && isFixed(options.augmentation)
+  const { freezeEpochs, frozenBatchNorm, augmentation, repeatedAugmentation } = options
+  return (
+    freezeEpochs >= 2 && frozenBatchNorm === 'eval' && isFixed(augmentation) && repeatedAugmentation === 1
+  )
 }
 
 function isFixed(augmentation: Augmentation): boolean {

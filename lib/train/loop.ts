@@ -64,7 +64,8 @@ export class Training {
     const count = data.train.length
     const capacity = Math.max(largestBatch(count, batchSize), largestBatch(count, freezeBatchSize))
     const createBatch = () => model.createBatch(capacity)
-    this.#loader = new Loader({ samples: data.train, createBatch, decode, workers })
+    const samples = Array.from({ length: options.repeatedAugmentation }, () => data.train).flat()
+    this.#loader = new Loader({ samples, createBatch, decode, workers })
     this.#evaluator = new Evaluator({
       samples: data.validation,
       classes: model.classes,
@@ -131,6 +132,7 @@ export class Training {
       state.microBatches,
       options.seed,
       state.epoch,
+      options.repeatedAugmentation,
     )
     if (state.step > updates.length) {
       throw refuse(

@@ -7,6 +7,9 @@ export type Update = Uint32Array[]
  * The updates of an epoch (counted from 0): a new order each epoch, cut into batches, `accumulation` batches an update.
  * Every image is seen once. The last batch may be smaller; a single image that is left joins the batch before it, since
  * batch norm cannot normalise by one image.
+ *
+ * With `repetitions`, that many copies of an image follow each other, and the epoch ends after `count` of all, as with the
+ * RASampler of torchvision's references. The copies of image i are i, i + count, i + 2 count and so on.
  */
 export function epochUpdates(
   count: number,
@@ -14,8 +17,10 @@ export function epochUpdates(
   accumulation: number,
   seed: number,
   epoch: number,
+  repetitions = 1,
 ): Update[] {
-  const order = permutation(count, deriveSeed(seed, epoch))
+  const images = permutation(count, deriveSeed(seed, epoch))
+  const order = images.map((_, i) => images[Math.floor(i / repetitions)]! + count * (i % repetitions))
   const updates: Update[] = []
   for (let start = 0; start < count; ) {
     const update: Update = []

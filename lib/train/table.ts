@@ -199,6 +199,15 @@ const images = {
     `${AUGMENTATIONS.join(', ')}, or changes to standard: scale=0.5:1,verticalFlip=0.5`,
     { shown: 'standard' },
   ),
+  /**
+   * Copies of each image that a batch holds, each augmented differently; an epoch then sees only this part of the images. 3 is usual,
+   * with batches of hundreds of images. Default 1.
+   */
+  repeatedAugmentation: row(
+    kinds.integer(1, 64),
+    1,
+    'copies of each image that a batch holds, each augmented differently; an epoch then sees only this part of the images',
+  ),
   /** How images that are not square become square. Default: the model's, which is `'crop'`. */
   resize: row(
     kinds.optional(kinds.choice(...RESIZE_MODES)),

@@ -69,6 +69,7 @@ class Fields {
   std::array<double, N> numbers(const char* name) const {
     return to_numbers<N>(name, object_.Get(name));
   }
+  Napi::Value value(const char* name) const { return object_.Get(name); }
   Rect rect(const char* name) const { return to_rect(name, object_.Get(name)); }
   void color(const char* name, Color& color) const {
     auto values = numbers<3>(name);
@@ -104,6 +105,22 @@ constexpr Adjustment kAdjustments[] = {
     {"invert", Adjust::What::Invert, false},
 };
 
+Transform parse_transform(Napi::Value value);
+
+image::Mix parse_mix(const Fields& fields) {
+  image::Mix mix{float(fields.number("weight")), {}};
+  Napi::Value value = fields.value("chains");
+  if (!value.IsArray()) invalid("'chains': expected an array");
+  auto chains = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < chains.Length(); i++) {
+    Napi::Value chain = chains.Get(i);
+    if (!chain.IsObject()) invalid("'chains': expected objects with a weight and operations");
+    const Fields parts(chain.As<Napi::Object>());
+    mix.chains.push_back({float(parts.number("weight")), parse_transform(parts.value("operations"))});
+  }
+  return mix;
+}
+
 Operation parse_operation(const Fields& fields) {
   const std::string op = fields.string("op");
   if (op == "resize") {
@@ -129,6 +146,7 @@ Operation parse_operation(const Fields& fields) {
     fields.color("fill", erase.fill);
     return erase;
   }
+  if (op == "mix") return parse_mix(fields);
   for (const auto& [name, what, needs_amount] : kAdjustments)
     if (op == name) return Adjust{what, needs_amount ? fields.number("amount") : 0};
   invalid("transform: unknown operation '" + op + "'");

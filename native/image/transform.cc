@@ -1,6 +1,8 @@
 #include "image/transform.h"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "image/color.h"
 #include "image/enhance.h"
@@ -66,6 +68,8 @@ void run(Image& image, const Adjust& op) {
   }
 }
 
+void mix(Image& image, const Mix& op);
+
 struct Runner {
   Image& image;
 
@@ -87,7 +91,25 @@ struct Runner {
     if (!image.view().contains(op.box)) reject("erase", "'box' reaches out of the image");
     erase(image, op.box, op.fill);
   }
+  void operator()(const Mix& op) { mix(image, op); }
 };
+
+// In the order and precision of torchvision's AugMix: float32, cut off to whole numbers at the end.
+void mix(Image& image, const Mix& op) {
+  std::vector<float> sum(image.size());
+  for (std::size_t i = 0; i < sum.size(); i++) sum[i] = op.weight * image.data()[i];
+  for (const Chain& chain : op.chains) {
+    Image changed = copy(image.view());
+    for (const Operation& operation : chain.operations) std::visit(Runner{changed}, operation);
+    if (changed.width() != image.width() || changed.height() != image.height())
+      reject("mix", "a chain changes the size of the image");
+    for (std::size_t i = 0; i < sum.size(); i++) {
+      const float part = chain.weight * changed.data()[i];
+      sum[i] += part;
+    }
+  }
+  for (std::size_t i = 0; i < sum.size(); i++) image.data()[i] = std::uint8_t(std::clamp(sum[i], 0.0f, 255.0f));
+}
 
 }  // namespace
 

@@ -46,9 +46,20 @@ struct Erase {
   Rect box;
   Color fill;
 };
+struct Chain;
+// weight x the image + the sum of chain.weight x what each chain of operations makes of it.
+struct Mix {
+  float weight;
+  std::vector<Chain> chains;
+};
 
-using Operation = std::variant<Resize, Pad, HorizontalFlip, VerticalFlip, Affine, Adjust, Erase>;
+using Operation = std::variant<Resize, Pad, HorizontalFlip, VerticalFlip, Affine, Adjust, Erase, Mix>;
 using Transform = std::vector<Operation>;
+
+struct Chain {
+  float weight;
+  Transform operations;
+};
 
 // Rows of 1 (gray), 3 (RGB) or 4 (RGBA, alpha is dropped) channels.
 struct Pixels {

@@ -244,6 +244,20 @@ describe('train()', () => {
     )
   })
 
+  it('repeats each image, augmented by AugMix, to the same weights for any number of workers', async () => {
+    const options: TrainOptions = { augmentation: 'augmix', repeatedAugmentation: 3 }
+    using model = await smallNetwork()
+    const seen = await events(model, quick({ ...options, workers: 1 }))
+    const steps = seen.flatMap(event => (event.type === 'step' ? event.steps : []))
+    assert.deepEqual(steps, [3, 3, 3], 'an epoch has 24 images: 8 of the 24, three times each')
+    using again = await smallNetwork()
+    await train(again, quick({ ...options, workers: 4 }))
+    assertSameWeights(await model.stateDict(), await again.stateDict())
+    using once = await smallNetwork()
+    await train(once, quick({ ...options, repeatedAugmentation: 1 }))
+    assert.notDeepEqual(await once.stateDict(), await model.stateDict())
+  })
+
   it('mixes images, in bfloat16, with clipped gradients', async () => {
     using model = await smallNetwork()
     const augmentation = { mixup: 0.2, cutmix: 1 }

@@ -18,7 +18,7 @@ import torchvision
 from PIL import Image
 from torchvision.transforms import functional as F
 from torchvision.transforms import v2
-from torchvision.transforms.autoaugment import AutoAugment, RandAugment, TrivialAugmentWide, _apply_op
+from torchvision.transforms.autoaugment import AugMix, AutoAugment, RandAugment, TrivialAugmentWide, _apply_op
 from torchvision.transforms.functional import InterpolationMode
 
 NEAREST, BILINEAR, BICUBIC = InterpolationMode.NEAREST, InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
@@ -115,6 +115,28 @@ for image in (photo, square):
                 out = _apply_op(image, op, magnitude, mode, None)
                 case(f"{op} {magnitude}, {mode.value}", image, [operation], out)
 
+# AugMix.forward, with given weights and chains. (torchvision runs the operations on tensors; here they run on PIL images, as they
+# do in the other policies.)
+weights, chains = [0.3, 0.42, 0.17, 0.11], [[("ShearX", 0.1), ("Posterize", 3)], [("Equalize", 0)], [("Color", -0.3), ("TranslateY", 13.7)]]
+pixels = F.pil_to_tensor(photo)
+mixed = torch.tensor(weights[0]) * pixels
+for weight, chain in zip(weights[1:], chains, strict=True):
+    augmented = photo
+    for op, magnitude in chain:
+        augmented = _apply_op(augmented, op, magnitude, BILINEAR, None)
+    mixed.add_(torch.tensor(weight) * F.pil_to_tensor(augmented))
+ours = [
+    [{"ShearX": 0.1, "filter": "bilinear"}, {"op": "posterize", "amount": 3}],
+    [{"op": "equalize"}],
+    [{"op": "saturation", "amount": 0.7}, {"TranslateY": 13.7, "filter": "bilinear"}],
+]
+operation = {
+    "op": "mix",
+    "weight": weights[0],
+    "chains": [{"weight": weight, "operations": chain} for weight, chain in zip(weights[1:], ours, strict=True)],
+}
+case("mix (AugMix)", photo, [operation], F.to_pil_image(mixed.to(torch.uint8)))
+
 # The magnitudes of the policies, for an image of 224x160.
 def spaces(policy, *arguments):
     return {
@@ -127,6 +149,7 @@ policies = {
     "autoaugment": {"space": spaces(AutoAugment(), 10, (160, 224)), "policies": AutoAugment().policies},
     "randaugment": {"space": spaces(RandAugment(), 31, (160, 224))},
     "trivialaugment": {"space": spaces(TrivialAugmentWide(), 31)},
+    "augmix": {"space": spaces(AugMix(), 10, (160, 224))},
 }
 
 # Batches of three images: normalised, blended and pasted, as float32 bytes.

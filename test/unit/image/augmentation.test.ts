@@ -39,8 +39,8 @@ describe('the augmentation option', () => {
       /augmentation\.colorJitter: unknown option 'huw'. Did you mean 'hue'/,
     )
     refused(
-      { policy: 'augmix' },
-      /augmentation\.policy: expected one of autoaugment, randaugment, trivialaugment/,
+      { policy: 'cutout' },
+      /augmentation\.policy: expected one of autoaugment, randaugment, trivialaugment, augmix/,
     )
     refused({ horizontalFlip: 50 }, /augmentation\.horizontalFlip: expected a number from 0 to 1, got 50/)
   })
@@ -141,6 +141,27 @@ describe('what is drawn', () => {
       const share = (operation.box[2] * operation.box[3]) / 224 ** 2
       assert.ok(share > 0.019 && share < 0.335, `${share}`)
     }
+  })
+
+  it('is three chains of one to three operations for AugMix, mixed with the image by weights that add up to 1', () => {
+    const drawn = all({ scale: null, horizontalFlip: 0, policy: 'augmix' })
+    const weights: number[] = []
+    const depths = new Set<number>()
+    for (const [mix, ...rest] of drawn) {
+      assert.ok(mix?.op === 'mix' && rest.length === 0)
+      assert.equal(mix.chains.length, 3)
+      const sum = mix.chains.reduce((total, { weight }) => total + weight, mix.weight)
+      assert.ok(Math.abs(sum - 1) < 1e-12, `weights add up to ${sum}`)
+      weights.push(mix.weight, ...mix.chains.map(({ weight }) => weight))
+      for (const { operations } of mix.chains) depths.add(operations.length)
+    }
+    assert.ok(weights.every(weight => weight >= 0))
+    assert.deepEqual([...depths].sort(), [1, 2, 3])
+    // Half of the image is its own, and each chain has a sixth, on average.
+    const own = mean(weights.filter((_, i) => i % 4 === 0))
+    const [first, last] = [1, 3].map(chain => mean(weights.filter((_, i) => i % 4 === chain)))
+    assert.ok(Math.abs(own - 1 / 2) < 0.03, `${own}`)
+    assert.ok(Math.abs(first! - 1 / 6) < 0.02 && Math.abs(last! - 1 / 6) < 0.02, `${first}, ${last}`)
   })
 
   it('runs for every policy and any shape of image', async () => {

@@ -36,6 +36,19 @@ describe('the order of an epoch', () => {
     )
   })
 
+  it('repeats each image, and ends after as many as there are', () => {
+    const [count, repetitions] = [40, 3]
+    const order = epochUpdates(count, 8, 1, 7, 0, repetitions).flatMap(update =>
+      update.flatMap(batch => [...batch]),
+    )
+    assert.equal(order.length, count)
+    const once = epochUpdates(count, 8, 1, 7, 0).flatMap(update => update.flatMap(batch => [...batch]))
+    for (const [i, sample] of order.entries()) {
+      assert.equal(sample % count, once[Math.floor(i / repetitions)], 'the images come in the same order')
+      assert.equal(Math.floor(sample / count), i % repetitions, 'each copy has an index of its own')
+    }
+  })
+
   it('depends on seed and epoch alone', () => {
     assert.deepEqual(epochUpdates(50, 8, 1, 3, 4), epochUpdates(50, 8, 1, 3, 4))
     assert.notDeepEqual(epochUpdates(50, 8, 1, 3, 4), epochUpdates(50, 8, 1, 3, 5))

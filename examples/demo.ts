@@ -10,19 +10,22 @@ import { formatDuration, print, table } from '../lib/cli/terminal.js'
 import { formatShare } from '../lib/util/format.js'
 import { shapes, writeShapes } from './support/shapes.js'
 
-new Command('demo')
+const options = new Command('demo')
   .description('draw pictures, train MobileNetV2 on them, and predict pictures that it never saw')
+  .option('--pictures <n>', 'pictures of each class to train on', Number, 500)
+  .option('--epochs <n>', 'epochs to train', Number, 20)
   .parse()
+  .opts<{ pictures: number; epochs: number }>()
 const start = performance.now()
 const pictures = await mkdtemp(join(tmpdir(), 'visiontorch-demo-'))
 print(`drawing pictures of ${shapes.join(', ')} into ${pictures}`)
-await writeShapes(pictures, { train: 500, val: 50, heldOut: 2 })
+await writeShapes(pictures, { train: options.pictures, val: 50, heldOut: 2 })
 
 const data = await ImageFolder.open(pictures)
 using model = await mobilenetV2({ classes: data.classes, widthMult: 0.5 })
 const run = train(model, {
   data,
-  epochs: 20,
+  epochs: options.epochs,
   batchSize: 32,
   optimizer: 'adamw',
   learningRate: 0.003,

@@ -1,5 +1,5 @@
 export { fromAnnotations, type WriteAnnotationsOptions, writeAnnotations } from './data/annotations.js'
-export type { Dataset, DatasetOptions, Sample } from './data/dataset.js'
+export type { Dataset, DatasetOptions, Sample, SampleDataset, SplitName } from './data/dataset.js'
 export { ImageFolder, type ImageFolderOptions } from './data/image-folder.js'
 export type { DistributedSettings } from './distributed/settings.js'
 export { type CheckDatasetOptions, checkDataset, type DatasetReport } from './doctor/dataset.js'
@@ -8,7 +8,7 @@ export type { DownloadProgress } from './download/download.js'
 export { type EvaluateOptions, evaluate } from './evaluate/evaluate.js'
 export type { ClassMetrics, ConfusionCell, Evaluation, PoorPrediction } from './evaluate/metrics.js'
 export type { ExportOptions } from './export/export.js'
-export type { Augmentation, AugmentationOption, ColorJitter } from './image/augmentation.js'
+export type { Augmentation, AugmentationName, AugmentationOption, ColorJitter } from './image/augmentation.js'
 export type { ImageInput, RawImage } from './image/input.js'
 export { preprocess } from './image/preprocess.js'
 export type { Interpolation, Preprocessing, ResizeMode } from './image/preprocessing.js'
@@ -18,6 +18,7 @@ export {
   inspectCheckpoint,
   type ReadCheckpointOptions,
   readCheckpoint,
+  type WriteCheckpointOptions,
   writeCheckpoint,
 } from './model/checkpoint.js'
 export {
@@ -32,10 +33,12 @@ export * from './model/networks.js'
 export { predict, predictEach } from './model/predict.js'
 export type {
   CheckpointValue,
+  Container,
   DType,
   LayerSummary,
   LoadReport,
   NetworkOptions,
+  RareDType,
   RuntimeInfo,
   TensorData,
 } from './native/native.js'

@@ -44,7 +44,7 @@ const IMBALANCE = 10
  * Looks for everything in a data set that training would stumble over: reads every image once and decodes it as
  * training does.
  *
- * @param data A folder of images, or an annotation file, as {@link openDataset} takes them.
+ * @param data A folder of images, or an annotation file, as `train()` takes them.
  * @throws ERR_DATASET when there is nothing to look at: no such folder, an annotation file that is not understood.
  */
 export async function checkDataset(data: string, options: CheckDatasetOptions = {}): Promise<DatasetReport> {

@@ -10,7 +10,7 @@ import { evalTransform } from './transform.js'
  * prediction surprises.
  *
  * @param preprocessing A model's `preprocessing`, or part of one; the default is ImageNet's.
- * @throws As {@link decode} does.
+ * @throws ERR_IMAGE_DECODE if the image is damaged or of an unsupported format, ERR_FILE_READ if it cannot be read.
  */
 export async function preprocess(
   input: ImageInput,

@@ -42,6 +42,41 @@ describe('data sets as users have them', () => {
     assert.match(second.stdout, /epoch +[12] +2$/m)
   })
 
+  it('become annotation files: a line for each image, with its class and its path', async () => {
+    const root = await temporaryFolder()
+    await drawPhotos(join(root, 'data'), { classes: ['checks', 'rows'], train: 2, val: 1 })
+    const lists = async (...flags: string[]) => {
+      const { status, stderr, stdout } = run(
+        'annotate',
+        join(root, 'data'),
+        '--out',
+        join(root, 'lists'),
+        ...flags,
+      )
+      assert.equal(status, 0, stderr)
+      const names = ['cls_classes.txt', 'cls_train.txt', 'cls_test.txt']
+      assert.deepEqual(stdout.match(/cls_\w+\.txt +\d+/g)?.sort(), [
+        'cls_classes.txt  2',
+        'cls_test.txt  2',
+        'cls_train.txt  4',
+      ])
+      return Promise.all(names.map(name => readFile(join(root, 'lists', name), 'utf8')))
+    }
+    const lines = (folder: string, split: string, count: number) =>
+      ['checks', 'rows']
+        .flatMap((name, id) =>
+          Array.from({ length: count }, (_, i) => `${id};${join(folder, split, name, `${i}.png`)}\n`),
+        )
+        .join('')
+    const expected = (folder: string) => [
+      'checks\nrows\n',
+      lines(folder, 'train', 2),
+      lines(folder, 'val', 1),
+    ]
+    assert.deepEqual(await lists(), expected(join(root, 'data')))
+    assert.deepEqual(await lists('--relative'), expected('../data'))
+  })
+
   it('take a list of classes everywhere', async () => {
     const root = await temporaryFolder()
     await drawPhotos(root, { classes: ['checks', 'rows'], train: 4, val: 2 })

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { mobilenetV2, resnet18 } from 'visiontorch'
-import { writeShapes } from '../../examples/support/shapes.js'
+import { shapes, writeShapes } from '../../examples/support/shapes.js'
 
 const run = promisify(execFile)
 
@@ -69,6 +69,20 @@ describe('the examples', function () {
   it('resume: goes on with a run that was stopped', async () => {
     const lines = await example('resume', photos, join(directory, 'resumed'))
     assert.deepEqual(lines, ['stopped; last.pth holds weights, optimizer and position', 'done: 4 epochs'])
+  })
+
+  it('demo: trains, and names pictures that it never saw', async () => {
+    const command = ['run', '--silent', 'demo', '--', '--pictures', '16', '--epochs', '2']
+    const { stdout } = await run('npm', command)
+    const [figures, predicted] = stdout.split('Pictures that it never saw:')
+    for (const shape of shapes) {
+      assert.match(figures!, new RegExp(`^${shape} +[\\d.]+% +[\\d.]+% +50$`, 'm'))
+      assert.match(predicted!, new RegExp(`^${shape}-0000\\.jpg +\\w+ [\\d.]+%`, 'm'))
+    }
+    const directory = /files are in (\S+):/.exec(predicted!)![1]!
+    for (const name of ['best.pth', 'metrics.csv', 'report.html'])
+      assert.ok((await readdir(directory)).includes(name), `${name} is missing`)
+    await rm(directory, { recursive: true })
   })
 
   it('custom-loop: stops when the network is good enough', async () => {

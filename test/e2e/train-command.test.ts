@@ -217,4 +217,30 @@ describe('the commands train, evaluate and preview', () => {
     assert.ok(width! > 3 * 64 && height! > 2 * 64)
     await rm(out)
   })
+
+  it('draw each image of the batch as it is, above the name of its class', async () => {
+    const colors = { blue: [0, 0, 255], green: [0, 255, 0], red: [255, 0, 0] }
+    const plain = join(root, 'plain')
+    for (const [name, [r, g, b]] of Object.entries(colors)) {
+      await mkdir(join(plain, name), { recursive: true })
+      const create = { width: 64, height: 64, channels: 3, background: { r: r!, g: g!, b: b! } } as const
+      for (const file of ['0.png', '1.png']) await sharp({ create }).toFile(join(plain, name, file))
+    }
+    const out = join(root, 'plain.png')
+    const flags = ['--batch-size', '3', '--input-size', '64', '--augmentation', 'none', '--out', out]
+    const { code, stderr } = await run('preview', plain, ...flags)
+    assert.equal(code, 0, stderr)
+    const { data, info } = await sharp(out).removeAlpha().raw().toBuffer({ resolveWithObject: true })
+    const count = Object.fromEntries(Object.keys(colors).map(name => [name, 0]))
+    for (let at = 0; at < data.length; at += info.channels)
+      for (const [name, color] of Object.entries(colors))
+        if (color.every((value, c) => data[at + c] === value)) count[name]!++
+    // Three whole pictures, whichever the epoch begins with, and nothing else is coloured.
+    const shown = Object.values(count)
+    assert.equal(
+      shown.reduce((a, b) => a + b, 0),
+      3 * 64 * 64,
+    )
+    assert.ok(shown.every(pixels => pixels % (64 * 64) === 0))
+  })
 })

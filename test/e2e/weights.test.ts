@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { type SpawnOptions, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { behave, FlakyServer } from '../support/flaky-server.js'
@@ -25,10 +28,14 @@ describe('visiontorch weights', () => {
     await removeTemporaryFolders()
   })
 
-  async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const run = (...args: string[]) => runWith({ NO_PROXY: '127.0.0.1' }, ...args)
+  async function runWith(
+    proxy: NodeJS.ProcessEnv,
+    ...args: string[]
+  ): Promise<{ code: number; out: string; err: string }> {
     const env = {
       ...process.env,
-      NO_PROXY: '127.0.0.1',
+      ...proxy,
       NO_COLOR: '1',
       XDG_CACHE_HOME: cache,
       VISIONTORCH_WEIGHTS_URL: `${address}/mirror/`,
@@ -105,5 +112,42 @@ describe('visiontorch weights', () => {
     const { code, err } = await run('pull', 'resnet19')
     assert.equal(code, 2)
     assert.match(err, /Did you mean 'resnet18'\?/)
+  })
+
+  it('pull goes through the proxy of HTTP_PROXY, except to the hosts of NO_PROXY', async () => {
+    const asked: string[] = []
+    const proxy = createServer().on('connect', (request, socket) => {
+      asked.push(request.url!)
+      const { port } = new URL(address)
+      const there = connect(Number(port), '127.0.0.1', () => {
+        socket.write('HTTP/1.1 200 Connection Established\r\n\r\n')
+        there.pipe(socket).pipe(there)
+      })
+      there.on('error', () => socket.destroy())
+      socket.on('error', () => there.destroy())
+    })
+    proxy.listen(0, '127.0.0.1')
+    await once(proxy, 'listening')
+    try {
+      const environment = {
+        HTTP_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+        NO_PROXY: '127.0.0.1',
+      }
+      // A host that only the proxy knows.
+      const { code, out, err } = await runWith(
+        environment,
+        'pull',
+        `http://weights.invalid/far-${digits}.pth`,
+      )
+      assert.equal(code, 0, err)
+      assert.deepEqual(await readFile(out.trim()), content)
+      assert.deepEqual(asked, ['weights.invalid:80'])
+      const near = await runWith(environment, 'pull', `${address}/near-${digits}.pth`)
+      assert.equal(near.code, 0, near.err)
+      assert.equal(asked.length, 1)
+    } finally {
+      proxy.close()
+      proxy.closeAllConnections()
+    }
   })
 })

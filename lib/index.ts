@@ -21,6 +21,7 @@ export {
   type WriteCheckpointOptions,
   writeCheckpoint,
 } from './model/checkpoint.js'
+export { type ConvertOptions, convertCheckpoint } from './model/convert.js'
 export {
   type CreateModelOptions,
   createModel,
@@ -41,6 +42,7 @@ export type {
   RareDType,
   RuntimeInfo,
   TensorData,
+  WeightsDType,
 } from './native/native.js'
 export { type Device, runtimeInfo, setThreads } from './native/runtime.js'
 export {

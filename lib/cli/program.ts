@@ -3,6 +3,7 @@ import { VisionTorchError } from '../util/errors.js'
 import { packageManifest } from '../util/package.js'
 import { annotateCommand } from './annotate.js'
 import { benchCommand } from './bench.js'
+import { convertCommand } from './convert.js'
 import { doctorCommand } from './doctor.js'
 import { evaluateCommand } from './evaluate.js'
 import { exportCommand } from './export.js'
@@ -24,6 +25,7 @@ const commands: readonly (() => Command)[] = [
   trainCommand,
   predictCommand,
   inspectCommand,
+  convertCommand,
   evaluateCommand,
   serveCommand,
   summaryCommand,

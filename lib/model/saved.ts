@@ -2,8 +2,8 @@ import type { CheckpointValue, NativeCheckpoint } from '../native/native.js'
 
 type Metadata = Map<CheckpointValue, CheckpointValue>
 
-/** The key of a safetensors file's metadata in what the addon reads and writes. */
-const METADATA = '__metadata__'
+/** @internal The key of a safetensors file's metadata in what the addon reads and writes. */
+export const METADATA = '__metadata__'
 /** The entry of this metadata, which consists of strings, that holds what a `.pth` file of ours says, as JSON. */
 const OURS = 'visiontorch'
 

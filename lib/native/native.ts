@@ -441,6 +441,8 @@ export interface Addon {
       dtype?: WeightsDType
       /** False leaves the classifier out. */
       classifier?: boolean
+      /** Whose names the weights have. Default torchvision's. */
+      names?: 'torchvision' | 'timm'
     },
   ): Promise<void>
 

@@ -25,6 +25,7 @@ import {
   type PlannedBatch,
   trainingBatches,
 } from './feed.js'
+import { PlatformFiles } from './platform-files.js'
 import { epochUpdates, largestBatch, type Update } from './sampler.js'
 import { learningRateAt } from './schedule.js'
 import { noSums, type TrainingState, toCheckpointValue, trainingEntry } from './state.js'
@@ -334,8 +335,22 @@ export class Training {
       await this.#save('periodic', directory.periodic(metrics.epoch))
       if (keep !== null) await directory.removePeriodic(metrics.epoch - keep * saveEvery)
     }
+    await this.#savePlatformFiles(metrics, isBest)
     await this.#saveLast()
     await directory.writeMetrics(state.history)
+  }
+
+  async #savePlatformFiles({ epoch }: EpochMetrics, isBest: boolean): Promise<void> {
+    const { directory, model, options, state, trainer } = this.#parts
+    const { epochs, keep, preset, saveEvery } = options
+    if (preset !== 'classification-pytorch') return
+    const files = new PlatformFiles(directory.path)
+    const isPeriodic = (saveEvery !== null && epoch % saveEvery === 0) || epoch === epochs
+    await files.write(trainer.ema ?? model.network, state.history, { isBest, isPeriodic })
+    if (isPeriodic && saveEvery !== null && keep !== null) {
+      const removed = epoch - keep * saveEvery
+      await files.remove(state.history.find(metrics => metrics.epoch === removed))
+    }
   }
 
   /** The weights that were evaluated, for prediction. */

@@ -257,7 +257,8 @@ Napi::Value save_model(const Napi::CallbackInfo& info) {
       auto object = info[4].As<Napi::Object>();
       options.container = container_from(object.Get("container"));
       options.dtype = weights_dtype_from(object.Get("dtype"));
-      if (object.Has("classifier")) options.with_classifier = object.Get("classifier").ToBoolean();
+      if (object.Has("classifier")) options.weights.with_classifier = object.Get("classifier").ToBoolean();
+      options.weights.timm_names = object.Get("names").ToString().Utf8Value() == "timm";
     }
     return run_async(
         info.Env(), On::Compute,

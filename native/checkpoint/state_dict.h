@@ -47,7 +47,8 @@ struct MatchOptions {
   enum class Classifier { Whole, Hidden, None } classifier = Classifier::Whole;
 };
 
-// Finds the network's weights among all dictionaries of a file, by the names of the network's tensors: whatever key
+// Finds the network's weights among all dictionaries of a file, by the names of the network's tensors, torchvision's or
+// those of other programs: whatever key
 // leads to them and whatever prefix they bear, the place that holds most of them with fitting shapes wins. The
 // classifier may have any number of outputs, and any name if it is one linear layer. Auxiliary heads may be absent from
 // the file or from the network. A position embedding may be that of another image size; it is interpolated when it is
@@ -62,7 +63,12 @@ void load_state_dict(nn::Network& network, const Match& match, File& file);
 // The first tensor of the network with a value that is not finite, or "".
 std::string first_non_finite(nn::Network& network);
 
+struct StateDictOptions {
+  bool with_classifier = true;
+  bool timm_names = false;  // of a network that nn::is_in_timm()
+};
+
 // The network's parameters and buffers as PyTorch's state_dict(): an OrderedDict in the network's order.
-Value state_dict(nn::Network& network, bool with_classifier = true);
+Value state_dict(nn::Network& network, const StateDictOptions& options = {});
 
 }  // namespace visiontorch::checkpoint

@@ -68,8 +68,8 @@ class Model {
   // The first tensor with a value that is not finite, or "".
   std::string first_non_finite() { return checkpoint::first_non_finite(network_); }
   // In PyTorch's layout; the tensors are the model's own.
-  checkpoint::Value state_dict(bool with_classifier = true) {
-    return checkpoint::state_dict(network_, with_classifier);
+  checkpoint::Value state_dict(const checkpoint::StateDictOptions& options = {}) {
+    return checkpoint::state_dict(network_, options);
   }
 
   // Returns change(network), and forgets the plans that it makes stale.

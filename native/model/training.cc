@@ -110,7 +110,7 @@ void Training::load_state(checkpoint::File& file) {
 void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Value& metadata, Training* training,
           const SaveOptions& options) {
   using checkpoint::Value;
-  Value weights = model.state_dict(options.with_classifier);
+  Value weights = model.state_dict(options.weights);
   if (options.dtype) weights = checkpoint::converted(weights, *options.dtype);
   if (!metadata.is_dict()) return checkpoint::write(file, weights, options.container);
   Value::Dict items;

@@ -67,7 +67,7 @@ class Training {
 struct SaveOptions {
   checkpoint::Container container = checkpoint::Container::Zip;
   std::optional<at::ScalarType> dtype{};  // of the floating-point weights; none: as they are
-  bool with_classifier = true;
+  checkpoint::StateDictOptions weights{};
 };
 
 // Writes a checkpoint into an empty file: the model's state dict, the metadata (a dictionary), and if there is a

@@ -58,7 +58,19 @@ describe('every exported function', function () {
     const functions: Record<string, Row[1]> = {
       inspectCheckpoint: [path, { verify: true }],
       readCheckpoint: [path, { verify: true }],
-      writeCheckpoint: [join(root, 'x.pth'), new Map()],
+      writeCheckpoint: [join(root, 'x.pth'), new Map(), { container: 'zip' }],
+      convertCheckpoint: [
+        path,
+        join(root, 'x.pth'),
+        {
+          architecture: 'mobilenet_v2',
+          container: 'zip',
+          format: 'checkpoint',
+          classifier: true,
+          dtype: 'float32',
+          names: 'torchvision',
+        },
+      ],
       createModel: ['mobilenet_v2', { ...createOptions, onProgress }],
       loadModel: [path, loadOptions],
       fromAnnotations: ['cls_train.txt', classes, { valFraction: 0, seed: 0, signal, onProgress }],
@@ -116,7 +128,12 @@ describe('every exported function', function () {
         shorthands.push(call) // such as resnet50(): createModel with a name
         continue
       }
-      rows.set(name, [call, args, name === 'writeCheckpoint' ? [0] : name === 'writeAnnotations' ? [1] : []])
+      const written: Record<string, number[]> = {
+        writeCheckpoint: [0],
+        writeAnnotations: [1],
+        convertCheckpoint: [1],
+      }
+      rows.set(name, [call, args, written[name] ?? []])
     }
     methods('ImageFolder', visiontorch.ImageFolder, {
       open: [photos, { valFraction: 0, seed: 0, classes, signal, onProgress }],

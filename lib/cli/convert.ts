@@ -1,0 +1,53 @@
+import { Command, Option } from 'commander'
+import type { Architecture } from '../model/architectures.js'
+import { containers } from '../model/checkpoint.js'
+import { type ConvertOptions, convertCheckpoint } from '../model/convert.js'
+import { modelOption } from './model.js'
+import { note } from './terminal.js'
+
+type Flags = Pick<ConvertOptions, 'container' | 'dtype' | 'names'> & {
+  model?: string
+  format?: 'checkpoint' | 'state_dict'
+  classifier: boolean
+}
+
+export const convertCommand = (): Command =>
+  new Command('convert')
+    .description('write a checkpoint in another container, format or type, or with other names')
+    .argument('<in>', 'a .pth or safetensors file')
+    .argument('<out>', 'the new file; the extension .safetensors chooses that container')
+    .addOption(modelOption())
+    .addOption(
+      new Option('--container <name>', 'how the file is packed: legacy is for PyTorch before 1.6').choices(
+        containers,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--format <name>',
+        'the weights alone, or with classes, preprocessing and the state of the training (default: as IN)',
+      ).choices(['checkpoint', 'state_dict']),
+    )
+    .option('--no-classifier', "leave the classifier's layers out")
+    .addOption(
+      new Option('--dtype <dtype>', 'what the weights are stored as (default: as IN)').choices([
+        'float32',
+        'float16',
+        'bfloat16',
+      ]),
+    )
+    .addOption(
+      new Option('--names <whose>', "the weights' names: torchvision's, or those of timm").choices([
+        'torchvision',
+        'timm',
+      ]),
+    )
+    .addHelpText(
+      'after',
+      '\n--model is needed for files of other programs, unless only --container or --dtype is given.',
+    )
+    .action(async (input: string, output: string, flags: Flags) => {
+      const { model, ...rest } = flags
+      await convertCheckpoint(input, output, { ...rest, architecture: model as Architecture | undefined })
+      note(`wrote ${output}`)
+    })

@@ -1,0 +1,172 @@
+import { extname } from 'node:path'
+import { type CheckpointValue, type Container, native, type WeightsDType } from '../native/native.js'
+import { VisionTorchError } from '../util/errors.js'
+import { replaceFile } from '../util/files.js'
+import { check, refuse } from '../util/is.js'
+import type { ArchitectureAlias } from '../weights/aliases.js'
+import { type Architecture, checkArchitecture } from './architectures.js'
+import { containers, readCheckpoint } from './checkpoint.js'
+import { createModel, loadModel } from './create-model.js'
+import type { Model } from './model.js'
+import { METADATA, safetensorsMetadata, savedMetadata } from './saved.js'
+
+export interface ConvertOptions {
+  /** The network whose weights the file holds, if it is of another program. Names are then mapped, and shapes checked. */
+  architecture?: Architecture | ArchitectureAlias | undefined
+  /** Default: `safetensors` for an output of that extension, otherwise `zip`. */
+  container?: Container | undefined
+  /**
+   * `checkpoint`: with architecture, classes, preprocessing and, for a file of visiontorch, the state of its training;
+   * `state_dict`: the weights alone. Default: `checkpoint` for a file of visiontorch, otherwise `state_dict`.
+   */
+  format?: 'checkpoint' | 'state_dict' | undefined
+  /** False leaves the classifier's layers out. Default true. */
+  classifier?: boolean | undefined
+  /** Of the floating-point weights. Default: that of the file. */
+  dtype?: WeightsDType | undefined
+  /** Names of the weights. `timm`: those of PyTorch Image Models, for its networks that compute the same. Default `torchvision`. */
+  names?: 'torchvision' | 'timm' | undefined
+}
+
+/**
+ * Writes a checkpoint in another container, format or type, or with other names.
+ *
+ * The weights of a file of visiontorch, or of any program if `architecture` is given, are found as `createModel` finds them,
+ * and written by torchvision's (or timm's) names. Without `architecture`, the content of another program's file is taken as
+ * it is; then only `container` and `dtype` can be chosen.
+ *
+ * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_FILE_WRITE`, `ERR_NON_FINITE` (also if a weight is too large for
+ * float16), and those of reading a checkpoint and of `createModel`.
+ */
+export async function convertCheckpoint(
+  input: string,
+  output: string,
+  options: ConvertOptions = {},
+): Promise<void> {
+  check.string('input', input)
+  check.string('output', output)
+  check.options('options', options, ['architecture', 'container', 'format', 'classifier', 'dtype', 'names'])
+  const architecture =
+    options.architecture === undefined ? undefined : checkArchitecture(options.architecture)
+  const container = check.oneOf(
+    'container',
+    options.container ?? (extname(output) === '.safetensors' ? 'safetensors' : 'zip'),
+    containers,
+  )
+  const plan: Plan = {
+    container,
+    format: optional('format', options.format, ['checkpoint', 'state_dict']),
+    classifier: check.boolean('classifier', options.classifier ?? true),
+    dtype: optional('dtype', options.dtype, ['float32', 'float16', 'bfloat16']),
+    names: check.oneOf('names', options.names ?? 'torchvision', ['torchvision', 'timm']),
+  }
+  const file = await describe(input)
+  if (file.isOurs || architecture !== undefined) {
+    using model =
+      architecture === undefined
+        ? await loadModel(input, { device: 'cpu' })
+        : await createModel(architecture, { weights: input, device: 'cpu' })
+    await convertModel(model, input, output, { ...plan, dtype: plan.dtype ?? file.dtype }, file.isOurs)
+  } else {
+    await convertContent(input, output, plan)
+  }
+}
+
+const optional = <T extends string>(
+  name: string,
+  value: T | undefined,
+  known: readonly T[],
+): T | undefined => (value === undefined ? undefined : check.oneOf(name, value, known))
+
+interface Plan {
+  container: Container
+  format: 'checkpoint' | 'state_dict' | undefined
+  classifier: boolean
+  dtype: WeightsDType | undefined
+  names: 'torchvision' | 'timm'
+}
+
+/** Whether a file is one of visiontorch, and the type of its weights if they have one type of 16 bits. */
+async function describe(path: string): Promise<{ isOurs: boolean; dtype: WeightsDType | undefined }> {
+  const checkpoint = await native().openCheckpoint(path, { verify: false })
+  try {
+    const types = new Set(
+      checkpoint
+        .inspect()
+        .tensors.map(({ dtype }) => dtype)
+        .filter(dtype => /float/.test(dtype)),
+    )
+    const [dtype] = types
+    const isHalf = types.size === 1 && (dtype === 'float16' || dtype === 'bfloat16')
+    return { isOurs: savedMetadata(checkpoint).has('architecture'), dtype: isHalf ? dtype : undefined }
+  } finally {
+    checkpoint.dispose()
+  }
+}
+
+async function convertModel(
+  model: Model,
+  input: string,
+  output: string,
+  { container, format, classifier, dtype, names }: Plan,
+  isOurs: boolean,
+): Promise<void> {
+  const wanted = format ?? (isOurs ? 'checkpoint' : 'state_dict')
+  const { network } = model
+  if (names === 'timm' && model.networkOptions.invertedResidualSetting !== undefined)
+    throw refuse(
+      "names: timm has no network with this invertedResidualSetting. Use torchvision's names",
+      'names',
+    )
+  let metadata: Map<string, CheckpointValue> | null = null
+  if (wanted === 'checkpoint') {
+    metadata = model.checkpointMetadata()
+    if (container === 'safetensors') metadata = safetensorsMetadata(metadata)
+    else for (const [key, value] of await training(input)) metadata.set(key, value)
+  }
+  const options = { container, classifier, names, ...(dtype === undefined ? {} : { dtype }) }
+  await replaceFile(output, file => native().saveModel(file.fd, network, metadata, null, options))
+}
+
+/** What a file of visiontorch holds beside the model: the state of its training. */
+async function training(path: string): Promise<Map<string, CheckpointValue>> {
+  const content = await readCheckpoint(path)
+  if (!(content instanceof Map) || !content.has('state_dict') || !content.has('architecture'))
+    return new Map()
+  const model = new Set(['state_dict', 'architecture', 'classes', 'preprocessing', 'options', 'untrained'])
+  return new Map(
+    [...content].filter(([key]) => typeof key === 'string' && !model.has(key)) as [string, CheckpointValue][],
+  )
+}
+
+async function convertContent(input: string, output: string, plan: Plan): Promise<void> {
+  const { container, dtype } = plan
+  const needed = (
+    [
+      ['format', plan.format !== undefined],
+      ['classifier', !plan.classifier],
+      ['names', plan.names !== 'torchvision'],
+    ] as const
+  ).find(([, given]) => given)
+  if (needed !== undefined) throw unknownNetwork(input, needed[0])
+  let content = await readCheckpoint(input)
+  if (content instanceof Map && container !== 'safetensors' && content.has(METADATA)) {
+    content = new Map([...content].filter(([key]) => key !== METADATA))
+  }
+  const isFlat =
+    content instanceof Map &&
+    [...content].every(
+      ([key, value]) =>
+        key === METADATA ||
+        (typeof value === 'object' && value !== null && !(value instanceof Map) && 'dtype' in value),
+    )
+  if (container === 'safetensors' && !isFlat) throw unknownNetwork(input, 'container')
+  await replaceFile(output, file => native().writeCheckpoint(file.fd, content, container, dtype))
+}
+
+const unknownNetwork = (path: string, option: string) =>
+  new VisionTorchError(
+    'ERR_INVALID_ARGUMENT',
+    `${path} does not say which network it holds, on which ${option} depends. Name it with architecture`,
+    { options: ['architecture', option] },
+  )

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
+await bundle('data')
 await bundle('serve')
 await bundle('export', protobufLicences())
 rmSync('dist/export/proto', { recursive: true }) // part of the bundle

@@ -1,22 +1,24 @@
 import { Command } from 'commander'
+import type { Columns } from '../data/columns.js'
 import { checkDataset } from '../doctor/dataset.js'
 import { checkMachine } from '../doctor/machine.js'
 import { printDatasetReport } from './dataset-report.js'
 import { interruptSignal } from './interrupt.js'
 import { printMachineReport } from './machine-report.js'
-import { addDataArgument, classesOption, dataOf, integer, jsonOption } from './options.js'
+import { addSourceArgument, classesOption, dataOf, integer, jsonOption } from './options.js'
 import { type Progress, printJson, progress } from './terminal.js'
 
 interface DoctorFlags {
   data?: string
   classes?: string
+  columns?: Columns
   batchSize?: number
   json?: boolean
 }
 
 /** `visiontorch doctor`: what keeps training from working, or from meaning anything: this machine, or a data set. */
 export const doctorCommand = (): Command =>
-  addDataArgument(
+  addSourceArgument(
     new Command('doctor').description('look for what would go wrong; exit code 1 if something would'),
     'check a data set instead of this machine: a folder of images or an annotation file',
   )
@@ -42,7 +44,7 @@ function doctorMachine(json: boolean): boolean {
 async function doctorData(
   data: string,
   json: boolean,
-  options: Pick<DoctorFlags, 'classes' | 'batchSize'>,
+  options: Pick<DoctorFlags, 'classes' | 'columns' | 'batchSize'>,
 ): Promise<boolean> {
   let bar: Progress | undefined
   const onProgress = ({ done, total }: { done: number; total: number }): void => {

@@ -1,18 +1,21 @@
 import { join } from 'node:path'
 import { Command } from 'commander'
+import type { Columns } from '../data/columns.js'
+import { decodeByPath } from '../data/decode-sample.js'
+import { toDataset } from '../data/open.js'
 import { evaluate } from '../evaluate/evaluate.js'
 import type { Evaluation } from '../evaluate/metrics.js'
-import { decode } from '../image/decode.js'
 import { writeReport } from '../report/report.js'
 import { replaceFile } from '../util/files.js'
 import { formatNumber, formatShare } from '../util/format.js'
 import { interruptSignal } from './interrupt.js'
 import { addModelOptions, type ModelOptions, openModel } from './model.js'
-import { addDataArgument, integer, jsonOption, requiredDataOf } from './options.js'
+import { addSourceArgument, integer, jsonOption, requiredDataOf } from './options.js'
 import { note, type Progress, print, printJson, progress, table } from './terminal.js'
 
 interface EvaluateCommandOptions extends ModelOptions {
   data?: string
+  columns?: Columns
   split: string
   batchSize: number
   workers?: number
@@ -21,7 +24,7 @@ interface EvaluateCommandOptions extends ModelOptions {
 }
 
 export const evaluateCommand = (): Command =>
-  addDataArgument(
+  addSourceArgument(
     addModelOptions(new Command('evaluate'), ['classes']),
     'a folder of images with a folder for each class, or an annotation file',
   )
@@ -42,13 +45,18 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
   const { split, batchSize, workers, json, out } = options
   const signal = interruptSignal()
   using model = await openModel(options, [data], signal)
+  const dataset = await toDataset(data, {
+    classes: options.classes,
+    columns: options.columns,
+    modelClasses: model.classes,
+    signal,
+  })
   let bar: Progress | undefined
-  const evaluation = await evaluate(model, data, {
+  const evaluation = await evaluate(model, dataset, {
     split,
     batchSize,
     allowUntrained: options.allowUntrained === true,
     ...(workers !== undefined && { workers }),
-    ...(options.classes !== undefined && { classes: options.classes }),
     signal,
     onProgress({ done, total }) {
       bar ??= progress('evaluating', total)
@@ -74,7 +82,11 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
     },
   }
   const { autoOrient } = model.preprocessing
-  const files = await writeReport(out, report, file => decode(file, { autoOrient }))
+  const files = await writeReport(
+    out,
+    report,
+    decodeByPath([...dataset.splits.values()].flat(), { autoOrient }),
+  )
   await replaceFile(join(out, 'evaluation.json'), `${JSON.stringify(figures)}\n`)
   note(`wrote ${[...files, join(out, 'evaluation.json')].join(', ')}`)
 }

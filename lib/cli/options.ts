@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Columns } from '../data/columns.js'
 import { isDevice } from '../native/runtime.js'
 import { VisionTorchError } from '../util/errors.js'
 
@@ -39,6 +40,26 @@ export function list<T>(parse: (text: string) => T): (text: string) => T[] {
 export const addDataArgument = (command: Command, help: string): Command =>
   command.argument('[DATA]', help).option('--data <dir|file>', 'another way to name DATA')
 
+/** {@link addDataArgument} for a command that takes every kind of data set. */
+export const addSourceArgument = (command: Command, help: string): Command =>
+  addDataArgument(command, `${help}, or a .csv, .tsv, .jsonl, .tar or .parquet file`).option(
+    '--columns <name=column,...>',
+    'of such a file: its columns for image, label and split (default: by their usual names)',
+    columns,
+  )
+
+function columns(text: string): Columns {
+  const pairs = text.split(',').map(pair => {
+    const [, name, column] = /^(image|label|split)=(.+)$/s.exec(pair) ?? []
+    if (name === undefined || column === undefined)
+      throw new InvalidArgumentError(
+        'Expected image=COLUMN, label=COLUMN or split=COLUMN, with commas between them.',
+      )
+    return [name, column]
+  })
+  return Object.fromEntries(pairs)
+}
+
 /** The data set that was named; undefined if none was. */
 export function dataOf(argument: string | undefined, { data }: { data?: string }): string | undefined {
   if (argument !== undefined && data !== undefined && argument !== data) {
@@ -56,7 +77,7 @@ export function requiredDataOf(argument: string | undefined, options: { data?: s
   if (data !== undefined) return data
   throw new VisionTorchError(
     'ERR_INVALID_ARGUMENT',
-    'expected DATA: a folder of images with a folder for each class, or an annotation file',
+    'expected DATA: a folder of images with a folder for each class, an annotation file, or a .csv, .tsv, .jsonl, .tar or .parquet file',
   )
 }
 

@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { Command } from 'commander'
+import type { Columns } from '../data/columns.js'
+import { decodeSample } from '../data/decode-sample.js'
 import { Loader } from '../data/loader.js'
 import { openDataset } from '../data/open.js'
 import { checkAugmentation } from '../image/augmentation.js'
 import { batchImages } from '../image/batch-images.js'
 import { contactSheet } from '../image/contact-sheet.js'
-import { decode } from '../image/decode.js'
 import { checkPreprocessing, DEFAULT_PREPROCESSING, type Interpolation } from '../image/preprocessing.js'
 import { native } from '../native/native.js'
 import { shortLabels } from '../report/labels.js'
@@ -15,13 +16,14 @@ import { epochUpdates, largestBatch } from '../train/sampler.js'
 import { optionTable } from '../train/table.js'
 import { replaceFile } from '../util/files.js'
 import { interruptSignal } from './interrupt.js'
-import { addDataArgument, classesOption, integer, requiredDataOf } from './options.js'
+import { addSourceArgument, classesOption, integer, requiredDataOf } from './options.js'
 import { print, warn } from './terminal.js'
 import { trainOption } from './train.js'
 
 interface PreviewCommandOptions {
   data?: string
   classes?: string
+  columns?: Columns
   augmentation?: unknown
   resize?: 'crop' | 'pad' | 'squish'
   inputSize?: number
@@ -34,7 +36,7 @@ interface PreviewCommandOptions {
 }
 
 export const previewCommand = (): Command =>
-  addDataArgument(
+  addSourceArgument(
     new Command('preview').description('a picture of a training batch as the network sees it'),
     'the images, as for train',
   )
@@ -54,7 +56,7 @@ async function runPreview(argument: string | undefined, options: PreviewCommandO
   const data = requiredDataOf(argument, options)
   const signal = interruptSignal()
   const { seed = 0, out } = options
-  const dataset = await openDataset(data, { classes: options.classes, signal })
+  const dataset = await openDataset(data, { classes: options.classes, columns: options.columns, signal })
   for (const warning of dataset.warnings) warn(warning)
   const samples = dataset.split('train')
   const preprocessing = checkPreprocessing('preprocessing', resizedTo(DEFAULT_PREPROCESSING, options))
@@ -66,7 +68,7 @@ async function runPreview(argument: string | undefined, options: PreviewCommandO
   const loader = new Loader({
     samples,
     workers: Math.min(8, availableParallelism()),
-    decode: path => decode(path, { autoOrient: preprocessing.autoOrient }),
+    decode: sample => decodeSample(sample, { autoOrient: preprocessing.autoOrient }),
     createBatch: () => new (native().ImageBatch)(capacity, crop, crop, mean, std),
   })
   const [[indices]] = epochUpdates(samples.length, batchSize, 1, seed, epoch) as [[Uint32Array]]

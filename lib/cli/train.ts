@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
+import type { Columns } from '../data/columns.js'
 import type { Dataset } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
 import { DEFAULT_PREPROCESSING } from '../image/preprocessing.js'
@@ -23,13 +24,14 @@ import {
   weightsDirOption,
   withDownload,
 } from './model.js'
-import { addDataArgument, classesOption, dataOf, deviceOption, threadsOption } from './options.js'
+import { addSourceArgument, classesOption, dataOf, deviceOption, threadsOption } from './options.js'
 import { trainingDisplay } from './progress.js'
 import { note, printJson } from './terminal.js'
 
 interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'>, NormalizationOptions {
   data?: string
   classes?: string
+  columns?: Columns
   model?: string
   weights: string
   weightsDir?: string
@@ -40,7 +42,7 @@ interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'>, Nor
 }
 
 export function trainCommand(): Command {
-  const command = addDataArgument(
+  const command = addSourceArgument(
     new Command('train').description('train a network on images in a folder for each class'),
     'DATA/train/<class>/*.jpg and DATA/val/<class>/*.jpg, or an annotation file',
   )
@@ -109,12 +111,13 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
     device: _device,
     threads,
     json,
+    columns,
     ...training
   } = options
   if (data === undefined && training.resume === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
-      'expected DATA: a folder of images with a folder for each class, or an annotation file',
+      'expected DATA: a folder of images with a folder for each class, an annotation file, or a .csv, .tsv, .jsonl, .tar or .parquet file',
     )
   }
   // What can be refused is refused before anything is downloaded.
@@ -125,7 +128,7 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
     await RunDirectory.refuseUsed(training.directory)
   if (threads !== undefined) setThreads(threads)
   const signal = interruptSignal('finishing the step and saving; press Ctrl-C again to kill')
-  const dataset = data === undefined ? undefined : await openDataset(data, { classes, signal })
+  const dataset = data === undefined ? undefined : await openDataset(data, { classes, columns, signal })
   preprocessingOf(DEFAULT_PREPROCESSING, { mean, std }) // refuses what cannot be, before a download
   using model = await openModel(options, dataset, signal)
   model.preprocessing = preprocessingOf(model.preprocessing, { mean, std })

@@ -92,7 +92,13 @@ export async function writeAnnotations(
     await replaceFile(path, encodeName(lines.map(line => `${line}\n`).join('')))
     written.set(path, lines.length)
   }
-  const line = ({ path, label }: Sample): string => {
+  const line = ({ path, label, read }: Sample): string => {
+    if (read !== undefined) {
+      throw new VisionTorchError(
+        'ERR_DATASET',
+        `${path}: expected an image in a file of its own, which an annotation can name. Unpack the images first`,
+      )
+    }
     if (/[\r\n]/.test(path)) {
       throw new VisionTorchError(
         'ERR_DATASET',
@@ -110,7 +116,7 @@ export async function writeAnnotations(
   return written
 }
 
-function splitFiles(files: string | Partial<Record<SplitName, string>>): Map<SplitName, string> {
+export function splitFiles(files: string | Partial<Record<SplitName, string>>): Map<SplitName, string> {
   if (is.string(files)) return new Map([['train', resolve(files)]])
   if (!is.object(files)) throw invalid('files', 'a path, or an object with a path for each split', files)
   check.options('files', files, splitOrder)
@@ -120,7 +126,7 @@ function splitFiles(files: string | Partial<Record<SplitName, string>>): Map<Spl
 }
 
 /** Classes of the list that no annotation names: often a sign of the wrong list. */
-function withoutImages(
+export function withoutImages(
   splits: ReadonlyMap<SplitName, readonly Sample[]>,
   classes: readonly string[],
 ): string[] {

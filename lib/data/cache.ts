@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import type { Pixels } from '../native/native.js'
 import { encodeName, toPath } from '../util/file-name.js'
 import { cannotWrite, removeLeftovers, temporaryPath } from '../util/files.js'
+import type { Sample } from './dataset.js'
 
 export type CacheMode = 'none' | 'memory' | 'disk'
-export type Decode = (path: string) => Promise<Pixels>
+/** Gives the pixels of an image of a data set. */
+export type Decode = (sample: Sample) => Promise<Pixels>
 
 /**
  * Decodes each file once, and keeps its pixels: what is read again is exactly what was decoded.
@@ -22,10 +24,11 @@ export function cachedDecode(mode: CacheMode, decode: Decode, variant: string): 
 export function memoryCache(decode: Decode, budget: number): Decode {
   const kept = new Map<string, Pixels>()
   let bytes = 0
-  return async path => {
+  return async sample => {
+    const { path } = sample
     const known = kept.get(path)
     if (known !== undefined) return known
-    const pixels = await decode(path)
+    const pixels = await decode(sample)
     if (bytes + pixels.data.byteLength <= budget && !kept.has(path)) {
       bytes += pixels.data.byteLength
       kept.set(path, pixels)
@@ -34,14 +37,17 @@ export function memoryCache(decode: Decode, budget: number): Decode {
   }
 }
 
-/** Keeps pixels as they are, about ten times the size of a JPEG, in files named after path, size, time of change and variant. */
+/**
+ * Keeps pixels as they are, about ten times the size of a JPEG, in files named after what they are of: path, size and time of
+ * change, or content, and the variant.
+ */
 export function diskCache(decode: Decode, directory: string, variant = ''): Decode {
   let made: Promise<unknown> | undefined
-  return async path => {
-    const file = join(directory, await key(path, variant))
+  return async sample => {
+    const file = join(directory, await key(sample, variant))
     const known = await readPixels(file)
     if (known !== undefined) return known
-    const pixels = await decode(path)
+    const pixels = await decode(sample)
     made ??= mkdir(directory, { recursive: true }).then(() => removeLeftovers(directory))
     const temporary = temporaryPath(directory)
     try {
@@ -61,10 +67,16 @@ export function imageCacheDirectory(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'visiontorch', 'images')
 }
 
-async function key(path: string, variant: string): Promise<string> {
+async function key({ path, read }: Sample, variant: string): Promise<string> {
+  const hash = createHash('sha256')
+  if (read !== undefined)
+    return `${hash
+      .update(await read())
+      .update(variant)
+      .digest('hex')}.pixels`
   // The decoder reports a file that does not exist.
   const { size, mtimeMs } = await stat(toPath(path)).catch(() => ({ size: 0, mtimeMs: 0 }))
-  return `${createHash('sha256').update(encodeName(path)).update(`\0${size}\0${mtimeMs}${variant}`).digest('hex')}.pixels`
+  return `${hash.update(encodeName(path)).update(`\0${size}\0${mtimeMs}${variant}`).digest('hex')}.pixels`
 }
 
 const headerBytes = 12

@@ -3,18 +3,20 @@ import { check, invalid, is } from '../util/is.js'
 
 /** An image of a data set and the class that it belongs to. */
 export interface Sample {
-  /** Absolute path of the image file. */
+  /** Absolute path of the image file. With `read`, what the image is called: no two of a data set are alike. */
   readonly path: string
   /** Index into the data set's `classes`. */
   readonly label: number
+  /** Reads the bytes of the image file, if they do not lie at `path`: an image in an archive, or in memory. */
+  readonly read?: () => Promise<Uint8Array>
 }
 
 /** Labelled images in named splits: what training, evaluation and the data set check read. */
 export interface Dataset {
-  /** The absolute path of the folder that holds the data set. */
+  /** The absolute path of the folder that holds the data set; its name if it is in no folder. */
   readonly root: string
-  /** What opens it again if that is not the root: an annotation file. */
-  readonly source?: string | undefined
+  /** What opens it again if that is not the root: an annotation file. Null if only the program can, as with `fromSamples`. */
+  readonly source?: string | null | undefined
   /** Class names; a sample's label is an index into them. */
   readonly classes: readonly string[]
   /** The splits that exist, out of `train`, `val` and `test`. */
@@ -82,7 +84,7 @@ export class SampleDataset implements Dataset {
     readonly classes: readonly string[],
     readonly splits: ReadonlyMap<string, readonly Sample[]>,
     readonly warnings: readonly string[],
-    readonly source?: string,
+    readonly source?: string | null,
   ) {}
 
   split(name: string): readonly Sample[] {

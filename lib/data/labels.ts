@@ -13,9 +13,10 @@ export function relabel(
 ): readonly Sample[] {
   if (from.length === to.length && (from.every((name, i) => name === to[i]) || isUnnamed(to))) return samples
   const index = new Map(to.map((name, i) => [name, i]))
-  return samples.map(({ path, label }) => {
+  return samples.map(sample => {
+    const { path, label } = sample
     const known = index.get(from[label]!)
-    if (known !== undefined) return { path, label: known }
+    if (known !== undefined) return { ...sample, label: known }
     throw new VisionTorchError(
       'ERR_DATASET',
       `${path}: its class '${from[label]}' is none of the model's ${to.length} classes (${list(to)}). ` +

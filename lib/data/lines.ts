@@ -2,6 +2,9 @@ import { VisionTorchError } from '../util/errors.js'
 import { decodeName } from '../util/file-name.js'
 import { openRegular } from '../util/files.js'
 
+/** The longest line of a text file, in characters: a file without line breaks is hardly what it was taken for. */
+export const MOST_LINE = 1 << 20
+
 /**
  * The lines of a text file in slices, without their ends (`\n`, `\r\n` or `\r`) and without a byte order mark. UTF-16
  * is known by its mark, as Windows PowerShell writes it. Bytes that are not UTF-8 come as {@link decodeName} gives them,
@@ -27,6 +30,12 @@ export async function* readLines(path: string, signal?: AbortSignal): AsyncGener
       decode ??= decoderOf(chunk)
       const lines = (rest + decode(chunk, false)).split(/\r\n|\n|\r(?!$)/)
       rest = lines.pop()!
+      if (rest.length > MOST_LINE) {
+        throw new VisionTorchError(
+          'ERR_DATASET',
+          `${path}: expected lines of text, got one of more than ${MOST_LINE.toLocaleString('en')} characters. Give another file`,
+        )
+      }
       yield finish(lines)
     }
   } catch (error) {
@@ -46,7 +55,8 @@ function decoderOf(start: Buffer): (bytes: Buffer, last: boolean) => string {
   return (bytes, last) => decoder.decode(bytes, { stream: !last })
 }
 
-function unreadable(path: string, cause: unknown): VisionTorchError {
+/** The error for a file of a data set that cannot be read. */
+export function unreadable(path: string, cause: unknown): VisionTorchError {
   if (cause instanceof VisionTorchError) return new VisionTorchError('ERR_DATASET', cause.message, { cause })
   const { code, message } = cause as NodeJS.ErrnoException
   return new VisionTorchError(

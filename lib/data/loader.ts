@@ -1,5 +1,6 @@
 import pLimit from 'p-limit'
 import type { ImageBatch, NativeTransform, Pixels } from '../native/native.js'
+import type { Decode } from './cache.js'
 import type { Sample } from './dataset.js'
 
 /** Images and labels on their way into the network. */
@@ -25,7 +26,7 @@ export type TransformOf = (index: number, size: Pick<Pixels, 'width' | 'height'>
 export interface LoaderOptions {
   samples: readonly Sample[]
   createBatch: () => ImageBatch
-  decode: (path: string) => Promise<Pixels>
+  decode: Decode
   /** Images that are decoded and transformed at once. */
   workers: number
 }
@@ -96,7 +97,7 @@ export class Loader {
   }
 
   async #load(images: ImageBatch, index: number, slot: number, transformOf: TransformOf): Promise<void> {
-    const pixels = await this.#options.decode(this.#options.samples[index]!.path)
+    const pixels = await this.#options.decode(this.#options.samples[index]!)
     await images.set(slot, pixels, transformOf(index, pixels))
   }
 }

@@ -2,17 +2,24 @@ import { stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { VisionTorchError } from '../util/errors.js'
 import { toPath } from '../util/file-name.js'
-import { check, invalid, is } from '../util/is.js'
+import { check, invalid, is, refuse } from '../util/is.js'
 import { annotationsFile, CLASSES_FILE, fromAnnotations } from './annotations.js'
 import { readClasses } from './class-names.js'
+import type { Columns } from './columns.js'
 import { checkDataset, type Dataset, type DatasetOptions, type SplitName, splitOrder } from './dataset.js'
 import { ImageFolder } from './image-folder.js'
 import { isUnnamed } from './labels.js'
+import { fromParquet } from './parquet.js'
 import { exists } from './relocate.js'
+import { fromCsv, fromJsonLines, type TableOptions } from './table.js'
+import { listFolder } from './walk.js'
+import { fromWebDataset } from './web-dataset.js'
 
 export interface OpenOptions extends DatasetOptions {
   /** The classes in the order of their ids, or a file with one a line. Default: the folders' names, or the list found. */
   classes?: string | readonly string[] | undefined
+  /** Of tables: which columns hold what. */
+  columns?: Columns | undefined
   /** Those of a model that was trained already: of folders, and of annotations without a list beside them. */
   modelClasses?: readonly string[] | undefined
 }
@@ -22,16 +29,30 @@ export interface OpenOptions extends DatasetOptions {
  *
  * - a folder of images, see {@link ImageFolder};
  * - an annotation file. `cls_train.txt` brings `cls_val.txt` and `cls_test.txt` along if they are beside it;
- * - a folder with `cls_train.txt` and no folders of classes: that of classification-pytorch.
+ * - a folder with `cls_train.txt` and no folders of classes: that of classification-pytorch;
+ * - a file of another kind, see {@link fromCsv} (.csv, .tsv), {@link fromJsonLines} (.jsonl, .ndjson), {@link fromWebDataset} (.tar,
+ *   .tar.gz, .tgz) and {@link fromParquet} (.parquet);
+ * - a folder with nothing but tar or Parquet files, or such files in its folder `data`, as Hugging Face has them.
  *
  * The classes of annotations are in `cls_classes.txt` beside them or in `model_data`, as in classification-pytorch.
  *
  * @throws ERR_DATASET, as {@link ImageFolder.open} and {@link fromAnnotations} do.
  */
 export async function openDataset(data: string, options: OpenOptions = {}): Promise<Dataset> {
-  const { classes: given, modelClasses, ...rest } = options
+  const { classes: given, modelClasses, columns = {}, ...rest } = options
   const path = resolve(check.string('data', data))
   const classes = is.string(given) ? await readClasses(given, options.signal) : given
+  const files = await sourceFiles(path)
+  if (files !== undefined) {
+    const known = classes ?? (modelClasses && !isUnnamed(modelClasses) ? modelClasses : undefined)
+    return openSource(files, { ...rest, ...columns, ...(known && { classes: known }) })
+  }
+  if (Object.keys(columns).length > 0) {
+    throw refuse(
+      `columns: expected data in a file of a table (.csv, .tsv, .jsonl, .ndjson or .parquet), got ${path}`,
+      'columns',
+    )
+  }
   const { annotations, list } = await findAnnotations(path, classes)
   if (annotations === undefined) {
     const ofFolders = classes ?? (modelClasses && !isUnnamed(modelClasses) ? modelClasses : undefined)
@@ -52,6 +73,55 @@ export async function toDataset(data: unknown, options: OpenOptions): Promise<Da
   if (is.string(data)) return openDataset(data, options)
   if (is.object(data)) return checkDataset('data', data)
   throw invalid('data', 'a folder of images, an annotation file or a data set', data)
+}
+
+/** @internal The files that a path stands for if they are of a kind that says the class of each image. */
+export async function sourceFiles(path: string): Promise<string[] | undefined> {
+  const isFolder = await stat(toPath(path)).then(
+    found => found.isDirectory(),
+    () => false,
+  )
+  if (!isFolder) return kindOf(path) === undefined ? undefined : [path]
+  const { directories, files } = await listFolder(path)
+  if (files.includes(annotationsFile('train'))) return undefined
+  const [only, ...others] = directories
+  const shards = (folder: string, names: readonly string[]) =>
+    names.filter(name => isShard(kindOf(name))).map(name => join(folder, name))
+  if (only === undefined) {
+    const found = shards(path, files)
+    return found.length > 0 ? found : undefined
+  }
+  if (only !== 'data' || others.length > 0) return undefined
+  const inside = await listFolder(join(path, only))
+  const found = inside.directories.length === 0 ? shards(join(path, only), inside.files) : []
+  return found.length > 0 ? found : undefined
+}
+
+type Kind = 'csv' | 'jsonLines' | 'webDataset' | 'parquet'
+
+function kindOf(path: string): Kind | undefined {
+  if (/\.[ct]sv$/i.test(path)) return 'csv'
+  if (/\.(jsonl|ndjson)$/i.test(path)) return 'jsonLines'
+  if (/\.(tar|tar\.gz|tgz)$/i.test(path)) return 'webDataset'
+  return /\.parquet$/i.test(path) ? 'parquet' : undefined
+}
+
+const isShard = (kind: Kind | undefined): boolean => kind === 'webDataset' || kind === 'parquet'
+
+async function openSource(files: string[], options: TableOptions): Promise<Dataset> {
+  const [first] = files as [string]
+  const kind = kindOf(first)!
+  if (!isShard(kind)) return (kind === 'csv' ? fromCsv : fromJsonLines)(first, options)
+  const other = files.find(file => kindOf(file) !== kind)
+  if (other !== undefined) {
+    throw new VisionTorchError(
+      'ERR_DATASET',
+      `${dirname(first)}: expected files of one kind, got ${basename(first)} and ${basename(other)}. Move one kind elsewhere`,
+    )
+  }
+  if (kind === 'parquet') return fromParquet(files, options)
+  const { image: _, split: __, ...rest } = options
+  return fromWebDataset(files, rest)
 }
 
 /** Where classification-pytorch keeps its list of classes. */

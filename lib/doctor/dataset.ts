@@ -1,8 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { checkClassNames, readClasses } from '../data/class-names.js'
+import type { Columns } from '../data/columns.js'
+import type { Sample } from '../data/dataset.js'
 import { type Layout, layoutClasses, layoutProblems, namesAlike, readLayout } from '../data/layout.js'
-import { findAnnotations, openDataset } from '../data/open.js'
+import { findAnnotations, openDataset, sourceFiles } from '../data/open.js'
 import { pause, SLICE } from '../data/sort.js'
 import { check, is } from '../util/is.js'
 import { type Finding, Findings } from './finding.js'
@@ -23,6 +25,8 @@ export interface DatasetReport {
 export interface CheckDatasetOptions {
   /** The classes, or a file with one a line: as `--classes`. Default: the folders' names, or the list that is found. */
   classes?: string | readonly string[] | undefined
+  /** Of a table: which columns hold what. */
+  columns?: Columns | undefined
   /** The batch size that the images will be trained with. Default 32. */
   batchSize?: number | undefined
   signal?: AbortSignal | undefined
@@ -30,12 +34,11 @@ export interface CheckDatasetOptions {
 }
 
 /** An image, with its place in the data set if it has one. */
-interface Entry {
-  path: string
+interface Entry extends Pick<Sample, 'path' | 'read'> {
   place?: { split: string; label: string }
 }
 
-type Placed = Required<Entry>
+type Placed = Required<Pick<Entry, 'path' | 'place'>>
 
 /** From this ratio of the largest to the smallest class, classes count as of very different sizes. */
 const IMBALANCE = 10
@@ -48,7 +51,7 @@ const IMBALANCE = 10
  * @throws ERR_DATASET when there is nothing to look at: no such folder, an annotation file that is not understood.
  */
 export async function checkDataset(data: string, options: CheckDatasetOptions = {}): Promise<DatasetReport> {
-  check.options('options', options, ['classes', 'batchSize', 'signal', 'onProgress'])
+  check.options('options', options, ['classes', 'columns', 'batchSize', 'signal', 'onProgress'])
   const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
   const given = is.string(options.classes)
     ? await readClasses(options.classes, options.signal)
@@ -57,11 +60,12 @@ export async function checkDataset(data: string, options: CheckDatasetOptions = 
       : checkClassNames('classes', options.classes)
   const path = resolve(check.string('data', data))
   const findings = new Findings()
-  const { annotations } = await findAnnotations(path, given)
+  const isSource = (await sourceFiles(path)) !== undefined
+  const listed = isSource ? path : (await findAnnotations(path, given)).annotations
   const { root, classes, entries } =
-    annotations === undefined
+    listed === undefined
       ? await inFolders(path, given, findings, options.signal)
-      : await annotated(annotations, given, findings, options.signal)
+      : await opened(listed, given, findings, options)
   await checkImages(entries, findings, options)
   const splits = countSplits(entries, classes)
   for (const { name, classes: counts } of splits) {
@@ -82,17 +86,18 @@ interface Survey {
   entries: Entry[]
 }
 
-async function annotated(
+/** A data set that says the class of each image, and is opened as training opens it. */
+async function opened(
   path: string,
   given: readonly string[] | undefined,
   findings: Findings,
-  signal: AbortSignal | undefined,
+  { columns, signal }: CheckDatasetOptions,
 ): Promise<Survey> {
-  const options = { valFraction: 0, classes: given, signal }
+  const options = { valFraction: 0, classes: given, columns, signal }
   const { root, classes, splits, warnings } = await openDataset(path, options)
   for (const warning of warnings) findings.add('note', root, warning)
   const entries = [...splits].flatMap(([split, samples]) =>
-    samples.map(({ path, label }) => ({ path, place: { split, label: classes[label]! } })),
+    samples.map(({ label, ...image }) => ({ ...image, place: { split, label: classes[label]! } })),
   )
   return { root, classes: [...classes], entries }
 }
@@ -131,7 +136,7 @@ async function checkImages(
     while (next < total) {
       signal?.throwIfAborted()
       const index = next++
-      const checked = await checkImage(entries[index]!.path, signal)
+      const checked = await checkImage(entries[index]!, signal)
       issues[index] = checked.issues
       digests[index] = checked.digest
       onProgress?.({ done: ++done, total })

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { extname } from 'node:path'
+import type { Sample } from '../data/dataset.js'
 import { decode, readImage } from '../image/decode.js'
 import { type Format, identify } from '../image/format.js'
 import { loadSharp } from '../image/sharp.js'
@@ -14,10 +15,13 @@ export interface CheckedImage {
 }
 
 /** Reads and decodes an image exactly as training does. */
-export async function checkImage(path: string, signal?: AbortSignal): Promise<CheckedImage> {
+export async function checkImage(
+  { path, read }: Pick<Sample, 'path' | 'read'>,
+  signal?: AbortSignal,
+): Promise<CheckedImage> {
   let bytes: Uint8Array = new Uint8Array()
   try {
-    bytes = await readImage(path)
+    bytes = read === undefined ? await readImage(path) : await read()
     await decode(bytes, { signal })
   } catch (error) {
     signal?.throwIfAborted()
@@ -33,7 +37,8 @@ export async function checkImage(path: string, signal?: AbortSignal): Promise<Ch
   }
   const issues: CheckedImage['issues'] = []
   const { format = '' } = identify(bytes)
-  if (formatOf(path) !== format) issues.push({ kind: 'wrong-extension', detail: content(format) })
+  const hasName = read === undefined || extname(path) !== ''
+  if (hasName && formatOf(path) !== format) issues.push({ kind: 'wrong-extension', detail: content(format) })
   const { orientation = 1, space } = sharpFormats.has(format) ? await loadSharp()(bytes).metadata() : {}
   if (orientation > 1 && format !== 'tiff')
     issues.push({ kind: 'rotated', detail: `EXIF orientation ${orientation}` })

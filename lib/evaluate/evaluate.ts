@@ -1,11 +1,11 @@
 import { availableParallelism } from 'node:os'
 import type { Dataset, Sample } from '../data/dataset.js'
+import { decodeSample } from '../data/decode-sample.js'
 import { relabel } from '../data/labels.js'
 import { inOrder, Loader } from '../data/loader.js'
 import { toDataset } from '../data/open.js'
 import { Group } from '../distributed/group.js'
 import { inRounds, ownShare } from '../distributed/rounds.js'
-import { decode } from '../image/decode.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { evalTransform } from '../image/transform.js'
 import { checkModel, type Model } from '../model/model.js'
@@ -81,7 +81,7 @@ export async function evaluate(
       samples,
       workers,
       createBatch: () => model.createBatch(Math.min(batchSize, samples.length)),
-      decode: path => decode(path, { autoOrient: model.preprocessing.autoOrient }),
+      decode: sample => decodeSample(sample, { autoOrient: model.preprocessing.autoOrient }),
     }),
     batchSize,
   })

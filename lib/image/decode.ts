@@ -30,6 +30,8 @@ export interface DecodeOptions {
   fastDecode?: number
   /** The most pixels that an image may have: at most {@link MAX_PIXELS}, the default. */
   maxPixels?: number
+  /** @internal What errors call an image without a path. */
+  name?: string
   signal?: AbortSignal | undefined
 }
 
@@ -56,11 +58,12 @@ const SHARP_OPTIONS = { failOn: 'truncated', ignoreIcc: true } satisfies SharpOp
  * damaged, or has more than `maxPixels` pixels; the last error names that in its `options`.
  */
 export async function decode(input: ImageInput, options: DecodeOptions = {}): Promise<Pixels> {
-  check.options('options', options, ['autoOrient', 'fastDecode', 'maxPixels', 'signal'])
+  check.options('options', options, ['autoOrient', 'fastDecode', 'maxPixels', 'name', 'signal'])
   const { autoOrient = false, fastDecode, maxPixels = MAX_PIXELS, signal } = options
   check.integer('maxPixels', maxPixels, 1, MAX_PIXELS)
   signal?.throwIfAborted()
   const source = await openInput(input, signal)
+  if (options.name !== undefined) source.name = options.name
   if (source.kind === 'pixels') return source.pixels
   try {
     const pixels = fastDecode === undefined ? await decodeInAddon(source, autoOrient, maxPixels) : null

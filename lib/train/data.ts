@@ -52,10 +52,10 @@ export async function readable(
   skipped: (error: VisionTorchError) => void,
 ): Promise<Sample[]> {
   const turn = pLimit(workers)
-  const isReadable = async ({ path }: Sample): Promise<boolean> => {
+  const isReadable = async (sample: Sample): Promise<boolean> => {
     signal?.throwIfAborted()
     try {
-      await decode(path)
+      await decode(sample)
       return true
     } catch (error) {
       if (!(error instanceof VisionTorchError)) throw error
@@ -118,7 +118,7 @@ export async function checkPresent(
   { train, validation }: TrainingData,
   signal?: AbortSignal,
 ): Promise<void> {
-  const samples = [...train, ...validation]
+  const samples = [...train, ...validation].filter(({ read }) => read === undefined)
   const missing: string[] = []
   for (let start = 0; start < samples.length; start += 256) {
     signal?.throwIfAborted()

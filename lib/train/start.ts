@@ -1,14 +1,14 @@
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import { cachedDecode } from '../data/cache.js'
+import { cachedDecode, type Decode } from '../data/cache.js'
 import type { Dataset } from '../data/dataset.js'
+import { decodeByPath, decodeSample } from '../data/decode-sample.js'
 import { isUnnamed } from '../data/labels.js'
 import { toDataset } from '../data/open.js'
 import { type Group, withGroup } from '../distributed/group.js'
 import { ownShare } from '../distributed/rounds.js'
 import { shareFile } from '../distributed/share-file.js'
-import { decode } from '../image/decode.js'
 import { familyOf } from '../model/architectures.js'
 import { checkReport } from '../model/load-report.js'
 import { checkModel, type Model } from '../model/model.js'
@@ -109,10 +109,10 @@ async function start(
       })
     }
     const { autoOrient } = resizedTo(model.preprocessing, options)
-    const decodeImage = (path: string) => decode(path, { autoOrient })
+    const decodeImage: Decode = sample => decodeSample(sample, { autoOrient })
     const cached = cachedDecode(options.cache, decodeImage, autoOrient ? ' upright' : '')
     const all = trainingData(model, dataset)
-    if (dataset.source !== undefined && options.onUnreadable === 'stop')
+    if (typeof dataset.source === 'string' && options.onUnreadable === 'stop')
       await checkPresent(dataset, all, signal)
     const data = await usable(all, options, cached, emit, signal, group)
     options = fitBatchSizes(options, merged, data.train.length)
@@ -202,7 +202,7 @@ async function start(
         best: outcome.best,
         history: outcome.history,
         evaluate: keepWorst => training.evaluate(keepWorst),
-        decode: decodeImage,
+        decode: decodeByPath(data.validation, { autoOrient }),
         warn: message => emit({ type: 'warning', message }),
       })
     }
@@ -274,6 +274,8 @@ function withoutUndefined(options: TrainOptions): Partial<TrainOptions> {
 /** The options that a resumed run takes over: those that were given, except for how and where the run works. */
 function savedOptions(options: TrainOptions): Record<string, unknown> {
   const { signal: _, resume: _r, directory: _d, workers: _w, distributed: _p, data, ...rest } = options
+  // A data set that only the program can open is given again when the run resumes.
+  if (is.object(data) && data.source === null) return rest
   return { data: is.string(data) ? resolve(data) : (data!.source ?? data!.root), ...rest }
 }
 
@@ -300,7 +302,7 @@ function checkClasses(saved: SavedRun | null, model: Model, path: string | null)
 async function usable(
   data: TrainingData,
   options: ResolvedTrainOptions,
-  decodeImage: (path: string) => ReturnType<typeof decode>,
+  decodeImage: Decode,
   emit: (event: TrainingEvent) => void,
   signal: AbortSignal | undefined,
   group: Group,

@@ -61,7 +61,7 @@ describe('a process that is killed while it writes', function () {
     await diskCache(
       async () => ({ data: new Uint8Array(3), width: 1, height: 1, channels: 3 }),
       cache,
-    )('new.png')
+    )({ path: 'new.png', label: 0 })
     assert.deepEqual([hidden(directory), hidden(cache)], [[], []])
   })
 

@@ -27,7 +27,7 @@ const operations: Record<string, (round: number) => Promise<unknown>> = {
     diskCache(
       async () => ({ ...(await decode(photo)) }),
       at('cache'),
-    )(round === 0 ? photo : at('photos/train/rows/1.png')),
+    )({ path: round === 0 ? photo : at('photos/train/rows/1.png'), label: 0 }),
   train: async round => {
     const run = { data: at('photos'), directory: at('run'), epochs: round + 1, resume: round > 0 }
     await train(model, { ...run, batchSize: 4, inputSize: 32 })

@@ -19,6 +19,6 @@ for (let i = 0; ; i++) {
     replaceFile(at('metrics.csv'), `${String(i % 2).repeat(size)}\n`),
     writeCheckpoint(at('tensor.pth'), { dtype: 'uint8', shape: [size], data: new Uint8Array(size).fill(i) }),
     models[i % 2]!.save(at('model.pth')),
-    decode(`${i}.png`),
+    decode({ path: `${i}.png`, label: 0 }),
   ])
 }

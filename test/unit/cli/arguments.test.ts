@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import * as visiontorch from '../../../lib/index.js'
-import { removeTemporaryFolders, temporaryFolder } from '../../support/folder.js'
+import { removeTemporaryFolders, temporaryFolder, writeFiles } from '../../support/folder.js'
 import { drawPhotos } from '../../support/photos.js'
 import { onOneThread } from '../../support/small-network.js'
+import { csvOf, writeParquet, writeShards } from '../../support/sources.js'
 import { tinyModel, tinyOptions } from '../../support/tiny-model.js'
 
 /** None of these is of the right type for all arguments; what is right for one is not an error there. */
@@ -35,11 +36,20 @@ describe('every exported function', function () {
     await model.save(path)
     const folder = await visiontorch.ImageFolder.open(photos)
     await visiontorch.writeAnnotations(folder, root)
+    await writeShards(root, folder)
+    await writeParquet(root, folder)
+    const labels = ['checks', 'rows']
+    const columns = { image: 'path', label: 'label', split: 'split' }
+    await writeFiles(root, {
+      'all.csv': csvOf(folder, root),
+      'all.jsonl': labels.map(label => `{"path":"x.png","label":"${label}","split":"train"}\n`).join(''),
+    })
     process.env.VISIONTORCH_WEIGHTS_URL = 'no address' // nothing is downloaded
     process.chdir(root) // for what would write a relative path
     const signal = new AbortController().signal
     const aborted = AbortSignal.abort()
     const onProgress = () => {}
+    const sourceOptions = { classes, valFraction: 0, seed: 0, signal, onProgress }
     const loadOptions = { device: 'cpu', dtype: 'float32', signal }
     const createOptions = {
       ...tinyOptions,
@@ -74,8 +84,16 @@ describe('every exported function', function () {
       createModel: ['mobilenet_v2', { ...createOptions, onProgress }],
       loadModel: [path, loadOptions],
       fromAnnotations: ['cls_train.txt', classes, { valFraction: 0, seed: 0, signal, onProgress }],
+      fromCsv: ['all.csv', { ...sourceOptions, ...columns }],
+      fromJsonLines: ['all.jsonl', { ...sourceOptions, ...columns }],
+      fromSamples: [labels.map(label => ({ image, label })), sourceOptions],
+      fromWebDataset: [join(root, 'photos-train-0.tar'), { ...sourceOptions, label: 'label' }],
+      fromParquet: [
+        join(root, 'train-00000-of-00001.parquet'),
+        { ...sourceOptions, image: 'image', label: 'label' },
+      ],
       writeAnnotations: [folder, root, { relative: true }],
-      checkDataset: [photos, { classes, batchSize: 3, signal, onProgress }],
+      checkDataset: [photos, { classes, columns: {}, batchSize: 3, signal, onProgress }],
       evaluate: [
         model,
         photos,

@@ -3,11 +3,14 @@ import { mkdtemp, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { diskCache, memoryCache } from '../../../lib/data/cache.js'
+import type { Sample } from '../../../lib/data/dataset.js'
 import type { Pixels } from '../../../lib/native/native.js'
+
+const sample = (path: string): Sample => ({ path, label: 0 })
 
 describe('the cache of decoded images', () => {
   let decoded: string[]
-  const decode = async (path: string): Promise<Pixels> => {
+  const decode = async ({ path }: Sample): Promise<Pixels> => {
     decoded.push(path)
     return { data: Uint8Array.from({ length: 12 }, (_, i) => i), width: 2, height: 2, channels: 3 }
   }
@@ -17,14 +20,14 @@ describe('the cache of decoded images', () => {
 
   it('in memory decodes a file once', async () => {
     const cached = memoryCache(decode, 1000)
-    assert.deepEqual(await cached('a'), await cached('a'))
-    await cached('b')
+    assert.deepEqual(await cached(sample('a')), await cached(sample('a')))
+    await cached(sample('b'))
     assert.deepEqual(decoded, ['a', 'b'])
   })
 
   it('in memory stays within its budget', async () => {
     const cached = memoryCache(decode, 15)
-    for (const path of ['a', 'b', 'a', 'b']) await cached(path)
+    for (const path of ['a', 'b', 'a', 'b']) await cached(sample(path))
     assert.deepEqual(decoded, ['a', 'b', 'b'])
   })
 
@@ -39,32 +42,53 @@ describe('the cache of decoded images', () => {
     afterEach(() => rm(directory, { recursive: true }))
 
     it('gives the same pixels in a later run', async () => {
-      const first = await diskCache(decode, join(directory, 'cache'))(image)
-      const second = await diskCache(decode, join(directory, 'cache'))(image)
+      const first = await diskCache(decode, join(directory, 'cache'))(sample(image))
+      const second = await diskCache(decode, join(directory, 'cache'))(sample(image))
       assert.deepEqual({ ...second, data: [...second.data] }, { ...first, data: [...first.data] })
       assert.equal(decoded.length, 1)
     })
 
     it('notices that a file was changed', async () => {
       const cached = diskCache(decode, join(directory, 'cache'))
-      await cached(image)
+      await cached(sample(image))
       await utimes(image, 1, 1)
-      await cached(image)
+      await cached(sample(image))
+      assert.equal(decoded.length, 2)
+    })
+
+    it('knows an image that is in no file of its own by its content', async () => {
+      const cached = diskCache(decode, join(directory, 'cache'))
+      const inArchive = (path: string, content: string): Sample => ({
+        ...sample(path),
+        read: async () => Buffer.from(content),
+      })
+      await cached(inArchive('a.tar/1.jpg', 'one'))
+      await cached(inArchive('a.tar/2.jpg', 'two'))
+      await cached(inArchive('b.tar/1.jpg', 'one'))
+      assert.deepEqual(decoded, ['a.tar/1.jpg', 'a.tar/2.jpg'])
+    })
+
+    it('keeps pixels that are made in different ways apart', async () => {
+      await diskCache(decode, join(directory, 'cache'))(sample(image))
+      await diskCache(decode, join(directory, 'cache'), ' upright')(sample(image))
       assert.equal(decoded.length, 2)
     })
 
     it('does not trust half a file', async () => {
       const cached = diskCache(decode, join(directory, 'cache'))
-      await cached(image)
+      await cached(sample(image))
       const [file] = await readdir(join(directory, 'cache'))
       await truncate(join(directory, 'cache', file!), 15)
-      assert.equal((await cached(image)).data.length, 12)
+      assert.equal((await cached(sample(image))).data.length, 12)
       assert.equal(decoded.length, 2)
     })
 
     it('says where it cannot be written', async () => {
       const cached = diskCache(decode, join(image, 'cache'))
-      await assert.rejects(cached(image), { code: 'ERR_FILE_WRITE', message: /part of the path is a file/ })
+      await assert.rejects(cached(sample(image)), {
+        code: 'ERR_FILE_WRITE',
+        message: /part of the path is a file/,
+      })
     })
   })
 })

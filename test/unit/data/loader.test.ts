@@ -33,7 +33,7 @@ describe('the loader', () => {
         made++
         return new FakeBatch()
       },
-      async decode(path) {
+      async decode({ path }) {
         mostDecoding = Math.max(mostDecoding, ++decoding)
         // Later images are often ready first.
         await sleep((Number(path) * 7) % 5)

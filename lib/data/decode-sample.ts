@@ -1,0 +1,20 @@
+import { type DecodeOptions, decode } from '../image/decode.js'
+import type { Pixels } from '../native/native.js'
+import type { Sample } from './dataset.js'
+
+/** The pixels of a data set's image, wherever its bytes lie. */
+export async function decodeSample({ path, read }: Sample, options: DecodeOptions): Promise<Pixels> {
+  return read === undefined ? decode(path, options) : decode(await read(), { ...options, name: path })
+}
+
+/** Decodes images of a data set by their paths, as evaluations name them. */
+export function decodeByPath(
+  samples: Iterable<Sample>,
+  options: DecodeOptions,
+): (path: string) => Promise<Pixels> {
+  let byPath: Map<string, Sample> | undefined
+  return path => {
+    byPath ??= new Map(Array.from(samples, sample => [sample.path, sample]))
+    return decodeSample(byPath.get(path) ?? { path, label: 0 }, options)
+  }
+}

@@ -9,14 +9,7 @@ import { classNameProblem } from './class-names.js'
 import { type ChosenColumns, type Columns, chooseColumns, columnNames, imagePath } from './columns.js'
 import type { SampleDataset, SplitName } from './dataset.js'
 import { ImageStore } from './image-store.js'
-import {
-  type AsyncBuffer,
-  type Compressors,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-} from './libraries.js'
+import type { AsyncBuffer, Compressors, FileMetaData } from './libraries.js'
 import { unreadable } from './lines.js'
 import {
   checkSourceOptions,
@@ -48,7 +41,9 @@ export async function fromParquet(shards: Shards, options: ParquetOptions = {}):
   const files = shardFiles(shards)
   const [[first]] = [...files.values()] as [[string]]
   const source = [...files.values()].flat().length === 1 ? first : null
-  const { names } = await withFile(first, async metadata => featuresOf(metadata, options, first))
+  const parquet = await openParquet(first)
+  await parquet.file.close()
+  const { names } = featuresOf(parquet, options, first)
   const records = (async function* () {
     const store = new ImageStore()
     for (const [split, paths] of files)
@@ -63,11 +58,11 @@ async function* recordsOf(
   store: ImageStore,
   options: ParquetOptions,
 ): AsyncGenerator<ImageRecord> {
-  const { file, size } = await openRegular(path).catch(error => Promise.reject(unreadable(path, error)))
+  const { parquetReadObjects } = await import('./libraries.js')
+  const parquet = await openParquet(path)
+  const { file, buffer, metadata } = parquet
   try {
-    const buffer = asyncBuffer(file, size)
-    const metadata = await parquetMetadataAsync(buffer, { geoparquet: false })
-    const { columns, names } = featuresOf(metadata, options, path)
+    const { columns, names } = featuresOf(parquet, options, path)
     const wanted = [columns.image, columns.label, ...(columns.split === undefined ? [] : [columns.split])]
     let row = 0
     for (const group of metadata.row_groups) {
@@ -134,7 +129,7 @@ function nameOf(value: unknown, names: readonly string[] | undefined, where: str
 
 /** The columns, and the classes' names if the metadata of Hugging Face says them. */
 function featuresOf(
-  metadata: FileMetaData,
+  { metadata, columnNames }: ParquetFile,
   options: Columns,
   path: string,
 ): { columns: ChosenColumns; names: readonly string[] | undefined } {
@@ -151,11 +146,7 @@ function featuresOf(
     ...(label && { label }),
     ...(options.split && { split: options.split }),
   }
-  const columns = chooseColumns(
-    parquetSchema(metadata).children.map(({ element }) => element.name),
-    wanted,
-    path,
-  )
+  const columns = chooseColumns(columnNames, wanted, path)
   const feature = features[columns.label]
   const names =
     is.object(feature) && Array.isArray(feature.names) && feature.names.every(isName)
@@ -176,14 +167,27 @@ function huggingFaceFeatures(metadata: FileMetaData): Record<string, unknown> {
   }
 }
 
-async function withFile<T>(path: string, use: (metadata: FileMetaData) => Promise<T>): Promise<T> {
+/** A file whose metadata was read, and the names of its columns. */
+interface ParquetFile {
+  file: FileHandle
+  buffer: AsyncBuffer
+  metadata: FileMetaData
+  columnNames: string[]
+}
+
+async function openParquet(path: string): Promise<ParquetFile> {
+  const { parquetMetadataAsync, parquetSchema } = await import('./libraries.js')
   const { file, size } = await openRegular(path).catch(error => Promise.reject(unreadable(path, error)))
   try {
-    return await use(await parquetMetadataAsync(asyncBuffer(file, size), { geoparquet: false }))
+    const buffer = asyncBuffer(file, size)
+    const metadata = await parquetMetadataAsync(buffer, { geoparquet: false })
+    const columnNames = parquetSchema(metadata)
+      .children.map(({ element }) => element.name)
+      .filter(is.string)
+    return { file, buffer, metadata, columnNames }
   } catch (error) {
-    throw explain(path, error)
-  } finally {
     await file.close()
+    throw explain(path, error)
   }
 }
 

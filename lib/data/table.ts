@@ -6,7 +6,7 @@ import { printable } from '../util/text.js'
 import { splitFiles } from './annotations.js'
 import { type ChosenColumns, type Columns, chooseColumns, columnNames, imagePath } from './columns.js'
 import type { SampleDataset, SplitName } from './dataset.js'
-import { type CsvError, parseCsv } from './libraries.js'
+import type { CsvError } from './libraries.js'
 import { MOST_LINE, readLines, unreadable } from './lines.js'
 import {
   checkSourceOptions,
@@ -99,6 +99,7 @@ async function* recordsOf(
 
 async function* csvRows(path: string, signal: AbortSignal | undefined): AsyncGenerator<Row> {
   const delimiter = await delimiterOf(path, signal)
+  const { parseCsv } = await import('./libraries.js')
   const { file } = await openRegular(path).catch(error => Promise.reject(unreadable(path, error)))
   const bytes = file.createReadStream({ signal })
   const parser = bytes.pipe(

@@ -12,7 +12,6 @@ import type { SampleDataset, SplitName } from './dataset.js'
 import { imageExtensions } from './extensions.js'
 import { ImageStore } from './image-store.js'
 import { isJunkFile } from './junk.js'
-import { extractTar } from './libraries.js'
 import { MOST_LINE, unreadable } from './lines.js'
 import {
   checkSourceOptions,
@@ -136,6 +135,7 @@ interface Entry {
 }
 
 async function* entriesOf(path: string, signal: AbortSignal | undefined): AsyncGenerator<Entry> {
+  const { extractTar } = await import('./libraries.js')
   const { file, size: total } = await openRegular(path).catch(error =>
     Promise.reject(unreadable(path, error)),
   )

@@ -1,4 +1,5 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
+import { EXPORT_FORMATS, type ExportFormat } from '../export/export.js'
 import { OPSETS } from '../export/opsets.js'
 import { interruptSignal } from './interrupt.js'
 import { addModelOptions, type ModelOptions, openModel } from './model.js'
@@ -9,29 +10,39 @@ interface ExportCommandOptions extends ModelOptions {
   opset?: number
   dynamicBatch: boolean
   softmax?: boolean
+  includePreprocessing?: boolean
+  format: ExportFormat
 }
 
 export const exportCommand = (): Command =>
   addModelOptions(new Command('export'))
-    .description('write a model as an ONNX file')
-    .argument('<file>', 'the file to write: model.onnx')
+    .description('write a model for other programs: as an ONNX file, or a folder for transformers.js')
+    .argument('<path>', 'the file or folder to write: model.onnx')
+    .addOption(
+      new Option('--format <name>', 'onnx: a file; transformers: a folder for transformers.js')
+        .choices(EXPORT_FORMATS)
+        .default('onnx'),
+    )
     .option(
       '--opset <n>',
       `the version of ONNX's operators, ${OPSETS.min} to ${OPSETS.max} (default: ${OPSETS.default})`,
       integer(OPSETS.min, OPSETS.max),
     )
     .option('--no-dynamic-batch', 'the network takes one image at a time, and not any number')
+    .option('--include-preprocessing', 'the file resizes, crops and normalises images itself')
     .option('--softmax', 'the output is probabilities, not logits')
     .action(runExport)
 
 async function runExport(path: string, options: ExportCommandOptions): Promise<void> {
-  const { opset, dynamicBatch, softmax } = options
+  const { format, opset, dynamicBatch, softmax, includePreprocessing } = options
   using model = await openModel(options, [], interruptSignal())
   await model.export(path, {
+    format,
     dynamicBatch,
     softmax: softmax === true,
     allowUntrained: options.allowUntrained === true,
     ...(opset !== undefined && { opset }),
+    ...(includePreprocessing !== undefined && { includePreprocessing }),
   })
   note(`wrote ${path}`)
 }

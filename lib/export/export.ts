@@ -1,21 +1,34 @@
-import { basename } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { type NativeModel, native } from '../native/native.js'
-import { replaceFile } from '../util/files.js'
-import { check } from '../util/is.js'
+import { cannotWrite, replaceFile } from '../util/files.js'
+import { check, refuse } from '../util/is.js'
 import type { ExternalData } from './onnx.js'
 import { OPSETS } from './opsets.js'
+import { withPreprocessing } from './preprocessing.js'
+
+/** `onnx`: one file. `transformers`: a folder that transformers.js loads. */
+export const EXPORT_FORMATS = ['onnx', 'transformers'] as const
+export type ExportFormat = (typeof EXPORT_FORMATS)[number]
 
 /** How `model.export` writes a model. */
 export interface ExportOptions {
+  /** Default `onnx`. */
+  format?: ExportFormat
   /** The version of ONNX's operators, 17 to 22. Default 18. */
   opset?: number
   /** Default true: the network takes any number of images at once. With false, it takes one. */
   dynamicBatch?: boolean
-  /** Default false. With true, the output is `probabilities`, the softmax of the logits. */
+  /** Default false. With true, the output is `probabilities`, the softmax of the logits. Not for `transformers`. */
   softmax?: boolean
   /**
-   * Whether the tensors go to a second file, named like the first with `.data` at the end. Default: only if they have more
+   * Whether the file resizes, crops and normalises images itself: it then takes images of any size as their pixels' values,
+   * 0 to 255. Default false, but true for `transformers`, whose own resizing gives other pixels.
+   */
+  includePreprocessing?: boolean
+  /**
+   * Whether the tensors go to a second file, named like the first with `_data` at the end. Default: only if they have more
    * than 2 GB, which one ONNX file cannot hold.
    */
   externalData?: boolean
@@ -31,32 +44,69 @@ export interface ExportedModel {
   preprocessing: Readonly<Preprocessing>
 }
 
+const OPTIONS: readonly (keyof ExportOptions)[] = [
+  'format',
+  'opset',
+  'dynamicBatch',
+  'softmax',
+  'includePreprocessing',
+  'externalData',
+  'allowUntrained',
+]
+
 /** Checks the options, and fills in their defaults. */
 export function checkExportOptions(options: ExportOptions) {
-  check.options('options', options, ['opset', 'dynamicBatch', 'softmax', 'externalData', 'allowUntrained'])
-  const { externalData } = options
+  check.options('options', options, OPTIONS)
+  const flag = <T>(name: keyof ExportOptions, otherwise: T) =>
+    options[name] === undefined ? otherwise : check.boolean(name, options[name])
+  const format = check.oneOf('format', options.format ?? 'onnx', EXPORT_FORMATS)
+  const opset = check.integer('opset', options.opset ?? OPSETS.default, OPSETS.min, OPSETS.max)
+  const softmax = flag('softmax', false)
+  const includePreprocessing = flag('includePreprocessing', format === 'transformers')
+  if (format === 'transformers' && softmax)
+    throw refuse(
+      "softmax: expected false for format: 'transformers', which takes logits",
+      'softmax',
+      'format',
+    )
+  if (format === 'transformers' && !includePreprocessing)
+    throw refuse(
+      "includePreprocessing: expected true for format: 'transformers', whose own resizing gives other pixels",
+      'includePreprocessing',
+      'format',
+    )
   return {
-    opset: check.integer('opset', options.opset ?? OPSETS.default, OPSETS.min, OPSETS.max),
-    dynamicBatch: check.boolean('dynamicBatch', options.dynamicBatch ?? true),
-    softmax: check.boolean('softmax', options.softmax ?? false),
-    externalData: externalData === undefined ? undefined : check.boolean('externalData', externalData),
-    allowUntrained: check.boolean('allowUntrained', options.allowUntrained ?? false),
+    format,
+    opset,
+    softmax,
+    includePreprocessing,
+    dynamicBatch: flag('dynamicBatch', true),
+    externalData: flag('externalData', undefined),
+    allowUntrained: flag('allowUntrained', false),
   }
 }
+type CheckedOptions = ReturnType<typeof checkExportOptions>
 
 /** Protobuf's messages hold less than 2 GiB, and the network's description needs some of that. */
 const MOST_BYTES = 2 ** 31 - 2 ** 24
 
-/** Writes `path`, and the file beside it if that is needed. */
-export async function exportOnnx(
+/** Writes the model to `path`, a file or a folder, whose parent must exist. */
+export async function exportModel(
   path: string,
   model: ExportedModel,
-  options: ReturnType<typeof checkExportOptions>,
+  options: CheckedOptions,
 ): Promise<void> {
+  if (options.format === 'transformers') await exportFolder(path, model, options)
+  else await exportOnnx(path, model, options)
+}
+
+/** Writes `path`, and the file beside it if that is needed. Returns whether it was. */
+async function exportOnnx(path: string, model: ExportedModel, options: CheckedOptions): Promise<boolean> {
   const { network, architecture, classes, preprocessing } = model
-  const { opset, dynamicBatch, softmax } = options
+  const { opset, dynamicBatch, softmax, includePreprocessing } = options
   const { crop } = preprocessing
-  const graph = await native().onnxGraph(network, crop, crop, opset)
+  const ofNetwork = await native().onnxGraph(network, crop, crop, opset)
+  const graph = includePreprocessing ? withPreprocessing(ofNetwork, preprocessing) : ofNetwork
   const output = softmax ? 'probabilities' : graph.output
   if (softmax)
     graph.operations.push({ type: 'Softmax', inputs: [graph.output], output, attributes: { axis: -1n } })
@@ -64,29 +114,64 @@ export async function exportOnnx(
   const bytes = [...graph.tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0)
   const external: ExternalData | undefined =
     (options.externalData ?? bytes > MOST_BYTES)
-      ? { location: `${basename(path)}.data`, chunks: [] }
+      ? { location: `${basename(path)}_data`, chunks: [] }
       : undefined
   const batch = dynamicBatch ? 'batch' : 1
+  const size = includePreprocessing ? ['height', 'width'] : [crop, crop]
   const { encodeOnnx } = await import('./onnx.js') // brings the protobuf library, which little else needs
   const file = encodeOnnx(
     {
       graph,
       opset,
       name: architecture,
-      input: { name: graph.input, dimensions: [batch, 3, crop, crop] },
+      input: { name: graph.input, dimensions: [batch, 3, ...size] },
       output: { name: output, dimensions: [batch, classes.length] },
       metadata: {
         architecture,
         classes: JSON.stringify(classes),
         preprocessing: JSON.stringify(preprocessing),
+        includes_preprocessing: String(includePreprocessing),
       },
     },
     external,
   )
   if (external !== undefined) {
-    await replaceFile(`${path}.data`, async data => {
+    await replaceFile(`${path}_data`, async data => {
       for (const chunk of external.chunks) await data.writeFile(chunk)
     })
   }
   await replaceFile(path, file)
+  return external !== undefined
 }
+
+/** Writes a folder as the Hugging Face Hub has them for transformers.js. */
+async function exportFolder(folder: string, model: ExportedModel, options: CheckedOptions): Promise<void> {
+  const { architecture, classes, preprocessing } = model
+  await mkdir(join(folder, 'onnx'), { recursive: true }).catch(error =>
+    Promise.reject(cannotWrite(folder, error)),
+  )
+  const isExternal = await exportOnnx(join(folder, 'onnx/model.onnx'), model, options)
+  const config = {
+    // transformers.js runs all image classifiers alike, but knows few architectures.
+    model_type: 'resnet',
+    architectures: ['ResNetForImageClassification'],
+    num_channels: 3,
+    image_size: preprocessing.crop,
+    id2label: Object.fromEntries(classes.map((name, index) => [index, name])),
+    label2id: Object.fromEntries(classes.map((name, index) => [name, index])),
+    'transformers.js_config': { dtype: 'fp32', ...(isExternal && { use_external_data_format: true }) },
+    visiontorch: { architecture, preprocessing },
+  }
+  // The network's file resizes, crops and normalises.
+  const preprocessor = {
+    image_processor_type: 'ViTImageProcessor',
+    do_resize: false,
+    do_center_crop: false,
+    do_rescale: false,
+    do_normalize: false,
+  }
+  await replaceFile(join(folder, 'config.json'), toJson(config))
+  await replaceFile(join(folder, 'preprocessor_config.json'), toJson(preprocessor))
+}
+
+const toJson = (value: object) => `${JSON.stringify(value, null, 2)}\n`

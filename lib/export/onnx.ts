@@ -1,4 +1,4 @@
-import type { OnnxGraph, OnnxOperation, TensorData } from '../native/native.js'
+import type { DType, OnnxGraph, OnnxOperation, TensorData } from '../native/native.js'
 import { packageManifest } from '../util/package.js'
 import {
   type AttributeProtoSchema,
@@ -35,6 +35,12 @@ export interface ExternalData {
   /** The file's name. */
   location: string
   chunks: Uint8Array[]
+}
+
+const TYPES: Partial<Record<DType, DataType>> = {
+  float32: DataType.FLOAT,
+  float64: DataType.DOUBLE,
+  int64: DataType.INT64,
 }
 
 /** Smaller tensors stay in the model's file, as with onnx.save(). */
@@ -107,7 +113,7 @@ function tensorOf(
   const tensor = {
     name,
     dims: shape.map(BigInt),
-    dataType: dtype === 'int64' ? DataType.INT64 : DataType.FLOAT,
+    dataType: TYPES[dtype]!,
   }
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   if (external === undefined || bytes.length < LEAST_EXTERNAL) return { ...tensor, rawData: bytes }

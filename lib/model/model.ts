@@ -1,5 +1,5 @@
 import { checkClassNames } from '../data/class-names.js'
-import { checkExportOptions, type ExportOptions, exportOnnx } from '../export/export.js'
+import { checkExportOptions, type ExportOptions, exportModel } from '../export/export.js'
 import type { ImageInput } from '../image/input.js'
 import { checkPreprocessing, type Preprocessing } from '../image/preprocessing.js'
 import {
@@ -313,19 +313,21 @@ export class Model implements Disposable {
   }
 
   /**
-   * Writes the model as an ONNX file, for ONNX Runtime and other programs. It takes images as the model's preprocessing
-   * makes them, `pixel_values` [batch, 3, size, size], and gives `logits` [batch, classes]. Its metadata holds
-   * `architecture`, and `classes` and `preprocessing` as JSON. Files are replaced as by {@link save}.
+   * Writes the model for other programs: as an ONNX file, or as a folder for transformers.js. The file takes
+   * `pixel_values` [batch, 3, size, size], images as the model's preprocessing makes them, and gives `logits`
+   * [batch, classes]. Its metadata holds `architecture`, and `classes` and `preprocessing` as JSON. Files are replaced as
+   * by {@link save}.
    *
    * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_UNTRAINED`, `ERR_FILE_WRITE`.
    */
   async export(path: string, options: ExportOptions = {}): Promise<void> {
     check.string('path', path)
     const checked = checkExportOptions(options)
-    if (checked.softmax) this.checkGivesProbabilities(checked.allowUntrained)
+    if (checked.softmax || checked.format === 'transformers')
+      this.checkGivesProbabilities(checked.allowUntrained)
     else this.checkTrained(checked.allowUntrained)
     const { network, architecture, classes, preprocessing } = this
-    await exportOnnx(path, { network, architecture, classes, preprocessing }, checked)
+    await exportModel(path, { network, architecture, classes, preprocessing }, checked)
   }
 
   /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */

@@ -2,6 +2,10 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { encodeOnnx } from '../../lib/export/onnx.js'
+import { withPreprocessing } from '../../lib/export/preprocessing.js'
+import { checkPreprocessing, INTERPOLATIONS, RESIZE_MODES } from '../../lib/image/preprocessing.js'
+import { evalTransform } from '../../lib/image/transform.js'
 import type { Architecture } from '../../lib/model/architectures.js'
 import { createModel } from '../../lib/model/create-model.js'
 import type { Model } from '../../lib/model/model.js'
@@ -50,8 +54,14 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
   async function exported(folder: string, name: string, model: Model, images: Float32Array, options = {}) {
     const path = join(folder, `${name}.onnx`)
     await model.export(path, options)
-    await writeFile(path.replace('.onnx', '.f32'), images)
+    const { crop } = model.preprocessing
+    await writeInput(path, images, [images.length / (3 * crop * crop), 3, crop, crop])
     return path
+  }
+
+  async function writeInput(path: string, values: Float32Array, shape: number[]): Promise<void> {
+    await writeFile(path.replace('.onnx', '.f32'), values)
+    await writeFile(path.replace('.onnx', '.shape'), shape.join())
   }
 
   /** Checks and computes files. */
@@ -196,5 +206,70 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
     it('externalData: true puts the tensors into a file beside it, which may move with it', () => {
       assert.ok(difference(results.external.values, logits) <= 1e-5)
     })
+  })
+
+  describe('that resize, crop and normalise', () => {
+    const sizes = [
+      { width: 61, height: 47 },
+      { width: 40, height: 333 },
+      { width: 32, height: 32 },
+      { width: 20, height: 11 },
+    ]
+    const cases = RESIZE_MODES.flatMap(mode =>
+      INTERPOLATIONS.flatMap(interpolation =>
+        sizes.map(size => ({ mode, interpolation, ...size, name: `${mode}-${interpolation}-${size.width}` })),
+      ),
+    )
+    const results = new Map<string, { ours: Float32Array; computed: Computed }>()
+    before(async () => {
+      const folder = await temporaryFolder()
+      const paths: string[] = []
+      const ours: Float32Array[] = []
+      for (const { mode, interpolation, width, height, name } of cases) {
+        const preprocessing = checkPreprocessing('preprocessing', {
+          ...{ mode, interpolation, resize: 37, crop: 32, mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] },
+        })
+        const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * i * 2654435761) >>> 13)
+        // A network that gives back what it takes.
+        const identity = { type: 'Identity', inputs: ['pixel_values'], output: 'logits', attributes: {} }
+        const network = {
+          input: 'pixel_values',
+          output: 'logits',
+          operations: [identity],
+          tensors: new Map(),
+        }
+        const path = join(folder, `${name}.onnx`)
+        const file = encodeOnnx({
+          graph: withPreprocessing(network, preprocessing),
+          opset: 18,
+          name: 'preprocessing',
+          input: { name: 'pixel_values', dimensions: ['batch', 3, 'height', 'width'] },
+          output: { name: 'logits', dimensions: ['batch', 3, 32, 32] },
+          metadata: {},
+        })
+        await writeFile(path, file)
+        const planes = [0, 1, 2].flatMap(channel => [...pixels.filter((_, i) => i % 3 === channel)])
+        await writeInput(path, Float32Array.from(planes), [1, 3, height, width])
+        paths.push(path)
+        const { mean, std } = preprocessing
+        const batch = new (native().ImageBatch)(1, 32, 32, mean, std)
+        const image = { data: pixels, width, height, channels: 3 }
+        await batch.set(0, image, evalTransform(preprocessing, { width, height }))
+        ours.push(batch.getTensor(1))
+      }
+      compute(paths).forEach((computed, i) => {
+        results.set(cases[i]!.name, { ours: ours[i]!, computed })
+      })
+    })
+
+    for (const { mode, interpolation, width, height, name } of cases) {
+      it(`${mode}, ${interpolation}, ${width} x ${height}: the pixels are ours, or next to them`, () => {
+        const { ours, computed } = results.get(name)!
+        // Pillow's weights have 22 bits: of a sum halfway between two bytes, they decide which it becomes.
+        const differ = ours.filter((value, i) => Math.abs(value - computed.values[i]!) > 1e-5)
+        assert.ok(differ.length <= 0.03 * ours.length, `${differ.length} of ${ours.length}`)
+        assert.ok(difference(computed.values, ours) <= 1 / (255 * 0.2) + 1e-5) // one of 255
+      })
+    }
   })
 })

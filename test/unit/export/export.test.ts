@@ -24,6 +24,18 @@ describe('model.export', () => {
     ['an opset that is no number', { opset: '18' }, /^opset: expected an integer from 17 to 22, got '18'$/],
     ['dynamicBatch', { dynamicBatch: 1 }, /^dynamicBatch: expected true or false, got 1$/],
     ['softmax', { softmax: 'yes' }, /^softmax: expected true or false, got 'yes'$/],
+    ['a format', { format: 'tflite' }, /^format: expected one of onnx, transformers, got 'tflite'$/],
+    ['includePreprocessing', { includePreprocessing: 1 }, /^includePreprocessing: expected true or false/],
+    [
+      'softmax of a folder for transformers.js',
+      { format: 'transformers', softmax: true },
+      /^softmax: expected false for format: 'transformers'/,
+    ],
+    [
+      'a folder for transformers.js that does not resize',
+      { format: 'transformers', includePreprocessing: false },
+      /^includePreprocessing: expected true for format: 'transformers'/,
+    ],
     ['externalData', { externalData: null }, /^externalData: expected true or false, got null$/],
     [
       'an unknown option',
@@ -75,14 +87,29 @@ describe('model.export', () => {
   })
 
   it('says why a file cannot be written, and leaves nothing behind', async () => {
-    await mkdir(join(folder, 'm.onnx.data'))
+    await mkdir(join(folder, 'm.onnx_data'))
     for (const [path, options] of [
       [join(folder, 'none/m.onnx'), {}],
       [folder, {}],
       [join(folder, 'm.onnx'), { externalData: true }],
     ] as const)
       await assert.rejects(model.export(path, options), { code: 'ERR_FILE_WRITE', message: /^cannot write / })
-    assert.deepEqual(await readdir(folder), ['m.onnx.data'])
+    assert.deepEqual(await readdir(folder), ['m.onnx_data'])
+  })
+
+  it('writes the files that transformers.js reads', async () => {
+    const path = join(folder, 'made/m')
+    await model.export(path, { format: 'transformers' })
+    assert.deepEqual((await readdir(path)).sort(), ['config.json', 'onnx', 'preprocessor_config.json'])
+    assert.deepEqual(await readdir(join(path, 'onnx')), ['model.onnx'])
+    const config = JSON.parse(await readFile(join(path, 'config.json'), 'utf8'))
+    assert.deepEqual(config.id2label, { 0: 'ant', 1: 'bee', 2: 'cow' })
+    assert.deepEqual(config.label2id, { ant: 0, bee: 1, cow: 2 })
+    await writeFile(join(folder, 'file'), '')
+    await assert.rejects(model.export(join(folder, 'file/m'), { format: 'transformers' }), {
+      code: 'ERR_FILE_WRITE',
+      message: /part of the path is a file/,
+    })
   })
 
   it('replaces an older file', async () => {

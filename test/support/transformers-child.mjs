@@ -1,0 +1,16 @@
+// transformers-child.mjs PACKAGES MODEL IMAGE ...: what transformers.js, of node_modules below PACKAGES, says about images,
+// without a network: [[{ label, score }, ...], ...].
+import { createRequire } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const [packages, model, ...images] = process.argv.slice(2)
+const entry = createRequire(join(packages, 'package.json')).resolve('@huggingface/transformers')
+const { env, pipeline } = await import(pathToFileURL(entry).href)
+env.allowRemoteModels = false
+env.localModelPath = dirname(model)
+globalThis.fetch = () => Promise.reject(new Error('the network is not to be used'))
+const classify = await pipeline('image-classification', basename(model))
+const results = []
+for (const image of images) results.push(await classify(image, { top_k: null }))
+console.log(JSON.stringify(results))

@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { findRendezvous } from '../distributed/rendezvous.js'
 import { outputSignal } from './output.js'
 import { note } from './terminal.js'
 
@@ -6,14 +7,27 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 let received: NodeJS.Signals | undefined
 
+/** Launchers pass on a Ctrl-C, or send SIGTERM, that the terminal has sent to all processes already. */
+const TOGETHER = 5000 // ms
+
+function isLaunched(): boolean {
+  try {
+    return findRendezvous(process.env) !== null
+  } catch {
+    return false
+  }
+}
+
 /**
  * A signal that aborts at the first Ctrl-C, SIGTERM or SIGHUP, and when nobody reads the results any longer; the command
  * then rejects with an `AbortError`. The second Ctrl-C kills.
  */
 export function interruptSignal(message = 'stopping; press Ctrl-C again to kill'): AbortSignal {
   const controller = new AbortController()
+  let first = 0
   const stop = (name: NodeJS.Signals) => {
     if (received !== undefined) {
+      if (Date.now() - first < TOGETHER && isLaunched()) return
       process.off(name, stop)
       process.kill(process.pid, name)
       return
@@ -21,6 +35,7 @@ export function interruptSignal(message = 'stopping; press Ctrl-C again to kill'
     // The listener stays until the second one: libraries that clean up at an exit (signal-exit) raise the signal again,
     // which kills, as soon as no listener but theirs is left.
     received = name
+    first = Date.now()
     note(message)
     controller.abort()
   }

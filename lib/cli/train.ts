@@ -1,21 +1,28 @@
-import { stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Columns } from '../data/columns.js'
 import type { Dataset } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
+import { type Group, withGroup } from '../distributed/group.js'
+import { shareFile } from '../distributed/share-file.js'
 import { DEFAULT_PREPROCESSING } from '../image/preprocessing.js'
 import { type Architecture, sizeOption } from '../model/architectures.js'
 import { createModel, loadModel } from '../model/create-model.js'
 import type { Model } from '../model/model.js'
-import { type Device, setThreads } from '../native/runtime.js'
+import type { Device } from '../native/runtime.js'
 import { RunDirectory } from '../train/directory.js'
 import { resolveOptions, type TrainOptions } from '../train/options.js'
 import { flagName, flagOf, type OptionRow, optionGroups, shownDefault } from '../train/table.js'
 import { train } from '../train.js'
 import { VisionTorchError } from '../util/errors.js'
+import { temporaryPath } from '../util/files.js'
 import { refuse } from '../util/is.js'
+import { commandArguments } from './arguments.js'
 import { interruptSignal, isAbort } from './interrupt.js'
+import { enterJob, ownDevice, shareThreads, shareWorkers } from './job.js'
+import { launch } from './launch.js'
 import {
   type NormalizationOptions,
   normalizationOptions,
@@ -26,7 +33,7 @@ import {
 } from './model.js'
 import { addSourceArgument, classesOption, dataOf, deviceOption, threadsOption } from './options.js'
 import { trainingDisplay } from './progress.js'
-import { note, printJson } from './terminal.js'
+import { note, printJson, warn } from './terminal.js'
 
 interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'>, NormalizationOptions {
   data?: string
@@ -38,6 +45,7 @@ interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'>, Nor
   strict: boolean
   device: string
   threads?: number
+  processes?: number | 'auto'
   json?: boolean
 }
 
@@ -57,6 +65,7 @@ export function trainCommand(): Command {
     .addOption(noStrictOption())
     .addOption(deviceOption())
     .addOption(threadsOption())
+    .addOption(processesOption())
     .addOption(new Option('--json', 'print one JSON object a line for each event, and nothing else'))
   for (const option of normalizationOptions()) command.addOption(option)
   for (const [heading, rows] of Object.entries(optionGroups)) {
@@ -64,6 +73,22 @@ export function trainCommand(): Command {
       command.addOption(trainOption(name, row).helpGroup(`${heading}:`))
   }
   return command.addHelpText('after', examples).action(runTrain)
+}
+
+const processesOption = () =>
+  new Option(
+    '--processes <n|auto>',
+    'train on so many processes of this machine; auto: as PET_NPROC_PER_NODE says. PET_NNODES, PET_NODE_RANK, ' +
+      'PET_MASTER_ADDR and PET_MASTER_PORT name several machines',
+  ).argParser(text => {
+    if (text === 'auto') return text
+    if (/^[0-9]{1,4}$/.test(text) && Number(text) > 0) return Number(text)
+    throw new InvalidArgumentError('Expected a number of processes, or auto.')
+  })
+
+/** The arguments without `--processes N`, for the processes that it starts. */
+export function withoutProcesses(args: readonly string[]): string[] {
+  return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== '--processes')
 }
 
 const examples = `
@@ -110,10 +135,19 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
     std,
     device: _device,
     threads,
+    processes,
     json,
     columns,
     ...training
   } = options
+  const job = enterJob()
+  if (processes !== undefined && job !== null) {
+    throw refuse(
+      `processes: ${job.launcher === 'environment' ? 'a launcher (RANK, WORLD_SIZE)' : job.launcher} has started this ` +
+        'process as one of several already. Leave one of the two out',
+      'processes',
+    )
+  }
   if (data === undefined && training.resume === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
@@ -124,26 +158,46 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
   resolveOptions(training)
   if (training.resume === true && training.directory === undefined)
     throw refuse('resume: true needs directory, the folder of the run to continue', 'resume', 'directory')
-  if (typeof training.directory === 'string' && training.resume === undefined)
-    await RunDirectory.refuseUsed(training.directory)
-  if (threads !== undefined) setThreads(threads)
+  if (processes !== undefined) {
+    process.exitCode = await launch(processes, withoutProcesses(commandArguments()))
+    return
+  }
+  shareThreads(job, threads)
+  if (job !== null) training.workers ??= shareWorkers()
   const signal = interruptSignal('finishing the step and saving; press Ctrl-C again to kill')
+  const work = (group: Group) => trainInGroup(group, data, { ...options, ...training }, training, signal)
+  await withGroup(job !== null, work)
+}
+
+async function trainInGroup(
+  group: Group,
+  data: string | undefined,
+  options: TrainCommandOptions,
+  training: Omit<TrainOptions, 'data' | 'signal'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { classes, columns, mean, std, json } = options
+  if (group.isFirst && typeof training.directory === 'string' && training.resume === undefined)
+    await RunDirectory.refuseUsed(training.directory)
   const dataset = data === undefined ? undefined : await openDataset(data, { classes, columns, signal })
   preprocessingOf(DEFAULT_PREPROCESSING, { mean, std }) // refuses what cannot be, before a download
-  using model = await openModel(options, dataset, signal)
+  using model = await openModel(options, dataset, signal, group)
   model.preprocessing = preprocessingOf(model.preprocessing, { mean, std })
   using display = trainingDisplay()
-  const run = train(model, { ...training, ...(dataset && { data: dataset }), signal })
+  const distributed = group.size > 1
+  const run = train(model, { ...training, ...(dataset && { data: dataset }), distributed, signal })
   let directory: string | undefined
   try {
     for await (const event of run) {
       if (event.type === 'start') directory = event.directory
-      if (json) printJson(event)
+      if (!group.isFirst) {
+        if (event.type === 'warning') warn(event.message)
+      } else if (json) printJson(event)
       else display.show(event)
     }
   } catch (error) {
     display.stop()
-    if (isAbort(error) && directory !== undefined) {
+    if (isAbort(error) && directory !== undefined && group.isFirst) {
       note(
         `saved ${join(directory, 'last.pth')}; go on with: visiontorch train --resume --out ${quoted(directory)}`,
       )
@@ -161,11 +215,17 @@ async function openModel(
   options: TrainCommandOptions,
   dataset: Dataset | undefined,
   signal: AbortSignal,
+  group: Group,
 ): Promise<Model> {
   const { model: architecture, weights } = options
-  const device = options.device as Device
-  const resumed = await checkpointToResume(options)
-  if (resumed !== undefined && architecture === undefined) return loadModel(resumed, { device, signal })
+  const device = ownDevice(enterJob(), options.device as Device)
+  const resumed =
+    (await group.broadcast(async () => (await checkpointToResume(options)) ?? null)) ?? undefined
+  if (resumed !== undefined && architecture === undefined) {
+    const local = group.isFirst ? resumed : temporaryPath(tmpdir())
+    if (group.size > 1) await shareFile(group, resumed, local)
+    return loadModel(local, { device, signal }).finally(() => group.isFirst || rm(local, { force: true }))
+  }
   if (dataset === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',

@@ -164,6 +164,68 @@ describe('training on several processes', function () {
       )
   })
 
+  it('goes on bit for bit after processes were killed', async () => {
+    const options: TrainOptions = { epochs: 4, batchSize: 5, optimizer: 'adam', report: false }
+    const run = (name: string): Run => ({ network: 'small', options: { ...options, directory: at(name) } })
+    await play(everywhere(2, run('never-killed')))
+    const killed = run('killed')
+    killed.options.resume = true
+    for (const rank of [1, 0]) {
+      const step = 1 + Math.floor(Math.random() * 5)
+      const runs = everywhere(2, killed)
+      runs[rank] = [{ ...killed, signal: { name: 'SIGKILL', step } }]
+      const outcomes = await play(runs)
+      assert.deepEqual(outcomes[rank], [])
+      const [other] = outcomes[1 - rank]!
+      assert.equal(other?.code, 'ERR_DISTRIBUTED')
+      assert.match(other.message!, new RegExp(`^rank ${rank} `))
+    }
+    await play(everywhere(2, killed))
+    assert.deepEqual(
+      await tensorHashes(at('killed/last.pth')),
+      await tensorHashes(at('never-killed/last.pth')),
+    )
+  })
+
+  it('names a rank that hangs, after the timeout', async () => {
+    const run: Run = { network: 'small', options: { epochs: 2, batchSize: 5, directory: at('hang') } }
+    const hanging: Run = { ...run, signal: { name: 'sleep', step: 2 } }
+    const [[first], [second]] = (await play([[run], [hanging]], 5)) as [Outcome[], Outcome[]]
+    assert.equal(first?.code, 'ERR_DISTRIBUTED')
+    assert.match(first.message!, /^rank 1 did not answer within 5 s/)
+    assert.equal(second?.code, 'ERR_DISTRIBUTED') // once it wakes up
+  })
+
+  it('names the rank that was started with other options or other data, and the difference', async () => {
+    const less = join(root, 'less')
+    await drawPhotos(less, { train: 7 })
+    const options: TrainOptions = { epochs: 1, batchSize: 5 }
+    const run = (own: TrainOptions): Run => ({ network: 'small', options: { ...options, ...own } })
+    const [first, second] = await play([
+      [run({ directory: at('other-1') }), run({ directory: at('other-2') })],
+      [run({ learningRate: 0.5 }), run({ data: less })],
+    ])
+    for (const outcomes of [first!, second!]) {
+      assert.deepEqual(
+        outcomes.map(({ code }) => code),
+        ['ERR_DISTRIBUTED', 'ERR_DISTRIBUTED'],
+      )
+      assert.match(outcomes[0]!.message!, /^rank 1 differs from rank 0: learningRate: 0\.5, rank 0 has 0\.01/)
+      assert.match(
+        outcomes[1]!.message!,
+        /^rank 1 differs from rank 0: training images: 21 \(\w+\), rank 0 has 24/,
+      )
+    }
+  })
+
+  it('fails on all ranks when the loss becomes infinite on one', async () => {
+    const run: Run = {
+      network: 'squeezenet1_1',
+      options: { epochs: 2, batchSize: 5, learningRate: 1e30, clipGradNorm: null, directory: at('diverged') },
+    }
+    for (const [outcome] of await play(everywhere(2, run))) assert.equal(outcome?.code, 'ERR_NON_FINITE_LOSS')
+  })
+
   it('resumes on another number of processes with the same updates', async () => {
     const common: TrainOptions = { batchSize: 5, schedule: { name: 'constant' }, report: false }
     const run = (options: TrainOptions): Run => ({

@@ -196,20 +196,25 @@ def losses_of(architecture, arguments, case):
     return losses
 
 
-fixture = {
-    "torch": torch.__version__,
-    "steps": STEPS, "batch": BATCH, "size": SIZE, "stride": STRIDE,
-    "options": {"invertedResidualSetting": NETWORK["inverted_residual_setting"], "dropout": NETWORK["dropout"]},
-    "cases": {name: run(case) for name, case in CASES.items()},
-    "networks": {
-        "batch": NETWORK_BATCH, "size": NETWORK_SIZE,
-        "runs": [
-            {"architecture": architecture, "options": options, "case": case,
-             "losses": losses_of(architecture, arguments, case)}
-            for architecture, arguments, options, lr in NETWORKS
-            for case in ({**CASES["SGD"], "lr": lr}, CASES["AdamW"])
-        ],
-    },
-}
-path = pathlib.Path(__file__).parent.parent / "fixtures" / "training.json"
-path.write_text(json.dumps(fixture, separators=(",", ":")).replace('"losses"', '\n"losses"') + "\n")
+def main():
+    fixture = {
+        "torch": torch.__version__,
+        "steps": STEPS, "batch": BATCH, "size": SIZE, "stride": STRIDE,
+        "options": {"invertedResidualSetting": NETWORK["inverted_residual_setting"], "dropout": NETWORK["dropout"]},
+        "cases": {name: run(case) for name, case in CASES.items()},
+        "networks": {
+            "batch": NETWORK_BATCH, "size": NETWORK_SIZE,
+            "runs": [
+                {"architecture": architecture, "options": options, "case": case,
+                 "losses": losses_of(architecture, arguments, case)}
+                for architecture, arguments, options, lr in NETWORKS
+                for case in ({**CASES["SGD"], "lr": lr}, CASES["AdamW"])
+            ],
+        },
+    }
+    path = pathlib.Path(__file__).parent.parent / "fixtures" / "training.json"
+    path.write_text(json.dumps(fixture, separators=(",", ":")).replace('"losses"', '\n"losses"') + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ if (process.argv[1]?.endsWith('distributed-child.ts')) {
       for await (const event of run) {
         if (event.type !== 'step' || ++steps !== signal?.step) continue
         if (signal.name === 'SIGTERM') controller.abort()
-        else if (signal.name === 'sleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000)
+        else if (signal.name === 'sleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 12_000)
         else process.kill(process.pid, signal.name)
       }
       console.log(JSON.stringify({ result: await run, steps }))

@@ -58,11 +58,14 @@ function noise(i: number): number {
   h ^= h >>> 13
   return (h & 0xffff) / 16384 - 2
 }
-function images(step: number, { batch, size }: { batch: number; size: number } = fixture): Float32Array {
+export function images(
+  step: number,
+  { batch, size }: { batch: number; size: number } = fixture,
+): Float32Array {
   const length = batch * 3 * size ** 2
   return Float32Array.from({ length }, (_, i) => noise(i + step * length))
 }
-const labels = (step: number, { batch }: { batch: number } = fixture) =>
+export const labels = (step: number, { batch }: { batch: number } = fixture) =>
   Int32Array.from({ length: batch }, (_, i) => (i * 7 + step) % 4)
 const rolled = (values: Int32Array) => Int32Array.from(values, (_, i) => values.at(i - 1)!)
 

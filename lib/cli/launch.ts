@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { availableParallelism, constants } from 'node:os'
+import { createInterface } from 'node:readline'
+import { planLaunch } from '../distributed/rendezvous.js'
+import { note } from './terminal.js'
+
+/** How long the other processes have to end by themselves and say why, before they are asked to, and then are killed. */
+const GRACE = 10_000 // ms
+
+/**
+ * Starts this command as several processes of one job, and waits for them. Rank 0 has this process's terminal; what the
+ * others print comes on stderr behind their rank. If one fails, all end.
+ * @param processes On this machine; `'auto'`: as many as the environment says.
+ * @param args Of the command, without those that made it come here.
+ * @returns the exit code.
+ */
+export async function launch(processes: number | 'auto', args: readonly string[]): Promise<number> {
+  const plan = planLaunch(process.env, processes)
+  const master = plan.master ?? { address: '127.0.0.1', port: await freePort() }
+  const threads = Math.max(1, Math.floor(availableParallelism() / plan.processes))
+  const children = Array.from({ length: plan.processes }, (_, local) => {
+    const rank = plan.machine * plan.processes + local
+    return start(rank, args, {
+      OMP_NUM_THREADS: String(threads),
+      ...process.env,
+      RANK: String(rank),
+      WORLD_SIZE: String(plan.machines * plan.processes),
+      LOCAL_RANK: String(local),
+      LOCAL_WORLD_SIZE: String(plan.processes),
+      MASTER_ADDR: master.address,
+      MASTER_PORT: String(master.port),
+    })
+  })
+  return supervise(children)
+}
+
+interface Member {
+  rank: number
+  child: ChildProcess
+  /** Its exit code; 128 and more for a signal. */
+  code: Promise<number>
+}
+
+function start(rank: number, args: readonly string[], env: NodeJS.ProcessEnv): Member {
+  const own = rank === 0
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...args], {
+    env,
+    stdio: own ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+  })
+  const read = [child.stdout, child.stderr].map(async stream => {
+    if (stream === null) return
+    for await (const line of createInterface({ input: stream }))
+      process.stderr.write(`[rank ${rank}] ${line}\n`)
+  })
+  const code = once(child, 'exit').then(async ([code, signal]: (number | NodeJS.Signals | null)[]) => {
+    await Promise.all(read)
+    return typeof code === 'number' ? code : 128 + constants.signals[signal as NodeJS.Signals]
+  })
+  return { rank, child, code }
+}
+
+async function supervise(members: readonly Member[]): Promise<number> {
+  let received: NodeJS.Signals | undefined
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const kill = (signal: NodeJS.Signals) => {
+    for (const { child } of members)
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+  }
+  // Also for Ctrl-C, which the terminal sends to all: processes of a job take signals that come together for one.
+  const forward = (signal: NodeJS.Signals) => {
+    received ??= signal
+    kill(signal)
+  }
+  for (const signal of signals) process.on(signal, forward)
+  let failed: number | undefined
+  const timers: NodeJS.Timeout[] = []
+  await Promise.all(
+    members.map(async ({ rank, code: ended }) => {
+      const code = await ended
+      if (code === 0 || failed !== undefined) return
+      failed = code
+      if (received !== undefined) return
+      note(
+        `rank ${rank} ended with ${code > 128 ? signalOf(code) : `exit code ${code}`}; ending the other processes`,
+      )
+      timers.push(setTimeout(kill, GRACE, 'SIGTERM'), setTimeout(kill, 2 * GRACE, 'SIGKILL'))
+    }),
+  )
+  for (const timer of timers) clearTimeout(timer)
+  for (const signal of signals) process.off(signal, forward)
+  if (failed === undefined) return 0
+  if (received !== undefined) return 128 + constants.signals[received]
+  return failed < 128 ? failed : 1
+}
+
+const signalOf = (code: number): string =>
+  Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0] ?? `signal ${code - 128}`
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -7,7 +7,7 @@ import type { Sample } from './dataset.js'
 export interface LoadedBatch {
   images: ImageBatch
   labels: Int32Array
-  /** The samples in it, as indices. */
+  /** The samples in it, as indices; beyond the number of samples, they are of further copies. */
   indices: Uint32Array
   /** What {@link MixOf} made of it, if anything: second labels, and the weight of the first. */
   mixed: { labels: Int32Array; weight: number } | null
@@ -67,7 +67,7 @@ export class Loader {
       )
       // All, not the first failure: nothing may still be writing into a batch that goes back to the spare ones.
       for (const load of await Promise.allSettled(loads)) if (load.status === 'rejected') throw load.reason
-      const labels = Int32Array.from(indices, index => samples[index]!.label)
+      const labels = Int32Array.from(indices, index => samples[index % samples.length]!.label)
       const mixed = (await mixOf?.(images, labels, position)) ?? null
       return { images, labels, indices, mixed }
     }
@@ -97,7 +97,8 @@ export class Loader {
   }
 
   async #load(images: ImageBatch, index: number, slot: number, transformOf: TransformOf): Promise<void> {
-    const pixels = await this.#options.decode(this.#options.samples[index]!)
+    const { decode, samples } = this.#options
+    const pixels = await decode(samples[index % samples.length]!)
     await images.set(slot, pixels, transformOf(index, pixels))
   }
 }

@@ -48,7 +48,7 @@ const kinds = {
   imbalance: [
     'warning',
     'classes of very different sizes',
-    'train with balanced class weights, or add images',
+    'train with balanced class weights or a balanced sampler, or add images',
   ],
   rotated: [
     'info',

@@ -69,9 +69,10 @@ export function featureFeed(trainer: NativeTrainer, features: Features, samples:
     step(indices, options) {
       const rows = new Float32Array(indices.length * width)
       for (const [row, index] of indices.entries()) {
-        rows.set(values.subarray(index * width, (index + 1) * width), row * width)
+        const image = index % samples.length
+        rows.set(values.subarray(image * width, (image + 1) * width), row * width)
       }
-      const labels = Int32Array.from(indices, index => samples[index]!.label)
+      const labels = Int32Array.from(indices, index => samples[index % samples.length]!.label)
       return trainer.stepFeatures(rows, labels, options)
     },
     async close() {},

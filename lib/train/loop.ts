@@ -54,6 +54,8 @@ export class Training {
   readonly #loader: Loader
   readonly #evaluator: Evaluator
   readonly #batchSize: number
+  /** Of the training images, for the balanced sampler. */
+  readonly #labels: readonly number[] | null
   #features: Promise<Features | null> | undefined
 
   constructor(parts: TrainingParts) {
@@ -65,8 +67,8 @@ export class Training {
     const count = data.train.length
     const capacity = Math.max(largestBatch(count, batchSize), largestBatch(count, freezeBatchSize))
     const createBatch = () => model.createBatch(capacity)
-    const samples = Array.from({ length: options.repeatedAugmentation }, () => data.train).flat()
-    this.#loader = new Loader({ samples, createBatch, decode, workers })
+    this.#labels = options.sampler === 'balanced' ? data.train.map(({ label }) => label) : null
+    this.#loader = new Loader({ samples: data.train, createBatch, decode, workers })
     this.#evaluator = new Evaluator({
       samples: data.validation,
       classes: model.classes,
@@ -133,7 +135,7 @@ export class Training {
       state.microBatches,
       options.seed,
       state.epoch,
-      options.repeatedAugmentation,
+      { repetitions: options.repeatedAugmentation, balancedBy: this.#labels },
     )
     if (state.step > updates.length) {
       throw refuse(
@@ -305,7 +307,7 @@ export class Training {
     const weights = this.#weights
     if (weights === null) return indices.length
     const { train } = this.#parts.data
-    return indices.reduce((sum, index) => sum + weights[train[index]!.label]!, 0)
+    return indices.reduce((sum, index) => sum + weights[train[index % train.length]!.label]!, 0)
   }
 
   #notFinite(what: string, learningRate: number, cause?: unknown): VisionTorchError {

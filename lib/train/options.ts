@@ -70,6 +70,20 @@ function contradictions(options: ResolvedTrainOptions): void {
       'epochs',
     )
   }
+  if (options.sampler === 'balanced' && options.classWeights === 'balanced') {
+    throw refuse(
+      "sampler: 'balanced' and classWeights: 'balanced' would each make up for classes of different sizes. Leave one out",
+      'sampler',
+      'classWeights',
+    )
+  }
+  if (options.sampler === 'balanced' && options.repeatedAugmentation > 1) {
+    throw refuse(
+      "sampler: 'balanced' draws the copies of an image itself. Leave out repeatedAugmentation",
+      'sampler',
+      'repeatedAugmentation',
+    )
+  }
   if (freezeEpochs > epochs) {
     throw refuse(
       `freezeEpochs: expected at most epochs (${epochs}), got ${freezeEpochs}`,

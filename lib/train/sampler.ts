@@ -1,15 +1,24 @@
+import { uniformInt } from 'pure-rand/distribution/uniformInt'
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { deriveSeed, permutation } from '../util/random.js'
 
-/** One optimiser update: the images of its micro-batches, as indices into the training set. */
+/**
+ * One optimiser update: the images of its micro-batches, as indices into the training set. An image that an epoch sees several
+ * times has an index for each time, by which it is augmented: i, i + count, i + 2 count and so on.
+ */
 export type Update = Uint32Array[]
+
+export interface SamplerOptions {
+  /** This many copies of an image follow each other, as with the RASampler of torchvision's references. Default 1. */
+  repetitions?: number
+  /** The class of each image, to see each class equally often. Default null: each image once. */
+  balancedBy?: readonly number[] | null
+}
 
 /**
  * The updates of an epoch (counted from 0): a new order each epoch, cut into batches, `accumulation` batches an update.
- * Every image is seen once. The last batch may be smaller; a single image that is left joins the batch before it, since
- * batch norm cannot normalise by one image.
- *
- * With `repetitions`, that many copies of an image follow each other, and the epoch ends after `count` of all, as with the
- * RASampler of torchvision's references. The copies of image i are i, i + count, i + 2 count and so on.
+ * The last batch may be smaller; a single image that is left joins the batch before it, since batch norm cannot normalise by
+ * one image. An epoch sees `count` images, copies included.
  */
 export function epochUpdates(
   count: number,
@@ -17,10 +26,11 @@ export function epochUpdates(
   accumulation: number,
   seed: number,
   epoch: number,
-  repetitions = 1,
+  { repetitions = 1, balancedBy = null }: SamplerOptions = {},
 ): Update[] {
-  const images = permutation(count, deriveSeed(seed, epoch))
-  const order = images.map((_, i) => images[Math.floor(i / repetitions)]! + count * (i % repetitions))
+  const epochSeed = deriveSeed(seed, epoch)
+  const order =
+    balancedBy === null ? repeated(count, repetitions, epochSeed) : balanced(balancedBy, epochSeed)
   const updates: Update[] = []
   for (let start = 0; start < count; ) {
     const update: Update = []
@@ -38,3 +48,34 @@ export function epochUpdates(
 /** The images of the largest batch that {@link epochUpdates} gives: one more than `batchSize` if one image is left. */
 export const largestBatch = (count: number, batchSize: number): number =>
   batchSize > 1 && count > batchSize && count % batchSize === 1 ? batchSize + 1 : batchSize
+
+function repeated(count: number, repetitions: number, seed: number): Uint32Array {
+  const images = permutation(count, seed)
+  return images.map((_, i) => images[Math.floor(i / repetitions)]! + count * (i % repetitions))
+}
+
+/**
+ * As many draws as there are images: from each class equally often (some classes once more, if the number does not divide), in
+ * random order, and of a class any image each time, with replacement.
+ */
+function balanced(labels: readonly number[], seed: number): Uint32Array {
+  const count = labels.length
+  const classes = new Map<number, number[]>()
+  for (const [index, label] of labels.entries()) {
+    const ofClass = classes.get(label)
+    if (ofClass === undefined) classes.set(label, [index])
+    else ofClass.push(index)
+  }
+  const images = [...classes.values()]
+  const turns = permutation(images.length, deriveSeed(seed, 0)) // who comes once more differs from epoch to epoch
+  const places = permutation(count, deriveSeed(seed, 1))
+  const random = xoroshiro128plus(deriveSeed(seed, 2))
+  const seen = new Uint32Array(count)
+  const order = new Uint32Array(count)
+  for (let draw = 0; draw < count; draw++) {
+    const ofClass = images[turns[draw % images.length]!]!
+    const image = ofClass[uniformInt(random, 0, ofClass.length - 1)]!
+    order[places[draw]!] = image + count * seen[image]!++
+  }
+  return order
+}

@@ -208,6 +208,15 @@ const images = {
     1,
     'copies of each image that a batch holds, each augmented differently; an epoch then sees only this part of the images',
   ),
+  /**
+   * `'balanced'`: each class is seen equally often, whatever its number of images, which are drawn with replacement; an epoch still has
+   * as many images as the training set. Default `'shuffle'`: every image once an epoch.
+   */
+  sampler: row(
+    kinds.choice('shuffle', 'balanced'),
+    'shuffle',
+    "'balanced': see each class equally often, by drawing its images with replacement",
+  ),
   /** How images that are not square become square. Default: the model's, which is `'crop'`. */
   resize: row(
     kinds.optional(kinds.choice(...RESIZE_MODES)),

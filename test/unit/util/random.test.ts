@@ -38,7 +38,7 @@ describe('the order of an epoch', () => {
 
   it('repeats each image, and ends after as many as there are', () => {
     const [count, repetitions] = [40, 3]
-    const order = epochUpdates(count, 8, 1, 7, 0, repetitions).flatMap(update =>
+    const order = epochUpdates(count, 8, 1, 7, 0, { repetitions }).flatMap(update =>
       update.flatMap(batch => [...batch]),
     )
     assert.equal(order.length, count)
@@ -47,6 +47,37 @@ describe('the order of an epoch', () => {
       assert.equal(sample % count, once[Math.floor(i / repetitions)], 'the images come in the same order')
       assert.equal(Math.floor(sample / count), i % repetitions, 'each copy has an index of its own')
     }
+  })
+
+  it('if balanced, has each class equally often, and as many images as there are', () => {
+    const labels = Array.from({ length: 101 }, (_, i) => (i < 90 ? 0 : i < 99 ? 1 : 2))
+    const seen = new Map<number, number>()
+    const extra = new Set<number>()
+    for (let epoch = 0; epoch < 200; epoch++) {
+      const order = epochUpdates(101, 8, 1, 7, epoch, { balancedBy: labels })
+        .flat()
+        .flatMap(batch => [...batch])
+      assert.equal(order.length, 101)
+      assert.equal(new Set(order).size, 101, 'every draw has an index of its own')
+      const counts = [0, 0, 0]
+      for (const index of order) {
+        counts[labels[index % 101]!]!++
+        seen.set(index % 101, (seen.get(index % 101) ?? 0) + 1)
+      }
+      assert.deepEqual(counts.toSorted(), [33, 34, 34], 'some class is one short')
+      extra.add(counts.indexOf(33))
+    }
+    assert.equal(extra.size, 3)
+    // Every image of a class comes equally often in the long run: 200 x 33.67 draws, over 90, 9 and 2 images.
+    const draws = labels.map((_, i) => seen.get(i) ?? 0)
+    for (const [label, size] of [90, 9, 2].entries()) {
+      const expected = (200 * 101) / 3 / size
+      const ofClass = draws.filter((_, i) => labels[i] === label)
+      for (const count of ofClass)
+        assert.ok(Math.abs(count - expected) < 5 * Math.sqrt(expected), `${ofClass}`)
+    }
+    const again = epochUpdates(101, 8, 1, 7, 3, { balancedBy: labels })
+    assert.deepEqual(again, epochUpdates(101, 8, 1, 7, 3, { balancedBy: labels }))
   })
 
   it('depends on seed and epoch alone', () => {

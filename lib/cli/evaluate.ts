@@ -3,8 +3,9 @@ import { Command } from 'commander'
 import type { Columns } from '../data/columns.js'
 import { decodeByPath } from '../data/decode-sample.js'
 import { toDataset } from '../data/open.js'
-import { evaluate } from '../evaluate/evaluate.js'
+import { evaluate, type ScoredImage } from '../evaluate/evaluate.js'
 import type { Evaluation } from '../evaluate/metrics.js'
+import { checkPredictionsFile, writePredictions } from '../report/predictions.js'
 import { writeReport } from '../report/report.js'
 import { replaceFile } from '../util/files.js'
 import { formatNumber, formatShare } from '../util/format.js'
@@ -20,6 +21,7 @@ interface EvaluateCommandOptions extends ModelOptions {
   batchSize: number
   workers?: number
   json?: boolean
+  predictions?: string
   out?: string
 }
 
@@ -36,13 +38,15 @@ export const evaluateCommand = (): Command =>
       'images decoded at the same time (default: the number of cores, at most 8)',
       integer(1, 1024),
     )
+    .option('--predictions <file>', 'also write the scores of every image: a .csv or .jsonl file')
     .option('--out <dir>', 'also write evaluation.json, report.html and confusion_matrix.png')
     .addOption(jsonOption())
     .action(runEvaluate)
 
 async function runEvaluate(argument: string | undefined, options: EvaluateCommandOptions): Promise<void> {
   const data = requiredDataOf(argument, options)
-  const { split, batchSize, workers, json, out } = options
+  const { split, batchSize, workers, json, predictions, out } = options
+  if (predictions !== undefined) checkPredictionsFile(predictions)
   const signal = interruptSignal()
   using model = await openModel(options, [data], signal)
   const dataset = await toDataset(data, {
@@ -52,20 +56,25 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
     signal,
   })
   let bar: Progress | undefined
-  const evaluation = await evaluate(model, dataset, {
-    split,
-    batchSize,
-    allowUntrained: options.allowUntrained === true,
-    ...(workers !== undefined && { workers }),
-    signal,
-    onProgress({ done, total }) {
-      bar ??= progress('evaluating', total)
-      bar.update(done)
-    },
-  }).finally(() => bar?.stop())
+  const run = (onPrediction?: (image: ScoredImage) => Promise<void>) =>
+    evaluate(model, dataset, {
+      split,
+      batchSize,
+      allowUntrained: options.allowUntrained === true,
+      ...(workers !== undefined && { workers }),
+      onPrediction,
+      signal,
+      onProgress({ done, total }) {
+        bar ??= progress('evaluating', total)
+        bar.update(done)
+      },
+    }).finally(() => bar?.stop())
+  const evaluation =
+    predictions === undefined ? await run() : await writePredictions(predictions, model.classes, run)
   const figures = toJson(evaluation)
   if (json) printJson(figures)
   else print(text(evaluation))
+  if (predictions !== undefined) note(`wrote ${predictions}`)
   if (out === undefined) return
   signal.throwIfAborted()
   const report = {

@@ -12,8 +12,19 @@ import { checkModel, type Model } from '../model/model.js'
 import type { NativeModel } from '../native/native.js'
 import { finiteLogits } from '../predict/non-finite.js'
 import { VisionTorchError } from '../util/errors.js'
-import { check } from '../util/is.js'
-import { type Evaluation, Metrics, SCORES, scoresOf } from './metrics.js'
+import { check, invalid } from '../util/is.js'
+import { type Evaluation, Metrics, SCORES, scoresOf, softmax } from './metrics.js'
+
+/** What a model says about an image whose class is known. */
+export interface ScoredImage {
+  file: string
+  /** The image's class. */
+  label: string
+  /** The class with the highest probability. */
+  predicted: string
+  /** The probability of each class, in the order of the model's classes. */
+  scores: Float32Array
+}
 
 export interface EvaluateOptions {
   /** `'val'` (which falls back to `'test'`), `'train'`, `'test'`, or `'all'` of them together. Default `'val'`. */
@@ -31,6 +42,8 @@ export interface EvaluateOptions {
   classes?: string | readonly string[]
   /** Evaluate also a classifier that was never trained, whose answers are random. Default false. */
   allowUntrained?: boolean
+  /** Called for each image, in the order of the data. The evaluation waits for the promise that it may return. */
+  onPrediction?: ((image: ScoredImage) => unknown) | undefined
   signal?: AbortSignal | undefined
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined
 }
@@ -54,6 +67,7 @@ export async function evaluate(
     'keepWorst',
     'classes',
     'allowUntrained',
+    'onPrediction',
     'signal',
     'onProgress',
   ]
@@ -62,7 +76,9 @@ export async function evaluate(
   const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
   const workers = check.integer('workers', options.workers ?? Math.min(8, availableParallelism()), 1, 1024)
   const keepWorst = check.integer('keepWorst', options.keepWorst ?? 24, 0)
-  const { signal, onProgress } = options
+  const { signal, onProgress, onPrediction } = options
+  if (onPrediction !== undefined && typeof onPrediction !== 'function')
+    throw invalid('onPrediction', 'a function', onPrediction)
   const split = check.string('split', options.split ?? 'val')
   const dataset = await toDataset(data, { classes: options.classes, modelClasses: model.classes, signal })
   const chosen = split === 'all' ? [...dataset.splits.values()].flat() : dataset.split(split)
@@ -85,7 +101,7 @@ export async function evaluate(
     }),
     batchSize,
   })
-  return evaluator.run(model.network, { keepWorst, signal, onProgress })
+  return evaluator.run(model.network, { keepWorst, signal, onProgress, onPrediction })
 }
 
 /** @internal Evaluates networks on the same images again and again, with the same buffers. */
@@ -104,17 +120,28 @@ export class Evaluator {
 
   async run(
     network: NativeModel,
-    options: Pick<EvaluateOptions, 'signal' | 'onProgress'> & { keepWorst: number },
+    options: Pick<EvaluateOptions, 'signal' | 'onProgress' | 'onPrediction'> & { keepWorst: number },
   ): Promise<Evaluation> {
     const { samples, classes, preprocessing, loader, batchSize, group = Group.alone } = this.parts
     const metrics = new Metrics(classes, options.keepWorst)
     let done = 0
     const plan = inOrder(samples.length, batchSize)
     const batches = loader.batches(ownShare(group, plan), (_, size) => evalTransform(preprocessing, size))
+    let told = 0 // by this process, which is the only one if somebody listens
+    const tell = async (logits: Float32Array, listen: (image: ScoredImage) => unknown) => {
+      for (let i = 0; i < logits.length; i += classes.length) {
+        const { path, label } = samples[told++]!
+        const scores = softmax(logits.subarray(i, i + classes.length))
+        const predicted = classes[scores.indexOf(scores.reduce((a, b) => Math.max(a, b)))]!
+        await listen({ file: path, label: classes[label]!, predicted, scores })
+      }
+    }
     const scoreBatch = async () => {
       const { images, labels } = (await batches.next()).value!
       const outputs = await network.forward(images, labels.length, 'logits')
-      return new Uint8Array(scoresOf(await finiteLogits(network, outputs), labels).buffer)
+      const logits = await finiteLogits(network, outputs)
+      if (options.onPrediction !== undefined) await tell(logits, options.onPrediction)
+      return new Uint8Array(scoresOf(logits, labels).buffer)
     }
     try {
       for await (const bytes of inRounds(group, plan.length, options.signal, scoreBatch)) {

@@ -78,6 +78,14 @@ function scoresOfRow(row: Float32Array, label: number): [number, number, number,
   return [best, above, Math.log(sum) + row[best]! - own, 1 / sum]
 }
 
+/** The probabilities of a row of logits. */
+export function softmax(logits: Float32Array): Float32Array {
+  const most = logits.reduce((a, b) => Math.max(a, b))
+  const exponentials = logits.map(value => Math.exp(value - most))
+  const sum = exponentials.reduce((a, b) => a + b)
+  return exponentials.map(value => value / sum)
+}
+
 /** Adds up predictions, batch by batch. */
 export class Metrics {
   #classes: readonly string[]

@@ -18,7 +18,8 @@ export function confusionsCsv({ classes, confusions }: Evaluation): string {
   return csv([['true class', 'predicted', 'images'], ...cells])
 }
 
-function csv(rows: readonly (readonly (string | number)[])[]): string {
+/** Rows of cells. */
+export function csv(rows: readonly (readonly (string | number)[])[]): string {
   return rows.map(row => `${row.map(cellOf).join(',')}\n`).join('')
 }
 

@@ -84,7 +84,12 @@ describe('the commands train, evaluate and preview', () => {
       join(root, 'json/best.pth'),
       '--out',
       out,
+      '--predictions',
+      join(root, 'predictions.csv'),
     )
+    const rows = (await readFile(join(root, 'predictions.csv'), 'utf8')).trimEnd().split('\n')
+    assert.equal(rows.length, 1 + figures.count)
+    assert.match(rows[0]!, /^file,class,predicted,/)
     assert.match(text.stdout, /class +precision +recall +f1 +images/)
     assert.deepEqual(JSON.parse(await readFile(join(out, 'evaluation.json'), 'utf8')), figures)
     await access(join(out, 'report.html'))

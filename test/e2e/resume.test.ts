@@ -11,10 +11,10 @@ import { tensorHashes } from '../support/tensors.js'
 const kills = 10
 const epochs = 20
 
-describe('a run that is killed and resumed', () => {
+describe('a run on all threads that is repeated, or killed and resumed', () => {
   after(removeTemporaryFolders)
 
-  it(`${kills} times at random moments ends with the weights of one that never was`, async function () {
+  it(`killed ${kills} times at random moments, ends with the same weights`, async function () {
     this.timeout(600_000)
     const root = await temporaryFolder()
     const photos = join(root, 'photos')
@@ -26,8 +26,10 @@ describe('a run that is killed and resumed', () => {
         { stdio: ['ignore', 'pipe', 'inherit'] },
       )
 
-    const [code] = await once(start('straight'), 'exit')
-    assert.equal(code, 0)
+    for (const name of ['straight', 'again']) {
+      const [code] = await once(start(name), 'exit')
+      assert.equal(code, 0)
+    }
     for (let i = 0; i < kills; i++) {
       const child = start('killed')
       // Up to an epoch and a half after the run got going (an epoch tells 3 steps and up to 4 other events).

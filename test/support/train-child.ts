@@ -1,9 +1,8 @@
 // A process of its own that trains, resuming what it finds, and tells each event as a line: to be killed.
-import { setThreads, train } from '../../lib/index.js'
+import { train } from '../../lib/index.js'
 import { smallNetwork } from './small-network.js'
 
 const [data, directory, epochs, report] = process.argv.slice(2)
-setThreads(1)
 const model = await smallNetwork()
 const run = train(model, {
   data: data!,

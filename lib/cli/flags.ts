@@ -17,7 +17,10 @@ export function inFlags(message: string, options: readonly string[], command: Co
 }
 
 /** Options that the command line calls by another name. */
-const renamed: Readonly<Record<string, string>> = { architecture: 'model' }
+const renamed: Readonly<Record<string, string>> = {
+  architecture: 'model',
+  imageSize: 'inputSize',
+}
 
 /** `--lr` for `learningRate`, `DATA` for an argument `data`. */
 function flagOf(name: string, command: Command): string | undefined {

@@ -38,12 +38,23 @@ export interface VisionTorchErrorDetails extends ErrorOptions {
 export class VisionTorchError extends Error {
   override readonly name = 'VisionTorchError'
   readonly code: ErrorCode
-  /** The options that the message names, as a program spells them. The command line shows their flags instead. */
+  /**
+   * The options that the message names, as a program spells them. The command line shows their flags instead. Of an
+   * invalid argument this is at least the one that the message begins with, also if the addon threw the error.
+   */
   readonly options: readonly string[]
 
   constructor(code: ErrorCode, message: string, details?: VisionTorchErrorDetails) {
     super(message, details)
     this.code = code
-    this.options = details?.options ?? []
+    this.options = details?.options?.length
+      ? details.options
+      : code === 'ERR_INVALID_ARGUMENT'
+        ? subject(message)
+        : []
   }
 }
+
+/** `batchSize: expected ...` -> `batchSize`. */
+const subject = (message: string): string[] =>
+  /^[a-z]\w*(?=(?:[.[][\w.[\]]*)?: )/.exec(message)?.slice() ?? []

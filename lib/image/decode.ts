@@ -95,21 +95,26 @@ let addon: Addon | null | undefined
 async function decodeInAddon(source: Source, autoOrient: boolean, maxPixels: number): Promise<Pixels | null> {
   addon ??= findAddon()
   if (addon === null) return null
-  try {
-    if (source.kind === 'bytes') return await addon.decodeBytes(source.bytes, maxPixels, autoOrient)
-    // A path that is not UTF-8 cannot be passed.
-    const isText = source.kind === 'path' && typeof toPath(source.path) === 'string'
-    return isText ? await addon.decodeFile(source.path, maxPixels, autoOrient) : null
-  } catch (error) {
+  if (source.kind === 'bytes')
+    return withName(source.name, addon.decodeBytes(source.bytes, maxPixels, autoOrient))
+  // A path that is not UTF-8 cannot be passed.
+  const isText = source.kind === 'path' && typeof toPath(source.path) === 'string'
+  return isText ? withName(source.name, addon.decodeFile(source.path, maxPixels, autoOrient)) : null
+}
+
+/** The addon's errors do not name the image. */
+async function withName<T>(name: string, decoded: Promise<T>): Promise<T> {
+  return decoded.catch(error => {
     if (!(error instanceof VisionTorchError) || error.code !== 'ERR_IMAGE_DECODE') throw error
-    throw failure(source.name, error.message, error)
-  }
+    throw failure(name, error.message, error)
+  })
 }
 
 async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Pixels> {
   const format = checkFormat(bytes, name)
   const { maxPixels = MAX_PIXELS } = options
-  if (format === 'bmp' || format === 'ppm') return (await native().decodeBytes(bytes, maxPixels))!
+  if (format === 'bmp' || format === 'ppm')
+    return (await withName(name, native().decodeBytes(bytes, maxPixels)))!
   const open = (file: Uint8Array) => loadSharp()(file, { ...SHARP_OPTIONS, limitInputPixels: maxPixels })
   switch (format) {
     case 'jpeg': {

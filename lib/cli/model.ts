@@ -71,7 +71,7 @@ export function addModelOptions(command: Command, withCheckpoint: readonly strin
   const foreign = [
     new Option(
       '--weights <name|file|none>',
-      'with --model: official weights (DEFAULT, IMAGENET1K_V1, ...), a .pth file or URL, or none: random',
+      'with --model: official weights (DEFAULT, IMAGENET1K_V1, ...), a .pth or safetensors file, a URL, hf:owner/name, or none: random',
     ),
     new Option('--classes <file>', "with --model: the classes' names, one a line"),
     noStrictOption(),
@@ -88,7 +88,10 @@ export function addModelOptions(command: Command, withCheckpoint: readonly strin
   ]
   command
     .addOption(
-      new Option('--checkpoint <file>', 'a model that visiontorch trained or saved').conflicts([
+      new Option(
+        '--checkpoint <file>',
+        'a model that visiontorch trained or saved, or hf:owner/name',
+      ).conflicts([
         'model',
         ...foreign
           .filter(({ negate }) => !negate)
@@ -137,7 +140,7 @@ export async function openModel(
   const weights = options.weights ?? 'DEFAULT'
   const model =
     checkpoint !== undefined
-      ? await loadModel(checkpoint, where)
+      ? await withDownload(checkpoint, onProgress => loadModel(checkpoint, { ...where, onProgress }))
       : await withDownload(`${architecture} ${weights}`, onProgress =>
           createModel(architecture as Architecture, {
             ...where,

@@ -19,7 +19,7 @@ export const summaryCommand = (): Command =>
   new Command('summary')
     .description("a network's layers, output shapes, parameters and multiply-adds")
     .addOption(modelOption().conflicts('checkpoint'))
-    .option('--checkpoint <file>', 'a model that visiontorch trained or saved')
+    .option('--checkpoint <file>', 'a model that visiontorch trained or saved, or hf:owner/name')
     .option('--num-classes <n>', 'with --model: how many classes (default: 1000)', integer(1))
     .option('--input-size <n>', "side of the image in pixels (default: the model's, 224)", integer(32, 4096))
     .addOption(jsonOption())

@@ -58,7 +58,7 @@ export function trainCommand(): Command {
     .option('--model <name>', "the network, by torchvision's name (default: resnet50)")
     .option(
       '--weights <name|file|none>',
-      'to start from: official ones, a .pth file or URL, or none',
+      'to start from: official ones, a .pth or safetensors file, a URL, hf:owner/name, or none',
       'DEFAULT',
     )
     .addOption(weightsDirOption())

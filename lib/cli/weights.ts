@@ -70,7 +70,7 @@ const pullCommand = (): Command =>
     .description('download checkpoints, or resume an interrupted download; prints their paths')
     .argument(
       '<name...>',
-      'resnet50 (its DEFAULT), resnet50.IMAGENET1K_V1, a file name, or any http(s) address',
+      'resnet50 (its DEFAULT), resnet50.IMAGENET1K_V1, a file name, hf:owner/name[@revision], or any http(s) address',
     )
     .addOption(weightsDirOption())
     .addOption(jsonOption())
@@ -79,7 +79,7 @@ const pullCommand = (): Command =>
       '\nVISIONTORCH_WEIGHTS_URL names a mirror to download from; HTTPS_PROXY and NO_PROXY are honoured.',
     )
     .action(async (names: string[], { json, weightsDir }: WeightsCommandOptions) => {
-      const wanted = names.map(name => (/^https?:/.test(name) ? name : findWeights(name)))
+      const wanted = names.map(name => (/^(https?|hf):/i.test(name) ? name : findWeights(name)))
       const signal = interruptSignal('stopping; the next pull resumes from here')
       const pulled: { name: string; path: string; bytes: number }[] = []
       for (const weights of wanted) {

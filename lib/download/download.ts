@@ -31,6 +31,8 @@ export interface DownloadOptions {
   retryDelay?: number
   /** The largest file that is accepted, in bytes. Default 16 GiB. */
   maxBytes?: number
+  /** Sent to the address's own origin, and left out when a redirect leads to another: credentials. */
+  headers?: Readonly<Record<string, string>> | undefined
   /** What a user can do instead, for error messages: `put the file at PATH yourself`. */
   remedy?: string
 }
@@ -192,7 +194,12 @@ class Transfer {
     })
     let url = this.url
     for (let redirects = 0; ; redirects++) {
-      const response = await fetch(url, { headers, dispatcher: this.#agent, signal, redirect: 'manual' })
+      const response = await fetch(url, {
+        headers: isSameOrigin(url, this.url) ? { ...this.options.headers, ...headers } : headers,
+        dispatcher: this.#agent,
+        signal,
+        redirect: 'manual',
+      })
       const location = response.status >= 300 && response.status < 400 && response.headers.get('location')
       if (!location) return response
       await response.body?.cancel()
@@ -282,6 +289,9 @@ class Transfer {
     }
   }
 }
+
+/** @internal Whether two addresses have the same scheme, host and port. */
+export const isSameOrigin = (a: string, b: string): boolean => new URL(a).origin === new URL(b).origin
 
 /** @internal Where a redirect leads. A file that was asked for by https never comes by anything else. */
 export function redirected(from: string, location: string): string {

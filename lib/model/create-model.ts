@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { isUnnamed, list } from '../data/labels.js'
 import type { DownloadProgress } from '../download/download.js'
@@ -17,6 +18,8 @@ import { check, invalid, is } from '../util/is.js'
 import { printable } from '../util/text.js'
 import type { ArchitectureAlias } from '../weights/aliases.js'
 import { fetchWeights } from '../weights/cache.js'
+import { fetchFromHub, isHubName, parseHubName } from '../weights/hub.js'
+import { type HubConfig, readHubConfig } from '../weights/hub-config.js'
 import {
   findFile,
   imagenetClasses,
@@ -45,7 +48,8 @@ import { savedMetadata } from './saved.js'
 
 /**
  * Official weights by torchvision's name (`'DEFAULT'` are the most accurate) or file name (`'resnet18-5c106cde.pth'`), or
- * a `.pth` or safetensors file: its path, `file:` or `http(s):` URL.
+ * a `.pth` or safetensors file: its path, `file:` or `http(s):` URL, or a repository of the Hugging Face Hub:
+ * `'hf:owner/name'` or `'hf:owner/name@revision'`.
  */
 export type Weights = 'DEFAULT' | 'IMAGENET1K_V1' | 'IMAGENET1K_V2' | (string & {}) | URL
 
@@ -62,6 +66,8 @@ export interface LoadModelOptions {
    */
   mmap?: boolean
   signal?: AbortSignal | undefined
+  /** Called while weights are downloaded: official ones, those of an address, or those of the Hugging Face Hub. */
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
 }
 
 export interface CreateModelOptions extends LoadModelOptions, NetworkOptions {
@@ -86,11 +92,9 @@ export interface CreateModelOptions extends LoadModelOptions, NetworkOptions {
    * downloaded. Default: that of the environment variable `VISIONTORCH_WEIGHTS_DIR`, if it is set.
    */
   weightsDir?: string | undefined
-  /** Called while official weights, or those of an address, are downloaded. */
-  onProgress?: ((progress: DownloadProgress) => void) | undefined
 }
 
-const loadOptionNames = ['device', 'dtype', 'mmap', 'signal']
+const loadOptionNames = ['device', 'dtype', 'mmap', 'signal', 'onProgress']
 const createOptionNames = [
   ...loadOptionNames,
   ...networkOptionNames,
@@ -100,7 +104,6 @@ const createOptionNames = [
   'seed',
   'strict',
   'weightsDir',
-  'onProgress',
 ]
 
 /**
@@ -133,13 +136,29 @@ export async function createModel(
   }
   const { signal, onProgress, weightsDir } = options
   if (options.weights === undefined || options.weights === null) return build(plan, undefined)
-  const { path, official } = await locate(architecture, options.weights, { signal, onProgress, weightsDir })
-  return withCheckpoint(path, plan, checkpoint => build(plan, describe(path, checkpoint, official)))
+  const found = await locate(architecture, options.weights, { signal, onProgress, weightsDir })
+  return withCheckpoint(found.path, plan, checkpoint => {
+    const source = describe(checkpoint, found)
+    checkNetwork(source, architecture)
+    return build(plan, source)
+  })
+}
+
+/** @throws ERR_CHECKPOINT_MISMATCH if the weights say that they are those of another network. */
+function checkNetwork({ path, network }: Source, architecture: Architecture): void {
+  if (network === undefined || network === architecture) return
+  throw new VisionTorchError(
+    'ERR_CHECKPOINT_MISMATCH',
+    `${path}: expected the weights of ${architecture}, got those of ${network}. ` +
+      `Name that network: createModel('${network}', ...), or --model ${network} on the command line`,
+  )
 }
 
 /**
- * A model that `Model.save`, `train` or `visiontorch train` wrote, with its architecture, classes and preprocessing.
+ * A model that `Model.save`, `train` or `visiontorch train` wrote, with its architecture, classes and preprocessing; or one
+ * of timm on the Hugging Face Hub.
  *
+ * @param path A file, or `'hf:owner/name[@revision]'`.
  * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH` for a file that does not say which network it holds, as those of
  * other programs: load them by `createModel(architecture, { weights: path })`.
  */
@@ -147,18 +166,25 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   check.string('path', path)
   check.options('options', options, loadOptionNames)
   const loadOptions = checkLoadOptions(options)
-  return withCheckpoint(path, loadOptions, checkpoint => {
-    const source = describe(path, checkpoint, undefined)
-    if (source.architecture === undefined) {
+  const found = isHubName(path) ? await locateOnHub(path, options) : { path }
+  return withCheckpoint(found.path, loadOptions, checkpoint => {
+    const source = describe(checkpoint, found)
+    if (source.network === undefined) {
       throw new VisionTorchError(
         'ERR_CHECKPOINT_MISMATCH',
         `${path}: expected a checkpoint that visiontorch wrote, got a file that does not say which network it holds. ` +
           'Name it: createModel(architecture, { weights: path }), or --model and --weights on the command line',
       )
     }
-    const { architecture } = source
     return build(
-      { ...loadOptions, architecture, networkOptions: {}, classes: undefined, seed: 0, strict: true },
+      {
+        ...loadOptions,
+        architecture: source.network,
+        networkOptions: {},
+        classes: undefined,
+        seed: 0,
+        strict: true,
+      },
       source,
     )
   })
@@ -181,7 +207,10 @@ interface Plan {
 interface Source {
   path: string
   checkpoint: NativeCheckpoint
+  /** Of a file of ours. */
   architecture: Architecture | undefined
+  /** The network that it is said to hold: by a file of ours, or by the repository that it comes from. */
+  network: Architecture | undefined
   networkOptions: NetworkOptions
   classes: readonly string[] | undefined
   preprocessing: Preprocessing | undefined
@@ -195,13 +224,6 @@ interface Source {
 
 async function build(plan: Plan, source: Source | undefined): Promise<Model> {
   const { architecture, device, dtype, signal } = plan
-  if (source?.architecture !== undefined && source.architecture !== architecture) {
-    throw new VisionTorchError(
-      'ERR_CHECKPOINT_MISMATCH',
-      `${source.path}: expected the weights of ${architecture}, got those of ${source.architecture}. ` +
-        `Name that network: createModel('${source.architecture}', ...), or --model ${source.architecture} on the command line`,
-    )
-  }
   const networkOptions = { ...source?.networkOptions, ...plan.networkOptions }
   const { imageSize } = networkOptions
   const preprocessing =
@@ -317,15 +339,35 @@ function requestedClasses({ classes, numClasses }: CreateModelOptions): readonly
   return names
 }
 
+/** A file of weights, and what is known about it from elsewhere. */
+interface Located {
+  path: string
+  official?: OfficialWeights
+  hub?: HubConfig
+}
+
+async function locateOnHub(name: string, { signal, onProgress }: LoadModelOptions): Promise<Located> {
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw invalid('onProgress', 'a function', onProgress)
+  const { weights, config } = await fetchFromHub(parseHubName(name), { signal, onProgress })
+  return config === null
+    ? { path: weights }
+    : { path: weights, hub: readHubConfig(name, await readFile(config, 'utf8')) }
+}
+
 /** The file of the weights, downloaded if necessary. */
 async function locate(
   architecture: Architecture,
   weights: unknown,
   options: Pick<CreateModelOptions, 'signal' | 'onProgress' | 'weightsDir'>,
-): Promise<{ path: string; official?: OfficialWeights }> {
+): Promise<Located> {
   const name = weights instanceof URL ? weights.href : weights
   if (!is.string(name)) {
-    throw invalid('weights', "'DEFAULT' or another name of torchvision's, a path, a URL, or null", weights)
+    throw invalid(
+      'weights',
+      "'DEFAULT' or another name of torchvision's, a path, a URL, 'hf:owner/name', or null",
+      weights,
+    )
   }
   if (/^(default|imagenet1k_\w+)$/i.test(name)) {
     const official = resolveWeights(architecture, name)
@@ -333,6 +375,7 @@ async function locate(
   }
   const byFile = existsSync(name) ? undefined : findFile(name)
   if (byFile !== undefined) return { path: await fetchWeights(byFile, options), official: byFile }
+  if (isHubName(name)) return locateOnHub(name, options)
   if (/^https?:/i.test(name)) return { path: await fetchWeights(name, options) }
   return { path: /^file:/i.test(name) ? fileURLToPath(name) : name }
 }
@@ -351,12 +394,16 @@ async function withCheckpoint<T>(
   }
 }
 
-/** Reads what a checkpoint of ours says about itself, or what the manifest says about official weights. */
-function describe(path: string, checkpoint: NativeCheckpoint, official: OfficialWeights | undefined): Source {
+/**
+ * Reads what a checkpoint of ours says about itself, or what the manifest says about official weights, or their repository
+ * on the Hub about others.
+ */
+function describe(checkpoint: NativeCheckpoint, { path, official, hub }: Located): Source {
   const foreign: Source = {
     path,
     checkpoint,
     architecture: undefined,
+    network: undefined,
     networkOptions: {},
     classes: undefined,
     preprocessing: undefined,
@@ -380,11 +427,13 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
   foreign.skipped = skipped.map(({ name, type }) => `${printable(name)} (${printable(type)})`)
   const field = (name: string) => metadata.get(name)
   const architecture = listArchitectures().find(name => name === field('architecture'))
-  if (architecture === undefined || !Array.isArray(field('classes'))) return foreign
+  if (architecture === undefined || !Array.isArray(field('classes')))
+    return hub === undefined ? foreign : describedByHub(foreign, hub)
   try {
     return {
       ...foreign,
       architecture,
+      network: architecture,
       networkOptions: checkNetworkOptions(architecture, toObject(field('options')), tensors.length),
       classes: checkSavedClasses(field('classes')),
       // Files that are older than autoOrient do not hold it, and their models were trained without it.
@@ -401,6 +450,12 @@ function describe(path: string, checkpoint: NativeCheckpoint, official: Official
       { cause: error },
     )
   }
+}
+
+function describedByHub(foreign: Source, { architecture, classes, preprocessing }: HubConfig): Source {
+  const network = architecture === undefined ? undefined : checkArchitecture(architecture)
+  const fixedSize = network === undefined ? {} : sizeOption(network, preprocessing?.crop)
+  return { ...foreign, network, networkOptions: fixedSize, classes, preprocessing }
 }
 
 function toObject(value: CheckpointValue | undefined): Record<string, unknown> {

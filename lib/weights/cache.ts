@@ -8,6 +8,7 @@ import { safeName } from '../download/name.js'
 import { VisionTorchError } from '../util/errors.js'
 import { cannotWrite } from '../util/files.js'
 import { check, invalid, is } from '../util/is.js'
+import { fetchFromHub, isHubName, parseHubName } from './hub.js'
 import { fileName, type OfficialWeights } from './manifest.js'
 
 /** visiontorch's folder in the user's cache: `$XDG_CACHE_HOME/visiontorch`, by default `~/.cache/visiontorch`. */
@@ -36,7 +37,8 @@ const MAX_BYTES = 2 ** 34
  * The path of a checkpoint in `weightsDir` or the user's cache. If it is in neither, it is downloaded into the cache
  * first: official weights from the mirror `VISIONTORCH_WEIGHTS_URL`, if that is set.
  *
- * @param weights Official weights, or the `http(s)` address of any checkpoint. The hash is checked if it is known: for
+ * @param weights Official weights, a repository of the Hugging Face Hub (`'hf:owner/name[@revision]'`, whose cache is used), or
+ *   the `http(s)` address of any checkpoint. The hash is checked if it is known: for
  *   an address, if the file's name ends in it (`name-0676ba61.pth`), as on PyTorch's hub.
  */
 export async function fetchWeights(
@@ -47,6 +49,8 @@ export async function fetchWeights(
   if (options.onWarning !== undefined && typeof options.onWarning !== 'function')
     throw invalid('onWarning', 'a function', options.onWarning)
   check.boolean('verify', options.verify ?? false)
+  if (is.string(weights) && isHubName(weights))
+    return (await fetchFromHub(parseHubName(weights), options)).weights
   const { url, path, sha256, official } =
     typeof weights === 'string'
       ? anyWeights(weights)

@@ -1,0 +1,122 @@
+import { checkPreprocessing, type Preprocessing } from '../image/preprocessing.js'
+import { VisionTorchError } from '../util/errors.js'
+import { is } from '../util/is.js'
+import { printable } from '../util/text.js'
+import { imagenetClasses } from './manifest.js'
+import { fromTimm } from './timm.js'
+
+/** What a repository's `config.json` says about its weights; undefined if it does not. */
+export interface HubConfig {
+  /** torchvision's name of the network. */
+  architecture: string | undefined
+  classes: readonly string[] | undefined
+  preprocessing: Preprocessing | undefined
+}
+
+type Json = Record<string, unknown>
+
+const LONGEST_NAME = 1000
+const MOST_CLASSES = 100_000
+
+/**
+ * Reads the `config.json` of timm, or of transformers.
+ * @param source What the file belongs to, for errors.
+ * @throws ERR_CHECKPOINT_UNSUPPORTED, naming a network that visiontorch does not have; ERR_CHECKPOINT_MISMATCH for a file that
+ *   contradicts itself.
+ */
+export function readHubConfig(source: string, text: string): HubConfig {
+  let config: unknown
+  try {
+    config = JSON.parse(text)
+  } catch {
+    config = undefined
+  }
+  if (!is.object(config)) throw mismatch(source, 'its config.json is not a JSON object')
+  const { architecture, architectures } = config as Json
+  if (is.string(architecture)) return timmConfig(source, architecture, config as Json)
+  const [network] = Array.isArray(architectures) ? architectures : []
+  if (is.string(network)) {
+    throw unsupported(source, `${printable(network, 80)} of transformers, whose weights have other names`)
+  }
+  return { architecture: undefined, classes: classesOf(config as Json), preprocessing: undefined }
+}
+
+function timmConfig(source: string, name: string, config: Json): HubConfig {
+  const architecture = fromTimm(name)
+  if (architecture === undefined) throw unsupported(source, `timm's ${printable(name, 80)}`)
+  const pretrained = is.object(config.pretrained_cfg) ? (config.pretrained_cfg as Json) : {}
+  return { architecture, classes: classesOf(config), preprocessing: preprocessingOf(source, pretrained) }
+}
+
+/** `label_names` of timm, or `id2label` of transformers; ImageNet's names for a thousand classes without any. */
+function classesOf(config: Json): readonly string[] | undefined {
+  const { id2label, label_names: names, num_classes: count, pretrained_cfg: pretrained } = config
+  const inPretrained = is.object(pretrained) ? (pretrained as Json).label_names : undefined
+  const given = Array.isArray(names) ? names : Array.isArray(inPretrained) ? inPretrained : labels(id2label)
+  const isName = (name: unknown) => is.string(name) && name.length > 0 && name.length <= LONGEST_NAME
+  const isUsable =
+    given !== undefined &&
+    given.length > 0 &&
+    given.length <= MOST_CLASSES &&
+    given.every(isName) &&
+    new Set(given).size === given.length &&
+    (count === undefined || count === given.length)
+  if (isUsable) return given as string[]
+  return given === undefined && count === 1000 ? imagenetClasses() : undefined
+}
+
+function labels(id2label: unknown): unknown[] | undefined {
+  if (!is.object(id2label)) return undefined
+  const names = Object.entries(id2label as Json)
+  return names.every(([id]) => /^\d{1,6}$/.test(id) && Number(id) < names.length)
+    ? Array.from(names, (_, i) => (id2label as Json)[String(i)])
+    : undefined
+}
+
+/** timm's evaluation transform: the shorter side is resized to the crop's size / crop_pct. */
+function preprocessingOf(source: string, config: Json): Preprocessing | undefined {
+  const {
+    input_size: size,
+    crop_pct: part = 0.875,
+    crop_mode: mode = 'center',
+    interpolation,
+    mean,
+    std,
+  } = config
+  if (size === undefined) return undefined
+  const [channels, height, width] = Array.isArray(size) ? size : []
+  if (channels !== 3 || height !== width || !is.integer(height))
+    throw mismatch(
+      source,
+      `expected square inputs of 3 channels, got input_size ${printable(JSON.stringify(size), 80)}`,
+    )
+  if (!is.number(part) || !(part > 0 && part <= 1))
+    throw mismatch(source, `expected a crop_pct above 0 and up to 1, got ${printable(String(part), 80)}`)
+  if (mode !== 'center' && mode !== 'squash')
+    throw mismatch(
+      source,
+      `its crop_mode '${printable(String(mode), 80)}' is not supported, only 'center' and 'squash'`,
+    )
+  try {
+    return checkPreprocessing('config.json', {
+      crop: height,
+      resize: Math.floor(height / part),
+      mode: mode === 'squash' ? 'squish' : 'crop',
+      ...(interpolation === undefined || interpolation === 'random' ? {} : { interpolation }),
+      ...(mean === undefined ? {} : { mean }),
+      ...(std === undefined ? {} : { std }),
+    })
+  } catch (error) {
+    throw mismatch(source, printable((error as Error).message, 300))
+  }
+}
+
+const mismatch = (source: string, what: string) =>
+  new VisionTorchError('ERR_CHECKPOINT_MISMATCH', `${source}: ${what}`)
+
+const unsupported = (source: string, network: string) =>
+  new VisionTorchError(
+    'ERR_CHECKPOINT_UNSUPPORTED',
+    `${source}: it holds ${network}, and visiontorch does not have that network. ` +
+      "docs/checkpoints.md lists timm's networks that load",
+  )

@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict'
+import { existsSync, lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { convertCheckpoint, createModel, fetchWeights, loadModel, type TensorData } from '../../lib/index.js'
+import { behave } from '../support/flaky-server.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { gitHash, HubServer, sha256 } from '../support/hub-server.js'
+
+const variables = ['HF_ENDPOINT', 'HF_HOME', 'HF_HUB_CACHE', 'HF_TOKEN', 'HF_HUB_OFFLINE', 'NO_PROXY']
+
+describe('weights on the Hugging Face Hub', function () {
+  this.timeout(60_000)
+  const name = 'timm/mobilenetv2_100.ra_in1k'
+  const config = {
+    architecture: 'mobilenetv2_100',
+    num_classes: 3,
+    label_names: ['ant', 'bee', 'cow'],
+    pretrained_cfg: {
+      input_size: [3, 160, 160],
+      interpolation: 'bicubic',
+      crop_pct: 0.9,
+      mean: [0.5, 0.5, 0.5],
+      std: [0.25, 0.25, 0.25],
+    },
+  }
+  const environment = variables.map(name => [name, process.env[name]] as const)
+  let content: Buffer
+  let state: Map<string, TensorData>
+  let server: HubServer
+  let folder: string
+
+  before(async () => {
+    const root = await temporaryFolder()
+    using model = await createModel('mobilenet_v2', { numClasses: 3, seed: 4, device: 'cpu' })
+    state = await model.stateDict()
+    await model.save(join(root, 'model.pth'))
+    await convertCheckpoint(join(root, 'model.pth'), join(root, 'model.safetensors'), {
+      names: 'timm',
+      format: 'state_dict',
+    })
+    content = await readFile(join(root, 'model.safetensors'))
+  })
+  beforeEach(async () => {
+    server = new HubServer(name, 'model.safetensors', content)
+    server.small.set('config.json', Buffer.from(JSON.stringify(config)))
+    process.env.HF_ENDPOINT = await server.start()
+    process.env.HF_HOME = await temporaryFolder()
+    process.env.NO_PROXY = '127.0.0.1'
+    folder = join(process.env.HF_HOME, 'hub', 'models--timm--mobilenetv2_100.ra_in1k')
+  })
+  afterEach(async () => {
+    for (const [name, value] of environment) {
+      if (value === undefined) delete process.env[name]
+      else process.env[name] = value
+    }
+    await server.stop()
+  })
+  after(removeTemporaryFolders)
+
+  it('load with the classes and the preprocessing of config.json', async () => {
+    const progress: number[] = []
+    for (const load of [
+      () =>
+        createModel('mobilenet_v2', {
+          weights: `hf:${name}`,
+          device: 'cpu',
+          onProgress: ({ received }) => progress.push(received),
+        }),
+      () => loadModel(`hf:${name}@main`, { device: 'cpu' }),
+    ]) {
+      using model = await load()
+      assert.equal(model.architecture, 'mobilenet_v2')
+      assert.equal(model.untrained, false)
+      assert.deepEqual(model.classes, config.label_names)
+      const { mean, std } = config.pretrained_cfg
+      assert.deepEqual(model.preprocessing, {
+        resize: 177, // floor(160 / 0.9)
+        crop: 160,
+        mean,
+        std,
+        interpolation: 'bicubic',
+        mode: 'crop',
+        autoOrient: true,
+      })
+      assert.deepEqual(await model.stateDict(), state)
+    }
+    assert.equal(progress.at(-1), content.length)
+    assert.equal(server.cdn.requests.length, 1)
+  })
+
+  it('lie in the cache as the Python library keeps them', async () => {
+    const path = await fetchWeights(`hf:${name}`)
+    const { commit } = server
+    assert.equal(path, join(folder, 'snapshots', commit, 'model.safetensors'))
+    assert.equal(readlinkSync(path), `../../blobs/${sha256(content)}`)
+    assert.deepEqual(readFileSync(path), content)
+    const text = server.small.get('config.json')!
+    assert.equal(
+      readlinkSync(join(folder, 'snapshots', commit, 'config.json')),
+      `../../blobs/${gitHash(text)}`,
+    )
+    assert.equal(readFileSync(join(folder, 'refs/main'), 'utf8'), commit)
+    assert.ok(lstatSync(path).isSymbolicLink())
+  })
+
+  it('are taken from the cache if the Hub is not reachable, offline, or the commit is named', async () => {
+    const path = await fetchWeights(`hf:${name}`)
+    const count = server.requests.length
+    assert.equal(await fetchWeights(`hf:${name}@${server.commit}`), path)
+    process.env.HF_HUB_OFFLINE = '1'
+    assert.equal(await fetchWeights(`hf:${name}`), path)
+    assert.equal(server.requests.length, count)
+    await assert.rejects(fetchWeights('hf:timm/other'), {
+      code: 'ERR_DOWNLOAD',
+      message: /hf:timm\/other@main: it is not in the cache, and HF_HUB_OFFLINE/,
+    })
+    delete process.env.HF_HUB_OFFLINE
+    process.env.HF_ENDPOINT = 'http://127.0.0.1:49151'
+    assert.equal(await fetchWeights(`hf:${name}`), path)
+    await assert.rejects(fetchWeights('hf:timm/other'), {
+      code: 'ERR_DOWNLOAD',
+      message: /refused the connection/,
+    })
+  })
+
+  it('are downloaded on from where a download was interrupted', async () => {
+    const part = join(folder, 'blobs', `${sha256(content)}.part`)
+    server.cdn.behaviours = [
+      behave.cutAt(100_000, async () => {
+        while (!existsSync(part) || statSync(part).size < 100_000) await new Promise(setImmediate)
+      }),
+      behave.well,
+    ]
+    assert.deepEqual(readFileSync(await fetchWeights(`hf:${name}`)), content)
+    assert.deepEqual(server.cdn.starts, [0, 100_000])
+  })
+
+  it('are asked for with HF_TOKEN, which no other host sees', async () => {
+    server.token = 'hf_secret'
+    await assert.rejects(fetchWeights(`hf:${name}`), {
+      code: 'ERR_DOWNLOAD',
+      message:
+        /HTTP status 401.*private or gated.*set HF_TOKEN.*http:\/\/127\.0\.0\.1:\d+\/timm\/mobilenetv2_100/,
+    })
+    process.env.HF_TOKEN = 'hf_secret'
+    await fetchWeights(`hf:${name}`)
+    assert.ok(server.requests.slice(1).every(({ headers }) => headers.authorization === 'Bearer hf_secret'))
+    assert.deepEqual(
+      server.cdn.requests.map(({ headers }) => headers.authorization),
+      [undefined],
+    )
+  })
+
+  it('are not kept if their hash is wrong, small files included', async () => {
+    server.etag = '0'.repeat(64)
+    await assert.rejects(fetchWeights(`hf:${name}`), { code: 'ERR_DOWNLOAD_HASH' })
+    assert.equal(existsSync(join(folder, 'blobs', server.etag)), false)
+    server.etag = '0'.repeat(40)
+    await assert.rejects(fetchWeights(`hf:${name}`), {
+      code: 'ERR_DOWNLOAD_HASH',
+      message: /Git hash is 0000/,
+    })
+    assert.equal(existsSync(join(folder, 'blobs', server.etag)), false)
+    assert.equal(existsSync(join(folder, 'refs/main')), false)
+  })
+
+  it('of networks that visiontorch does not have are refused by name', async () => {
+    for (const [json, message] of [
+      [
+        { architecture: 'mobilenetv3_large_100' },
+        /it holds timm's mobilenetv3_large_100, and visiontorch does not have/,
+      ],
+      [
+        { architectures: ['ViTForImageClassification'] },
+        /it holds ViTForImageClassification of transformers/,
+      ],
+    ] as const) {
+      server.small.set('config.json', Buffer.from(JSON.stringify(json)))
+      process.env.HF_HOME = await temporaryFolder()
+      for (const load of [loadModel, (path: string) => createModel('mobilenet_v2', { weights: path })])
+        await assert.rejects(load(`hf:${name}`), { code: 'ERR_CHECKPOINT_UNSUPPORTED', message })
+    }
+  })
+
+  it('of another network than the one that was asked for are refused', async () => {
+    await assert.rejects(createModel('resnet18', { weights: `hf:${name}` }), {
+      code: 'ERR_CHECKPOINT_MISMATCH',
+      message: /expected the weights of resnet18, got those of mobilenet_v2/,
+    })
+  })
+
+  it('without config.json are those of the network that is named', async () => {
+    server.small.clear()
+    using model = await createModel('mobilenet_v2', { weights: `hf:${name}`, device: 'cpu' })
+    assert.deepEqual(model.classes, ['0', '1', '2'])
+    await assert.rejects(loadModel(`hf:${name}`), { code: 'ERR_CHECKPOINT_MISMATCH' })
+  })
+
+  it('have names of an owner and a repository', async () => {
+    for (const wrong of [
+      'hf:resnet50',
+      'hf:a/b/c',
+      'hf:../x',
+      'hf:a/..',
+      'hf:a/b@',
+      'hf:a/b@../x',
+      'hf:a--b/c',
+      'hf:a/b?x',
+    ])
+      await assert.rejects(
+        fetchWeights(wrong),
+        { code: 'ERR_INVALID_ARGUMENT', message: /hf:owner\/name/ },
+        wrong,
+      )
+    await assert.rejects(fetchWeights('hf:timm/missing'), { code: 'ERR_DOWNLOAD', message: /404/ })
+    process.env.HF_ENDPOINT = 'ftp://x'
+    await assert.rejects(fetchWeights(`hf:${name}`), { code: 'ERR_INVALID_ARGUMENT', message: /HF_ENDPOINT/ })
+  })
+})

@@ -141,6 +141,20 @@ export async function features(
   return rows
 }
 
+/** @internal The logits of each image, in the order of the inputs; finite, so that they have probabilities. */
+export async function logits(
+  model: Predictor,
+  inputs: readonly Uint8Array[],
+  options: Pick<PredictOptions, 'batchSize' | 'maxPixels' | 'signal'>,
+): Promise<Float32Array[]> {
+  const rows: Float32Array[] = []
+  for await (const { values, error } of new Job(model, 'logits', checkPredictOptions(options)).each(inputs)) {
+    if (error !== undefined) throw error
+    rows.push(await finiteLogits(model.network, values))
+  }
+  return rows
+}
+
 function checkPredictOptions(options: PredictOptions) {
   check.options('options', options, ['topK', 'batchSize', 'maxPixels', 'allowUntrained', 'signal'])
   return {

@@ -3,6 +3,15 @@ import { corsHeaders, keyCheck, securityHeaders } from './access.js'
 import { Deadline } from './deadline.js'
 import { HttpError, notFound, toHttpError } from './errors.js'
 import { describeModels } from './model-card.js'
+import type { Lease } from './models.js'
+import {
+  inferRoute,
+  loadRoute,
+  modelMetadata,
+  repositoryIndex,
+  serverMetadata,
+  useModel,
+} from './open-inference.js'
 import { openApi } from './openapi.js'
 import { predictRoute } from './predict.js'
 import { type Service, startMetrics } from './service.js'
@@ -56,6 +65,30 @@ export async function createApp(service: Service): Promise<(request: Request) =>
     health(() => service.isReady),
     'public',
   )
+  route('GET', '/v2', () => Response.json(serverMetadata()))
+  route('POST', '/v2/repository/index', () => Response.json(repositoryIndex(service)))
+  route('POST', '/v2/repository/models/:name/load', (_, parameters) => loadRoute(parameters, service))
+  for (const path of ['/v2/models/:name', '/v2/models/:name/versions/:version']) {
+    const withModel =
+      (answer: (lease: Lease) => Response) => (_: Request, parameters: Record<string, string>) => {
+        using lease = useModel(service, parameters)
+        return answer(lease)
+      }
+    route(
+      'GET',
+      path,
+      withModel(lease => Response.json(modelMetadata(lease))),
+    )
+    route(
+      'GET',
+      `${path}/ready`,
+      withModel(() => new Response(null, { status: service.isReady ? 200 : 503 })),
+    )
+    route('POST', `${path}/infer`, async (request, parameters) => {
+      using deadline = new Deadline(request.signal, options.timeout)
+      return await inferRoute(request, parameters, service, deadline.signal)
+    })
+  }
   app.notFound(() => {
     throw notFound('there is nothing at this path. GET /openapi.json lists what there is')
   })

@@ -1,4 +1,5 @@
 import { abortable } from '../predict/abort.js'
+import { printable } from '../util/text.js'
 import type { Ticket } from './admission.js'
 import { badRequest, HttpError, tooLarge } from './errors.js'
 
@@ -46,18 +47,26 @@ export async function readBody(request: Request, { maxBytes, ticket, signal }: B
   }
 }
 
+/** Objects and arrays of a JSON body. Each takes many times the memory of its bracket. */
+const MOST_CONTAINERS = 100_000
+
 /**
  * Parses JSON of at most `maxValues` values: a body of brackets would otherwise become objects of many times its size.
  * @throws HttpError 400 or 413
  */
 export function parseJson(text: Buffer, maxValues: number): unknown {
+  let containers = 0
   let values = 0
-  for (const byte of text) if (byte === COMMA || byte === BRACKET || byte === BRACE) values++
-  if (values > maxValues) throw tooLarge(`expected JSON of at most ${maxValues} values, got more`)
+  for (const byte of text) {
+    if (byte === COMMA) values++
+    else if (byte === BRACKET || byte === BRACE) containers++
+  }
+  if (containers > MOST_CONTAINERS || values + containers > maxValues)
+    throw tooLarge(`expected JSON of at most ${maxValues} values, got more`)
   try {
     return JSON.parse(text.toString('utf8'))
   } catch (error) {
-    throw badRequest(`expected JSON: ${(error as Error).message.slice(0, 200)}`)
+    throw badRequest(`expected JSON: ${printable((error as Error).message)}`)
   }
 }
 

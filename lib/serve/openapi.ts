@@ -13,6 +13,39 @@ const fields = {
   model: { type: 'string', description: 'Which model, if there are several' },
 }
 
+const name = { name: 'name', in: 'path', required: true, schema: { type: 'string' } }
+const any = (description: string) => response(description, json({ type: 'object' }))
+
+/** The paths of the Open Inference Protocol v2, which has a description of its own. */
+const openInferencePaths = () => ({
+  '/v2': { get: { operationId: 'serverMetadata', responses: { 200: any('The name and the extensions') } } },
+  '/v2/models/{name}': {
+    get: {
+      operationId: 'modelMetadata',
+      parameters: [name],
+      responses: { 200: any('The tensors of a model') },
+    },
+  },
+  '/v2/models/{name}/ready': {
+    get: { operationId: 'modelReady', parameters: [name], responses: { 200: response('Yes') } },
+  },
+  '/v2/models/{name}/infer': {
+    post: {
+      operationId: 'infer',
+      parameters: [name],
+      requestBody: {
+        required: true,
+        content: { ...json({ type: 'object' }), 'application/octet-stream': { schema: binary } },
+      },
+      responses: { 200: any('The outputs') },
+    },
+  },
+  '/v2/repository/index': { post: { operationId: 'repositoryIndex', responses: { 200: any('The models') } } },
+  '/v2/repository/models/{name}/load': {
+    post: { operationId: 'load', parameters: [name], responses: { 200: any('The file was loaded again') } },
+  },
+})
+
 /** The description of a server in OpenAPI 3.1. */
 export function openApi({ basePath, apiKeys, maxFiles }: CheckedOptions): object {
   const key = { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } }
@@ -96,6 +129,7 @@ export function openApi({ basePath, apiKeys, maxFiles }: CheckedOptions): object
           },
         ]),
       ),
+      ...openInferencePaths(),
     },
     components: {
       ...(apiKeys.length > 0 && key),

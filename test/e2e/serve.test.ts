@@ -170,6 +170,24 @@ describe('visiontorch serve', function () {
     assert.equal(await served.stop(), 0)
   })
 
+  it('reloads what POST /v2/repository/models/{name}/load names', async () => {
+    const path = join(folder, 'loaded.pth')
+    await copyFile(first, path)
+    const served = await ServeProcess.start('--checkpoint', path, '--threads', '1', '--no-watch')
+    const load = (name: string) =>
+      fetch(`${served.url}/v2/repository/models/${name}/load`, { method: 'POST' })
+    await copyFile(second, path)
+    assert.equal((await load('loaded')).status, 200)
+    assert.deepEqual((await answerOf(await served.predict(image))).predictions, await expected(second))
+    assert.equal((await load('..%2Ffirst')).status, 404)
+    await writeFile(path, 'not a checkpoint')
+    const refused = await load('loaded')
+    assert.equal(refused.status, 500)
+    assert.ok(!(await refused.text()).includes(folder), 'a path of the server')
+    assert.deepEqual((await answerOf(await served.predict(image))).predictions, await expected(second))
+    assert.equal(await served.stop(), 0)
+  })
+
   it('reloads a file that changed, and keeps the model if the new file cannot be used', async () => {
     const path = join(folder, 'watched.pth')
     await copyFile(first, path)

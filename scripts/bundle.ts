@@ -7,7 +7,8 @@ import { build } from 'esbuild'
 await bundle('data')
 await bundle('serve')
 await bundle('export', protobufLicences())
-rmSync('dist/export/proto', { recursive: true }) // part of the bundle
+rmSync('dist/export/proto', { recursive: true, force: true }) // part of the bundle
+await bundlePage()
 
 /** `others`: what stands in no file `LICENSE` of the packages. */
 async function bundle(folder: string, others: readonly string[] = []): Promise<void> {
@@ -36,6 +37,19 @@ async function bundle(folder: string, others: readonly string[] = []): Promise<v
     `dist/${folder}/libraries.LICENSES.txt`,
     [...licences, ...others].join(`\n${'-'.repeat(80)}\n\n`),
   )
+}
+
+/** The page of `visiontorch serve`, for the browser. */
+async function bundlePage(): Promise<void> {
+  await build({
+    entryPoints: ['lib/serve/page/index.html', 'lib/serve/page/page.css', 'lib/serve/page/page.ts'],
+    outdir: 'dist/serve/page',
+    loader: { '.html': 'copy' },
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'warning',
+  })
 }
 
 function licenceOf(folder: string): string {

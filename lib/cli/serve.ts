@@ -29,6 +29,7 @@ interface ServeCommandOptions {
   allowedHost?: string[]
   example?: string
   watch: boolean
+  page: boolean
   batchSize: number
   maxQueue: number
   maxBody: number
@@ -71,6 +72,7 @@ export const serveCommand = (): Command =>
       'an image that a reloaded model must be able to predict (default: a built-in one)',
     )
     .option('--no-watch', 'do not reload a checkpoint when its file changes')
+    .option('--no-page', 'do not serve the page at /')
     .option('--batch-size <n>', 'images computed at once, at most', integer(1, 4096), 32)
     .option('--max-queue <n>', 'images that may wait; more are refused with 429', integer(1, 1_000_000), 256)
     .option('--max-body <bytes>', 'of a request; more are refused with 413', integer(1, 1 << 30), 32 << 20)
@@ -146,6 +148,7 @@ async function runServer(options: ServeCommandOptions, logger: Logger): Promise<
     timeout: Math.ceil(options.timeout * 1000),
     apiKey,
     cors: options.cors ?? [],
+    page: options.page,
     allowUntrained,
     logger,
   })

@@ -13,6 +13,7 @@ import {
   useModel,
 } from './open-inference.js'
 import { openApi } from './openapi.js'
+import { pageFile } from './page-files.js'
 import { predictRoute } from './predict.js'
 import { type Service, startMetrics } from './service.js'
 
@@ -88,6 +89,11 @@ export async function createApp(service: Service): Promise<(request: Request) =>
       using deadline = new Deadline(request.signal, options.timeout)
       return await inferRoute(request, parameters, service, deadline.signal)
     })
+  }
+  if (options.page) {
+    route('GET', '/', () => pageFile('html'), 'public')
+    route('GET', '/page.css', () => pageFile('css'), 'public')
+    route('GET', '/page.js', () => pageFile('js'), 'public')
   }
   app.notFound(() => {
     throw notFound('there is nothing at this path. GET /openapi.json lists what there is')

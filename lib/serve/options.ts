@@ -28,6 +28,8 @@ export interface HandlerOptions {
   apiKey?: string | readonly string[]
   /** Web pages of other origins that may call the server, such as `https://example.com`, or `*` for all. Default: none. */
   cors?: readonly string[]
+  /** Serve a page at `/` on which people try the model. Default true. */
+  page?: boolean
   /** Predict also with a classifier that was never trained, whose probabilities are random. Default false. */
   allowUntrained?: boolean
   /** Gets a line for each request, and the causes of failures. Default: nothing is logged. */
@@ -49,6 +51,7 @@ const names = [
   'timeout',
   'apiKey',
   'cors',
+  'page',
   'allowUntrained',
   'logger',
 ] as const satisfies (keyof HandlerOptions)[]
@@ -76,6 +79,7 @@ export function checkHandlerOptions(options: HandlerOptions): CheckedOptions {
     timeout: check.integer('timeout', options.timeout ?? 30_000, 1, 86_400_000),
     apiKeys,
     cors,
+    page: check.boolean('page', options.page ?? true),
     allowUntrained: check.boolean('allowUntrained', options.allowUntrained ?? false),
     logger,
   }

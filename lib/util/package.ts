@@ -58,6 +58,16 @@ export function weightsFiles(): { manifest: string; classes: string } {
   }
 }
 
+/** The files of the page of `visiontorch serve`, which scripts/bundle.ts makes. */
+export function pageFiles(): { html: string; css: string; js: string } {
+  packageManifest()
+  return {
+    html: fileURLToPath(new URL('../../dist/serve/page/index.html', import.meta.url)),
+    css: fileURLToPath(new URL('../../dist/serve/page/page.css', import.meta.url)),
+    js: fileURLToPath(new URL('../../dist/serve/page/page.js', import.meta.url)),
+  }
+}
+
 /**
  * What package.json says.
  * @throws VisionTorchError `ERR_ADDON_NOT_FOUND` if a bundler copied this code out of the package

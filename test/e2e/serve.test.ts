@@ -179,7 +179,7 @@ describe('visiontorch serve', function () {
     await copyFile(second, path)
     assert.equal((await load('loaded')).status, 200)
     assert.deepEqual((await answerOf(await served.predict(image))).predictions, await expected(second))
-    assert.equal((await load('..%2Ffirst')).status, 404)
+    assert.equal((await load(encodeURIComponent('../first'))).status, 404)
     await writeFile(path, 'not a checkpoint')
     const refused = await load('loaded')
     assert.equal(refused.status, 500)

@@ -25,8 +25,8 @@ FILES = {
     "resnet50-11ad3fa6.pth": ("11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca", 102540417, "zip"),
 }  # fmt: skip
 
-# Files that torchvision published before, with the same parameters as its present IMAGENET1K_V1, by their endings; their
-# exact sizes and containers where known.
+# Files that torchvision published before its present IMAGENET1K_V1. It gives no accuracy for them any more. Their exact sizes and
+# containers are listed if known.
 OLDER = {
     "alexnet": ("alexnet-owt-4df8aa71.pth", None, None),
     "inception_v3": ("inception_v3_google-1a9a5a14.pth", None, None),
@@ -111,6 +111,7 @@ for architecture, (file, size, container) in OLDER.items():
         "bytes": size,
         "mebibytes": size and round(size / 2**20, 3),
         "container": container,
+        "accuracy": None,
     }
     entries.insert(entries.index(current) + 1, older)
 

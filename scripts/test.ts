@@ -18,6 +18,7 @@ const expectedInCI = [
   /^this processor does not have /,
   'root may write anywhere',
   'more than 100 million parameters (npm test -- --large)',
+  'slow (npm test -- --large)',
 ]
 
 const named = process.argv.slice(2).filter(argument => argument !== '--large')

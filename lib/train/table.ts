@@ -165,7 +165,7 @@ const optimization = {
 
 const freezing = {
   /**
-   * What is not trained: `'classifier'`: all but the classifier; a number: so many of the first stages (`model.stages`); another
+   * What is not trained: `'classifier'`: all but the classifier; a number: so many of the first stages, from the input on; another
    * text: the parameters whose names begin with it, such as `'layer1.'`. Default null: everything is trained.
    */
   freeze: row(

@@ -5,6 +5,7 @@ import { decodeByPath } from '../data/decode-sample.js'
 import { toDataset } from '../data/open.js'
 import { evaluate, type ScoredImage } from '../evaluate/evaluate.js'
 import type { Evaluation } from '../evaluate/metrics.js'
+import { writeEvaluation } from '../report/evaluation.js'
 import { checkPredictionsFile, writePredictions } from '../report/predictions.js'
 import { writeReport } from '../report/report.js'
 import { replaceFile } from '../util/files.js'
@@ -39,7 +40,7 @@ export const evaluateCommand = (): Command =>
       integer(1, 1024),
     )
     .option('--predictions <file>', 'also write the scores of every image: a .csv or .jsonl file')
-    .option('--out <dir>', 'also write evaluation.json, report.html and confusion_matrix.png')
+    .option('--out <dir>', 'also write report.html, evaluation.json, charts, and the confusion matrix as CSV')
     .addOption(jsonOption())
     .action(runEvaluate)
 
@@ -96,8 +97,9 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
     report,
     decodeByPath([...dataset.splits.values()].flat(), { autoOrient }),
   )
+  const others = await writeEvaluation(out, evaluation)
   await replaceFile(join(out, 'evaluation.json'), `${JSON.stringify(figures)}\n`)
-  note(`wrote ${[...files, join(out, 'evaluation.json')].join(', ')}`)
+  note(`wrote ${[...new Set([...files, ...others, join(out, 'evaluation.json')])].join(', ')}`)
 }
 
 /** Of more than 100 classes only the cells of the confusion matrix that are not zero. */

@@ -8,6 +8,15 @@ export function classesCsv({ classes }: Evaluation): string {
   return csv([header, ...classes.map(row => [row.label, row.precision, row.recall, row.f1, row.support])])
 }
 
+/** A row a true class, and a column a predicted class: how many images. */
+export function matrixCsv({ classes, confusion }: Evaluation): string {
+  const names = classes.map(({ label }) => label)
+  return csv([
+    ['true class', ...names],
+    ...confusion.map((counts, index): (string | number)[] => [names[index]!, ...counts]),
+  ])
+}
+
 /** A row a cell of the confusion matrix that is not zero. */
 export function confusionsCsv({ classes, confusions }: Evaluation): string {
   const cells = confusions.map(cell => [

@@ -57,7 +57,7 @@ function plain(data: ReportData): ReportData {
 }
 
 /** On white, at two pixels a unit. The letters come from the system's fonts; without one they are empty boxes. */
-async function png(svg: string): Promise<Buffer> {
+export async function png(svg: string): Promise<Buffer> {
   const sharp = loadSharp()
   return sharp(Buffer.from(svg), { density: 144, unlimited: true })
     .flatten({ background: '#ffffff' })

@@ -92,7 +92,17 @@ describe('the commands train, evaluate and preview', () => {
     assert.match(rows[0]!, /^file,class,predicted,/)
     assert.match(text.stdout, /class +precision +recall +f1 +images/)
     assert.deepEqual(JSON.parse(await readFile(join(out, 'evaluation.json'), 'utf8')), figures)
-    await access(join(out, 'report.html'))
+    const { classes, confusion } = figures
+    const [head, ...matrix] = (await readFile(join(out, 'confusion_matrix.csv'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+    assert.equal(head, ['true class', ...classes.map(({ label }) => label)].join())
+    assert.deepEqual(
+      matrix,
+      confusion!.map((row, i) => [classes[i]!.label, ...row].join()),
+    )
+    for (const file of ['report.html', 'confusion_matrix.png', 'precision_recall.png', 'classes.csv'])
+      await access(join(out, file))
   })
 
   it('stop at the first Ctrl-C with 130 and a checkpoint, and go on from there', async () => {

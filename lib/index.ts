@@ -18,7 +18,7 @@ export type { ExportFormat, ExportOptions } from './export/export.js'
 export type { Augmentation, AugmentationName, AugmentationOption, ColorJitter } from './image/augmentation.js'
 export type { ImageInput, RawImage } from './image/input.js'
 export { preprocess } from './image/preprocess.js'
-export type { Interpolation, Preprocessing, ResizeMode } from './image/preprocessing.js'
+export type { Interpolation, Preprocessing, PreprocessingName, ResizeMode } from './image/preprocessing.js'
 export { type Architecture, listArchitectures } from './model/architectures.js'
 export {
   type CheckpointSummary,

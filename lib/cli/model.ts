@@ -7,7 +7,9 @@ import {
   DEFAULT_PREPROCESSING,
   INTERPOLATIONS,
   type Interpolation,
+  NAMED_PREPROCESSING,
   type Preprocessing,
+  type PreprocessingName,
 } from '../image/preprocessing.js'
 import { type Architecture, checkArchitecture } from '../model/architectures.js'
 import { createModel, loadModel } from '../model/create-model.js'
@@ -29,6 +31,7 @@ export interface ModelOptions extends NormalizationOptions {
   resize?: number
   crop?: number
   interpolation?: Interpolation
+  preprocessing?: PreprocessingName
   autoOrient?: boolean
   device: string
   dtype: string
@@ -102,6 +105,12 @@ export function addModelOptions(command: Command, withCheckpoint: readonly strin
     .addOption(modelOption())
   for (const option of foreign) command.addOption(option)
   return command
+    .addOption(
+      new Option(
+        '--preprocessing <name>',
+        'as another program does it, with what the options above change',
+      ).choices(Object.keys(NAMED_PREPROCESSING)),
+    )
     .option(
       '--auto-orient <true|false>',
       "whether images are turned upright as their EXIF orientation says (default: the model's: true)",
@@ -163,11 +172,14 @@ export async function openModel(
 
 /** The preprocessing with what the options change of it. */
 export function preprocessingOf(
-  base: Readonly<Preprocessing>,
+  own: Readonly<Preprocessing>,
   options: NormalizationOptions &
-    Partial<Pick<Preprocessing, 'resize' | 'crop' | 'interpolation' | 'autoOrient'>>,
+    Partial<Pick<Preprocessing, 'resize' | 'crop' | 'interpolation' | 'autoOrient'>> & {
+      preprocessing?: PreprocessingName
+    },
 ): Readonly<Preprocessing> {
   const { mean, std, resize, crop, interpolation, autoOrient } = options
+  const base = options.preprocessing === undefined ? own : NAMED_PREPROCESSING[options.preprocessing]
   for (const [flag, values] of Object.entries({ mean, std })) {
     if (values === undefined || values.length === 3) continue
     throw new VisionTorchError(

@@ -7,7 +7,12 @@ import { openDataset } from '../data/open.js'
 import { checkAugmentation } from '../image/augmentation.js'
 import { batchImages } from '../image/batch-images.js'
 import { contactSheet } from '../image/contact-sheet.js'
-import { checkPreprocessing, DEFAULT_PREPROCESSING, type Interpolation } from '../image/preprocessing.js'
+import {
+  checkPreprocessing,
+  DEFAULT_PREPROCESSING,
+  type Interpolation,
+  type ResizeMode,
+} from '../image/preprocessing.js'
 import { native } from '../native/native.js'
 import { shortLabels } from '../report/labels.js'
 import { resizedTo } from '../train/data.js'
@@ -25,7 +30,8 @@ interface PreviewCommandOptions {
   classes?: string
   columns?: Columns
   augmentation?: unknown
-  resize?: 'crop' | 'pad' | 'squish'
+  resize?: ResizeMode
+  fill?: [number, number, number]
   inputSize?: number
   interpolation?: Interpolation
   autoOrient?: boolean
@@ -43,6 +49,7 @@ export const previewCommand = (): Command =>
     .addOption(classesOption())
     .addOption(trainOption('augmentation', optionTable.augmentation))
     .addOption(trainOption('resize', optionTable.resize))
+    .addOption(trainOption('fill', optionTable.fill))
     .addOption(trainOption('interpolation', optionTable.interpolation))
     .addOption(trainOption('autoOrient', optionTable.autoOrient))
     .addOption(trainOption('inputSize', optionTable.inputSize))

@@ -2,19 +2,19 @@ import { native } from '../native/native.js'
 import { check } from '../util/is.js'
 import { decode } from './decode.js'
 import type { ImageInput } from './input.js'
-import { checkPreprocessing, type Preprocessing } from './preprocessing.js'
+import { checkPreprocessing, type Preprocessing, type PreprocessingName } from './preprocessing.js'
 import { evalTransform } from './transform.js'
 
 /**
  * What the network sees of an image, before normalisation: RGB bytes, row by row. The thing to look at when a
  * prediction surprises.
  *
- * @param preprocessing A model's `preprocessing`, or part of one; the default is ImageNet's.
+ * @param preprocessing A model's `preprocessing`, or part of one, or the name of another program's; the default is ImageNet's.
  * @throws ERR_IMAGE_DECODE if the image is damaged or of an unsupported format, ERR_FILE_READ if it cannot be read.
  */
 export async function preprocess(
   input: ImageInput,
-  preprocessing: Partial<Preprocessing> = {},
+  preprocessing: Partial<Preprocessing> | PreprocessingName = {},
   options: { signal?: AbortSignal } = {},
 ): Promise<{ data: Uint8Array; width: number; height: number }> {
   const checked = checkPreprocessing('preprocessing', preprocessing)

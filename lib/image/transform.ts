@@ -1,5 +1,5 @@
 import type { NativeTransform } from '../native/native.js'
-import type { Color, Rect } from '../native/operation.js'
+import type { Rect } from '../native/operation.js'
 import type { Preprocessing } from './preprocessing.js'
 import { roundHalfToEven } from './round.js'
 
@@ -9,22 +9,20 @@ export interface Size {
   height: number
 }
 
-/** What letterboxed images are filled up with, as in most detectors: the middle of the range. */
-const GRAY: Color = [128, 128, 128]
-
 /** The transform of evaluation and prediction for an image of this size. */
 export function evalTransform(preprocessing: Preprocessing, size: Size): NativeTransform {
-  const { crop, resize, interpolation: filter, mode } = preprocessing
+  const { crop, resize, interpolation: filter, mode, fill } = preprocessing
   const { width, height } = size
   const from: Rect = [0, 0, width, height]
   if (mode === 'squish') return [{ op: 'resize', from, size: [crop, crop], crop: [0, 0, crop, crop], filter }]
-  if (mode === 'pad') {
+  if (mode === 'pad' || mode === 'letterbox') {
     const scale = crop / Math.max(width, height)
-    const fitted = [width, height].map(side => Math.max(1, Math.round(side * scale))) as [number, number]
+    const round = mode === 'pad' ? Math.round : Math.floor // as int() in Python
+    const fitted = [width, height].map(side => Math.max(1, round(side * scale))) as [number, number]
     const at = fitted.map(side => (crop - side) >> 1) as [number, number]
     return [
       { op: 'resize', from, size: fitted, crop: [0, 0, ...fitted], filter },
-      { op: 'pad', size: [crop, crop], at, fill: GRAY },
+      { op: 'pad', size: [crop, crop], at, fill },
     ]
   }
   const resized = resizeShorter(size, resize)

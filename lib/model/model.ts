@@ -1,7 +1,7 @@
 import { checkClassNames } from '../data/class-names.js'
 import { checkExportOptions, type ExportOptions, exportModel } from '../export/export.js'
 import type { ImageInput } from '../image/input.js'
-import { checkPreprocessing, type Preprocessing } from '../image/preprocessing.js'
+import { checkPreprocessing, type Preprocessing, type PreprocessingName } from '../image/preprocessing.js'
 import {
   type CheckpointValue,
   type ImageBatch,
@@ -132,7 +132,7 @@ export class Model implements Disposable {
     return this.#preprocessing
   }
 
-  set preprocessing(value: Readonly<Preprocessing>) {
+  set preprocessing(value: Readonly<Preprocessing> | PreprocessingName) {
     this.#preprocessing = Object.freeze(checkPreprocessing('preprocessing', value))
     this.#batchers.clear() // their batches have the old size
   }

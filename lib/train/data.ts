@@ -165,13 +165,15 @@ export function resizedTo(
     inputSize,
     resize,
     interpolation,
+    fill,
     autoOrient,
-  }: Pick<TrainOptions, 'inputSize' | 'resize' | 'interpolation' | 'autoOrient'>,
+  }: Pick<TrainOptions, 'inputSize' | 'resize' | 'interpolation' | 'fill' | 'autoOrient'>,
 ): Preprocessing {
   return {
     ...cropTo(preprocessing, inputSize ?? preprocessing.crop),
     mode: resize ?? preprocessing.mode,
     interpolation: interpolation ?? preprocessing.interpolation,
+    fill: fill ? [...fill] : preprocessing.fill,
     autoOrient: autoOrient ?? preprocessing.autoOrient,
   }
 }

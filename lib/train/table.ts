@@ -5,7 +5,7 @@ import {
   type AugmentationOption,
   checkAugmentation,
 } from '../image/augmentation.js'
-import { INTERPOLATIONS, RESIZE_MODES } from '../image/preprocessing.js'
+import { checkColor, INTERPOLATIONS, RESIZE_MODES } from '../image/preprocessing.js'
 import { check, invalid, is } from '../util/is.js'
 import * as kinds from './kinds.js'
 import { defaultLearningRates, learningRateHelp, optimizer, optimizerHelp } from './optimizers.js'
@@ -52,6 +52,12 @@ const augmentation: kinds.Kind<Augmentation, AugmentationOption> = {
   placeholder: '<name|key=value,...>',
   check: checkAugmentation,
   parse: text => (text.includes('=') ? kinds.parsePairs(text.split(',')) : text),
+}
+
+const color: kinds.Kind<[number, number, number], readonly [number, number, number]> = {
+  placeholder: '<r,g,b>',
+  check: checkColor,
+  parse: text => text.split(',').map(Number),
 }
 
 const resume: kinds.Kind<boolean | string> = {
@@ -223,6 +229,13 @@ const images = {
     null,
     'how images that are not square become square',
     { shown: "the model's: crop" },
+  ),
+  /** Red, green and blue, 0 to 255, of what `'pad'` and `'letterbox'` leave free. Default: the model's, which is gray, 128. */
+  fill: row(
+    kinds.optional(color),
+    null,
+    'red, green and blue, 0 to 255, of what pad and letterbox leave free',
+    { shown: "the model's: 128,128,128" },
   ),
   /** How images are resized. Default: the model's, which is that of its official weights. */
   interpolation: row(kinds.optional(kinds.choice(...INTERPOLATIONS)), null, 'how images are resized', {

@@ -181,6 +181,26 @@ describe('decoding', () => {
 })
 
 describe('preprocess', () => {
+  it('fills what padding leaves free with a colour', async () => {
+    const bright = { data: new Uint8Array(3 * 40 * 20).fill(250), width: 40, height: 20, channels: 3 }
+    for (const mode of ['pad', 'letterbox'] as const) {
+      const gray = await preprocess(bright, { crop: 40, mode })
+      assert.deepEqual([...gray.data.subarray(0, 3)], [128, 128, 128])
+      const { data } = await preprocess(bright, { crop: 40, mode, fill: [1, 2, 3] })
+      assert.deepEqual([...data.subarray(0, 3)], [1, 2, 3])
+      assert.deepEqual([...data.subarray(20 * 40 * 3, 20 * 40 * 3 + 3)], [250, 250, 250])
+    }
+    const wrong = { code: 'ERR_INVALID_ARGUMENT' }
+    for (const fill of [[1, 2], [1, 2, 256], 'red', [1, 2, 0.5], null])
+      await assert.rejects(preprocess(bright, { fill } as never), {
+        ...wrong,
+        message: /fill: expected three integers/,
+      })
+    await assert.rejects(preprocess(bright, 'classification-pytorhc' as never), {
+      message: /Did you mean 'classification-pytorch'/,
+    })
+  })
+
   it('gives the square that the network sees, for any number of channels', async () => {
     for (const channels of [1, 3, 4]) {
       const data = new Uint8Array(width * height * channels).fill(77)

@@ -140,3 +140,25 @@ describe('autoOrient', () => {
     })
   })
 })
+
+describe('model.preprocessing', () => {
+  after(removeTemporaryFolders)
+
+  it("takes the name of another program's, and is saved as what that stands for", async () => {
+    using model = await tinyModel({ classes })
+    model.preprocessing = 'classification-pytorch-letterbox'
+    const expected = {
+      mode: 'letterbox',
+      interpolation: 'bicubic',
+      crop: 224,
+      fill: [128, 128, 128],
+      autoOrient: false,
+    }
+    for (const [key, value] of Object.entries(expected))
+      assert.deepEqual(model.preprocessing[key as keyof typeof model.preprocessing], value, key)
+    const path = join(await temporaryFolder(), 'model.pth')
+    await model.save(path)
+    using loaded = await loadModel(path)
+    assert.deepEqual(loaded.preprocessing, model.preprocessing)
+  })
+})

@@ -119,6 +119,19 @@ describe('POST /predict', () => {
     assert.match(unnamed.body.error.message, /one of first, second/)
   })
 
+  it('lets several models take turns: a flood for one does not hold up the other', async () => {
+    const other = await tinyModel({ seed: 2 })
+    const handler = createHandler({ busy: model, other }, { batchSize: 4 })
+    const order: string[] = []
+    const ask = async (name: string) => {
+      const url = `http://localhost/predict?model=${name}`
+      await handler(new Request(url, { method: 'POST', body: images[0]!, headers: jpeg }))
+      order.push(name)
+    }
+    await Promise.all([...Array.from({ length: 200 }, () => ask('busy')), ask('other')])
+    assert.ok(order.indexOf('other') < 100, `after ${order.indexOf('other')} of 200`)
+  })
+
   describe('refuses', () => {
     const refusals: [string, () => ReturnType<typeof post>, number, string][] = [
       ['an image that cannot be decoded', () => post('no image', jpeg), 422, 'ERR_IMAGE_DECODE'],

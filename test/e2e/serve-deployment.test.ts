@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { copyFile, mkdir, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { tinyModel } from '../support/tiny-model.js'
+
+const root = join(import.meta.dirname, '../..')
+const example = (name: string) => readFileSync(join(root, 'examples/serve', name), 'utf8')
+
+/** The instructions of the Dockerfile in order, with their lines joined. */
+const instructions = example('Dockerfile')
+  .replaceAll(/\\\n\s*/g, '')
+  .split('\n')
+  .filter(line => line !== '' && !line.startsWith('#'))
+  .map(line => /^(\w+) (.*)$/.exec(line)!.slice(1) as [string, string])
+const values = (name: string) => instructions.filter(([word]) => word === name).map(([, value]) => value)
+const words = (name: string): string[] => JSON.parse(values(name)[0]!)
+
+describe('the files for deployment', function () {
+  this.timeout(60_000)
+  before(() => {
+    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8', cwd: root })
+    assert.equal(built.status, 0, built.stdout + built.stderr)
+  })
+  after(removeTemporaryFolders)
+
+  it('the Dockerfile runs a slim Node as a user without rights', () => {
+    assert.match(values('FROM')[0]!, /^node:2\d-slim$/)
+    const user = instructions.findIndex(([name]) => name === 'USER')
+    assert.equal(instructions[user]![1], 'node')
+    assert.ok(!instructions.slice(user).some(([name]) => name === 'RUN' || name === 'COPY'))
+  })
+
+  it('its command serves the model in a fresh folder, its health check agrees, and it ends at SIGTERM', async () => {
+    const folder = await temporaryFolder()
+    await mkdir(join(folder, 'models'))
+    await mkdir(join(folder, 'node_modules'))
+    await symlink(root, join(folder, 'node_modules/visiontorch')) // instead of RUN npm install
+    using model = await tinyModel()
+    await model.save(join(folder, 'best.pth'))
+    await copyFile(join(folder, 'best.pth'), join(folder, 'models/best.pth'))
+
+    // The port of the host may be taken: any other will do.
+    const [command, ...args] = [...words('ENTRYPOINT'), ...words('CMD')]
+    assert.deepEqual([command, args[args.indexOf('--port') + 1]], ['node', values('EXPOSE')[0]])
+    args[args.indexOf('--port') + 1] = '0'
+    const server = spawn(process.execPath, args, { cwd: folder })
+    let said = ''
+    while (!/ on http:/.test(said)) said += (await once(server.stderr, 'data'))[0]
+    const port = / on http:\/\/0\.0\.0\.0:(\d+)/.exec(said)![1]!
+
+    const check = JSON.parse(/ CMD (.*)$/.exec(` ${values('HEALTHCHECK')[0]}`)![1]!) as string[]
+    const healthy = (port: string) =>
+      once(
+        spawn(
+          process.execPath,
+          check.slice(1).map(word => word.replace(':8080', `:${port}`)),
+        ),
+        'exit',
+      )
+    assert.deepEqual(await healthy(port), [0, null])
+    server.kill('SIGTERM')
+    assert.deepEqual(await once(server, 'exit'), [0, null])
+    assert.deepEqual(await healthy(port), [1, null])
+  })
+
+  it('every file uses options and routes that exist', () => {
+    const { stdout } = spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), 'serve', '--help'], {
+      encoding: 'utf8',
+    })
+    for (const name of ['Dockerfile', 'kubernetes.yaml', 'kserve.yaml', 'visiontorch.service']) {
+      const text = example(name).replace(/^#.*$/gm, '')
+      for (const [, option] of text.matchAll(
+        /(?<![\w-])(--(?!no-audit|no-fund|interval|timeout=|start-period)[a-z][a-z-]+)/g,
+      ))
+        assert.ok(stdout.includes(`${option} `), `${name}: ${option}`)
+    }
+    assert.match(example('kubernetes.yaml'), /path: \/v2\/health\/ready/)
+  })
+})

@@ -90,15 +90,15 @@ interface Plan {
 async function describe(path: string): Promise<{ isOurs: boolean; dtype: WeightsDType | undefined }> {
   const checkpoint = await native().openCheckpoint(path, { verify: false })
   try {
-    const types = new Set(
-      checkpoint
-        .inspect()
-        .tensors.map(({ dtype }) => dtype)
-        .filter(dtype => /float/.test(dtype)),
-    )
+    const isOurs = savedMetadata(checkpoint).has('architecture')
+    // Beside the weights, a file of ours may have the state of an optimizer.
+    const weights = checkpoint
+      .inspect()
+      .tensors.filter(({ name }) => !isOurs || !name.includes('/') || name.startsWith('state_dict/'))
+    const types = new Set(weights.map(({ dtype }) => dtype).filter(dtype => /float/.test(dtype)))
     const [dtype] = types
     const isHalf = types.size === 1 && (dtype === 'float16' || dtype === 'bfloat16')
-    return { isOurs: savedMetadata(checkpoint).has('architecture'), dtype: isHalf ? dtype : undefined }
+    return { isOurs, dtype: isHalf ? dtype : undefined }
   } finally {
     checkpoint.dispose()
   }

@@ -85,10 +85,16 @@ describe('converted checkpoints', function () {
   it('keep the state of a training, but not in safetensors files', async () => {
     const content = (await readCheckpoint(saved)) as Map<string, CheckpointValue>
     const trained = join(folder, 'last.pth')
-    await writeCheckpoint(trained, new Map([...content, ['epoch', 3], ['optimizer', new Map([['lr', 0.5]])]]))
+    const optimizer = new Map<string, CheckpointValue>([['momentum', state.get('layers.0.weight')!]])
+    await writeCheckpoint(
+      trained,
+      new Map<CheckpointValue, CheckpointValue>([...content, ['epoch', 3], ['optimizer', optimizer]]),
+    )
     const legacy = await convert('last-legacy.pth', { container: 'legacy', dtype: 'float16' }, trained)
     const kept = (await readCheckpoint(legacy)) as Map<string, CheckpointValue>
-    assert.deepEqual([kept.get('epoch'), kept.get('optimizer')], [3, new Map([['lr', 0.5]])])
+    assert.deepEqual([kept.get('epoch'), kept.get('optimizer')], [3, optimizer])
+    const again = await convert('last-zip.pth', {}, legacy)
+    assert.equal((await tensors(again)).get('layers.0.weight')!.dtype, 'float16')
     const { metadata } = await inspectCheckpoint(await convert('last.safetensors', {}, trained))
     assert.doesNotMatch(
       JSON.stringify([...(metadata.get('__metadata__') as Map<string, string>)]),

@@ -60,13 +60,13 @@ export class HubServer {
     if (this.token !== undefined && headers.authorization !== `Bearer ${this.token}`)
       return [401, 'Repository Not Found', {}]
     const { commit, repository } = this
-    if (['main', commit].some(revision => url === `/api/models/${repository}/revision/${revision}`)) {
+    const revisions = ['main', commit]
+    if (revisions.some(revision => url === `/api/models/${repository}/revision/${revision}`)) {
       const siblings = [...this.small.keys(), this.weights, 'README.md'].map(rfilename => ({ rfilename }))
       return [200, JSON.stringify({ id: repository, sha: commit, siblings }), {}]
     }
-    const file = url.startsWith(`/${repository}/resolve/${commit}/`)
-      ? url.slice(url.lastIndexOf('/') + 1)
-      : ''
+    const isFile = revisions.some(revision => url.startsWith(`/${repository}/resolve/${revision}/`))
+    const file = isFile ? url.slice(url.lastIndexOf('/') + 1) : ''
     if (file === this.weights) {
       const linked = {
         'x-linked-etag': `"${this.etag}"`,

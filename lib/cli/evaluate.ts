@@ -5,12 +5,15 @@ import { decodeByPath } from '../data/decode-sample.js'
 import { toDataset } from '../data/open.js'
 import { evaluate, type ScoredImage } from '../evaluate/evaluate.js'
 import type { Evaluation } from '../evaluate/metrics.js'
+import type { Device } from '../native/runtime.js'
 import { writeEvaluation } from '../report/evaluation.js'
 import { checkPredictionsFile, writePredictions } from '../report/predictions.js'
 import { writeReport } from '../report/report.js'
 import { replaceFile } from '../util/files.js'
 import { formatNumber, formatShare } from '../util/format.js'
+import { refuse } from '../util/is.js'
 import { interruptSignal } from './interrupt.js'
+import { enterJob, ownDevice } from './job.js'
 import { addModelOptions, type ModelOptions, openModel } from './model.js'
 import { addSourceArgument, integer, jsonOption, requiredDataOf } from './options.js'
 import { note, type Progress, print, printJson, progress, table } from './terminal.js'
@@ -48,8 +51,18 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
   const data = requiredDataOf(argument, options)
   const { split, batchSize, workers, json, predictions, out } = options
   if (predictions !== undefined) checkPredictionsFile(predictions)
+  const job = enterJob()
+  if (job !== null && predictions !== undefined) {
+    throw refuse(
+      '--predictions: expected one process, which computes all predictions. Start it without a launcher',
+    )
+  }
   const signal = interruptSignal()
-  using model = await openModel(options, [data], signal)
+  using model = await openModel(
+    { ...options, device: ownDevice(job, options.device as Device) },
+    [data],
+    signal,
+  )
   const dataset = await toDataset(data, {
     classes: options.classes,
     columns: options.columns,
@@ -63,6 +76,7 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
       batchSize,
       allowUntrained: options.allowUntrained === true,
       ...(workers !== undefined && { workers }),
+      distributed: job !== null,
       onPrediction,
       signal,
       onProgress({ done, total }) {
@@ -72,6 +86,7 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
     }).finally(() => bar?.stop())
   const evaluation =
     predictions === undefined ? await run() : await writePredictions(predictions, model.classes, run)
+  if (job !== null && job.rank > 0) return // rank 0 prints for all
   const figures = toJson(evaluation)
   if (json) printJson(figures)
   else print(text(evaluation))

@@ -1,18 +1,21 @@
 import { availableParallelism } from 'node:os'
 import type { Dataset, Sample } from '../data/dataset.js'
 import { decodeSample } from '../data/decode-sample.js'
+import { describeSamples, digest } from '../data/digest.js'
 import { relabel } from '../data/labels.js'
 import { inOrder, Loader } from '../data/loader.js'
 import { toDataset } from '../data/open.js'
-import { Group } from '../distributed/group.js'
+import { checkAgreement } from '../distributed/agreement.js'
+import { Group, withGroup } from '../distributed/group.js'
 import { inRounds, ownShare } from '../distributed/rounds.js'
+import type { DistributedSettings } from '../distributed/settings.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { evalTransform } from '../image/transform.js'
 import { checkModel, type Model } from '../model/model.js'
 import type { NativeModel } from '../native/native.js'
 import { finiteLogits } from '../predict/non-finite.js'
 import { VisionTorchError } from '../util/errors.js'
-import { check, invalid } from '../util/is.js'
+import { check, invalid, refuse } from '../util/is.js'
 import { type Evaluation, Metrics, SCORES, scoresOf, softmax } from './metrics.js'
 
 /** What a model says about an image whose class is known. */
@@ -44,6 +47,11 @@ export interface EvaluateOptions {
   allowUntrained?: boolean
   /** Called for each image, in the order of the data. The evaluation waits for the promise that it may return. */
   onPrediction?: ((image: ScoredImage) => unknown) | undefined
+  /**
+   * Shares the images with the other processes of a job, like the option of `train()`; all get the result that one
+   * process would get. Default false.
+   */
+  distributed?: boolean | DistributedSettings
   signal?: AbortSignal | undefined
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined
 }
@@ -68,6 +76,7 @@ export async function evaluate(
     'classes',
     'allowUntrained',
     'onPrediction',
+    'distributed',
     'signal',
     'onProgress',
   ]
@@ -76,10 +85,28 @@ export async function evaluate(
   const batchSize = check.integer('batchSize', options.batchSize ?? 32, 1)
   const workers = check.integer('workers', options.workers ?? Math.min(8, availableParallelism()), 1, 1024)
   const keepWorst = check.integer('keepWorst', options.keepWorst ?? 24, 0)
-  const { signal, onProgress, onPrediction } = options
+  const { onPrediction } = options
   if (onPrediction !== undefined && typeof onPrediction !== 'function')
     throw invalid('onPrediction', 'a function', onPrediction)
   const split = check.string('split', options.split ?? 'val')
+  const checked = { ...options, batchSize, workers, keepWorst, split }
+  return withGroup(options.distributed, group => evaluateInGroup(model, data, checked, group))
+}
+
+async function evaluateInGroup(
+  model: Model,
+  data: string | Dataset,
+  options: EvaluateOptions & { batchSize: number; workers: number; keepWorst: number; split: string },
+  group: Group,
+): Promise<Evaluation> {
+  const { batchSize, workers, keepWorst, split, signal, onProgress, onPrediction } = options
+  if (group.size > 1 && onPrediction !== undefined) {
+    throw refuse(
+      'onPrediction: expected none with distributed, since a process computes only some of the predictions. Leave one out',
+      'onPrediction',
+      'distributed',
+    )
+  }
   const dataset = await toDataset(data, { classes: options.classes, modelClasses: model.classes, signal })
   const chosen = split === 'all' ? [...dataset.splits.values()].flat() : dataset.split(split)
   const samples = relabel(chosen, dataset.classes, model.classes)
@@ -89,7 +116,15 @@ export async function evaluate(
       `${dataset.root}: no images to evaluate in '${split}'. Add some`,
     )
   }
+  await checkAgreement(group, {
+    architecture: model.architecture,
+    classes: digest(model.classes),
+    preprocessing: JSON.stringify(model.preprocessing),
+    images: describeSamples(dataset.root, samples),
+    batchSize: String(batchSize),
+  })
   const evaluator = new Evaluator({
+    group,
     samples,
     classes: model.classes,
     preprocessing: model.preprocessing,

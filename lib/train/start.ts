@@ -6,6 +6,7 @@ import type { Dataset } from '../data/dataset.js'
 import { decodeByPath, decodeSample } from '../data/decode-sample.js'
 import { isUnnamed } from '../data/labels.js'
 import { toDataset } from '../data/open.js'
+import { checkAgreement } from '../distributed/agreement.js'
 import { type Group, withGroup } from '../distributed/group.js'
 import { ownShare } from '../distributed/rounds.js'
 import { shareFile } from '../distributed/share-file.js'
@@ -16,7 +17,7 @@ import { type NativeCheckpoint, native } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
 import { temporaryPath } from '../util/files.js'
 import { is, refuse } from '../util/is.js'
-import { checkAgreement, commonParts } from './agreement.js'
+import { commonParts } from './agreement.js'
 import {
   checkBatchNorm,
   checkPresent,

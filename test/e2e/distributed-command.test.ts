@@ -92,6 +92,30 @@ describe('visiontorch train on several processes', function () {
     )
   })
 
+  it('evaluates on all of them, and prints on rank 0 what one process prints', async () => {
+    const port = String(await freePort())
+    const words = [
+      ...node,
+      'lib/cli/main.ts',
+      'evaluate',
+      photos,
+      '--checkpoint',
+      join(root, 'two', 'best.pth'),
+    ]
+    const evaluate = (env: NodeJS.ProcessEnv) =>
+      ended(start([...words, '--batch-size', '5', '--threads', '1', '--json'], env))
+    const job = { WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: port }
+    const [one, first, second] = await Promise.all([
+      evaluate({}),
+      evaluate({ ...job, RANK: '0' }),
+      evaluate({ ...job, RANK: '1' }),
+    ])
+    assert.deepEqual([one.code, first.code, second.code], [0, 0, 0], first.err)
+    assert.equal(first.out, one.out)
+    assert.equal(second.out, '')
+    assert.equal(JSON.parse(one.out).count, 12)
+  })
+
   /** Waits for the first event of this type. */
   async function sees(child: ChildProcess, type: string): Promise<void> {
     for await (const line of createInterface({ input: child.stdout! }))

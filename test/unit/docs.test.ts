@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { trainCommand } from '../../lib/cli/train.js'
 
 const root = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -32,6 +33,16 @@ describe('the documentation', () => {
       }
     })
   }
+
+  it('starts jobs on clusters with options that visiontorch train has', () => {
+    const page = read('docs/clusters.md')
+    const commands = [...page.matchAll(/visiontorch train [^\n]*/g)].map(([line]) => line)
+    const manifests = [...page.matchAll(/args: \[train, [^\]]*\]/g)].map(([line]) => line)
+    assert.equal(manifests.length, 3)
+    const flags = [...commands, ...manifests].flatMap(line => line.match(/--[a-z-]+/g) ?? [])
+    const known = trainCommand().options.flatMap(({ flags }) => flags.match(/--[a-z-]+/g) ?? [])
+    for (const flag of flags) assert.ok(known.includes(flag), flag)
+  })
 
   it('explains every error code, and no other', () => {
     const codes = (text: string) => [...new Set(text.match(/ERR_[A-Z_]+/g))].sort()

@@ -68,16 +68,23 @@ export function pageFiles(): { html: string; css: string; js: string } {
   }
 }
 
+/** What package.json said: read once, so that a process that is out of file descriptors still knows it. */
+let known: { version: string } | undefined
+
 /**
  * What package.json says.
  * @throws VisionTorchError `ERR_ADDON_NOT_FOUND` if a bundler copied this code out of the package
  */
 export function packageManifest(): { version: string } {
+  if (known !== undefined) return known
   try {
     // webpack replaces import.meta.url by the place of the source.
     if (typeof __webpack_require__ !== 'undefined') throw new Error('this is a bundle')
     const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-    if (manifest.name === 'visiontorch') return manifest
+    if (manifest.name === 'visiontorch') {
+      known = manifest
+      return manifest
+    }
   } catch {
     // There is none, or a bundle for CommonJS has no import.meta.url.
   }

@@ -24,7 +24,7 @@ export async function readBody(request: Request, { maxBytes, ticket, signal }: B
   if (length !== null) {
     if (Number(length) > maxBytes) throw tooLong()
     ticket.addBytes(Number(length))
-    const bytes = Buffer.from(await abortable(request.arrayBuffer(), signal))
+    const bytes = Buffer.from(await received(request.arrayBuffer(), signal))
     if (bytes.length > maxBytes) throw tooLong()
     return bytes
   }
@@ -34,7 +34,7 @@ export async function readBody(request: Request, { maxBytes, ticket, signal }: B
   let total = 0
   try {
     for (;;) {
-      const { done, value } = await abortable(reader.read(), signal)
+      const { done, value } = await received(reader.read(), signal)
       if (done) return Buffer.concat(chunks)
       total += value.length
       if (total > maxBytes) throw tooLong()
@@ -44,6 +44,16 @@ export async function readBody(request: Request, { maxBytes, ticket, signal }: B
   } catch (error) {
     reader.cancel(error).catch(() => {}) // the connection may be broken already
     throw error
+  }
+}
+
+/** What a client sends. That it stopped in the middle is not a failure of the server. */
+async function received<T>(sent: Promise<T>, signal: AbortSignal): Promise<T> {
+  try {
+    return await abortable(sent, signal)
+  } catch (error) {
+    if (error instanceof HttpError) throw error // the time is over, or the client is gone
+    throw badRequest('expected a whole body, but the connection broke')
   }
 }
 

@@ -99,6 +99,27 @@ describe('a handler mounted', () => {
     assert.deepEqual(aborted, ['POST'])
   })
 
+  it('takes an upload that breaks off as the fault of its client', async () => {
+    const statuses: unknown[] = []
+    const logger = {
+      info: (fields: object) => void statuses.push((fields as { status: number }).status),
+      warn() {},
+      error: (fields: object) => void statuses.push(fields),
+    }
+    const { port } = new URL(await listen(toNodeListener(createHandler(model, { logger }))))
+    for (const framing of ['Content-Length: 1000', 'Transfer-Encoding: chunked']) {
+      const socket = connect(Number(port), '127.0.0.1')
+      socket.write(
+        `POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n${framing}\r\n\r\n5\r\nhello`,
+      )
+      await sleep(100)
+      socket.destroy()
+    }
+    for (let i = 0; i < 100 && statuses.length < 2; i++) await sleep(20)
+    for (const status of statuses) assert.ok(status === 400 || status === 499, String(status))
+    assert.equal(statuses.length, 2)
+  })
+
   it('answers a body that is too long before it has come, and ends its connection', async () => {
     const { port } = new URL(await listen(toNodeListener(createHandler(model, { maxBodyBytes: 1000 }))))
     for (const framing of ['Content-Length: 1000000000', 'Transfer-Encoding: chunked']) {

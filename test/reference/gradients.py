@@ -1,4 +1,4 @@
-"""gradients.py FOLDER: the gradients of one training step, in float64, for the trained convolutions.
+"""gradients.py FOLDER CASE ...: the gradients of one training step, in float64, for the trained convolutions.
 
 Writes each case's weights as NAME.pth, at odd addresses, its images as NAME.images.f32 and its gradients, one parameter after the
 other, as NAME.gradients.f32; prints [{name, architecture, options, shape, loss, parameters: [[name, number of values]], bfloat16,
@@ -10,8 +10,10 @@ import copy
 import json
 import pathlib
 import sys
+from unittest import mock
 
 import torch
+import torch.nn.functional as F
 
 import stubs  # noqa: F401  before torchvision
 from legacy import save_at_odd_addresses
@@ -19,76 +21,81 @@ from settle import settle
 from torchvision.models import VisionTransformer, get_model
 from torchvision.ops import StochasticDepth
 
-folder = pathlib.Path(sys.argv[1])
+folder, names = pathlib.Path(sys.argv[1]), sys.argv[2:]
 cases = []
 
-
-KINKS = {
-    torch.nn.ReLU: (0,),
-    torch.nn.ReLU6: (0, 6),
-    torch.nn.Hardswish: (-3, 3),
-    torch.nn.Hardsigmoid: (-3, 3),
-}
+# Where the slopes of activations change.
+KINKS = {"relu": (0,), "hardtanh": (0, 6), "hardswish": (-3, 3), "hardsigmoid": (-3, 3)}
 
 
-def kinks(activation):
-    return KINKS[type(activation)]
+def watching(on_activation, on_pool=lambda *_: None):
+    """Replaces the functions of KINKS, which then take what on_activation(x, kinks) returns, and shows each max-pool's windows."""
+
+    def activation(name):
+        original = getattr(F, name)
+        return lambda x, *arguments, **options: original(on_activation(x, KINKS[name]), *arguments, **options)
+
+    def max_pool2d(x, kernel_size, stride, padding=0, *arguments, ceil_mode=False, **options):
+        end = padding + stride if ceil_mode else padding
+        padded = F.pad(x, (padding, end, padding, end), value=-torch.inf)
+        on_pool(x, padded.unfold(2, kernel_size, stride).unfold(3, kernel_size, stride).flatten(-2))
+        return pool(x, kernel_size, stride, padding, *arguments, ceil_mode=ceil_mode, **options)
+
+    pool = F.max_pool2d
+    return mock.patch.multiple(F, **{name: activation(name) for name in KINKS}, max_pool2d=max_pool2d)
 
 
 @torch.no_grad()
 def keep_off_kinks(model, images):
-    """Changes the biases a little, so that no value lies near to a ReLU's kink.
+    """Changes the biases a little, so that no value lies near to an activation's kink.
 
     Each channel's by what takes its values farthest away, of shifts up to a twentieth of the layer's standard deviation.
     """
-    last = []  # the layer whose bias the next ReLU's inputs contain
+    last = []  # the layer whose bias the next activation's inputs contain
 
     def remember(module, *_):
         last[:] = [module]
 
-    def shift(relu, inputs):
-        x = inputs[0].transpose(0, 1).flatten(1)  # of each channel
-        best, distance = torch.zeros(len(x), dtype=x.dtype), torch.zeros(len(x), dtype=x.dtype)
-        for candidate in torch.linspace(-0.05, 0.05, 201, dtype=x.dtype) * x.std():
-            nearest = torch.stack([(x + (candidate - kink)).abs().amin(1) for kink in kinks(relu)]).amin(0)
-            best = torch.where(nearest > distance, candidate, best)
-            distance = torch.maximum(nearest, distance)
+    def shift(x, kinks):
+        channel = -1 if isinstance(last[0], torch.nn.Linear) else 1
+        values = x.movedim(channel, 0).flatten(1).contiguous().sort(1).values.contiguous()
+        shifts = torch.linspace(-0.05, 0.05, 201, dtype=x.dtype) * x.std()
+        targets = (torch.tensor(kinks)[:, None] - shifts).flatten().expand(len(values), -1).contiguous()
+        above = torch.searchsorted(values, targets).clamp(max=values.shape[1] - 1)
+        neighbors = torch.stack([values.gather(1, above), values.gather(1, (above - 1).clamp(min=0))])
+        distances = (neighbors - targets).abs().amin(0).view(len(values), len(kinks), -1).amin(1)
+        best = shifts[distances.argmax(1)]
         last[0].bias += best
-        return inputs[0] + best.view(-1, *[1] * (inputs[0].dim() - 2))
+        return x + (best if channel == -1 else best.view(-1, *[1] * (x.dim() - 2)))
 
-    handles = []
-    for module in model.modules():
-        if type(module) in KINKS:
-            handles.append(module.register_forward_pre_hook(shift))
-        elif getattr(module, "bias", None) is not None:
-            handles.append(module.register_forward_hook(remember))
-    model(images)
+    handles = [
+        module.register_forward_hook(remember)
+        for module in model.modules()
+        if getattr(module, "bias", None) is not None
+    ]
+    with watching(shift):
+        model(images)
     for handle in handles:
         handle.remove()
 
 
 @torch.no_grad()
 def is_clear(model, images):
-    """Whether all values stay farther than rounding from where a gradient changes its way: a ReLU's kink, and the second
+    """Whether all values stay farther than rounding from where a gradient changes its way: an activation's kink, and the second
     largest of a pooling window, which rounding moves less: the errors of a channel's mean are those of both."""
     far = []
 
-    def hook(module, inputs, _):
-        x = inputs[0]
-        if isinstance(module, torch.nn.MaxPool2d):
-            k, stride, padding = module.kernel_size, module.stride, module.padding
-            windows = torch.nn.functional.unfold(x.flatten(0, 1).unsqueeze(1), k, padding=padding, stride=stride)
-            best = windows.topk(2, dim=1).values
-            distances, margin = (best[:, 0] - best[:, 1])[best[:, 0] > 0], 2e-6
-        else:
-            distances, margin = torch.stack([(x - kink).abs() for kink in kinks(module)]), 1e-5
-        far.append(distances.min() > margin * x.std())
+    def activation(x, kinks):
+        far.append(all((x - kink).abs().min() > 1e-5 * x.std() for kink in kinks))
+        return x
 
-    kinds = (*KINKS, torch.nn.MaxPool2d)
-    handles = [module.register_forward_hook(hook) for module in model.modules() if isinstance(module, kinds)]
-    model(images)
-    for handle in handles:
-        handle.remove()
+    def pool(x, windows):
+        best, second = windows.topk(2).values.unbind(-1)
+        # What pooling before doubled is equal, and has one gradient.
+        far.append((best - second)[(best > 0) & (best > second)].min() > 2e-6 * x.std())
+
+    with watching(activation, pool):
+        model(images)
     return all(far)
 
 
@@ -100,6 +107,8 @@ def norm_of(tensors):
 # images as in the last case cannot all be kept off the kinks: it is for bfloat16, in which values cross them in any case.
 SETTING = [[1, 16, 1, 1], [6, 72, 2, 2], [6, 88, 1, 1]]
 LARGE = "resnet18, large batch"
+# Networks of many blocks with shortcuts, which magnify rounding.
+DEEP = ("mobilenet_v3_small", "efficientnet_b0", "efficientnet_v2_s", "regnet_x_400mf", "regnet_y_400mf", "mnasnet0_5")
 # name, architecture, torchvision's arguments, ours, images
 CASES = (
     ("resnet18", "resnet18", {}, {}, (8, 75, 61)),
@@ -124,6 +133,18 @@ CASES = (
     ),
     # Windows that are padded and shifted.
     ("swin_t", "swin_t", {}, {"stochasticDepthProb": 0}, (2, 64, 80)),
+    ("mobilenet_v3_small", "mobilenet_v3_small", {}, {"dropout": 0}, (4, 64, 48)),
+    ("efficientnet_b0", "efficientnet_b0", {}, {"dropout": 0, "stochasticDepthProb": 0}, (3, 64, 48)),
+    ("efficientnet_v2_s", "efficientnet_v2_s", {}, {"dropout": 0, "stochasticDepthProb": 0}, (3, 64, 48)),
+    ("regnet_x_400mf", "regnet_x_400mf", {}, {}, (4, 64, 48)),
+    ("regnet_y_400mf", "regnet_y_400mf", {}, {}, (4, 64, 48)),
+    ("densenet121", "densenet121", {}, {}, (3, 64, 48)),
+    ("mnasnet0_5", "mnasnet0_5", {}, {"dropout": 0}, (4, 64, 48)),
+    ("shufflenet_v2_x0_5", "shufflenet_v2_x0_5", {}, {}, (4, 64, 48)),
+    # With its auxiliary heads.
+    ("googlenet", "googlenet", {"init_weights": True}, {"dropout": 0, "dropoutAux": 0}, (3, 64, 80)),
+    ("swin_v2_t", "swin_v2_t", {}, {"stochasticDepthProb": 0}, (2, 64, 80)),
+    ("maxvit_t", "maxvit_t", {}, {"stochasticDepthProb": 0}, (1, 224, 224)),
     (LARGE, "resnet18", {}, {}, (28, 64, 61)),
 )
 
@@ -134,11 +155,37 @@ def create(architecture, arguments):
     return get_model(architecture, num_classes=10, **arguments)
 
 
+def loss_of(model, images, labels):
+    """With the losses of GoogLeNet's auxiliary heads, weighed as in its paper."""
+    outputs = model(images)
+    if isinstance(outputs, torch.Tensor):
+        return F.cross_entropy(outputs, labels)
+    logits, *auxiliary = outputs
+    return F.cross_entropy(logits, labels) + 0.3 * sum(F.cross_entropy(each, labels) for each in auxiliary)
+
+
+def step(model, images, labels):
+    """The loss, and the gradient of each parameter. Batch norms keep their statistics."""
+    settled = copy.deepcopy(model.state_dict())
+    model.zero_grad()
+    loss = loss_of(model, images, labels)
+    loss.backward()
+    model.load_state_dict(settled)
+    return loss.item(), [parameter.grad for parameter in model.parameters()]
+
+
+def is_close(single, gradient):
+    """Whether float32 is near enough to tell that it took the same way at every kink."""
+    return (single - gradient).abs().max() <= max(1e-3 * gradient.abs().max(), 1e-5)
+
+
 for name, architecture, arguments, options, shape in CASES:
+    if name not in names:
+        continue
     torch.manual_seed(0)
     model = create(architecture, arguments)
-    size = arguments.get("image_size", 128)
-    settle(model, torch.randn(8, 3, size, size))
+    size = arguments.get("image_size", 224 if architecture == "maxvit_t" else 128)
+    settle(model, torch.randn(8, 3, size, size), branch_weight=0.2 if architecture in DEEP else 1)
     for key, parameter in model.named_parameters():
         if key.endswith("bn3.weight"):  # of so many blocks of equal weight, rounding errors would come out a thousandfold
             parameter.data *= 0.1
@@ -146,29 +193,28 @@ for name, architecture, arguments, options, shape in CASES:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout | StochasticDepth):
             module.p = 0
-        if type(module) in KINKS:
-            module.inplace = False
     settled = copy.deepcopy(model.state_dict())
+    labels = torch.arange(shape[0]) % 10
     for _ in range(100):
         images = torch.randn(shape[0], 3, *shape[1:])
         model.load_state_dict(settled)
         keep_off_kinks(model.double(), images.double())
         model.float().double()  # what the file will hold
-        if name == LARGE or is_clear(model, images.double()):
+        if name != LARGE and not is_clear(model, images.double()):
+            continue
+        loss, gradients = step(model, images.double(), labels)
+        _, single = step(model.float(), images, labels)
+        if name == LARGE or all(map(is_close, single, gradients)):
             break
     else:
         sys.exit(f"{name}: a value of each of 100 draws is near a kink; the margins are too wide for this network")
-    save_at_odd_addresses(model.float().state_dict(), folder / f"{name}.pth")
+    save_at_odd_addresses(model.state_dict(), folder / f"{name}.pth")
     images.numpy().tofile(folder / f"{name}.images.f32")
-    labels = torch.arange(shape[0]) % 10
-    loss = torch.nn.functional.cross_entropy(model.double()(images.double()), labels)
-    loss.backward()
-    parameters = dict(model.named_parameters())
-    gradients = [parameter.grad for parameter in parameters.values()]
-    model.float().zero_grad()
+    model.zero_grad()
     with torch.autocast("cpu", torch.bfloat16):
-        rounded_loss = torch.nn.functional.cross_entropy(model(images), labels)
+        rounded_loss = loss_of(model, images, labels)
     rounded_loss.backward()
+    parameters = dict(model.named_parameters())
     rounded = [parameter.grad for parameter in parameters.values()]
     torch.cat([gradient.flatten() for gradient in gradients]).float().numpy().tofile(folder / f"{name}.gradients.f32")
     cases.append(
@@ -177,8 +223,9 @@ for name, architecture, arguments, options, shape in CASES:
             "architecture": architecture,
             "options": options,
             "shape": shape,
-            "loss": loss.item(),
+            "loss": loss,
             "parameters": [[key, parameter.numel()] for key, parameter in parameters.items()],
+            "float32": [(a - b).abs().max().item() for a, b in zip(single, gradients, strict=True)],
             "bfloat16": [((a - b).norm() / b.norm()).item() for a, b in zip(rounded, gradients, strict=True)],
             "bfloat16All": (norm_of([a - b for a, b in zip(rounded, gradients, strict=True)]) / norm_of(gradients)).item(),
         }

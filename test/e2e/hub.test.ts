@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DEFAULT_PREPROCESSING } from '../../lib/image/preprocessing.js'
 import { convertCheckpoint, createModel, fetchWeights, loadModel, type TensorData } from '../../lib/index.js'
 import { behave } from '../support/flaky-server.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
@@ -75,13 +76,12 @@ describe('weights on the Hugging Face Hub', function () {
       assert.deepEqual(model.classes, config.label_names)
       const { mean, std } = config.pretrained_cfg
       assert.deepEqual(model.preprocessing, {
+        ...DEFAULT_PREPROCESSING,
         resize: 177, // floor(160 / 0.9)
         crop: 160,
         mean,
         std,
         interpolation: 'bicubic',
-        mode: 'crop',
-        autoOrient: true,
       })
       assert.deepEqual(await model.stateDict(), state)
     }

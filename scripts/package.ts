@@ -1,36 +1,43 @@
-// Builds the two packages that a user installs into dist-packages/, and checks their sizes:
-// `visiontorch` (JavaScript, types, the addon) and the platform's LibTorch.
+// Builds the packages that a user installs into dist-packages/, and checks their sizes: `visiontorch` (JavaScript, types,
+// the addons) and LibTorch for each platform.
+//   npm run package                           for this machine's platform
+//   npm run package -- --target linux-arm64   also for another one, with a cross compiler
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { formatBytes, print, table } from '../lib/cli/terminal.js'
-import {
-  inspectInstallation,
-  LIBTORCH_VERSION,
-  libraries,
-  RUNTIME_PACKAGE,
-} from '../lib/libtorch/installation.js'
+import { inspectInstallation, LIBTORCH_VERSION, libraries } from '../lib/libtorch/installation.js'
 import { buildAddon, holdsLibjpeg } from './cmake.js'
+import { crossLibjpeg, crossLibTorch } from './cross.js'
 import { fail } from './fail.js'
 import { ensureLibTorch } from './libtorch.js'
+import { host, type Target, targetNamed } from './target.js'
 import { prepareToolchain } from './toolchain.js'
 
 const OUT = 'dist-packages'
 const MEGABYTE = 1e6
-const platform = { os: [process.platform], cpu: [process.arch], libc: ['glibc'] }
+const { values } = parseArgs({ options: { target: { type: 'string', multiple: true, default: [] } } })
+const targets = [...new Set([host, ...values.target.map(targetNamed)])]
+const runtimePackage = (target: Target) => `@visiontorch/libtorch-${target.name}`
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'))
 rmSync(OUT, { recursive: true, force: true })
-const libtorch = await ensureLibTorch()
-buildAddon(libtorch, prepareToolchain())
-if (!holdsLibjpeg())
-  fail(
-    'The addon does not hold libjpeg-turbo, of which its users may have none.',
-    'Install the static library, libjpeg.a, remove build/, and run again.',
-  )
+const env = prepareToolchain()
+const libtorch = new Map<Target, string>()
+for (const target of targets) {
+  const directory = target === host ? await ensureLibTorch() : await crossLibTorch(target)
+  buildAddon(directory, target === host ? env : { ...env, CMAKE_PREFIX_PATH: crossLibjpeg(target) }, target)
+  libtorch.set(target, directory)
+  if (!holdsLibjpeg(target.out))
+    fail(
+      `The addon for ${target.name} does not hold libjpeg-turbo, which its users may not have.`,
+      `Install the static library, libjpeg.a, remove ${target.out}/, and run again.`,
+    )
+}
 const packages = [
-  { tarball: pack(stageVisiontorch()), limit: 5 * MEGABYTE },
-  { tarball: pack(stageRuntime()), limit: 130 * MEGABYTE },
+  { tarball: pack(stageVisiontorch()), limit: targets.length * 5 * MEGABYTE },
+  ...targets.map(target => ({ tarball: pack(stageRuntime(target)), limit: 130 * MEGABYTE })),
 ]
 const sizes = packages.map(({ tarball, limit }) => ({ tarball, limit, size: statSync(tarball).size }))
 print(
@@ -60,39 +67,45 @@ function stageVisiontorch(): string {
   ].filter(existsSync))
     cpSync(file, join(stage, file), { recursive: true })
 
-  const prebuilds = join(stage, 'prebuilds', `${process.platform}-${process.arch}`)
-  cpSync('build/Release', prebuilds, { recursive: true })
-  for (const addon of ['visiontorch.node', 'open-library.node'])
-    execFileSync('strip', ['--strip-all', join(prebuilds, addon)])
+  for (const { name, out, tools } of targets) {
+    const prebuilds = join(stage, 'prebuilds', name)
+    cpSync(join(out, 'Release'), prebuilds, { recursive: true })
+    for (const addon of ['visiontorch.node', 'open-library.node'])
+      execFileSync(`${tools}strip`, ['--strip-all', join(prebuilds, addon)])
+  }
   const { scripts, devDependencies, gypfile, binary, ...published } = manifest
-  write(stage, { ...published, optionalDependencies: { [RUNTIME_PACKAGE]: LIBTORCH_VERSION } })
+  const runtimes = targets.map(target => [runtimePackage(target), LIBTORCH_VERSION])
+  write(stage, { ...published, optionalDependencies: Object.fromEntries(runtimes) })
   return stage
 }
 
-function stageRuntime(): string {
-  const stage = join(OUT, basename(RUNTIME_PACKAGE))
-  const installation = inspectInstallation(libtorch, LIBTORCH_VERSION)
+function stageRuntime(target: Target): string {
+  const stage = join(OUT, basename(runtimePackage(target)))
+  const directory = libtorch.get(target)!
+  const installation = inspectInstallation(directory, LIBTORCH_VERSION, target.cpu)
   mkdirSync(join(stage, 'lib'), { recursive: true })
   for (const library of libraries(installation)) {
     const copy = join(stage, 'lib', basename(library))
     cpSync(library, copy)
     // The symbols that linking needs are in .dynsym and stay.
-    execFileSync('strip', ['--strip-unneeded', copy])
+    execFileSync(`${target.tools}strip`, ['--strip-unneeded', copy])
   }
-  const licenses = join(libtorch, 'licenses')
+  const licenses = join(directory, 'licenses')
   if (!existsSync(licenses))
-    fail(`${libtorch} has no licenses/, which must be shipped with LibTorch: take it from PyTorch's wheel.`)
+    fail(`${directory} has no licenses/, which must be shipped with LibTorch: take it from PyTorch's wheel.`)
   cpSync(licenses, join(stage, 'licenses'), { recursive: true })
   cpSync('scripts/runtime-package.md', join(stage, 'README.md'))
   cpSync('scripts/runtime-package.cjs', join(stage, 'index.js'))
   writeFileSync(join(stage, 'build-version'), `${installation.version}\n`)
   write(stage, {
-    name: RUNTIME_PACKAGE,
+    name: runtimePackage(target),
     version: LIBTORCH_VERSION,
-    description: `The shared libraries of LibTorch ${LIBTORCH_VERSION} (CPU, ${process.platform}-${process.arch}) for visiontorch`,
+    description: `The shared libraries of LibTorch ${LIBTORCH_VERSION} (CPU, ${target.name}) for visiontorch`,
     license: 'SEE LICENSE IN README.md',
     repository: manifest.repository,
-    ...platform,
+    os: [target.os],
+    cpu: [target.cpu],
+    libc: ['glibc'],
     preferUnplugged: true,
     main: 'index.js',
     files: ['lib', 'licenses', 'build-version'],

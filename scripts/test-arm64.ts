@@ -57,7 +57,7 @@ const run = (
   args: string[],
   options: { cpu?: string; cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ) =>
-  spawnSync(emulator, ['-cpu', options.cpu ?? 'max', '-L', root, program, ...args], {
+  spawnSync(emulator!, ['-cpu', options.cpu ?? 'max', '-L', root, program, ...args], {
     stdio: 'inherit',
     cwd: options.cwd,
     env: { ...process.env, ...options.env },

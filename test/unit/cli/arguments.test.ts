@@ -130,6 +130,24 @@ describe('every exported function', function () {
           signal: aborted,
         },
       ],
+      createHandler: [
+        model,
+        {
+          basePath: '',
+          batchSize: 2,
+          maxQueue: 4,
+          maxBodyBytes: 1000,
+          maxPixels: 100,
+          maxFiles: 1,
+          timeout: 1000,
+          apiKey: 'key',
+          cors: [],
+          page: false,
+          allowUntrained: true,
+          logger: console,
+        },
+      ],
+      toNodeListener: [async () => new Response()],
       runtimeInfo: [],
       listArchitectures: [],
       imagenetClasses: [],
@@ -168,6 +186,7 @@ describe('every exported function', function () {
       to: ['cpu', 'float32'],
     })
     methods('Model', model, { save: [path, { format: 'checkpoint' }] }, [0])
+    methods('Model', model, { export: [join(root, 'x.onnx'), { opset: 18, dynamicBatch: true }] }, [0])
     rows.set('Model.preprocessing', [value => Object.assign(model, { preprocessing: value }), [{ crop: 32 }]])
   })
   after(() => {

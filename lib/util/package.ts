@@ -31,9 +31,14 @@ const prebuilt: { [platform: string]: () => Addons } = {
     main: fileURLToPath(new URL('../../prebuilds/linux-x64/visiontorch.node', import.meta.url)),
     openLibrary: fileURLToPath(new URL('../../prebuilds/linux-x64/open-library.node', import.meta.url)),
   }),
+  // A package for one platform has no addon for Arm, and webpack would not bundle it.
   'linux-arm64': () => ({
-    main: fileURLToPath(new URL('../../prebuilds/linux-arm64/visiontorch.node', import.meta.url)),
-    openLibrary: fileURLToPath(new URL('../../prebuilds/linux-arm64/open-library.node', import.meta.url)),
+    main: fileURLToPath(
+      new URL(/* webpackIgnore: true */ '../../prebuilds/linux-arm64/visiontorch.node', import.meta.url),
+    ),
+    openLibrary: fileURLToPath(
+      new URL(/* webpackIgnore: true */ '../../prebuilds/linux-arm64/open-library.node', import.meta.url),
+    ),
   }),
 }
 

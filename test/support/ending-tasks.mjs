@@ -1,6 +1,7 @@
 // Every asynchronous entry point of the addon, as a task that can be repeated while its thread ends.
 import { openSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { native } from '../../dist/native/native.js'
 
@@ -37,6 +38,25 @@ function createBatch() {
 }
 const largeValue = () =>
   new Map([['tensor', { dtype: 'float32', shape: [1 << 20], data: new Float32Array(1 << 20) }]])
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise(resolve => server.once('listening', resolve))
+  const { port } = server.address()
+  await new Promise(resolve => server.close(resolve))
+  return port
+}
+/** A group of this process alone. */
+const joinGroup = async () =>
+  addon.joinGroup({
+    rank: 0,
+    worldSize: 1,
+    masterAddress: '127.0.0.1',
+    masterPort: await freePort(),
+    timeout: 20_000,
+    hostsStore: true,
+    prefix: 'test',
+  })
 
 /**
  * The tasks by the entry point's name: each gives, in a folder with what {@link writeFiles} wrote, a function that
@@ -105,6 +125,47 @@ export const tasks = {
     const trainer = await createTrainer()
     const checkpoint = await addon.openCheckpoint(join(folder, 'last.pth'), { verify: false })
     return () => trainer.loadState(checkpoint)
+  },
+  async join() {
+    const group = await joinGroup()
+    return async () => (await createTrainer()).join(group)
+  },
+  async update() {
+    const [trainer, batch] = [await createTrainer(), createBatch()]
+    await trainer.join(await joinGroup())
+    return async () => {
+      await trainer.step(batch, labels, { ...step, update: false, last: true })
+      await trainer.update(1e-3, new Float64Array(2))
+    }
+  },
+  async broadcastBuffers() {
+    const trainer = await createTrainer()
+    await trainer.join(await joinGroup())
+    return () => trainer.broadcastBuffers()
+  },
+  async checksum() {
+    const trainer = await createTrainer()
+    return () => trainer.checksum()
+  },
+  joinGroup: async () => joinGroup,
+  async broadcast() {
+    const [group, trainer] = [await joinGroup(), await createTrainer()]
+    await trainer.join(group)
+    return () => Promise.all([group.broadcast(new Uint8Array(1 << 20)), trainer.broadcast()])
+  },
+  async allGather() {
+    const group = await joinGroup()
+    return () => group.allGather(new Uint8Array(1 << 16))
+  },
+  async sum() {
+    const group = await joinGroup()
+    return () => group.sum(new Float64Array(1 << 12))
+  },
+  close: async () => async () => (await joinGroup()).close(),
+  fail: async () => async () => (await joinGroup()).fail('the test ends'),
+  async onnxGraph() {
+    const model = await createModel()
+    return () => addon.onnxGraph(model, size, size, 18)
   },
   async set() {
     const batch = createBatch()

@@ -201,21 +201,25 @@ describe('training on several processes', function () {
     await drawPhotos(less, { train: 7 })
     const options: TrainOptions = { epochs: 1, batchSize: 5 }
     const run = (own: TrainOptions): Run => ({ network: 'small', options: { ...options, ...own } })
-    const [first, second] = await play([
-      [run({ directory: at('other-1') }), run({ directory: at('other-2') })],
-      [run({ learningRate: 0.5 }), run({ data: less })],
-    ])
-    for (const outcomes of [first!, second!]) {
-      assert.deepEqual(
-        outcomes.map(({ code }) => code),
-        ['ERR_DISTRIBUTED', 'ERR_DISTRIBUTED'],
-      )
-      assert.match(outcomes[0]!.message!, /^rank 1 differs from rank 0: learningRate: 0\.5, rank 0 has 0\.01/)
-      assert.match(
-        outcomes[1]!.message!,
-        /^rank 1 differs from rank 0: training images: 21 \(\w+\), rank 0 has 24/,
-      )
+    // On a port of their own each: a rank that starts again at once could meet the store of the job that has just failed.
+    const differing = async (directory: string, own: TrainOptions) => {
+      const ranks = await play([[run({ directory: at(directory) })], [run(own)]])
+      return ranks.map(([outcome]) => outcome!)
     }
+    for (const [outcomes, message] of [
+      [
+        await differing('other-1', { learningRate: 0.5 }),
+        /^rank 1 differs from rank 0: learningRate: 0\.5, rank 0 has 0\.01/,
+      ],
+      [
+        await differing('other-2', { data: less }),
+        /^rank 1 differs from rank 0: training images: 21 \(\w+\), rank 0 has 24/,
+      ],
+    ] as const)
+      for (const { code, message: said } of outcomes) {
+        assert.equal(code, 'ERR_DISTRIBUTED')
+        assert.match(said!, message)
+      }
   })
 
   it('fails on all ranks when the loss becomes infinite on one', async () => {

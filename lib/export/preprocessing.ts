@@ -4,9 +4,6 @@ import type { OnnxGraph, OnnxOperation, TensorData } from '../native/native.js'
 /** ONNX's numbers of the types that are converted to: TensorProto.DataType. */
 const Type = { float: 1n, int64: 7n, double: 11n } as const
 
-/** What letterboxed images are filled up with: see image/transform.ts. */
-const GRAY = 128
-
 /**
  * The graph with the preprocessing before it. It takes images of any size, [n, 3, height, width], whose values are those
  * of their pixels, 0 to 255. See evalTransform() in image/transform.ts, which does the same.
@@ -15,7 +12,7 @@ const GRAY = 128
  * its columns and its rows, computed from its size.
  */
 export function withPreprocessing(graph: OnnxGraph, preprocessing: Readonly<Preprocessing>): OnnxGraph {
-  const { crop, mean, std } = preprocessing
+  const { crop, mean, std, fill } = preprocessing
   const builder = new Builder()
   const { add, floats } = builder
   const size = add('Slice', [add('Shape', [graph.input]), builder.integers(2), builder.integers(4)])
@@ -32,7 +29,12 @@ export function withPreprocessing(graph: OnnxGraph, preprocessing: Readonly<Prep
   const columns = add('Transpose', [axis(1)], { perm: [1n, 0n] })
   const narrow = toBytes(add('MatMul', [graph.input, columns]))
   const image = toBytes(add('MatMul', [axis(0), narrow]))
-  const square = pads === undefined ? image : add('Pad', [image, pads, floats([GRAY])])
+  const color = floats(fill, [3, 1, 1])
+  // Pad knows one number for all channels.
+  const square =
+    pads === undefined
+      ? image
+      : add('Add', [add('Pad', [add('Sub', [image, color]), pads, floats([0])]), color])
 
   const scale = std.map(deviation => 1 / (255 * deviation))
   const shift = std.map((deviation, i) => -mean[i]! / deviation)
@@ -95,10 +97,11 @@ function place(builder: Builder, size: string, preprocessing: Readonly<Preproces
   const { add, cast, integers, double } = builder
   const target = integers(crop, crop)
   if (mode === 'squish') return { resized: target, begin: integers(0, 0), end: target }
-  if (mode === 'pad') {
+  if (mode === 'pad' || mode === 'letterbox') {
     const scale = add('Div', [double(crop), cast(add('ReduceMax', [size]), Type.double)])
     const scaled = add('Mul', [cast(size, Type.double), scale])
-    const rounded = cast(add('Floor', [add('Add', [scaled, double(0.5)])]), Type.int64)
+    const nearest = mode === 'pad' ? add('Add', [scaled, double(0.5)]) : scaled
+    const rounded = cast(add('Floor', [nearest]), Type.int64)
     const fitted = add('Max', [rounded, integers(1)])
     const missing = add('Sub', [target, fitted])
     const before = add('Div', [missing, integers(2)])

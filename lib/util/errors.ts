@@ -31,6 +31,8 @@ export interface VisionTorchErrorDetails extends ErrorOptions {
   options?: readonly string[]
 }
 
+const brand = Symbol.for('visiontorch.error')
+
 /**
  * Every error that visiontorch throws, except for the `AbortError` of an aborted signal. The message says what was
  * expected, what came and what to do; `code` is stable and meant for programs.
@@ -44,8 +46,17 @@ export class VisionTorchError extends Error {
    */
   readonly options: readonly string[]
 
+  /** Also true of the errors of another copy of visiontorch in this process, as copies share the addon and its errors. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: subclasses inherit this function
+    const self: unknown = this
+    if (self === VisionTorchError) return value instanceof Error && brand in value
+    return Function.prototype[Symbol.hasInstance].call(self, value)
+  }
+
   constructor(code: ErrorCode, message: string, details?: VisionTorchErrorDetails) {
     super(message, details)
+    Object.defineProperty(this, brand, { value: true })
     this.code = code
     this.options = details?.options?.length
       ? details.options

@@ -149,9 +149,8 @@ export const tasks = {
   },
   joinGroup: async () => joinGroup,
   async broadcast() {
-    const [group, trainer] = [await joinGroup(), await createTrainer()]
-    await trainer.join(group)
-    return () => Promise.all([group.broadcast(new Uint8Array(1 << 20)), trainer.broadcast()])
+    const group = await joinGroup()
+    return () => group.broadcast(new Uint8Array(1 << 20))
   },
   async allGather() {
     const group = await joinGroup()

@@ -174,7 +174,7 @@ class Api {
     const { sha, siblings } = answer ?? {}
     if (typeof sha !== 'string' || !/^[0-9a-f]{40}$/.test(sha) || !Array.isArray(siblings))
       throw failure(this.repository, `${url} did not answer as the Hub does. Check HF_ENDPOINT`)
-    // A name with folders, or that leads elsewhere, is no file that is asked for.
+    // We ask only for files at the top: a name with a folder or `..` could lead elsewhere.
     const files = siblings
       .map((item: { rfilename?: unknown } | null) => item?.rfilename)
       .filter((file): file is string => typeof file === 'string' && /^[\w+-][\w.+-]*$/.test(file))

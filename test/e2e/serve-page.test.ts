@@ -108,7 +108,7 @@ describe("the server's page", function () {
     await page.close()
   })
 
-  it('says what is wrong with a file that is no image, and shows names as text', async () => {
+  it('says what is wrong with a file if it is not an image, and shows names as text', async () => {
     const { page } = await open()
     const hostile = '<img src=x onerror=alert(1)>.png'
     await page.setInputFiles('#files', {

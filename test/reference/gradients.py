@@ -175,7 +175,7 @@ def step(model, images, labels):
 
 
 def is_close(single, gradient):
-    """Whether float32 is near enough to tell that it took the same way at every kink."""
+    """Whether float32 is so close to float64 that both are on the same side of every kink."""
     return (single - gradient).abs().max() <= max(1e-3 * gradient.abs().max(), 1e-5)
 
 

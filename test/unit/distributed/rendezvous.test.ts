@@ -99,7 +99,7 @@ describe('the rendezvous of a job', () => {
   for (const [what, env, message] of [
     ['without an address', { ...variables, MASTER_ADDR: '' }, /MASTER_ADDR.*not set/],
     ['without a rank', { ...variables, RANK: undefined }, /RANK.*not set/],
-    ['of a rank that is no number', { ...variables, RANK: 'one\u001b[31m' }, /RANK, got 'one\\u\{1b\}/],
+    ['of a rank that is not a number', { ...variables, RANK: 'one\u001b[31m' }, /RANK, got 'one\\u\{1b\}/],
     ['of a rank that the job does not have', { ...variables, RANK: '4' }, /below the 4 processes.*got 4/],
     ['of a port that is none', { ...variables, MASTER_PORT: '70000' }, /MASTER_PORT, got '70000'/],
   ] as const) {

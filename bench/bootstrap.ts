@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
 import type { Architecture } from '../lib/model/architectures.js'
-import { folder, noise, photo, python, pythonPackages, root, weightsOf } from './paths.js'
+import { folder, noise, photo, python, pythonPackages, root, serverPackages, weightsOf } from './paths.js'
 import { once } from './peer.js'
 
 const ORT = 'onnxruntime-node@1.30.0'
@@ -14,16 +14,18 @@ const TFJS = '4.22.0'
 const ONNX = ['onnx==1.22.0', 'ml_dtypes', 'protobuf']
 // The runtime of openvino-node, whose install script downloads it from elsewhere.
 const OPENVINO = ['openvino==2026.4.1', 'openvino-telemetry']
+const SERVERS = ['fastapi==0.165.0', 'uvicorn==0.54.0', 'litserve==0.2.19', 'python-multipart==0.0.34']
 
 export async function bootstrap(
   networks: readonly Architecture[],
-  { threads, tfjs }: { threads: number; tfjs: boolean },
+  { threads, tfjs, servers }: { threads: number; tfjs: boolean; servers: boolean },
 ): Promise<void> {
   mkdirSync(folder, { recursive: true })
   installOnnxRuntime()
   installPython('onnx', ONNX)
   installPython('openvino', OPENVINO)
   if (tfjs) installTensorFlow()
+  if (servers) installServers()
   await bundle()
   for (const network of networks) {
     const files = [noise, photo, weightsOf(network), join(folder, `${network}.onnx`)]
@@ -55,6 +57,12 @@ function installPython(name: string, packages: readonly string[]): void {
   note(`installing ${packages[0]} into ${folder}`)
   const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--upgrade', '--target', pythonPackages]
   execFileSync(python(), [...install, ...packages])
+}
+
+function installServers(): void {
+  if (existsSync(join(serverPackages, 'litserve'))) return
+  note(`installing ${SERVERS.join(', ')} into ${folder}`)
+  execFileSync(python(), ['-m', 'pip', 'install', '--quiet', '--target', serverPackages, ...SERVERS])
 }
 
 /** Whether a package of TensorFlow.js is installed: `node`, `core`, `backend-wasm`. */

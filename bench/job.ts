@@ -11,6 +11,7 @@ export type Work =
   | 'epoch'
   | 'decode'
   | 'limit'
+  | 'serve'
 
 /** What a peer is told to do, as JSON in its first argument. */
 export interface Job {
@@ -36,4 +37,6 @@ export interface Job {
   data: string
   /** What of the work is meant, where there are several. */
   task: string
+  /** How long one measurement lasts, where that is not left to the peer. */
+  seconds: number
 }

@@ -14,6 +14,7 @@ import { inference } from './works/inference.js'
 import { limit } from './works/limit.js'
 import { loading } from './works/loading.js'
 import { networks, type Options } from './works/options.js'
+import { serve } from './works/serve.js'
 import { start } from './works/start.js'
 import { training } from './works/training.js'
 
@@ -28,6 +29,10 @@ const works = {
   decode: { run: decode, about: 'JPEG to input on one thread, beside Pillow and torchvision' },
   concurrent: { run: concurrent, about: '64 calls at once beside one call of 64 images' },
   idle: { run: idle, about: 'what a process without work costs' },
+  serve: {
+    run: serve,
+    about: 'requests/s of HTTP servers beside predict(), FastAPI, LitServe and ONNX Runtime',
+  },
   growth: { run: growth, about: 'inference by batch, threads and image size' },
 }
 type WorkName = keyof typeof works
@@ -41,6 +46,11 @@ const program = new Command('bench')
     list(oneOf(listArchitectures())),
   )
   .option('--batch <sizes>', 'images a batch, in inference, training and epoch', list(integer(1, 64)))
+  .option(
+    '--connections <counts>',
+    'connections at a time, in serve (default: 1,8,64)',
+    list(integer(1, 1024)),
+  )
   .addOption(
     new Option('--dtype <names>', 'float32, bfloat16')
       .argParser(list(oneOf(['float32', 'bfloat16'])))
@@ -73,7 +83,7 @@ const chosen = names.filter(name => program.args.length === 0 || program.args.in
 const needed = new Set<Architecture>(options.network ?? networks)
 if (chosen.includes('loading')) needed.add('vgg16')
 if (chosen.includes('start')) needed.add('resnet50')
-await bootstrap([...needed], options)
+await bootstrap([...needed], { ...options, servers: chosen.includes('serve') })
 try {
   for (const name of chosen) await works[name].run(options)
 } finally {

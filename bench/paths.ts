@@ -6,6 +6,8 @@ import { cacheDirectory } from '../lib/libtorch/installation.js'
 export const folder = join(cacheDirectory(), '../bench')
 /** Python packages beside those of the tests' reference environment. */
 export const pythonPackages = join(folder, 'python')
+/** And the servers, which come with many packages of their own. */
+export const serverPackages = join(folder, 'python-serve')
 export const noise = join(folder, 'noise.f32')
 export const photo = join(folder, 'photo.jpg')
 export const weightsOf = (file: string) => join(folder, `${file}.pth`)

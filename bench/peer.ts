@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Job } from './job.js'
-import { bundled, folder, noise, photo, python, pythonPackages, weightsOf } from './paths.js'
+import { bundled, folder, noise, photo, python, pythonPackages, serverPackages, weightsOf } from './paths.js'
 
 // One program with one setup, in a process of its own that lives for one cell of the table.
 
@@ -23,6 +23,8 @@ const peers = {
   cache: { program: 'visiontorch', setup: 'cache', env: {} },
   /** Steps on one batch that is in memory: what training could be if images cost nothing. */
   'in memory': { program: 'visiontorch', setup: 'memory', env: {} },
+  /** predict() in a process, beside servers. */
+  'in process': { program: 'visiontorch', setup: 'in process', env: {} },
   stock: { program: 'python', setup: 'stock', env: {} },
   tuned: { ...tuned, setup: 'tuned' },
   /** Tuned, with PyTorch's allocations in pages of 2 MB. */
@@ -32,6 +34,8 @@ const peers = {
   '2 workers': { ...tuned, setup: '2' },
   '0 workers': { ...tuned, setup: '0' },
   mmap: { program: 'python', setup: 'mmap', env: {} },
+  fastapi: { program: 'python', setup: 'fastapi', env: {} },
+  litserve: { program: 'python', setup: 'litserve', env: {} },
   'tfjs-node': { program: 'tfjs', setup: 'node', env: {} },
   /** On its WebAssembly backend, which has one thread in Node. */
   'tfjs-wasm': { program: 'tfjs', setup: 'wasm', env: {} },
@@ -68,6 +72,7 @@ export class Peer {
       photos: [],
       data: '',
       task: '',
+      seconds: 0,
       ...task,
       setup,
       folder,
@@ -80,7 +85,7 @@ export class Peer {
         : [process.execPath, bundled(`${program}/${job.work}`)]
     this.#child = spawn(command[0]!, [command[1]!, JSON.stringify(job)], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, ...env, PYTHONPATH: pythonPackages },
+      env: { ...process.env, ...env, PYTHONPATH: [pythonPackages, serverPackages].join(delimiter) },
     })
     this.#child.stderr!.on('data', text => {
       this.#errors = `${this.#errors}${text}`.slice(-4000)

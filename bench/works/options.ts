@@ -17,6 +17,7 @@ export const networks: readonly Architecture[] = [
 export interface Options {
   network?: readonly Architecture[]
   batch?: number[]
+  connections?: number[]
   dtype: Job['dtype'][]
   rounds: number
   threads: number

@@ -1,36 +1,4 @@
-// What a user of ONNX Runtime writes: sharp decodes, resizes and crops.
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
 import { answer, job } from '../serve.js'
+import { classify, openSession } from './session.js'
 
-const require = createRequire(join(job.folder, 'ort/'))
-const ort = require('onnxruntime-node')
-const sharp = require('sharp')
-
-const size = 224
-const [mean, std] = [
-  [0.485, 0.456, 0.406],
-  [0.229, 0.224, 0.225],
-]
-const session = await ort.InferenceSession.create(join(job.folder, `${job.network}.onnx`), {
-  intraOpNumThreads: job.threads,
-  interOpNumThreads: 1,
-})
-const { width, height } = await sharp(job.photo).metadata()
-const scale = 256 / Math.min(width, height)
-const pixels: Buffer = await sharp(job.photo)
-  .resize(Math.round(width * scale), Math.round(height * scale), { fit: 'fill', kernel: 'linear' })
-  .extract({
-    left: Math.round((width * scale - size) / 2),
-    top: Math.round((height * scale - size) / 2),
-    width: size,
-    height: size,
-  })
-  .removeAlpha()
-  .raw()
-  .toBuffer()
-const values = new Float32Array(3 * size * size)
-for (let i = 0; i < size * size; i++)
-  for (let c = 0; c < 3; c++) values[c * size * size + i] = (pixels[3 * i + c]! / 255 - mean![c]!) / std![c]!
-const { logits } = await session.run({ images: new ort.Tensor('float32', values, [1, 3, size, size]) })
-answer({ index: logits.data.indexOf(Math.max(...logits.data)) })
+answer({ index: await classify(await openSession(), job.photo) })

@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import type { Columns } from '../data/columns.js'
 import { decodeByPath } from '../data/decode-sample.js'
 import { toDataset } from '../data/open.js'
+import { type Group, withGroup } from '../distributed/group.js'
 import { evaluate, type ScoredImage } from '../evaluate/evaluate.js'
 import type { Evaluation } from '../evaluate/metrics.js'
 import type { Device } from '../native/runtime.js'
@@ -11,9 +12,9 @@ import { checkPredictionsFile, writePredictions } from '../report/predictions.js
 import { writeReport } from '../report/report.js'
 import { replaceFile } from '../util/files.js'
 import { formatNumber, formatShare } from '../util/format.js'
-import { refuse } from '../util/is.js'
 import { interruptSignal } from './interrupt.js'
-import { enterJob, ownDevice } from './job.js'
+import { enterJob, ownDevice, shareThreads, shareWorkers } from './job.js'
+import { launch, processesOption } from './launch.js'
 import { addModelOptions, type ModelOptions, openModel } from './model.js'
 import { addSourceArgument, integer, jsonOption, requiredDataOf } from './options.js'
 import { note, type Progress, print, printJson, progress, table } from './terminal.js'
@@ -23,7 +24,8 @@ interface EvaluateCommandOptions extends ModelOptions {
   columns?: Columns
   split: string
   batchSize: number
-  workers?: number
+  workers?: number | undefined
+  processes?: number | 'auto'
   json?: boolean
   predictions?: string
   out?: string
@@ -44,31 +46,36 @@ export const evaluateCommand = (): Command =>
     )
     .option('--predictions <file>', 'also write the scores of every image: a .csv or .jsonl file')
     .option('--out <dir>', 'also write report.html, evaluation.json, charts, and the confusion matrix as CSV')
+    .addOption(processesOption())
     .addOption(jsonOption())
     .action(runEvaluate)
 
 async function runEvaluate(argument: string | undefined, options: EvaluateCommandOptions): Promise<void> {
   const data = requiredDataOf(argument, options)
-  const { split, batchSize, workers, json, predictions, out } = options
+  const { predictions, processes, threads } = options
   if (predictions !== undefined) checkPredictionsFile(predictions)
   const job = enterJob()
-  if (job !== null && predictions !== undefined) {
-    throw refuse(
-      '--predictions: expected one process, which computes all predictions. Start it without a launcher',
-    )
+  if (processes !== undefined) {
+    process.exitCode = await launch(job, processes)
+    return
   }
+  shareThreads(job, threads)
+  const device = ownDevice(job, options.device as Device)
+  const workers = options.workers ?? (job === null ? undefined : shareWorkers())
   const signal = interruptSignal()
-  using model = await openModel(
-    { ...options, device: ownDevice(job, options.device as Device) },
-    [data],
-    signal,
-  )
-  const dataset = await toDataset(data, {
-    classes: options.classes,
-    columns: options.columns,
-    modelClasses: model.classes,
-    signal,
-  })
+  const work = (group: Group) => evaluateInGroup(group, data, { ...options, device, workers }, signal)
+  await withGroup(job !== null, work)
+}
+
+async function evaluateInGroup(
+  group: Group,
+  data: string,
+  options: EvaluateCommandOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { split, batchSize, workers, json, predictions, out, classes, columns } = options
+  using model = await openModel(options, [data], signal)
+  const dataset = await toDataset(data, { classes, columns, modelClasses: model.classes, signal })
   let bar: Progress | undefined
   const run = (onPrediction?: (image: ScoredImage) => Promise<void>) =>
     evaluate(model, dataset, {
@@ -76,7 +83,7 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
       batchSize,
       allowUntrained: options.allowUntrained === true,
       ...(workers !== undefined && { workers }),
-      distributed: job !== null,
+      distributed: group.size > 1,
       onPrediction,
       signal,
       onProgress({ done, total }) {
@@ -85,8 +92,10 @@ async function runEvaluate(argument: string | undefined, options: EvaluateComman
       },
     }).finally(() => bar?.stop())
   const evaluation =
-    predictions === undefined ? await run() : await writePredictions(predictions, model.classes, run)
-  if (job !== null && job.rank > 0) return // rank 0 prints for all
+    predictions !== undefined && group.isFirst
+      ? await writePredictions(predictions, model.classes, run)
+      : await run()
+  if (!group.isFirst) return
   const figures = toJson(evaluation)
   if (json) printJson(figures)
   else print(text(evaluation))

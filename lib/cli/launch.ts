@@ -3,20 +3,47 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { availableParallelism, constants } from 'node:os'
 import { createInterface } from 'node:readline'
-import { planLaunch } from '../distributed/rendezvous.js'
+import { InvalidArgumentError, Option } from 'commander'
+import { planLaunch, type Rendezvous } from '../distributed/rendezvous.js'
+import { refuse } from '../util/is.js'
+import { commandArguments } from './arguments.js'
 import { note } from './terminal.js'
 
 /** How long the other processes have to end by themselves and say why, before they are asked to, and then are killed. */
 const GRACE = 10_000 // ms
 
+export const processesOption = () =>
+  new Option(
+    '--processes <n|auto>',
+    'share the work between so many processes of this machine; auto: as PET_NPROC_PER_NODE says. PET_NNODES, ' +
+      'PET_NODE_RANK, PET_MASTER_ADDR and PET_MASTER_PORT name several machines',
+  ).argParser(text => {
+    if (text === 'auto') return text
+    if (/^[0-9]{1,4}$/.test(text) && Number(text) > 0) return Number(text)
+    throw new InvalidArgumentError('Expected a number of processes, or auto.')
+  })
+
+/** The arguments without `--processes N`, for the processes that it starts. */
+export function withoutProcesses(args: readonly string[]): string[] {
+  return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== '--processes')
+}
+
 /**
  * Starts this command as several processes of one job, and waits for them. Rank 0 has this process's terminal; what the
  * others print comes on stderr behind their rank. If one fails, all end.
+ * @param job That this process belongs to already, which is an error.
  * @param processes On this machine; `'auto'`: as many as the environment says.
- * @param args Of the command, without those that made it come here.
  * @returns the exit code.
  */
-export async function launch(processes: number | 'auto', args: readonly string[]): Promise<number> {
+export async function launch(job: Rendezvous | null, processes: number | 'auto'): Promise<number> {
+  if (job !== null) {
+    throw refuse(
+      `processes: ${job.launcher === 'environment' ? 'a launcher (RANK, WORLD_SIZE)' : job.launcher} has started this ` +
+        'process as one of several already. Leave one of the two out',
+      'processes',
+    )
+  }
+  const args = withoutProcesses(commandArguments())
   const plan = planLaunch(process.env, processes)
   const master = plan.master ?? { address: '127.0.0.1', port: await freePort() }
   const threads = Math.max(1, Math.floor(availableParallelism() / plan.processes))

@@ -1,14 +1,24 @@
 import { stat } from 'node:fs/promises'
 import { Command } from 'commander'
+import { digest } from '../data/digest.js'
 import { hasImageExtension } from '../data/extensions.js'
+import { inOrder } from '../data/loader.js'
 import { listFiles } from '../data/walk.js'
+import { checkAgreement } from '../distributed/agreement.js'
+import { type Group, withGroup } from '../distributed/group.js'
+import { inRounds, ownShare } from '../distributed/rounds.js'
+import type { Model } from '../model/model.js'
 import { predictEach } from '../model/predict.js'
-import type { Prediction } from '../predict/predict.js'
-import { VisionTorchError } from '../util/errors.js'
+import type { Device } from '../native/runtime.js'
+import type { Prediction, PredictOptions } from '../predict/predict.js'
+import { type ErrorCode, VisionTorchError } from '../util/errors.js'
 import { toPath } from '../util/file-name.js'
 import { formatShare } from '../util/format.js'
+import { refuse } from '../util/is.js'
 import { printable } from '../util/text.js'
 import { interruptSignal } from './interrupt.js'
+import { enterJob, ownDevice, shareThreads } from './job.js'
+import { launch, processesOption } from './launch.js'
 import { addModelOptions, type ModelOptions, openModel } from './model.js'
 import { integer, jsonOption } from './options.js'
 import { outputDrained } from './output.js'
@@ -17,6 +27,7 @@ import { color, fail, note, print, progress } from './terminal.js'
 interface PredictCommandOptions extends ModelOptions {
   topK: number
   batchSize: number
+  processes?: number | 'auto'
   json?: boolean
 }
 
@@ -26,29 +37,46 @@ export const predictCommand = (): Command =>
     .argument('<image...>', 'image files, folders of images, or - for an image on stdin')
     .option('--top-k <n>', 'how many classes to show for each image', integer(1), 5)
     .option('--batch-size <n>', 'images computed at once, at most', integer(1, 4096), 32)
+    .addOption(processesOption())
     .addOption(jsonOption())
     .action(runPredict)
 
 async function runPredict(paths: string[], options: PredictCommandOptions): Promise<void> {
-  const { topK, batchSize, json } = options
+  const { processes, threads } = options
+  const job = enterJob()
+  if (processes !== undefined || job !== null) {
+    if (paths.includes('-'))
+      throw refuse('-: expected image files or folders for several processes, which do not share stdin')
+  }
+  if (processes !== undefined) {
+    process.exitCode = await launch(job, processes)
+    return
+  }
+  shareThreads(job, threads)
+  const device = ownDevice(job, options.device as Device)
   const signal = interruptSignal()
+  await withGroup(job !== null, group => predictInGroup(group, paths, { ...options, device }, signal))
+}
+
+async function predictInGroup(
+  group: Group,
+  paths: string[],
+  options: PredictCommandOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { topK, batchSize, json } = options
   const { files, areAbsent } = await expand(paths, signal)
   // Nothing is downloaded for files that do not exist.
   if (areAbsent && options.checkpoint === undefined && options.model !== undefined) {
-    return refuseAll(files, json ? jsonWriter() : textWriter(topK, files))
+    return refuseAll(files, json ? jsonWriter() : textWriter(topK, files), group)
   }
   using model = await openModel(options, [], signal)
   using bar = progress('predicting', files.length)
-  const write = json ? jsonWriter() : textWriter(topK, files)
+  const write = group.isFirst ? (json ? jsonWriter() : textWriter(topK, files)) : silent
   let failed = 0
+  const predicting = { topK, batchSize, allowUntrained: options.allowUntrained === true, signal }
   try {
-    const inputs = files.map(file => (file === '-' ? process.stdin : file))
-    for await (const { index, predictions, error } of predictEach(model, inputs, {
-      topK,
-      batchSize,
-      allowUntrained: options.allowUntrained === true,
-      signal,
-    })) {
+    for await (const { index, predictions, error } of predictShared(group, model, files, predicting)) {
       const file = files[index]!
       if (error === undefined) write.predictions(file, predictions)
       else {
@@ -67,11 +95,68 @@ async function runPredict(paths: string[], options: PredictCommandOptions): Prom
   }
 }
 
-function refuseAll(files: string[], write: ReturnType<typeof textWriter>): void {
+type Result = { index: number } & (
+  | { predictions: Prediction[]; error?: never }
+  | { error: VisionTorchError; predictions?: never }
+)
+
+/** A result on its way between ranks. */
+type Exchanged = Prediction[] | { code: ErrorCode; message: string }
+
+/** The results of all files, in their order, on all ranks of the group; each rank predicts its share of the batches. */
+async function* predictShared(
+  group: Group,
+  model: Model,
+  files: readonly string[],
+  options: PredictOptions & { batchSize: number; topK: number },
+): AsyncGenerator<Result, void> {
+  if (group.size === 1) {
+    yield* predictEach(
+      model,
+      files.map(file => (file === '-' ? process.stdin : file)),
+      options,
+    )
+    return
+  }
+  await checkAgreement(group, {
+    architecture: model.architecture,
+    classes: digest(model.classes),
+    preprocessing: JSON.stringify(model.preprocessing),
+    images: `${files.length} (${digest(files)})`,
+    topK: String(options.topK),
+    batchSize: String(options.batchSize),
+  })
+  const plan = inOrder(files.length, options.batchSize)
+  const own = ownShare(group, plan)
+  const results = predictEach(
+    model,
+    own.flatMap(batch => Array.from(batch, i => files[i]!)),
+    options,
+  )
+  const predictBatch = async () => {
+    const batch: Exchanged[] = []
+    for (let left = own.shift()!.length; left > 0; left--) {
+      const { predictions, error } = (await results.next()).value!
+      batch.push(predictions ?? { code: error.code, message: error.message })
+    }
+    return Buffer.from(JSON.stringify(batch))
+  }
+  let index = 0
+  for await (const bytes of inRounds(group, plan.length, options.signal, predictBatch)) {
+    const batch: Exchanged[] = JSON.parse(Buffer.from(bytes).toString())
+    for (const result of batch) {
+      if (Array.isArray(result)) yield { index: index++, predictions: result }
+      else yield { index: index++, error: new VisionTorchError(result.code, result.message) }
+    }
+  }
+}
+
+function refuseAll(files: string[], write: ReturnType<typeof textWriter>, group: Group): void {
+  process.exitCode = 1
+  if (!group.isFirst) return
   for (const file of files)
     write.error(file, new VisionTorchError('ERR_FILE_NOT_FOUND', `${file}: no such file. Check the path`))
   write.end()
-  process.exitCode = 1
 }
 
 /** Folders are replaced by the images below them. What does not exist is left to fail in its turn. */
@@ -113,6 +198,9 @@ function jsonWriter() {
     end: () => print(before === '[' ? '[]' : ']'),
   }
 }
+
+/** For the ranks that do not print. */
+const silent: ReturnType<typeof textWriter> = { predictions() {}, error() {}, end() {} }
 
 /** One line for each image if one class is wanted; otherwise a block of lines. */
 function textWriter(topK: number, files: readonly string[]) {

@@ -1,7 +1,7 @@
 import { rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import type { Columns } from '../data/columns.js'
 import type { Dataset } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
@@ -19,10 +19,9 @@ import { train } from '../train.js'
 import { VisionTorchError } from '../util/errors.js'
 import { temporaryPath } from '../util/files.js'
 import { refuse } from '../util/is.js'
-import { commandArguments } from './arguments.js'
 import { interruptSignal, isAbort } from './interrupt.js'
 import { enterJob, ownDevice, shareThreads, shareWorkers } from './job.js'
-import { launch } from './launch.js'
+import { launch, processesOption } from './launch.js'
 import {
   type NormalizationOptions,
   normalizationOptions,
@@ -75,22 +74,6 @@ export function trainCommand(): Command {
   return command.addHelpText('after', examples).action(runTrain)
 }
 
-const processesOption = () =>
-  new Option(
-    '--processes <n|auto>',
-    'train on so many processes of this machine; auto: as PET_NPROC_PER_NODE says. PET_NNODES, PET_NODE_RANK, ' +
-      'PET_MASTER_ADDR and PET_MASTER_PORT name several machines',
-  ).argParser(text => {
-    if (text === 'auto') return text
-    if (/^[0-9]{1,4}$/.test(text) && Number(text) > 0) return Number(text)
-    throw new InvalidArgumentError('Expected a number of processes, or auto.')
-  })
-
-/** The arguments without `--processes N`, for the processes that it starts. */
-export function withoutProcesses(args: readonly string[]): string[] {
-  return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== '--processes')
-}
-
 const examples = `
 Examples:
   # fine-tune ResNet50, the default
@@ -141,13 +124,6 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
     ...training
   } = options
   const job = enterJob()
-  if (processes !== undefined && job !== null) {
-    throw refuse(
-      `processes: ${job.launcher === 'environment' ? 'a launcher (RANK, WORLD_SIZE)' : job.launcher} has started this ` +
-        'process as one of several already. Leave one of the two out',
-      'processes',
-    )
-  }
   if (data === undefined && training.resume === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
@@ -159,7 +135,7 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
   if (training.resume === true && training.directory === undefined)
     throw refuse('resume: true needs directory, the folder of the run to continue', 'resume', 'directory')
   if (processes !== undefined) {
-    process.exitCode = await launch(processes, withoutProcesses(commandArguments()))
+    process.exitCode = await launch(job, processes)
     return
   }
   shareThreads(job, threads)

@@ -15,7 +15,7 @@ import { checkModel, type Model } from '../model/model.js'
 import type { NativeModel } from '../native/native.js'
 import { finiteLogits } from '../predict/non-finite.js'
 import { VisionTorchError } from '../util/errors.js'
-import { check, invalid, refuse } from '../util/is.js'
+import { check, invalid } from '../util/is.js'
 import { type Evaluation, Metrics, SCORES, scoresOf, softmax } from './metrics.js'
 
 /** What a model says about an image whose class is known. */
@@ -45,7 +45,10 @@ export interface EvaluateOptions {
   classes?: string | readonly string[]
   /** Evaluate also a classifier that was never trained, whose answers are random. Default false. */
   allowUntrained?: boolean
-  /** Called for each image, in the order of the data. The evaluation waits for the promise that it may return. */
+  /**
+   * Called for each image, in the order of the data. The evaluation waits for the promise that it may return. With
+   * `distributed`, each process that passes it hears of all images.
+   */
   onPrediction?: ((image: ScoredImage) => unknown) | undefined
   /**
    * Shares the images with the other processes of a job, like the option of `train()`; all get the result that one
@@ -100,13 +103,6 @@ async function evaluateInGroup(
   group: Group,
 ): Promise<Evaluation> {
   const { batchSize, workers, keepWorst, split, signal, onProgress, onPrediction } = options
-  if (group.size > 1 && onPrediction !== undefined) {
-    throw refuse(
-      'onPrediction: expected none with distributed, since a process computes only some of the predictions. Leave one out',
-      'onPrediction',
-      'distributed',
-    )
-  }
   const dataset = await toDataset(data, { classes: options.classes, modelClasses: model.classes, signal })
   const chosen = split === 'all' ? [...dataset.splits.values()].flat() : dataset.split(split)
   const samples = relabel(chosen, dataset.classes, model.classes)
@@ -160,34 +156,36 @@ export class Evaluator {
     const { samples, classes, preprocessing, loader, batchSize, group = Group.alone } = this.parts
     const metrics = new Metrics(classes, options.keepWorst)
     let done = 0
+    let round = 0
     const plan = inOrder(samples.length, batchSize)
     const batches = loader.batches(ownShare(group, plan), (_, size) => evalTransform(preprocessing, size))
-    let told = 0 // by this process, which is the only one if somebody listens
-    const tell = async (logits: Float32Array, listen: (image: ScoredImage) => unknown) => {
-      for (let i = 0; i < logits.length; i += classes.length) {
-        const { path, label } = samples[told++]!
-        const scores = softmax(logits.subarray(i, i + classes.length))
-        const predicted = classes[scores.indexOf(scores.reduce((a, b) => Math.max(a, b)))]!
-        await listen({ file: path, label: classes[label]!, predicted, scores })
-      }
-    }
+    const { onPrediction } = options
+    // The ranks exchange logits only if one of them wants to hear of predictions.
+    const listeners = await group.gather(onPrediction !== undefined)
+    const sharesLogits = listeners.includes(true)
     const scoreBatch = async () => {
       const { images, labels } = (await batches.next()).value!
       const outputs = await network.forward(images, labels.length, 'logits')
       const logits = await finiteLogits(network, outputs)
-      if (options.onPrediction !== undefined) await tell(logits, options.onPrediction)
-      return new Uint8Array(scoresOf(logits, labels).buffer)
+      const scores = new Uint8Array(scoresOf(logits, labels).buffer)
+      if (!sharesLogits) return scores
+      const both = new Uint8Array(scores.length + logits.byteLength)
+      both.set(scores)
+      both.set(new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength), scores.length)
+      return both
     }
     try {
       for await (const bytes of inRounds(group, plan.length, options.signal, scoreBatch)) {
-        const scores = new Float64Array(
-          bytes.buffer,
-          bytes.byteOffset,
-          bytes.length / Float64Array.BYTES_PER_ELEMENT,
-        )
-        for (let i = 0; i < scores.length; i += SCORES) {
+        const images = plan[round++]!.length
+        const scores = new Float64Array(bytes.buffer, bytes.byteOffset, images * SCORES)
+        for (let i = 0; i < images; i++) {
           const { path, label } = samples[done++]!
-          metrics.addScores(scores.subarray(i, i + SCORES), label, path)
+          metrics.addScores(scores.subarray(i * SCORES, (i + 1) * SCORES), label, path)
+          if (onPrediction === undefined) continue
+          const offset = bytes.byteOffset + scores.byteLength + i * classes.length * 4
+          const probabilities = softmax(new Float32Array(bytes.buffer, offset, classes.length))
+          const predicted = classes[probabilities.indexOf(probabilities.reduce((a, b) => Math.max(a, b)))]!
+          await onPrediction({ file: path, label: classes[label]!, predicted, scores: probabilities })
         }
         options.onProgress?.({ done, total: samples.length })
       }

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { withoutProcesses } from '../../lib/cli/train.js'
+import { withoutProcesses } from '../../lib/cli/launch.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { freePort } from '../support/port.js'
@@ -93,28 +93,61 @@ describe('visiontorch train on several processes', function () {
   })
 
   it('evaluates on all of them, and prints on rank 0 what one process prints', async () => {
-    const port = String(await freePort())
-    const words = [
-      ...node,
-      'lib/cli/main.ts',
-      'evaluate',
-      photos,
-      '--checkpoint',
-      join(root, 'two', 'best.pth'),
-    ]
-    const evaluate = (env: NodeJS.ProcessEnv) =>
-      ended(start([...words, '--batch-size', '5', '--threads', '1', '--json'], env))
-    const job = { WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: port }
-    const [one, first, second] = await Promise.all([
-      evaluate({}),
-      evaluate({ ...job, RANK: '0' }),
-      evaluate({ ...job, RANK: '1' }),
+    const common = ['--batch-size', '5', '--json']
+    const [one, first, second] = await aloneAndTogether(name => [
+      ...['evaluate', photos, ...checkpoint(), ...common, '--predictions', join(root, `${name}.csv`)],
     ])
     assert.deepEqual([one.code, first.code, second.code], [0, 0, 0], first.err)
     assert.equal(first.out, one.out)
     assert.equal(second.out, '')
     assert.equal(JSON.parse(one.out).count, 12)
+    const [predictions, ofBoth] = await Promise.all(
+      ['alone', 'together'].map(name => readFile(join(root, `${name}.csv`), 'utf8')),
+    )
+    assert.equal(predictions!.trim().split('\n').length, 1 + 12)
+    assert.equal(ofBoth, predictions)
   })
+
+  it('predicts on all of them, and prints on rank 0 what one process prints', async () => {
+    const broken = join(root, 'broken.jpg')
+    await writeFile(broken, 'not an image')
+    for (const format of [['--json'], ['--top-k', '1']]) {
+      const [one, first, second] = await aloneAndTogether(() => [
+        ...['predict', join(photos, 'val'), broken, join(photos, 'train'), ...checkpoint()],
+        ...['--batch-size', '5', ...format],
+      ])
+      assert.deepEqual([one.code, first.code, second.code], [1, 1, 1], first.err)
+      assert.equal(first.out, one.out)
+      assert.equal(first.err, one.err)
+      assert.match(one.err, /^1 of 37 images could not be read$/m)
+      assert.deepEqual([second.out, second.err], ['', ''])
+    }
+  })
+
+  it('predicts with --processes, but not what comes on stdin', async () => {
+    const words = [...node, 'lib/cli/main.ts', 'predict', ...checkpoint(), '--processes', '2']
+    const child = start([...words, join(photos, 'val')])
+    const { code, out, err } = await ended(child)
+    assert.equal(code, 0, err)
+    assert.equal(out.match(/\.png$/gm)?.length, 12)
+    const refused = await ended(start([...words, '-']))
+    assert.equal(refused.code, 2)
+    assert.match(refused.err, /stdin/)
+  })
+
+  const checkpoint = () => ['--checkpoint', join(root, 'two', 'best.pth'), '--threads', '1']
+  /** What comes of a command in one process, and on the two ranks of a job. */
+  async function aloneAndTogether(words: (name: string) => string[]) {
+    const port = String(await freePort())
+    const job = { WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: port }
+    const run = (name: string, env: NodeJS.ProcessEnv) =>
+      ended(start([...node, 'lib/cli/main.ts', ...words(name)], env))
+    return Promise.all([
+      run('alone', {}),
+      run('together', { ...job, RANK: '0' }),
+      run('together', { ...job, RANK: '1' }),
+    ])
+  }
 
   /** Waits for the first event of this type. */
   async function sees(child: ChildProcess, type: string): Promise<void> {

@@ -96,7 +96,7 @@ function advice({ runtime, nvidiaDriver, cpu, job }: MachineReport): string[] {
     )
   if (runtime !== null && nvidiaDriver && !runtime.cuda)
     lines.push(
-      'There is an NVIDIA driver, but LibTorch sees no CUDA device. To use the GPU: npx visiontorch libtorch install cu130',
+      'There is an NVIDIA driver, but LibTorch finds no CUDA device. To use the GPU: npx visiontorch libtorch install cu130',
     )
   if (runtime !== null && runtime.threads > cpu.cores)
     lines.push(

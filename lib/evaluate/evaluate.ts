@@ -18,7 +18,7 @@ import { VisionTorchError } from '../util/errors.js'
 import { check, invalid } from '../util/is.js'
 import { type Evaluation, Metrics, SCORES, scoresOf, softmax } from './metrics.js'
 
-/** What a model says about an image whose class is known. */
+/** A model's scores for an image whose class is known. */
 export interface ScoredImage {
   file: string
   /** The image's class. */
@@ -30,7 +30,7 @@ export interface ScoredImage {
 }
 
 export interface EvaluateOptions {
-  /** `'val'` (which falls back to `'test'`), `'train'`, `'test'`, or `'all'` of them together. Default `'val'`. */
+  /** `'val'` (which falls back to `'test'`), `'train'`, `'test'`, or `'all'` for all of them. Default `'val'`. */
   split?: string
   /** Images a batch. Default 32. */
   batchSize?: number
@@ -39,20 +39,20 @@ export interface EvaluateOptions {
   /** How many of the worst predictions the result lists. Default 24. */
   keepWorst?: number
   /**
-   * The classes of the data, in the order of the ids in annotations, or a file with one a line. Default: the list beside
-   * the annotations, else the model's classes.
+   * The classes of the data, in the order of the ids in annotations, or a file with one a line. Default: the list next
+   * to the annotations, else the model's classes.
    */
   classes?: string | readonly string[]
-  /** Evaluate also a classifier that was never trained, whose answers are random. Default false. */
+  /** Also evaluate a classifier that was never trained, whose predictions are random. Default false. */
   allowUntrained?: boolean
   /**
-   * Called for each image, in the order of the data. The evaluation waits for the promise that it may return. With
+   * Called for each image, in the order of the data. If it returns a promise, the evaluation waits for it. With
    * `distributed`, each process that passes it hears of all images.
    */
   onPrediction?: ((image: ScoredImage) => unknown) | undefined
   /**
-   * Shares the images with the other processes of a job, like the option of `train()`; all get the result that one
-   * process would get. Default false.
+   * Shares the images with the other processes of a job, like the option of `train()`; all get the result that a
+   * single process would get. Default false.
    */
   distributed?: boolean | DistributedSettings
   signal?: AbortSignal | undefined
@@ -60,7 +60,8 @@ export interface EvaluateOptions {
 }
 
 /**
- * Classifies all images of a split, in eval mode, and compares with their classes, which are matched by name.
+ * Classifies all images of a split, in eval mode, and compares the predictions with their classes, which are
+ * matched by name.
  * @param data A folder of images or an annotation file, or a data set that was opened before.
  * @throws ERR_DATASET when the data cannot be opened or has a class that the model lacks, ERR_IMAGE_DECODE naming an
  *   image that cannot be decoded, ERR_UNTRAINED if the model's classifier is new, ERR_NON_FINITE if its outputs are NaN or
@@ -144,7 +145,7 @@ export class Evaluator {
       preprocessing: Readonly<Preprocessing>
       loader: Loader
       batchSize: number
-      /** The processes that share the images. Default: this one alone. */
+      /** The processes that share the images. Default: only this one. */
       group?: Group
     },
   ) {}

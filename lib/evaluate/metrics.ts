@@ -2,17 +2,17 @@
 
 export interface ClassMetrics {
   label: string
-  /** Of the images that were given this label, the share that bears it. */
+  /** The share of the images predicted as this class that belong to it. */
   precision: number
-  /** Of the images that bear this label, the share that was given it. */
+  /** The share of the images of this class that were predicted as it. */
   recall: number
   /** Harmonic mean of precision and recall. */
   f1: number
-  /** Images that bear this label. */
+  /** The number of images of this class. */
   support: number
 }
 
-/** An image that was classified wrongly, or rightly with little confidence. */
+/** An image that was classified wrongly, or correctly with little confidence. */
 export interface PoorPrediction {
   file: string
   /** The image's class. */
@@ -24,7 +24,7 @@ export interface PoorPrediction {
   labelScore: number
 }
 
-/** How many images of one class were taken for another, or for their own. */
+/** How many images of one class were predicted as another class, or as their own. */
 export interface ConfusionCell {
   /** Index of the true class. */
   actual: number
@@ -46,16 +46,19 @@ export interface Evaluation {
   classes: ClassMetrics[]
   /** The cells of the confusion matrix that are not zero, row by row: few, however many classes there are. */
   confusions: ConfusionCell[]
-  /** `confusion[true][predicted]` counts images. Built when it is first read: classes x classes numbers. */
+  /** `confusion[true][predicted]` counts images. It has classes x classes numbers, and is built when it is first read. */
   readonly confusion: number[][]
   /** The images whose own class had the lowest probability, worst first. */
   worst: PoorPrediction[]
 }
 
-/** What the metrics need of each image: so many numbers, see {@link scoresOf}. */
+/** How many numbers the metrics need for each image, see {@link scoresOf}. */
 export const SCORES = 4
 
-/** For each row of logits: the class with the highest score, how many are above the own, cross entropy, and probability. */
+/**
+ * For each row of logits: the class with the highest score, how many classes score higher than the true one, the cross entropy,
+ * and the probability.
+ */
 export function scoresOf(logits: Float32Array, labels: Int32Array): Float64Array {
   const width = logits.length / labels.length
   const scores = new Float64Array(labels.length * SCORES)
@@ -70,7 +73,7 @@ function scoresOfRow(row: Float32Array, label: number): [number, number, number,
   let above = 0
   for (let j = 0; j < row.length; j++) {
     if (row[j]! > row[best]!) best = j
-    // Of equal scores the lower index comes first, as with argmax.
+    // Of equal scores, the lower index comes first, as with argmax.
     if (row[j]! > own || (row[j] === own && j < label)) above++
   }
   let sum = 0
@@ -90,7 +93,7 @@ export function softmax(logits: Float32Array): Float32Array {
 export class Metrics {
   #classes: readonly string[]
   #keepWorst: number
-  /** Counts by `actual * classes + predicted`: a matrix of 10,000 classes is nearly empty. */
+  /** Counts by `actual * classes + predicted`. It is sparse because a matrix of 10,000 classes is nearly empty. */
   #cells = new Map<number, number>()
   #top5 = 0
   #loss = 0
@@ -110,7 +113,7 @@ export class Metrics {
       this.addScores(scores.subarray(i * SCORES, (i + 1) * SCORES), labels[i]!, files[i]!)
   }
 
-  /** One image, by the numbers that {@link scoresOf} gives. */
+  /** Adds one image, by the numbers that {@link scoresOf} returns. */
   addScores(scores: Float64Array, label: number, file: string): void {
     const [best, above, loss, score] = scores as unknown as [number, number, number, number]
     this.#count++

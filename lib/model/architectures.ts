@@ -98,7 +98,7 @@ export function listArchitectures(): Architecture[] {
   return families().flatMap(({ architectures }) => architectures) as Architecture[]
 }
 
-/** @internal torchvision's name, or `ERR_INVALID_ARGUMENT` with the nearest one. */
+/** @internal torchvision's name. Throws `ERR_INVALID_ARGUMENT` with the most similar one if there is none. */
 export function checkArchitecture(name: unknown): Architecture {
   return check.oneOf('architecture', withoutAlias(name), listArchitectures())
 }
@@ -108,7 +108,7 @@ export function familyOf(architecture: Architecture): Family {
   return families().find(({ architectures }) => architectures.includes(architecture))!
 }
 
-/** @internal What `createModel` needs for images of this size: an option if the network takes one size only. */
+/** @internal The options that `createModel` needs for images of this size: `imageSize` if the network takes only one size. */
 export function sizeOption(
   architecture: Architecture,
   inputSize: number | null | undefined,

@@ -2,18 +2,18 @@ import { type CheckpointValue, type Container, type DType, native } from '../nat
 import { replaceFile } from '../util/files.js'
 import { check } from '../util/is.js'
 
-/** What a checkpoint holds, without its data. */
+/** The content of a checkpoint, without its data. */
 export interface CheckpointSummary {
   /** How the file is packed: `zip` (torch >= 1.6), `legacy` (before), `tar` (torch 0.1), `safetensors`. */
   container: Container | 'tar'
   /**
-   * Every tensor in the order of the file. `name` is the keys that lead to it, joined by `/`
-   * (`state_dict/conv1.weight`; empty when the file is one tensor), `bytes` its size.
+   * Every tensor in the order of the file. `name` consists of the keys that lead to it, joined by `/`
+   * (`state_dict/conv1.weight`; empty if the file is a single tensor); `bytes` is its size.
    */
   tensors: { name: string; dtype: DType; shape: number[]; bytes: number }[]
   /**
-   * Objects of Python classes that visiontorch does not read: where they lie, named as tensors are, and their class,
-   * such as `argparse.Namespace`. {@link readCheckpoint} gives null for them.
+   * Objects of Python classes that visiontorch does not read: their place, named like that of a tensor, and their
+   * class, such as `argparse.Namespace`. {@link readCheckpoint} returns null for them.
    */
   skipped: { name: string; type: string }[]
   /** The values around the tensors: an epoch, a list of classes, an optimizer's options. */
@@ -22,25 +22,27 @@ export interface CheckpointSummary {
 
 export interface ReadCheckpointOptions {
   /**
-   * Check the checksum of every record of a zip file. Default: only of the small ones (up to 64 KiB), since checking
-   * large ones takes longer than loading them.
+   * Check the checksum of every record of a zip file. By default only small records (up to 64 KiB) are checked,
+   * because checking large ones takes longer than loading them.
    */
   verify?: boolean
 }
 
 /**
- * Reads a `.pth` file of any version of `torch.save`: all that `torch.load(path, weights_only=True)` of PyTorch 2.13 reads,
- * NumPy's numbers and arrays, and files with other Python objects, which are skipped. Nothing in the file is run. Also
- * reads a safetensors file: a Map of its tensors, with its metadata under `__metadata__`.
+ * Reads a `.pth` file of any version of `torch.save`: everything that `torch.load(path, weights_only=True)` of PyTorch 2.13
+ * reads, NumPy's numbers and arrays, and files with other Python objects, which are skipped. Nothing in the file is run.
+ * Also reads a safetensors file as a Map of its tensors, with its metadata under `__metadata__`.
  *
- * Dictionaries become Maps in the file's order (a Map of one entry for `{'epoch': 3}`), lists, tuples and sets arrays,
- * ints beyond 2^53 bigints, bytes and bytearrays `Uint8Array`s, complex numbers Maps of `real` and `imag`, skipped objects
- * null. Tensors become {@link TensorData}, row by row; one that lies in several places is one object. Quantized, sparse,
- * nested and meta tensors become Maps of their parts: see docs/checkpoints.md.
+ * Dictionaries become Maps in the file's order (a Map of one entry for `{'epoch': 3}`); lists, tuples and sets become
+ * arrays; ints beyond 2^53 become bigints; bytes and bytearrays become `Uint8Array`s; complex numbers become Maps of
+ * `real` and `imag`; skipped objects become null. Tensors become {@link TensorData}, row by row; a tensor that occurs in
+ * several places is one object. Quantized, sparse, nested and meta tensors become Maps of their parts: see
+ * docs/checkpoints.md.
  *
  * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`; `ERR_CHECKPOINT_CORRUPT` for a damaged file, or one that
- * would take more than 44 MiB and a few times its size of memory beside its tensors; `ERR_CHECKPOINT_UNSAFE` for one that
- * asks for code to be run; `ERR_CHECKPOINT_UNSUPPORTED` for whole pickled models, TorchScript and files of other formats.
+ * would take more memory than 44 MiB and a few times its size in addition to its tensors; `ERR_CHECKPOINT_UNSAFE` for a
+ * file that asks to run code; `ERR_CHECKPOINT_UNSUPPORTED` for whole pickled models, TorchScript and files of other
+ * formats.
  */
 export async function readCheckpoint(
   path: string,
@@ -51,7 +53,8 @@ export async function readCheckpoint(
 }
 
 /**
- * Lists what a `.pth` or safetensors file holds and loads no tensor. The same checks as in {@link readCheckpoint}, the same errors.
+ * Lists the content of a `.pth` or safetensors file without loading a tensor. Checks and errors are those of {@link
+ * readCheckpoint}.
  */
 export async function inspectCheckpoint(
   path: string,
@@ -68,17 +71,18 @@ export async function inspectCheckpoint(
 }
 
 export interface WriteCheckpointOptions {
-  /** `zip` (default): of torch >= 1.6; `legacy`: any version of PyTorch reads it; `safetensors`. */
+  /** `zip` (default): for torch >= 1.6; `legacy`: for any version of PyTorch; or `safetensors`. */
   container?: Container
 }
 
 /**
  * Writes a `.pth` file that Python reads with `torch.load(path, weights_only=True)`, or a safetensors file. Maps become
- * dicts, arrays lists, integers ints, other numbers floats. Tensors with the same `data` are written once, and share it in
- * Python too. A safetensors file holds a Map of tensors by name, and may have a Map of strings under `__metadata__`.
+ * dicts, arrays become lists, integers become ints, and other numbers become floats. Tensors with the same `data` are
+ * written once, and share it in Python, too. A safetensors file holds a Map of tensors by name, and may have a Map of
+ * strings under `__metadata__`.
  *
- * The content goes to a temporary file in the same directory, which is flushed and renamed: at any moment `path` is the
- * old file or the new one, whole.
+ * The content goes to a temporary file in the same directory, which is flushed and renamed: at any moment, `path` is
+ * either the complete old file or the complete new one.
  *
  * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, naming the place in `value`; `ERR_FILE_WRITE`.
  */

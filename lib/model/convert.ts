@@ -11,29 +11,32 @@ import type { Model } from './model.js'
 import { METADATA, safetensorsMetadata, savedMetadata } from './saved.js'
 
 export interface ConvertOptions {
-  /** The network whose weights the file holds, if it is of another program. Names are then mapped, and shapes checked. */
+  /** The network whose weights the file holds, if another program wrote it. Names are then mapped, and shapes checked. */
   architecture?: Architecture | ArchitectureAlias | undefined
   /** Default: `safetensors` for an output of that extension, otherwise `zip`. */
   container?: Container | undefined
   /**
-   * `checkpoint`: with architecture, classes, preprocessing and, for a file of visiontorch, the state of its training;
-   * `state_dict`: the weights alone. Default: `checkpoint` for a file of visiontorch, otherwise `state_dict`.
+   * `checkpoint`: weights with architecture, classes, preprocessing and, if visiontorch wrote the file, the state of
+   * its training; `state_dict`: only the weights. Default: `checkpoint` if visiontorch wrote the file, otherwise
+   * `state_dict`.
    */
   format?: 'checkpoint' | 'state_dict' | undefined
   /** False leaves the classifier's layers out. Default true. */
   classifier?: boolean | undefined
-  /** Of the floating-point weights. Default: that of the file. */
+  /** The type of the floating-point weights. Default: that of the file. */
   dtype?: WeightsDType | undefined
-  /** Names of the weights. `timm`: those of PyTorch Image Models, for its networks that compute the same. Default `torchvision`. */
+  /**
+   * The names of the weights. `timm`: those of PyTorch Image Models, for networks that are the same there. Default `torchvision`.
+   */
   names?: 'torchvision' | 'timm' | undefined
 }
 
 /**
  * Writes a checkpoint in another container, format or type, or with other names.
  *
- * The weights of a file of visiontorch, or of any program if `architecture` is given, are found as `createModel` finds them,
- * and written by torchvision's (or timm's) names. Without `architecture`, the content of another program's file is taken as
- * it is; then only `container` and `dtype` can be chosen.
+ * Weights in a file of visiontorch, or of any program if `architecture` is given, are found as by `createModel`, and written
+ * under torchvision's (or timm's) names. Without `architecture`, the content of another program's file is copied as it is;
+ * only `container` and `dtype` can then be chosen.
  *
  * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_FILE_WRITE`, `ERR_NON_FINITE` (also if a weight is too large for
  * float16), and those of reading a checkpoint and of `createModel`.
@@ -86,12 +89,12 @@ interface Plan {
   names: 'torchvision' | 'timm'
 }
 
-/** Whether a file is one of visiontorch, and the type of its weights if they have one type of 16 bits. */
+/** Whether visiontorch wrote a file, and the type of its weights if all have the same 16-bit type. */
 async function describe(path: string): Promise<{ isOurs: boolean; dtype: WeightsDType | undefined }> {
   const checkpoint = await native().openCheckpoint(path, { verify: false })
   try {
     const isOurs = savedMetadata(checkpoint).has('architecture')
-    // Beside the weights, a file of ours may have the state of an optimizer.
+    // Besides the weights, a file of ours may hold the state of an optimizer.
     const weights = checkpoint
       .inspect()
       .tensors.filter(({ name }) => !isOurs || !name.includes('/') || name.startsWith('state_dict/'))
@@ -128,7 +131,7 @@ async function convertModel(
   await replaceFile(output, file => native().saveModel(file.fd, network, metadata, null, options))
 }
 
-/** What a file of visiontorch holds beside the model: the state of its training. */
+/** What a file of visiontorch holds besides the model: the state of its training. */
 async function training(path: string): Promise<Map<string, CheckpointValue>> {
   const content = await readCheckpoint(path)
   if (!(content instanceof Map) || !content.has('state_dict') || !content.has('architecture'))

@@ -47,9 +47,9 @@ import { checkNetworkOptions, networkOptionNames } from './network-options.js'
 import { savedMetadata } from './saved.js'
 
 /**
- * Official weights by torchvision's name (`'DEFAULT'` are the most accurate) or file name (`'resnet18-5c106cde.pth'`), or
- * a `.pth` or safetensors file: its path, `file:` or `http(s):` URL, or a repository of the Hugging Face Hub:
- * `'hf:owner/name'` or `'hf:owner/name@revision'`.
+ * Official weights by torchvision's name (`'DEFAULT'` for the most accurate ones) or file name
+ * (`'resnet18-5c106cde.pth'`), the path, `file:` or `http(s):` URL of a `.pth` or safetensors file, or a repository of
+ * the Hugging Face Hub: `'hf:owner/name'` or `'hf:owner/name@revision'`.
  */
 export type Weights = 'DEFAULT' | 'IMAGENET1K_V1' | 'IMAGENET1K_V2' | (string & {}) | URL
 
@@ -59,14 +59,14 @@ export interface LoadModelOptions {
   /** Default `'float32'`. */
   dtype?: ModelDType
   /**
-   * Default false: the weights are copied, and the model does not depend on its file after it is loaded. With true, a
+   * Default false: the weights are copied, and the model does not depend on its file once it is loaded. With true, a
    * model on the CPU shares the memory of the file's pages, which saves time and, if several processes load the same
-   * file, memory. The file must then not be written to while the model lives: the model's predictions would change, and
-   * cutting the file short ends the process (SIGBUS). Replacing it by renaming another file over it is safe.
+   * file, memory. Nothing may write to the file while the model is in use: its predictions would change, and truncating
+   * the file ends the process (SIGBUS). Renaming another file over it is safe.
    */
   mmap?: boolean
   signal?: AbortSignal | undefined
-  /** Called while weights are downloaded: official ones, those of an address, or those of the Hugging Face Hub. */
+  /** Called while weights are downloaded. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined
 }
 
@@ -74,22 +74,22 @@ export interface CreateModelOptions extends LoadModelOptions, NetworkOptions {
   /** Default null: random weights, initialised as torchvision does. Their predictions are random, too. */
   weights?: Weights | null
   /**
-   * The classes' names. Default: those of the weights; ImageNet's names for official ones. Other classes than those of
-   * the weights get a new classifier, see {@link createModel}.
+   * The classes' names. Default: those of the weights; ImageNet's names for official ones. If they are not the classes
+   * of the weights, the classifier is new, see {@link createModel}.
    */
   classes?: readonly string[]
-  /** How many classes. Default: as many as `classes`, or as the weights have, or 1000. */
+  /** The number of classes. Default: that of `classes`, else that of the weights, else 1000. */
   numClasses?: number
-  /** Of the random weights. Default 0. The same seed gives the weights of PyTorch after `torch.manual_seed(seed)`. */
+  /** The seed of the random weights. Default 0. The same seed gives PyTorch's weights after `torch.manual_seed(seed)`. */
   seed?: number
   /**
-   * Default true: the weights must fit the network tensor by tensor, apart from a classifier that is to be a new one.
-   * With false, what fits is loaded, and `model.loadReport` names the rest.
+   * Default true: every tensor of the weights must fit the network, except for those of a classifier that will be
+   * new. With false, the tensors that fit are loaded, and `model.loadReport` names the rest.
    */
   strict?: boolean
   /**
-   * A folder in which files of official weights are looked for by name (`resnet50-0676ba61.pth`) before they are
-   * downloaded. Default: that of the environment variable `VISIONTORCH_WEIGHTS_DIR`, if it is set.
+   * A folder to search for official weights by file name (`resnet50-0676ba61.pth`) before downloading them.
+   * Default: the environment variable `VISIONTORCH_WEIGHTS_DIR`, if it is set.
    */
   weightsDir?: string | undefined
 }
@@ -107,11 +107,11 @@ const createOptionNames = [
 ]
 
 /**
- * A network by torchvision's name, with random or trained weights. These are found in their file by the names and shapes of
- * the network's tensors, wherever it keeps them: see `model.loadReport`.
+ * Creates a network by torchvision's name, with random or trained weights. Trained weights are found by the names and
+ * shapes of the network's tensors, wherever the file keeps them: see `model.loadReport`.
  *
- * If the weights are for other classes than those asked for, or bring no classifier, the backbone is loaded and the
- * classifier is new: `model.untrained` is true, and `predict` and `evaluate` throw `ERR_UNTRAINED` until it was trained.
+ * If the weights have no classifier, or one for other classes than those asked for, the backbone is loaded and the
+ * classifier is new: `model.untrained` is true, and `predict` and `evaluate` throw `ERR_UNTRAINED` until it is trained.
  *
  * ```ts
  * const model = await createModel('resnet50', { weights: 'DEFAULT', classes: ['cat', 'dog'] })
@@ -144,7 +144,7 @@ export async function createModel(
   })
 }
 
-/** @throws ERR_CHECKPOINT_MISMATCH if the weights say that they are those of another network. */
+/** @throws ERR_CHECKPOINT_MISMATCH if the file says that its weights belong to another network. */
 function checkNetwork({ path, network }: Source, architecture: Architecture): void {
   if (network === undefined || network === architecture) return
   throw new VisionTorchError(
@@ -155,12 +155,12 @@ function checkNetwork({ path, network }: Source, architecture: Architecture): vo
 }
 
 /**
- * A model that `Model.save`, `train` or `visiontorch train` wrote, with its architecture, classes and preprocessing; or one
- * of timm on the Hugging Face Hub.
+ * Loads a model that `Model.save`, `train` or `visiontorch train` wrote, with its architecture, classes and preprocessing,
+ * or one of timm on the Hugging Face Hub.
  *
  * @param path A file, or `'hf:owner/name[@revision]'`.
- * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH` for a file that does not say which network it holds, as those of
- * other programs: load them by `createModel(architecture, { weights: path })`.
+ * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH` for a file that does not say which network it holds, such as one
+ * of another program: load it with `createModel(architecture, { weights: path })`.
  */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
   check.string('path', path)
@@ -190,7 +190,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   })
 }
 
-/** What was asked for, checked. */
+/** The checked options. */
 interface Plan {
   architecture: Architecture
   networkOptions: NetworkOptions
@@ -203,13 +203,13 @@ interface Plan {
   signal: AbortSignal | undefined
 }
 
-/** What the weights' file says about itself; undefined if it does not. */
+/** What the file of weights says about itself; undefined if it says nothing. */
 interface Source {
   path: string
   checkpoint: NativeCheckpoint
-  /** Of a file of ours. */
+  /** Only in files of ours. */
   architecture: Architecture | undefined
-  /** The network that it is said to hold: by a file of ours, or by the repository that it comes from. */
+  /** The network that it holds, according to a file of ours or to its repository. */
   network: Architecture | undefined
   networkOptions: NetworkOptions
   classes: readonly string[] | undefined
@@ -233,14 +233,14 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
     averaged: source?.architecture === undefined,
     classifier: source?.backboneOnly ? 'none' : 'whole',
   }
-  // Before anything is allocated: a file may claim any size for its network.
+  // Check this before anything is allocated: a file may claim any size for its network.
   const found =
     source && (await native().matchWeights(source.checkpoint, architecture, networkOptions, which))
   const classes = plan.classes ?? source?.classes ?? checkClasses('numClasses', found?.numClasses ?? 1000)
   const newClassifier = found === undefined ? null : whyNewClassifier(source!, found, classes)
   if (found !== undefined) {
     const { path, checkpoint } = source!
-    // Of a file's own options, too, nothing is to be allocated that the file does not have.
+    // A file's own options must not allocate more than the file holds, either.
     const isOurs = source!.architecture !== undefined
     const strict = plan.strict || (isOurs && Object.keys(source!.networkOptions).length > 0)
     await checkReport(found, {
@@ -252,7 +252,7 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
       newClassifier: newClassifier !== null,
     })
   }
-  // Weights that a strict load replaces altogether need no random numbers. A file may lack auxiliary heads.
+  // If a strict load replaces all weights, they need no random numbers. But a file may lack auxiliary heads.
   const isWhole = plan.strict && newClassifier === null && !hasAuxiliaryHeads(architecture, networkOptions)
   const seed = source !== undefined && isWhole ? null : plan.seed
   const network = await native().createModel(architecture, classes.length, seed, networkOptions)
@@ -287,7 +287,7 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
 const hasAuxiliaryHeads = (architecture: Architecture, { auxLogits = true }: NetworkOptions): boolean =>
   auxLogits && familyOf(architecture).options.includes('auxLogits')
 
-/** Why the file's classifier cannot serve these classes; null if it can. */
+/** Why the file's classifier does not fit these classes; null if it does. */
 function whyNewClassifier(
   { path, classes: named, architecture }: Source,
   { numClasses }: LoadReport,
@@ -309,9 +309,10 @@ function whyNewClassifier(
 
 const sameNames = (a: readonly string[], b: readonly string[]) => a.every((name, i) => name === b[i])
 
-/** Names the file in an error of its tensors, which the addon knows by their own names only. */
+/** Adds the file to an error about its tensors, because the addon only knows their names. */
 function inFile(path: string, error: unknown): unknown {
-  // By its code and not its class, because a second copy of this package may have given the addon its own class.
+  // Compare the code and not the class, because a second copy of this package may have given the addon its own
+  // class.
   const { code, message } = error as VisionTorchError
   if (code !== 'ERR_NON_FINITE') return error
   return new VisionTorchError(code, `${path}: ${message}`, { cause: error })
@@ -339,7 +340,7 @@ function requestedClasses({ classes, numClasses }: CreateModelOptions): readonly
   return names
 }
 
-/** A file of weights, and what is known about it from elsewhere. */
+/** A file of weights, and what its source says about it. */
 interface Located {
   path: string
   official?: OfficialWeights
@@ -395,8 +396,8 @@ async function withCheckpoint<T>(
 }
 
 /**
- * Reads what a checkpoint of ours says about itself, or what the manifest says about official weights, or their repository
- * on the Hub about others.
+ * Reads what a checkpoint of ours says about itself, what the manifest says about official weights, or what a repository
+ * on the Hub says about its weights.
  */
 function describe(checkpoint: NativeCheckpoint, { path, official, hub }: Located): Source {
   const foreign: Source = {
@@ -436,7 +437,7 @@ function describe(checkpoint: NativeCheckpoint, { path, official, hub }: Located
       network: architecture,
       networkOptions: checkNetworkOptions(architecture, toObject(field('options')), tensors.length),
       classes: checkSavedClasses(field('classes')),
-      // Files that are older than autoOrient do not hold it, and their models were trained without it.
+      // Files that are older than autoOrient lack it, and their models were trained without it.
       preprocessing: checkPreprocessing('preprocessing', {
         autoOrient: false,
         ...toObject(field('preprocessing')),
@@ -446,7 +447,7 @@ function describe(checkpoint: NativeCheckpoint, { path, official, hub }: Located
   } catch (error) {
     throw new VisionTorchError(
       'ERR_CHECKPOINT_MISMATCH',
-      `${path}: it says something that this version does not understand: ${printable((error as Error).message, 500)}`,
+      `${path}: this version does not understand its metadata: ${printable((error as Error).message, 500)}`,
       { cause: error },
     )
   }

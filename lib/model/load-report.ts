@@ -4,20 +4,20 @@ import { closest } from '../util/is.js'
 import { printable } from '../util/text.js'
 import { type Architecture, classifierLayer, listArchitectures } from './architectures.js'
 
-/** What a report is checked against. */
+/** The network that a report is checked against. */
 export interface Expectation {
   path: string
   checkpoint: NativeCheckpoint
   architecture: Architecture
   /** Refuse missing, unexpected and mismatched tensors; otherwise refuse only a file in which nothing fits. */
   strict: boolean
-  /** Any number of classes fits: the report does not compare with a network that has its own. */
+  /** Any number of classes fits, because the network has none of its own yet. */
   anyClasses?: boolean
-  /** The classifier may be missing, or have another number of classes: it will be a new one. */
+  /** The classifier may be missing or have another number of classes, because it will be new. */
   newClassifier?: boolean
 }
 
-/** @throws ERR_CHECKPOINT_MISMATCH with what does not fit, the nearest key or network, and a remedy. */
+/** @throws ERR_CHECKPOINT_MISMATCH, which names what does not fit, the most similar key or network, and a remedy. */
 export async function checkReport(report: LoadReport, expected: Expectation): Promise<void> {
   const problems = differences(report, expected)
   if (report.loaded.length > 0 && (!expected.strict || problems.length === 0)) return
@@ -38,7 +38,7 @@ export async function checkReport(report: LoadReport, expected: Expectation): Pr
   )
 }
 
-/** Whether a tensor of the network belongs to its classifier: in VGG, to one of its three layers. */
+/** Whether a tensor of the network belongs to its classifier, which has three layers in VGG. */
 const inClassifier = (architecture: Architecture, name: string): boolean =>
   name.startsWith(`${classifierLayer(architecture).split('.')[0]}.`)
 
@@ -84,7 +84,7 @@ function describe(
 
 const shape = (sizes: number[]) => (sizes.length === 0 ? 'a scalar' : sizes.join('x'))
 
-/** Another network whose tensors, the classifier's outputs aside, are exactly those of the file. */
+/** Another network whose tensors are exactly those of the file, except for the classifier's outputs. */
 async function fittingArchitecture(
   checkpoint: NativeCheckpoint,
   architecture: Architecture,

@@ -29,8 +29,8 @@ import { checkReport } from './load-report.js'
 import { safetensorsMetadata, savedMetadata } from './saved.js'
 
 /**
- * What inference computes with. bfloat16 is faster if the CPU or GPU multiplies it; on a CPU that does not
- * (`runtimeInfo().bfloat16`), float32 is used instead.
+ * The type that inference computes in. bfloat16 is faster if the CPU or GPU supports it; on a CPU that does
+ * not (`runtimeInfo().bfloat16`), float32 is used instead.
  */
 export type ModelDType = 'float32' | 'bfloat16'
 
@@ -41,11 +41,11 @@ export interface ModelSummary {
   inputSize: number
   layers: LayerSummary[]
   parameterCount: number
-  /** Multiplications with an addition, of convolutions and linear layers. */
+  /** Multiply-adds of convolutions and linear layers. */
   multiplyAdds: number
 }
 
-/** @internal What {@link Model} is made of. */
+/** @internal The parts of a {@link Model}. */
 export interface ModelParts {
   network: NativeModel
   architecture: Architecture
@@ -53,21 +53,24 @@ export interface ModelParts {
   classes: readonly string[]
   preprocessing: Preprocessing
   loadReport: LoadReport | null
-  /** Why the classifier is random, for the message of `ERR_UNTRAINED`; null if it was trained, or random on request. */
+  /**
+   * Why the classifier is random, for the message of `ERR_UNTRAINED`; null if it was trained or the caller asked for random
+   * weights.
+   */
   untrained?: string | null
 }
 
 /**
- * A network with the names of its classes and its preprocessing. Made by `createModel` and `loadModel`.
+ * A network with the names of its classes and its preprocessing. `createModel` and `loadModel` create it.
  *
- * Every method but `dispose` throws or rejects with `ERR_DISPOSED` after `dispose()`. Nobody needs to call that: the
- * memory of a model that is no longer referenced is freed by the garbage collector, only later.
+ * After `dispose()`, every other method throws or rejects with `ERR_DISPOSED`. Calling it is optional: otherwise the
+ * garbage collector frees the memory later.
  */
 export class Model implements Disposable {
   readonly architecture: Architecture
-  /** What loading the weights found; null for a network that was initialised at random. */
+  /** What loading the weights found; null for a network with random weights. */
   readonly loadReport: LoadReport | null
-  /** @internal The options that the network was built with, as saved checkpoints hold them. */
+  /** @internal The options that the network was built with; checkpoints contain them. */
   readonly networkOptions: Readonly<NetworkOptions>
   #network: NativeModel | undefined
   #classes: readonly string[]
@@ -83,7 +86,7 @@ export class Model implements Disposable {
   /** @internal */
   constructor(parts: ModelParts) {
     if (!is.object(parts) || !is.object(parts.network) || !Array.isArray(parts.classes))
-      throw invalid('parts', 'those that createModel and loadModel give: call them instead', parts)
+      throw invalid('parts', 'those that createModel and loadModel pass: call them instead', parts)
     this.#network = parts.network
     this.architecture = parts.architecture
     this.networkOptions = Object.freeze({ ...parts.networkOptions })
@@ -134,24 +137,24 @@ export class Model implements Disposable {
 
   set preprocessing(value: Readonly<Preprocessing> | PreprocessingName) {
     this.#preprocessing = Object.freeze(checkPreprocessing('preprocessing', value))
-    this.#batchers.clear() // their batches have the old size
+    this.#batchers.clear() // Their batches have the old size.
   }
 
-  /** Whether training leaves the backbone as it is: see {@link freeze}. */
+  /** Whether training leaves the backbone unchanged: see {@link freeze}. */
   get frozen(): boolean {
     return this.#frozen
   }
 
   /**
-   * Whether the classifier is still as it was initialised, so that its probabilities would be random: `predict` and
-   * `evaluate` refuse to give them (`ERR_UNTRAINED`). False after training, and for a network without weights
-   * (`weights: null`): then all of it is random, on request.
+   * Whether the classifier was never trained, so that its probabilities would be random: `predict` and `evaluate`
+   * then throw `ERR_UNTRAINED`. False after training, and also for a network whose weights are all random on
+   * request (`weights: null`).
    */
   get untrained(): boolean {
     return this.#untrained !== null
   }
 
-  /** @internal An update of the weights was done. */
+  /** @internal Called after an update of the weights. */
   markTrained(): void {
     this.#untrained = null
     this.#random = false
@@ -176,7 +179,7 @@ export class Model implements Disposable {
       throw new VisionTorchError(
         'ERR_INVALID_ARGUMENT',
         `this ${this.architecture} has one output, and a softmax over one output is always 1: it is a network for ` +
-          'regression, or for two classes by the sign of its output. Use a classifier of two classes or more',
+          'regression, or for two classes that its sign tells apart. Use a classifier of two classes or more',
       )
     }
   }
@@ -192,8 +195,8 @@ export class Model implements Disposable {
   }
 
   /**
-   * The pooled vector before the classifier: 512 or 2048 numbers (ResNet), 1280 (MobileNetV2), 25088 (VGG). For
-   * similarity search, clustering, or a classifier of one's own.
+   * The pooled vector before the classifier: 512 or 2048 numbers (ResNet), 1280 (MobileNetV2), 25088 (VGG). Use
+   * it for similarity search, clustering, or your own classifier.
    */
   features(input: ImageInput, options?: FeatureOptions): Promise<Float32Array>
   features(inputs: readonly ImageInput[], options?: FeatureOptions): Promise<Float32Array[]>
@@ -205,11 +208,11 @@ export class Model implements Disposable {
   }
 
   /**
-   * Replaces the classifier by a new one, initialised at random, for these classes. In VGG the whole head of three
+   * Replaces the classifier by a new one with random weights for these classes. In VGG, the whole head of three
    * layers is new. Until it is trained, `predict` and `evaluate` throw `ERR_UNTRAINED`.
    *
-   * @param classes Names, or how many there are.
-   * @param options.seed Of the random weights, default 0.
+   * @param classes Their names or their number.
+   * @param options.seed The seed of the random weights, default 0.
    */
   async replaceClassifier(
     classes: readonly string[] | number,
@@ -219,7 +222,7 @@ export class Model implements Disposable {
     check.options('options', options, ['seed'])
     await this.network.replaceClassifier(names.length, checkSeed(options.seed))
     this.#classes = names
-    if (!this.#random) this.#untrained = 'replaceClassifier() made a new one'
+    if (!this.#random) this.#untrained = 'replaceClassifier() created a new one'
   }
 
   /** @internal Gives names to classes that were only numbered. */
@@ -227,7 +230,7 @@ export class Model implements Disposable {
     this.#classes = Object.freeze([...names])
   }
 
-  /** From now on training changes the classifier only (`freeze()`), or everything (`freeze(false)`). */
+  /** From now on, training changes only the classifier (`freeze()`), or everything (`freeze(false)`). */
   freeze(frozen = true): void {
     void this.network // throws if it was disposed
     this.#frozen = check.boolean('frozen', frozen)
@@ -238,7 +241,7 @@ export class Model implements Disposable {
    * tensors, see {@link LoadReport}.
    *
    * @param options.strict Default true: every tensor of the network must be in the file with the same shape, and
-   * nothing else. With false, what fits is loaded, and the report names the rest.
+   * nothing else. With false, the tensors that fit are loaded, and the report names the rest.
    * @throws VisionTorchError `ERR_CHECKPOINT_MISMATCH`, `ERR_NON_FINITE`, and those of reading a checkpoint. The model is
    * then unchanged.
    */
@@ -283,12 +286,13 @@ export class Model implements Disposable {
 
   /**
    * Writes the model as a `torch.save` zip file, which Python reads with `torch.load(path, weights_only=True)`, or as a
-   * safetensors file. The file is written beside `path`, flushed and renamed: a crash leaves the previous one whole.
+   * safetensors file. The file is written under another name, flushed and renamed: a crash leaves the previous one
+   * whole.
    *
-   * @param options.format `'checkpoint'` (default): what {@link loadModel} reads, with architecture, classes and
-   * preprocessing, the weights under `state_dict`. `'state_dict'`: the weights alone, as torchvision's
-   * `load_state_dict` takes them. `'safetensors'`: the weights by torchvision's names, with the rest in the file's
-   * metadata; `loadModel` reads it, and Python's `safetensors.torch.load_file`.
+   * @param options.format `'checkpoint'` (default): a file for {@link loadModel} with architecture, classes and
+   * preprocessing, and the weights under `state_dict`. `'state_dict'`: only the weights, for torchvision's
+   * `load_state_dict`. `'safetensors'`: the weights under torchvision's names, with the rest in the file's
+   * metadata; `loadModel` and Python's `safetensors.torch.load_file` read it.
    */
   async save(
     path: string,
@@ -313,10 +317,10 @@ export class Model implements Disposable {
   }
 
   /**
-   * Writes the model for other programs: as an ONNX file, or as a folder for transformers.js. The file takes
-   * `pixel_values` [batch, 3, size, size], images as the model's preprocessing makes them, and gives `logits`
-   * [batch, classes]. Its metadata holds `architecture`, and `classes` and `preprocessing` as JSON. Files are replaced as
-   * by {@link save}.
+   * Writes the model for other programs: as an ONNX file, or as a folder for transformers.js. The network's input is
+   * `pixel_values` [batch, 3, size, size], images after the model's preprocessing; its output is `logits` [batch,
+   * classes]. Its metadata holds `architecture`, and `classes` and `preprocessing` as JSON. Files are replaced as by
+   * {@link save}.
    *
    * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_UNTRAINED`, `ERR_FILE_WRITE`.
    */
@@ -330,7 +334,7 @@ export class Model implements Disposable {
     await exportModel(path, { network, architecture, classes, preprocessing }, checked)
   }
 
-  /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */
+  /** @internal What a checkpoint says about the model besides its weights; `loadModel` reads it. */
   checkpointMetadata(): Map<string, CheckpointValue> {
     const metadata = new Map<string, CheckpointValue>([
       ['architecture', this.architecture],
@@ -349,7 +353,7 @@ export class Model implements Disposable {
     return this
   }
 
-  /** Frees the network's memory now. A second call does nothing. */
+  /** Frees the network's memory now. Further calls do nothing. */
   dispose(): void {
     this.#network?.dispose()
     this.#network = undefined
@@ -360,7 +364,7 @@ export class Model implements Disposable {
     this.dispose()
   }
 
-  /** @internal What merges concurrent calls with the same `batchSize`. */
+  /** @internal The batcher that merges concurrent calls with the same `batchSize`. */
   batcher(output: 'logits' | 'features', batchSize: number): Batcher {
     void this.network // throws if it was disposed
     const key = `${output} ${batchSize}`
@@ -389,10 +393,10 @@ export class Model implements Disposable {
 /** @internal The argument `model` of a function. */
 export function checkModel(model: unknown): Model {
   if (model instanceof Model) return model
-  throw invalid('model', 'a Model, as createModel and loadModel give it', model)
+  throw invalid('model', 'a Model, as createModel and loadModel return it', model)
 }
 
-/** @internal Names of classes: those given, or as many numbers. */
+/** @internal Names of classes: the given ones, or numbers. */
 export function checkClasses(name: string, classes: unknown): readonly string[] {
   if (is.integer(classes)) {
     check.integer(name, classes, 1, 1_000_000)
@@ -404,7 +408,7 @@ export function checkClasses(name: string, classes: unknown): readonly string[] 
   return Object.freeze([...checkClassNames(name, classes)])
 }
 
-/** @internal Names of classes in a file: as {@link checkClasses}, and none too long to be one. */
+/** @internal Names of classes in a file: like {@link checkClasses}, and none may be too long. */
 export function checkSavedClasses(classes: unknown): readonly string[] {
   const isName = (name: unknown) => is.string(name) && name.length <= 1000
   if (!Array.isArray(classes) || !classes.every(isName)) {
@@ -413,12 +417,12 @@ export function checkSavedClasses(classes: unknown): readonly string[] {
   return checkClasses('classes', classes)
 }
 
-/** @internal PyTorch's seeds are 64 bits; JavaScript's integers 53. */
+/** @internal PyTorch's seeds have 64 bits; JavaScript's integers have 53. */
 export function checkSeed(seed: unknown): number {
   return check.integer('seed', seed ?? 0, 0)
 }
 
-/** @internal Why a file of ours has a classifier that nobody trained; null for any other file. */
+/** @internal Why the classifier in a file of ours is untrained; null for any other file. */
 export function savedUntrained(path: string, metadata: Map<CheckpointValue, CheckpointValue>): string | null {
   const said = metadata.has('architecture') && metadata.get('untrained') === true
   return said ? `${path} was saved before it was trained` : null

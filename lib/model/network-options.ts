@@ -53,12 +53,12 @@ const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOpt
 /** @internal The options of all networks' constructors. */
 export const networkOptionNames = Object.keys(checks) as (keyof NetworkOptions)[]
 
-/** More blocks than any network has, and few enough to describe quickly. */
+/** More blocks than any real network has, but few enough to describe quickly. */
 const MOST_BLOCKS = 4096
 
 /**
- * @internal The options of the network's constructor, checked; those of another family are refused.
- * @param mostBlocks Of options that a file holds: the number of its tensors.
+ * @internal Checks the options of the network's constructor; options of another family are refused.
+ * @param mostBlocks For options from a file: the number of its tensors.
  */
 export function checkNetworkOptions(
   architecture: Architecture,

@@ -10,8 +10,8 @@ import { checkModel, type Model } from './model.js'
 /**
  * The most probable classes of an image.
  *
- * Images are decoded and computed off the JavaScript thread. Calls that come while the network computes are merged into
- * one batch; a call that finds it idle is computed at once.
+ * Images are decoded and computed off the JavaScript thread. Calls that arrive while the network computes are merged
+ * into one batch; a call that finds it idle is computed at once.
  *
  * @param input A path, `file:` URL, `Buffer`, `Uint8Array`, `ArrayBuffer`, `Blob`, readable stream, sharp instance, or
  * `{ data, width, height, channels }`.
@@ -22,9 +22,10 @@ import { checkModel, type Model } from './model.js'
 export function predict(model: Model, input: ImageInput, options?: PredictOptions): Promise<Prediction[]>
 /**
  * The most probable classes of each image, in the order of the inputs. All images are tried, even if some cannot be
- * read. For more images than should wait in memory for the last one, see {@link predictEach}.
+ * read. If there are too many images to keep their results in memory, use {@link predictEach}.
  *
- * @throws PredictionError when images could not be read: it holds their errors and the other images' predictions.
+ * @throws PredictionError if images could not be read: it holds their errors and the predictions of the other
+ * images.
  */
 export function predict(
   model: Model,
@@ -41,8 +42,8 @@ export async function predict(
 
 /**
  * Predicts any number of images in bounded memory: the inputs may be a generator or a stream of paths. Results come in
- * the order of the inputs; an image that cannot be read gives an `error` in its place. Other errors are
- * thrown, as by {@link predict}.
+ * the order of the inputs; an image that cannot be read has an `error` in its place. Other errors are thrown, as by
+ * {@link predict}.
  *
  * ```ts
  * for await (const { input, predictions, error } of predictEach(model, files)) ...

@@ -2,14 +2,14 @@ import type { CheckpointValue, NativeCheckpoint } from '../native/native.js'
 
 type Metadata = Map<CheckpointValue, CheckpointValue>
 
-/** @internal The key of a safetensors file's metadata in what the addon reads and writes. */
+/** @internal The key of a safetensors file's metadata in the values that the addon reads and writes. */
 export const METADATA = '__metadata__'
-/** The entry of this metadata, which consists of strings, that holds what a `.pth` file of ours says, as JSON. */
+/** The entry of this metadata, whose values are strings, that holds the values of a `.pth` file of ours as JSON. */
 const OURS = 'visiontorch'
 
 /**
- * @internal What a file says beside its tensors: in a `.pth` file the values themselves, in a safetensors file of ours those
- * that its metadata holds.
+ * @internal What a file says besides its tensors: the values in a `.pth` file, or the metadata of a safetensors file of
+ * ours.
  */
 export function savedMetadata(checkpoint: NativeCheckpoint): Metadata {
   const { metadata } = checkpoint.inspect()
@@ -22,11 +22,11 @@ export function savedMetadata(checkpoint: NativeCheckpoint): Metadata {
     const value = fromJson(JSON.parse(json))
     return value instanceof Map ? value : new Map()
   } catch {
-    return new Map() // another program's
+    return new Map() // Another program wrote it.
   }
 }
 
-/** @internal The values that a model's `.pth` file holds beside its weights, as a safetensors file can hold them. */
+/** @internal The values that a model's `.pth` file holds besides its weights, in the form that a safetensors file can hold. */
 export const safetensorsMetadata = (metadata: Map<string, CheckpointValue>): Map<string, CheckpointValue> =>
   new Map([[METADATA, new Map(Object.entries({ format: 'pt', [OURS]: JSON.stringify(toJson(metadata)) }))]])
 

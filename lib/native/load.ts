@@ -10,7 +10,7 @@ import { type Addons, packageDirectory, prebuiltAddons } from '../util/package.j
 import { withShortSpinning } from './openmp.js'
 import { muslAdvice, unsupported } from './platform.js'
 
-/** The part of the addon that loading needs: its errors, and the LibTorch that it is really bound to. */
+/** The part of the addon that loading needs: its errors, and the LibTorch that it is actually bound to. */
 interface Bound {
   setErrorClass(errorClass: typeof VisionTorchError): void
   runtimeInfo(): { libtorchVersion: string; libtorchPath: string; cudaDevices: number }
@@ -51,7 +51,7 @@ export function loadAddon(): unknown {
     throw new VisionTorchError(
       'ERR_LIBTORCH_VERSION',
       `expected LibTorch ${expected} from ${found.directory}, but this process runs on ${libtorchVersion} from ` +
-        `${libtorchPath}. Load visiontorch before the package that brings that LibTorch, or in a process of its own.`,
+        `${libtorchPath}. Load visiontorch before the package that brings that LibTorch, or in a separate process.`,
     )
   if (found.cuda && cudaDevices === 0)
     process.emitWarning(
@@ -62,8 +62,8 @@ export function loadAddon(): unknown {
 }
 
 /**
- * Where the addons lie: in `build/Release` of the repository, in `prebuilds/` of the package. The environment variable
- * `VISIONTORCH_PREBUILD` names the directory of another build, to test it.
+ * The addons are in `build/Release` of the repository, or in `prebuilds/` of the package. The environment variable
+ * `VISIONTORCH_PREBUILD` names the directory of another build, for tests.
  * @throws VisionTorchError `ERR_ADDON_NOT_FOUND`
  */
 export function findAddons(): Addons {
@@ -88,15 +88,15 @@ export function findAddons(): Addons {
   return found
 }
 
-/** The build leaves the version of its LibTorch beside the addon. */
+/** The build writes the version of its LibTorch next to the addon. */
 export function compiledAgainst(addon: string): string {
   const file = join(dirname(addon), 'libtorch-version.txt')
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : LIBTORCH_VERSION
 }
 
 /**
- * Loads LibTorch's libraries by their paths, so that the addon's need of "libtorch_cpu.so" is met by exactly these,
- * wherever packages lie and whatever LD_LIBRARY_PATH and the system's loader cache hold. A second addon opens them, since
+ * Loads LibTorch's libraries by their paths, so that the addon uses exactly this "libtorch_cpu.so", wherever packages are
+ * installed and whatever LD_LIBRARY_PATH and the system's loader cache contain. A second addon opens them, because
  * `process.dlopen` is for addons: Bun and Deno refuse other libraries.
  */
 function loadLibTorch(installation: Installation, opener: string): void {

@@ -3,8 +3,8 @@ import type { VisionTorchError } from '../util/errors.js'
 import { loadAddon } from './load.js'
 import type { Operation, Rect } from './operation.js'
 
-// The hand-typed contract of the addon. Calls are coarse (load this file, predict this batch, do one training step),
-// arguments were validated before, and every rejection is a VisionTorchError.
+// The addon's interface. Calls are coarse (load this file, predict this batch, do one training step), callers
+// validate the arguments, and every rejection is a VisionTorchError.
 
 export type DType =
   | 'float64'
@@ -33,8 +33,8 @@ export type RareDType =
   | `${'int' | 'uint'}${1 | 2 | 3 | 4 | 5 | 6 | 7}`
 
 /**
- * A tensor that was copied out of native memory. Types that JavaScript lacks, such as float16, come as their bytes;
- * complex64 and complex128 as alternating real and imaginary parts.
+ * A tensor that was copied out of native memory. Types that JavaScript lacks, such as float16, are bytes; complex64
+ * and complex128 are alternating real and imaginary parts.
  */
 export interface TensorData {
   dtype: DType
@@ -53,8 +53,8 @@ export interface TensorData {
 }
 
 /**
- * Plain values that checkpoints hold, as they cross into JavaScript. Dictionaries are Maps, in the file's order. Python's
- * bytes come as a Uint8Array, and cannot be written.
+ * Plain values in checkpoints, as they are passed to JavaScript. Dictionaries are Maps, in the file's order. Python's
+ * bytes are a Uint8Array, and cannot be written.
  */
 export type CheckpointValue =
   | null
@@ -68,7 +68,7 @@ export type CheckpointValue =
   | Uint8Array
 
 export interface RuntimeInfo {
-  /** The LibTorch that is loaded, as it says itself: "2.13.0". */
+  /** The version that the loaded LibTorch reports: "2.13.0". */
   libtorchVersion: string
   /** Its libtorch_cpu.so. */
   libtorchPath: string
@@ -77,21 +77,21 @@ export interface RuntimeInfo {
   /** The instruction set that LibTorch uses: "AVX512", "AVX2" or "DEFAULT". */
   cpuCapability: string
   /**
-   * The kernels that compute convolutions on the CPU: visiontorch's own for "AVX512_BF16", "AVX512", "AVX2", "NEON_BF16"
-   * or "NEON", or LibTorch's, "oneDNN". The environment variable `VISIONTORCH_KERNELS` forces lower ones: `avx512`, `avx2`,
+   * The kernels that compute convolutions on the CPU: visiontorch's own for "AVX512_BF16", "AVX512", "AVX2", "NEON_BF16" or
+   * "NEON", or LibTorch's, "oneDNN". The environment variable `VISIONTORCH_KERNELS` forces lower ones: `avx512`, `avx2`,
    * `neon`, `onednn`.
    */
   kernels: string
   /**
-   * Whether the processor multiplies bfloat16 (AVX512-BF16, or Arm's BF16). If it does not, `dtype: 'bfloat16'` means float32 on the
-   * CPU: there that is more than ten times as fast.
+   * Whether the processor multiplies bfloat16 (AVX512-BF16, or Arm's BF16). If it does not, `dtype: 'bfloat16'` means float32 on
+   * the CPU, which is more than ten times as fast there.
    */
   bfloat16: boolean
   cuda: boolean
   cudaDevices: number
   /**
-   * Whether cuDNN has computed convolution, residual and ReLU as one kernel on a GPU in this process. `unsupported`: not
-   * for at least one of the convolutions, which separate operators compute; predictions take longer.
+   * Whether cuDNN has computed convolution, residual and ReLU as one kernel on a GPU in this process. `unsupported`:
+   * cuDNN refused at least one convolution, so separate operators compute it, and predictions take longer.
    */
   cudnnFusion: 'untried' | 'used' | 'unsupported'
 }
@@ -99,32 +99,32 @@ export interface RuntimeInfo {
 /** How a checkpoint is packed. Files of torch 0.1 (`tar`) are read, but not written. */
 export type Container = 'zip' | 'legacy' | 'safetensors'
 
-/** What a file's floating-point weights are stored as. */
+/** The type in which a file stores floating-point weights. */
 export type WeightsDType = 'float32' | 'float16' | 'bfloat16'
 
 export interface OpenCheckpointOptions {
   /** Check the checksums of all records, not only of small ones. */
   verify: boolean
-  /** Let a model's tensors share the file's memory if that is possible. Default false. */
+  /** Let a model's tensors share the file's memory if possible. Default false. */
   mmap?: boolean
 }
 
 /** An opened and checked checkpoint file. Its tensors are read when they are asked for. */
 export interface NativeCheckpoint {
   readonly container: Container | 'tar'
-  /** What the file holds, without its data: tensors by path, and the plain values around them. */
+  /** The file's content without its data: tensors by path, and the plain values around them. */
   inspect(): {
     tensors: { name: string; dtype: DType; shape: number[]; bytes: number }[]
     /** Objects of classes that are not read: their place, and their class. */
     skipped: { name: string; type: string }[]
     metadata: CheckpointValue
   }
-  /** The whole content, tensors copied. */
+  /** The whole content, with copies of the tensors. */
   read(): Promise<CheckpointValue>
   dispose(): void
 }
 
-/** What was found in a file of weights, where, and how it fits the network. Names are the network's unless said otherwise. */
+/** What was found in a file of weights, where, and how it fits the network. Names are the network's unless stated otherwise. */
 export interface LoadReport {
   /** The network's tensors that the file has, with the right shapes. */
   loaded: string[]
@@ -132,34 +132,34 @@ export interface LoadReport {
   missing: string[]
   /** Tensors of the file, by their names in it after `prefix`, that belong to no layer of the network. */
   unexpected: string[]
-  /** Tensors whose shape in the file is another one. They were not loaded. */
+  /** Tensors whose shape in the file differs. They were not loaded. */
   mismatched: { name: string; expected: number[]; got: number[] }[]
   /**
-   * What else lies beside the weights: counters of profilers (`total_ops`) and of averaging (`n_averaged`), losses, and
-   * Python objects, with their classes.
+   * What else the file holds next to the weights: counters of profilers (`total_ops`) and of averaging (`n_averaged`),
+   * losses, and Python objects, with their classes.
    */
   skipped: string[]
   /** The keys that lead to the weights in the file, joined by `/`: `state_dict`. Empty at the top of the file. */
   wrapper: string
-  /** What stands before the network's names in the file: `module.`. */
+  /** The prefix of the network's names in the file: `module.`. */
   prefix: string
   /** Whether a moving average of the weights (`state_dict_ema`, `model_ema`) was taken. */
   averaged: boolean
-  /** Other places in the file, at most seven, that hold the network's weights as completely: the raw weights, say. */
+  /** Other places in the file, at most seven, that hold the network's weights just as completely, such as the raw weights. */
   others: string[]
   /** The file's name for the last layer: `fc`, or `fc.1` if that was replaced. Empty if there is none that fits. */
   classifier: string
   /** The number of classes that the file's classifier has, or null if it has none that fits. */
   numClasses: number | null
-  /** The linear layers of a classifier that is not one of this network: of two layers, or of other inputs. */
+  /** The linear layers of a classifier that does not fit this network, because it has two layers or other inputs. */
   head: { name: string; shape: number[] }[]
 }
 
 /** Which weights of a file are meant. */
 export interface MatchOptions {
-  /** The moving average, of a file that holds that and raw weights. */
+  /** Whether to take the moving average if the file holds both it and raw weights. */
   averaged: boolean
-  /** How much of the file's classifier: all of it, all but the last layer, or nothing. */
+  /** How much of the file's classifier to take: all of it, all but the last layer, or nothing. */
   classifier: 'whole' | 'hidden' | 'none'
 }
 
@@ -176,21 +176,21 @@ export interface NetworkOptions {
   dilated?: boolean
   stochasticDepthProb?: number
   stemWidth?: number
-  /** Of DenseNet: the channels between a layer's two convolutions, as a multiple of those that it adds. Default 4. */
+  /** DenseNet: the channels between a layer's two convolutions, as a multiple of those that the layer adds. Default 4. */
   bnSize?: number
-  /** Of DenseNet: dropout after each layer. Default 0. */
+  /** DenseNet: dropout after each layer. Default 0. */
   dropRate?: number
   /**
-   * Of GoogLeNet and Inception V3: auxiliary heads, whose losses help to train the layers below them; predictions do not
+   * GoogLeNet and Inception V3: auxiliary heads, whose losses help to train the layers below them; predictions do not
    * use them. Default true, but false for GoogLeNet with official weights, which were published without trained heads.
    */
   auxLogits?: boolean
   /**
-   * Of GoogLeNet and Inception V3: converts images that were normalised by ImageNet's mean and deviation to the range
-   * that Google's weights expect. Default false, and true with official weights.
+   * GoogLeNet and Inception V3: converts images that were normalised by ImageNet's mean and deviation to the range
+   * that Google's weights expect. Default false, but true with official weights.
    */
   transformInput?: boolean
-  /** Of GoogLeNet: dropout in the auxiliary heads. Default 0.7. */
+  /** GoogLeNet: dropout in the auxiliary heads. Default 0.7. */
   dropoutAux?: number
   layerScale?: number
   imageSize?: number
@@ -214,7 +214,7 @@ export interface Family {
   architectures: string[]
   /** How many pooled features each of these has, in the same order, with the default options. */
   features: number[]
-  /** Whether the classifier takes these; otherwise it takes features of each pixel, and pools what it computes of them. */
+  /** Whether the classifier takes these; otherwise it takes features of each pixel, and pools its own results. */
   classifiesFeatures: boolean
   /** The constructor's options that these networks have. */
   options: (keyof NetworkOptions)[]
@@ -230,7 +230,7 @@ export interface LayerSummary {
   multiplyAdds: number
 }
 
-/** An operation of ONNX. Its one output is named, as its inputs are; integers are bigints, other numbers float32. */
+/** An ONNX operation. Its inputs and its only output are names; integers are bigints, other numbers float32. */
 export interface OnnxOperation {
   type: string
   inputs: string[]
@@ -238,7 +238,7 @@ export interface OnnxOperation {
   attributes: Record<string, bigint | number | string | bigint[]>
 }
 
-/** A network as ONNX's operations in the order of execution, with their tensors. */
+/** A network as ONNX operations in the order of execution, with their tensors. */
 export interface OnnxGraph {
   input: string
   output: string
@@ -283,7 +283,7 @@ export interface TrainerOptions {
   transformerEmbeddingDecay?: number | null
   /** The learning rate of a stage as a share of that of the next, or null. */
   layerDecay?: number | null
-  /** What is never trained: so many of the first stages, parameters whose names begin with this, or nothing. */
+  /** What is never trained: a number of first stages, the parameters whose names begin with a text, or nothing. */
   freeze?: number | string | null
   /** Cross entropy: 0 to 1. */
   labelSmoothing: number
@@ -301,9 +301,9 @@ export interface StepOptions {
   learningRate: number
   /** Seeds dropout: derived from (seed, step), so that a resumed run draws what an uninterrupted one would have. */
   seed: number
-  /** The share of this micro-batch in the update: 1 without gradient accumulation. */
+  /** The weight of this micro-batch in the update: 1 without gradient accumulation. */
   scale: number
-  /** False for all but the last micro-batch of an update; in a group always, see {@link NativeTrainer.update}. */
+  /** True for the last micro-batch of an update; in a group always false, see {@link NativeTrainer.update}. */
   update: boolean
   /** In a group: this rank's last micro-batch of the update, after which its gradients go to the other ranks. */
   last?: boolean
@@ -312,10 +312,10 @@ export interface StepOptions {
 }
 
 export interface StepResult {
-  /** Mean loss of the batch; when it is not finite, nothing was updated. */
+  /** Mean loss of the batch; if it is not finite, nothing was updated. */
   loss: number
   correct: number
-  /** Total norm of the gradients before clipping, if they were clipped and an update was done; otherwise NaN. */
+  /** Total norm of the gradients before clipping, if they were clipped and the step updated the weights; otherwise NaN. */
   gradNorm: number
 }
 
@@ -324,7 +324,7 @@ export interface NativeTrainer {
   /** Freezes all but the classifier. With `batchNormEval`, frozen batch norms keep their running statistics. */
   setFrozen(frozen: boolean, batchNormEval: boolean): Promise<void>
   step(batch: ImageBatch, labels: Int32Array, options: StepOptions): Promise<StepResult>
-  /** {@link step} for a frozen backbone whose pooled features [labels.length, n] were computed before. */
+  /** {@link step} for a frozen backbone whose pooled features [labels.length, n] are known. */
   stepFeatures(features: Float32Array, labels: Int32Array, options: StepOptions): Promise<StepResult>
   /** The averaged network if `ema` was given, otherwise null. Shares its tensors with the trainer. */
   readonly ema: NativeModel | null
@@ -332,7 +332,7 @@ export interface NativeTrainer {
   join(group: NativeProcessGroup): Promise<void>
   /**
    * Ends an update in a group: sums the gradients and these numbers over the ranks, and changes the parameters unless one
-   * of the numbers is not finite. All ranks call it, also those that had no micro-batch.
+   * of the numbers is not finite. All ranks call it, including those that had no micro-batch.
    */
   update(learningRate: number, numbers: Float64Array): Promise<{ numbers: Float64Array; gradNorm: number }>
   /** In a group: overwrites all parameters and buffers, also the averaged ones, with those of rank 0. */
@@ -346,15 +346,15 @@ export interface NativeTrainer {
 }
 
 /**
- * The connected processes of a job, in which all must call the same operations in the same order. Every failure is
- * `ERR_DISTRIBUTED` and names the rank that caused it, if the others can tell; the group is of no use after that.
+ * The connected processes of a job, which must all call the same operations in the same order. Every failure is
+ * `ERR_DISTRIBUTED` and names the rank that caused it, if the others know it; the group cannot be used after that.
  */
 export interface NativeProcessGroup {
   /** The bytes of rank 0. What the other ranks pass is ignored. */
   broadcast(bytes: Uint8Array): Promise<Uint8Array>
   /** The bytes of every rank, which may differ in length. */
   allGather(bytes: Uint8Array): Promise<Uint8Array[]>
-  /** The sums over all ranks, the same on each. As many numbers on each rank. */
+  /** The sums over all ranks, the same on each. Each rank passes the same number of values. */
   sum(numbers: Float64Array): Promise<Float64Array>
   /** Leaves the group once all ranks want to. */
   close(): Promise<void>
@@ -367,11 +367,11 @@ export interface JoinGroupOptions {
   worldSize: number
   masterAddress: string
   masterPort: number
-  /** Of joining, and of each operation, in milliseconds. */
+  /** The time limit for joining and for each operation, in milliseconds. */
   timeout: number
   /** Whether rank 0 serves the store at that address; false if a launcher does. */
   hostsStore: boolean
-  /** Of the store's keys: another one for each attempt and each group. */
+  /** The prefix of the store's keys, a different one for each attempt and each group. */
   prefix: string
 }
 
@@ -385,13 +385,13 @@ export interface ImageBatch {
   readonly width: number
   /** Decoded RGB rows -> transform -> normalised image `index`. Runs on the thread pool. */
   set(index: number, pixels: Pixels, transform: NativeTransform): Promise<void>
-  /** Exactly these values (N x 3 x H x W, row by row), for tests and for callers with their own preprocessing. */
+  /** Sets exactly these values (N x 3 x H x W, row by row), for tests and for callers with their own preprocessing. */
   setTensor(values: Float32Array): void
   /** The values of the first `count` images, in the order of {@link setTensor}. */
   getTensor(count: number): Float32Array
   /**
-   * Mixes each of the first `count` images with the one before it, the first with the last: weight x own + (1 - weight) x
-   * neighbour, or, with a box, the neighbour's pixels inside of it. All images must have been set.
+   * Mixes each of the first `count` images with the one before it, and the first with the last: weight x own + (1 -
+   * weight) x neighbour, or, with a box, the neighbour's pixels inside it. All images must have been set.
    */
   mix(count: number, weight: number, box: Rect | null): Promise<void>
 }
@@ -404,20 +404,21 @@ export interface Pixels {
   channels: number
 }
 
-/** What happens to one image on its way into a batch: lib/image/transform.ts builds it. */
+/** The steps from an image to its place in a batch; lib/image/transform.ts builds them. */
 export type NativeTransform = readonly Operation[]
 
 export interface Addon {
   runtimeInfo(): RuntimeInfo
   setThreads(threads: number): void
-  /** Waits for the task that computes, and computes nothing after it: for the end of the process. */
+  /** Waits for the running task and starts no other. Called at the end of the process. */
   stop(): void
   setErrorClass(errorClass: typeof VisionTorchError): void
 
   openCheckpoint(path: string, options: OpenCheckpointOptions): Promise<NativeCheckpoint>
   /**
    * Writes a checkpoint into an empty file, by default a zip file, with floating-point tensors converted to `dtype` if one
-   * is given. The descriptor may be closed meanwhile. `ERR_FILE_WRITE` gives the reason alone: the caller knows the path.
+   * is given. The descriptor may be closed meanwhile. `ERR_FILE_WRITE` gives only the reason, because the caller knows the
+   * path.
    */
   writeCheckpoint(
     descriptor: number,
@@ -427,7 +428,7 @@ export interface Addon {
   ): Promise<void>
   /**
    * {@link writeCheckpoint} of `metadata` with `state_dict` first, and of a trainer's `optimizer` (and `ema`) last. If
-   * `metadata` is null, the file holds the network's state dict alone. In a safetensors file, weights and metadata stand
+   * `metadata` is null, the file holds the network's state dict alone. In a safetensors file, weights and metadata are
    * side by side.
    */
   saveModel(
@@ -437,18 +438,18 @@ export interface Addon {
     trainer: NativeTrainer | null,
     options?: {
       container?: Container
-      /** Of the floating-point weights, default float32. */
+      /** The type of floating-point weights, default float32. */
       dtype?: WeightsDType
       /** False leaves the classifier out. */
       classifier?: boolean
-      /** Whose names the weights have. Default torchvision's. */
+      /** The names of the weights. Default torchvision's. */
       names?: 'torchvision' | 'timm'
     },
   ): Promise<void>
 
-  /** Every network there is. */
+  /** All networks. */
   families(): Family[]
-  /** `seed` null: the parameters are left uninitialised, to be loaded. */
+  /** If `seed` is null, the parameters are left uninitialised, to be loaded. */
   createModel(
     architecture: string,
     numClasses: number,
@@ -480,7 +481,7 @@ export interface Addon {
     width: number,
     mean: readonly [number, number, number],
     std: readonly [number, number, number],
-    /** For a network on a GPU: in memory that it reads by itself, which is several times as fast. */
+    /** For a network on a GPU: pinned memory, which the GPU reads several times as fast. */
     pinned?: boolean,
   ) => ImageBatch
   /** The RGB bytes after the transform, before normalisation. */
@@ -489,14 +490,14 @@ export interface Addon {
     transform: NativeTransform,
   ): Promise<{ data: Uint8Array; width: number; height: number }>
   /**
-   * Decodes a JPEG, BMP, PBM, PGM or PPM file to the RGB that Pillow gives. Null for a file of another format, or one that
-   * cannot be read. Rejects with `ERR_IMAGE_DECODE` for one that is damaged or has more pixels than `mostPixels`; the
-   * message says why, without the file's name. With `autoOrient`, a JPEG is turned upright as its EXIF data says.
+   * Decodes a JPEG, BMP, PBM, PGM or PPM file to the same RGB as Pillow. Returns null for a file of another format, or one
+   * that cannot be read. Rejects with `ERR_IMAGE_DECODE` for a file that is damaged or has more pixels than `mostPixels`;
+   * the message says why, without the file's name. With `autoOrient`, a JPEG is turned upright by its EXIF data.
    */
   decodeFile(path: string, mostPixels: number, autoOrient?: boolean): Promise<Pixels | null>
   /** The same for the bytes of a file. */
   decodeBytes(file: Uint8Array, mostPixels: number, autoOrient?: boolean): Promise<Pixels | null>
-  /** The bytes of a CMYK image, 4 a pixel, to RGB as Pillow converts them. */
+  /** Converts the bytes of a CMYK image, 4 for each pixel, to RGB as Pillow does. */
   cmykToRgb(data: Uint8Array): Promise<Uint8Array>
 }
 
@@ -506,7 +507,7 @@ let loaded: Addon | undefined
 export function native(): Addon {
   if (loaded === undefined) {
     const addon = loadAddon() as Addon
-    // process.exit() takes LibTorch apart without asking Node's clean-up hooks: nothing may compute at that time.
+    // process.exit() destroys LibTorch without calling Node's clean-up hooks: nothing may compute at that time.
     if (isMainThread) process.once('exit', () => addon.stop())
     loaded = addon
   }

@@ -1,7 +1,7 @@
 /** The platforms that visiontorch is built for, as Node names them. */
 export const PLATFORMS: readonly string[] = ['linux-x64', 'linux-arm64']
 
-/** The version of glibc that this process runs on, 'unknown' if the runtime does not tell; null with another C library. */
+/** The version of glibc that this process runs on, 'unknown' if the runtime does not say; null with another C library. */
 export function glibcVersion(): string | null {
   if (process.report === undefined) return 'unknown'
   const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
@@ -21,16 +21,16 @@ export function unsupported(os: string = process.platform, cpu: string = process
     linux: 'There is no LibTorch for this processor.',
   }
   return (
-    `visiontorch is built for ${PLATFORMS.join(' and ')} (glibc), and this is ${os}-${cpu}. ` +
+    `visiontorch is built for ${PLATFORMS.join(' and ')} (glibc), but this is ${os}-${cpu}. ` +
     (remedies[os] ?? 'Run it on Linux.')
   )
 }
 
-/** What to do if libraries cannot be loaded because the system has another C library than glibc; else an empty text. */
+/** What to do if libraries cannot be loaded because the system's C library is not glibc; otherwise an empty text. */
 export function muslAdvice(glibc: string | null = glibcVersion()): string {
   if (glibc !== null) return ''
   return (
-    ' visiontorch needs glibc, and this system has another C library (musl, as in Alpine Linux), for which there is no ' +
+    ' visiontorch needs glibc, but this system has another C library (musl, as in Alpine Linux), for which there is no ' +
     'LibTorch. Use an image with glibc, such as node:22-slim in place of node:22-alpine.'
   )
 }

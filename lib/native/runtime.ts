@@ -5,7 +5,7 @@ import { native, type RuntimeInfo } from './native.js'
 /** Where a network computes: `auto` is the first CUDA device if there is one, otherwise the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
 
-/** The LibTorch that is loaded, its threads and its devices. Throws if LibTorch or the addon cannot be loaded. */
+/** Describes the loaded LibTorch, its threads and its devices. Throws if LibTorch or the addon cannot be loaded. */
 export function runtimeInfo(): RuntimeInfo {
   return native().runtimeInfo()
 }
@@ -28,8 +28,8 @@ export function resolveDevice(device: unknown, info: Pick<RuntimeInfo, 'cuda' | 
   if (!info.cuda) {
     throw new VisionTorchError(
       'ERR_DEVICE',
-      `device '${device}': LibTorch sees no CUDA device. Use 'cpu' or 'auto', or install NVIDIA's driver and a CUDA ` +
-        'build of LibTorch (npx visiontorch libtorch install cu130). npx visiontorch doctor tells what is there',
+      `device '${device}': LibTorch finds no CUDA device. Use 'cpu' or 'auto', or install NVIDIA's driver and a CUDA ` +
+        'build of LibTorch (npx visiontorch libtorch install cu130). npx visiontorch doctor shows what is installed',
     )
   }
   const index = Number(match[2] ?? 0)

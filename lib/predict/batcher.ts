@@ -14,14 +14,14 @@ interface Row {
 interface Batch {
   images: ImageBatch
   rows: Row[]
-  /** Images that are still on their way through the transform. */
+  /** Images that are still being transformed. */
   transforming: number
 }
 
 /**
- * Merges the images of all callers into batches: what arrives while the network computes goes into the next batch,
- * up to `size` images; an image that finds the network idle is computed at once, alone. At most two batches of
- * images are processed at a time; the others wait before they are decoded, which bounds the memory.
+ * Merges the images of all callers into batches. Images that arrive while the network computes go into the next
+ * batch, up to `size` images; an image that finds the network idle is computed at once, alone. At most two batches
+ * of images are processed at a time; the others wait before they are decoded, which bounds the memory.
  */
 export class Batcher {
   #filling: Batch | undefined
@@ -40,8 +40,8 @@ export class Batcher {
   }
 
   /**
-   * Decodes an image and computes its row of outputs. With `patient`, the image is one of many that were asked for
-   * together: a batch that is not full is held back for it while it is being decoded.
+   * Decodes an image and computes its row of outputs. With `patient`, the image is one of many in the same call: a
+   * batch that is not full waits for it while it is being decoded.
    */
   run(decode: () => Promise<DecodedImage>, patient: boolean): Promise<Float32Array> {
     return this.#turn(async () => {
@@ -71,7 +71,7 @@ export class Batcher {
       batch.transforming++
       const transformed = async () => batch.images.set(index, pixels, transform)
       transformed()
-        .catch(reject) // the network still computes its row, which nobody reads
+        .catch(reject) // The network still computes its row, but nobody reads it.
         .finally(() => {
           batch.transforming--
           this.#next()

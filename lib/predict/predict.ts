@@ -22,7 +22,7 @@ export interface Prediction {
 }
 
 export interface FeatureOptions {
-  /** Images computed at once, at most: 1 to 4096, default 32. Calls with the same number share their batches. */
+  /** The largest batch: 1 to 4096 images, default 32. Calls with the same number share their batches. */
   batchSize?: number
   signal?: AbortSignal | undefined
 }
@@ -30,19 +30,19 @@ export interface FeatureOptions {
 export interface PredictOptions extends FeatureOptions {
   /** How many classes to return, the most probable first: default 5. All classes if there are fewer. */
   topK?: number
-  /** The most pixels that an image may have, for a service that takes images of strangers: 1 to 178,956,970, the default. */
+  /** The most pixels that an image may have, for a service that takes images from strangers: 1 to 178,956,970, the default. */
   maxPixels?: number
-  /** Predict also with a classifier that was never trained, whose probabilities are random. Default false. */
+  /** Also predict with a classifier that was never trained, whose probabilities are random. Default false. */
   allowUntrained?: boolean
 }
 
-/** What {@link predictEach} gives for an image: its predictions, or why it could not be read. */
+/** What {@link predictEach} yields for an image: its predictions, or why it could not be read. */
 export type PredictionResult<Input = ImageInput> = { index: number; input: Input } & (
   | { predictions: Prediction[]; error?: never }
   | { error: VisionTorchError; predictions?: never }
 )
 
-/** @internal What predictions need of a model. */
+/** @internal The parts of a model that predictions need. */
 export interface Predictor {
   readonly network: NativeModel
   readonly classes: readonly string[]
@@ -166,7 +166,7 @@ function checkPredictOptions(options: PredictOptions) {
   }
 }
 
-// sharp decodes one image a thread; more at once would only hold more pixels in memory.
+// sharp decodes one image per thread; more images at once would only hold more pixels in memory.
 const decoding = pLimit(availableParallelism() + 1)
 
 /** The outputs of one input, or why it could not be read. */
@@ -175,7 +175,7 @@ type Row<Input> = { index: number; input: Input } & (
   | { error: VisionTorchError; values?: never }
 )
 
-/** What one call computes, with the model's preprocessing as it is when the call is made. */
+/** One call's work, with the model's preprocessing at the time of the call. */
 class Job {
   readonly #batcher: Batcher
   readonly #decode: (input: ImageInput) => Promise<DecodedImage>
@@ -216,7 +216,8 @@ class Job {
         if (!ended && working.length < 2 * batchSize)
           next ??= Promise.resolve(iterator.next()).then(result => ({ result }))
         if (next === undefined && working.length === 0) return
-        // Whichever comes first: a slow source must not hold back results, nor slow results the source.
+        // Take whichever comes first: a slow source must not hold back results, and slow results must not
+        // hold back the source.
         const first = next === undefined ? working[0]! : Promise.race([next, ...working.slice(0, 1)])
         const event = await abortable(first, signal)
         if ('result' in event) {
@@ -234,7 +235,7 @@ class Job {
     }
   }
 
-  /** Never rejects, as nobody may be waiting for it yet. */
+  /** Never rejects, because nobody may be waiting for it yet. */
   async #row<Input extends ImageInput>(
     index: number,
     input: Input,
@@ -259,7 +260,7 @@ const inputErrors: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const isArray = (value: ImageInput | readonly ImageInput[]): value is readonly ImageInput[] =>
   Array.isArray(value)
 
-/** The `count` largest logits with their softmax; of equal ones, the first. */
+/** The `count` largest logits with their softmax; of equal ones, the first comes first. */
 export function mostProbable(logits: Float32Array, classes: readonly string[], count: number): Prediction[] {
   const max = logits.reduce((a, b) => Math.max(a, b), -Infinity)
   const exponents = Array.from(logits, value => Math.exp(value - max))

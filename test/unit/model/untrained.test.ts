@@ -61,7 +61,7 @@ describe('a classifier that nobody trained gives no probabilities', () => {
   it('after replaceClassifier(), until weights with a classifier are loaded', async () => {
     using model = await tinyModel({ weights: path })
     await model.replaceClassifier(['x', 'y', 'z'])
-    await assertUntrained(model, /replaceClassifier\(\) made a new one/)
+    await assertUntrained(model, /replaceClassifier\(\) created a new one/)
     await model.loadStateDict(path)
     assert.equal((await model.predict(gray)).length, 3)
   })

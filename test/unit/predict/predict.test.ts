@@ -272,6 +272,19 @@ describe('features', () => {
 })
 
 describe('mostProbable', () => {
+  it('chooses as a sort of all classes would, the first of equal ones, for few and many', () => {
+    const classes = Array.from({ length: 200 }, (_, i) => `class ${i}`)
+    const logits = Float32Array.from(classes, (_, i) => (i * 7919) % 61) // each value several times
+    const sorted = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b)
+    for (const count of [1, 5, 32, 33, 200, 300]) {
+      const chosen = mostProbable(logits, classes, count)
+      assert.deepEqual(
+        chosen.map(({ index }) => index),
+        sorted.slice(0, count),
+      )
+    }
+  })
+
   it('puts equal scores in the order of the classes', () => {
     const top = mostProbable(Float32Array.of(0, 1, 1, 0), ['a', 'b', 'c', 'd'], 3)
     assert.deepEqual(

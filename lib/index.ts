@@ -39,6 +39,7 @@ export {
 export { Model, type ModelDType, type ModelSummary } from './model/model.js'
 export * from './model/networks.js'
 export { predict, predictEach } from './model/predict.js'
+export type { QuantizationSummary, QuantizeMethod, QuantizeOptions } from './model/quantize.js'
 export type {
   CheckpointValue,
   Container,

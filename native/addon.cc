@@ -13,6 +13,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_runtime(env, exports);
   export_checkpoint(env, exports);
   export_model(env, exports);
+  export_calibrator(env, exports);
   export_onnx(env, exports);
   export_trainer(env, exports);
   export_process_group(env, exports);

@@ -1,12 +1,12 @@
 import { cpus } from 'node:os'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { type Architecture, sizeOption } from '../model/architectures.js'
 import { createModel } from '../model/create-model.js'
 import type { Model, ModelDType } from '../model/model.js'
 import { native } from '../native/native.js'
 import { type Device, runtimeInfo, setThreads } from '../native/runtime.js'
 import { interruptSignal } from './interrupt.js'
-import { dtypeOption, modelOption } from './model.js'
+import { modelOption } from './model.js'
 import { deviceOption, integer, jsonOption, list, number, threadsOption } from './options.js'
 import { note, print, printJson, table } from './terminal.js'
 
@@ -47,7 +47,11 @@ export const benchCommand = (): Command =>
     .option('--input-size <n>', 'side of the images in pixels', integer(32, 4096), 224)
     .option('--seconds <n>', 'how long each is measured, at least', number(0, 3600), 5)
     .addOption(deviceOption())
-    .addOption(dtypeOption())
+    .addOption(
+      new Option('--dtype <dtype>', 'what to compute with')
+        .choices(['float32', 'bfloat16'])
+        .default('float32'),
+    )
     .addOption(threadsOption())
     .addOption(jsonOption())
     .action(runBench)
@@ -67,7 +71,7 @@ async function runBench(options: BenchOptions): Promise<void> {
     `${architecture}, ${options.inputSize} pixels, ${options.dtype}, ${device}; ` +
       `${machine.cpu}, ${threads} threads, ${kernels}, LibTorch ${libtorchVersion}`,
   )
-  const dtype = options.dtype as ModelDType
+  const dtype = options.dtype as Exclude<ModelDType, 'int8'>
   const timings: Timing[] = []
   const measureAll = async (
     task: Timing['task'],
@@ -98,7 +102,7 @@ async function inference(model: Model, batchSize: number) {
   return () => model.network.forward(batch, batchSize, 'logits')
 }
 
-async function trainingStep(model: Model, batchSize: number, dtype: ModelDType) {
+async function trainingStep(model: Model, batchSize: number, dtype: 'float32' | 'bfloat16') {
   const batch = randomBatch(model, batchSize)
   const labels = Int32Array.from({ length: batchSize }, (_, index) => index % model.numClasses)
   const trainer = await native().createTrainer(model.network, {

@@ -13,7 +13,7 @@ import {
 } from '../image/preprocessing.js'
 import { type Architecture, checkArchitecture } from '../model/architectures.js'
 import { createModel, loadModel } from '../model/create-model.js'
-import type { Model, ModelDType } from '../model/model.js'
+import { MODEL_DTYPES, type Model, type ModelDType } from '../model/model.js'
 import { type Device, resolveDevice, runtimeInfo, setThreads } from '../native/runtime.js'
 import { VisionTorchError } from '../util/errors.js'
 import { deviceOption, integer, list, number, threadsOption, trueOrFalse } from './options.js'
@@ -34,7 +34,7 @@ export interface ModelOptions extends NormalizationOptions {
   preprocessing?: PreprocessingName
   autoOrient?: boolean
   device: string
-  dtype: string
+  dtype?: ModelDType
   threads?: number
 }
 
@@ -45,7 +45,10 @@ export interface NormalizationOptions {
 }
 
 export const dtypeOption = () =>
-  new Option('--dtype <dtype>', 'what to compute with').choices(['float32', 'bfloat16']).default('float32')
+  new Option(
+    '--dtype <dtype>',
+    'what to compute with (default: int8 for a quantised checkpoint, otherwise float32)',
+  ).choices(MODEL_DTYPES)
 
 export const modelOption = () =>
   new Option('--model <name>', "the network, by torchvision's name: resnet50, ...")
@@ -134,7 +137,8 @@ export async function openModel(
 ): Promise<Model> {
   const { checkpoint, model: architecture, threads, strict } = options
   if (threads !== undefined) setThreads(threads)
-  const where = { device: options.device as Device, dtype: options.dtype as ModelDType, signal }
+  const { dtype } = options
+  const where = { device: options.device as Device, ...(dtype && { dtype }), signal }
   if (checkpoint === undefined && architecture === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',

@@ -14,6 +14,7 @@ import { libtorchCommand } from './libtorch.js'
 import { flushOutput, outputFailure, outputSignal, watchOutput } from './output.js'
 import { predictCommand } from './predict.js'
 import { previewCommand } from './preview.js'
+import { quantizeCommand } from './quantize.js'
 import { serveCommand } from './serve.js'
 import { summaryCommand } from './summary.js'
 import { fail, setQuiet } from './terminal.js'
@@ -27,6 +28,7 @@ const commands: readonly (() => Command)[] = [
   inspectCommand,
   convertCommand,
   evaluateCommand,
+  quantizeCommand,
   serveCommand,
   summaryCommand,
   exportCommand,

@@ -38,7 +38,7 @@ interface ServeCommandOptions {
   timeout: number
   allowUntrained?: boolean
   device: string
-  dtype: string
+  dtype?: ModelDType
   threads?: number
   log: string
 }
@@ -126,7 +126,8 @@ async function runServer(options: ServeCommandOptions, logger: Logger): Promise<
     (isWorker ? Math.max(1, Math.floor(availableParallelism() / options.workers)) : undefined)
   if (threads !== undefined) setThreads(threads)
   const apiKey = options.apiKey?.split(',') ?? []
-  const where = { device: options.device as Device, dtype: options.dtype as ModelDType }
+  const { dtype } = options
+  const where = { device: options.device as Device, ...(dtype && { dtype }) }
   const sources = new Map<string, ModelSource>(
     options.checkpoint.map(([name, path]) => [name, { path, load: () => loadModel(path, where) }]),
   )

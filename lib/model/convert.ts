@@ -116,6 +116,20 @@ async function convertModel(
 ): Promise<void> {
   const wanted = format ?? (isOurs ? 'checkpoint' : 'state_dict')
   const { network } = model
+  if (model.quantization !== null && wanted === 'checkpoint') {
+    const changed = [
+      ['container', container === 'safetensors'],
+      ['classifier', !classifier],
+      ['dtype', dtype !== undefined],
+      ['names', names === 'timm'],
+    ] as const
+    const [name] = changed.find(([, given]) => given) ?? []
+    if (name !== undefined)
+      throw refuse(
+        `${name}: expected the default for ${input}, which is quantised. Convert the float checkpoint, or use format: 'state_dict'`,
+        name,
+      )
+  }
   if (names === 'timm' && model.networkOptions.invertedResidualSetting !== undefined)
     throw refuse(
       "names: timm has no network with this invertedResidualSetting. Use torchvision's names",
@@ -136,7 +150,15 @@ async function training(path: string): Promise<Map<string, CheckpointValue>> {
   const content = await readCheckpoint(path)
   if (!(content instanceof Map) || !content.has('state_dict') || !content.has('architecture'))
     return new Map()
-  const model = new Set(['state_dict', 'architecture', 'classes', 'preprocessing', 'options', 'untrained'])
+  const model = new Set([
+    'state_dict',
+    'architecture',
+    'classes',
+    'preprocessing',
+    'options',
+    'untrained',
+    'quantization',
+  ])
   return new Map(
     [...content].filter(([key]) => typeof key === 'string' && !model.has(key)) as [string, CheckpointValue][],
   )

@@ -14,7 +14,7 @@ import {
 } from '../native/native.js'
 import { type Device, resolveDevice } from '../native/runtime.js'
 import { VisionTorchError } from '../util/errors.js'
-import { check, invalid, is } from '../util/is.js'
+import { check, invalid, is, refuse } from '../util/is.js'
 import { printable } from '../util/text.js'
 import type { ArchitectureAlias } from '../weights/aliases.js'
 import { fetchWeights } from '../weights/cache.js'
@@ -39,6 +39,7 @@ import {
   checkClasses,
   checkSavedClasses,
   checkSeed,
+  MODEL_DTYPES,
   Model,
   type ModelDType,
   savedUntrained,
@@ -56,7 +57,7 @@ export type Weights = 'DEFAULT' | 'IMAGENET1K_V1' | 'IMAGENET1K_V2' | (string & 
 export interface LoadModelOptions {
   /** Default `'auto'`: the first CUDA device if there is one, otherwise the CPU. */
   device?: Device
-  /** Default `'float32'`. */
+  /** Default: `'int8'` for a quantised checkpoint, otherwise `'float32'`. */
   dtype?: ModelDType
   /**
    * Default false: the weights are copied, and the model does not depend on its file once it is loaded. With true, a
@@ -198,7 +199,7 @@ interface Plan {
   seed: number
   strict: boolean
   device: string
-  dtype: ModelDType
+  dtype: ModelDType | undefined
   mmap: boolean
   signal: AbortSignal | undefined
 }
@@ -218,12 +219,24 @@ interface Source {
   backboneOnly: boolean
   /** Why the file's classifier is random, if it is. */
   untrained: string | null
+  /** Whether some of the weights are integers, see {@link Model.quantize}. */
+  quantized: boolean
   /** The Python objects in the file that were not read, each with its class. */
   skipped: readonly string[]
 }
 
 async function build(plan: Plan, source: Source | undefined): Promise<Model> {
-  const { architecture, device, dtype, signal } = plan
+  const { architecture, device, signal } = plan
+  const quantized = source?.quantized === true
+  const dtype = plan.dtype ?? (quantized ? 'int8' : 'float32')
+  if (dtype === 'int8' && !quantized) {
+    const name = source === undefined ? `a new ${architecture}` : source.path
+    throw refuse(
+      `dtype: expected float32 or bfloat16, got int8: ${name} is not quantised. Quantise it first: model.quantize(), ` +
+        'or visiontorch quantize on the command line',
+      'dtype',
+    )
+  }
   const networkOptions = { ...source?.networkOptions, ...plan.networkOptions }
   const { imageSize } = networkOptions
   const preprocessing =
@@ -238,6 +251,12 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
     source && (await native().matchWeights(source.checkpoint, architecture, networkOptions, which))
   const classes = plan.classes ?? source?.classes ?? checkClasses('numClasses', found?.numClasses ?? 1000)
   const newClassifier = found === undefined ? null : whyNewClassifier(source!, found, classes)
+  if (quantized && newClassifier !== null) {
+    throw new VisionTorchError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `${newClassifier}. A quantised model cannot get a new classifier: start from the float checkpoint`,
+    )
+  }
   if (found !== undefined) {
     const { path, checkpoint } = source!
     // A file's own options must not allocate more than the file holds, either.
@@ -267,7 +286,7 @@ async function build(plan: Plan, source: Source | undefined): Promise<Model> {
             strict: false,
           })
     loadReport?.skipped.push(...source!.skipped)
-    if (device !== 'cpu' || dtype !== 'float32') await network.to(device, dtype)
+    if (device !== 'cpu' || dtype !== 'float32' || quantized) await network.to(device, dtype)
     signal?.throwIfAborted()
     return new Model({
       network,
@@ -314,15 +333,15 @@ function inFile(path: string, error: unknown): unknown {
   // Compare the code and not the class, because a second copy of this package may have given the addon its own
   // class.
   const { code, message } = error as VisionTorchError
-  if (code !== 'ERR_NON_FINITE') return error
+  if (code !== 'ERR_NON_FINITE' && code !== 'ERR_CHECKPOINT_MISMATCH') return error
   return new VisionTorchError(code, `${path}: ${message}`, { cause: error })
 }
 
-function checkLoadOptions({ device = 'auto', dtype = 'float32', mmap = false, signal }: LoadModelOptions) {
+function checkLoadOptions({ device = 'auto', dtype, mmap = false, signal }: LoadModelOptions) {
   signal?.throwIfAborted()
   return {
     device: resolveDevice(device, native().runtimeInfo()),
-    dtype: check.oneOf('dtype', dtype, ['float32', 'bfloat16']),
+    dtype: dtype === undefined ? undefined : check.oneOf('dtype', dtype, MODEL_DTYPES),
     mmap: check.boolean('mmap', mmap),
     signal,
   }
@@ -410,6 +429,7 @@ function describe(checkpoint: NativeCheckpoint, { path, official, hub }: Located
     preprocessing: undefined,
     backboneOnly: false,
     untrained: null,
+    quantized: false,
     skipped: [],
   }
   if (official !== undefined) {
@@ -443,6 +463,7 @@ function describe(checkpoint: NativeCheckpoint, { path, official, hub }: Located
         ...toObject(field('preprocessing')),
       }),
       untrained: savedUntrained(path, metadata),
+      quantized: metadata.has('quantization'),
     }
   } catch (error) {
     throw new VisionTorchError(

@@ -1,4 +1,5 @@
 import { checkClassNames } from '../data/class-names.js'
+import type { Dataset } from '../data/dataset.js'
 import { checkExportOptions, type ExportOptions, exportModel } from '../export/export.js'
 import type { ImageInput } from '../image/input.js'
 import { checkPreprocessing, type Preprocessing, type PreprocessingName } from '../image/preprocessing.js'
@@ -23,16 +24,24 @@ import {
 } from '../predict/predict.js'
 import { VisionTorchError } from '../util/errors.js'
 import { replaceFile } from '../util/files.js'
-import { check, invalid, is } from '../util/is.js'
+import { check, invalid, is, refuse } from '../util/is.js'
 import type { Architecture } from './architectures.js'
 import { checkReport } from './load-report.js'
+import {
+  checkQuantizeOptions,
+  type QuantizationSummary,
+  type QuantizeOptions,
+  quantizeNetwork,
+} from './quantize.js'
 import { safetensorsMetadata, savedMetadata } from './saved.js'
 
 /**
  * The type that inference computes in. bfloat16 is faster if the CPU or GPU supports it; on a CPU that does
- * not (`runtimeInfo().bfloat16`), float32 is used instead.
+ * not (`runtimeInfo().bfloat16`), float32 is used instead. int8 is for quantised models: see {@link Model.quantize}.
  */
-export type ModelDType = 'float32' | 'bfloat16'
+export type ModelDType = 'float32' | 'bfloat16' | 'int8'
+/** @internal */
+export const MODEL_DTYPES = ['float32', 'bfloat16', 'int8'] as const satisfies readonly ModelDType[]
 
 /** The network layer by layer, for one image. */
 export interface ModelSummary {
@@ -124,6 +133,11 @@ export class Model implements Disposable {
 
   get dtype(): ModelDType {
     return this.network.dtype
+  }
+
+  /** Which layers compute in integers with the type `int8`; null if the model is not quantised: see {@link quantize}. */
+  get quantization(): QuantizationSummary | null {
+    return this.network.quantization
   }
 
   get parameterCount(): number {
@@ -220,6 +234,7 @@ export class Model implements Disposable {
   ): Promise<void> {
     const names = checkClasses('classes', classes)
     check.options('options', options, ['seed'])
+    this.#checkIsFloat('get a new classifier')
     await this.network.replaceClassifier(names.length, checkSeed(options.seed))
     this.#classes = names
     if (!this.#random) this.#untrained = 'replaceClassifier() created a new one'
@@ -248,10 +263,17 @@ export class Model implements Disposable {
   async loadStateDict(path: string, options: { strict?: boolean } = {}): Promise<LoadReport> {
     check.options('options', options, ['strict'])
     const strict = check.boolean('strict', options.strict ?? true)
+    this.#checkIsFloat('load weights')
     const { network } = this
     const checkpoint = await native().openCheckpoint(check.string('path', path), { verify: false })
     try {
       const metadata = savedMetadata(checkpoint)
+      if (metadata.has('quantization')) {
+        throw new VisionTorchError(
+          'ERR_CHECKPOINT_MISMATCH',
+          `${path}: expected floating-point weights, got those of a quantised model. Load it by loadModel()`,
+        )
+      }
       // In a file of ours 'state_dict' is the network, and 'ema' a part of the state of its training.
       const averaged = !metadata.has('architecture')
       const report = await network.loadStateDict(checkpoint, { averaged, classifier: 'whole', strict })
@@ -305,6 +327,7 @@ export class Model implements Disposable {
       'state_dict',
       'safetensors',
     ])
+    if (format === 'safetensors') this.#checkIsFloat('be saved as safetensors')
     const { network } = this
     const container = format === 'safetensors' ? 'safetensors' : 'zip'
     const metadata =
@@ -334,7 +357,49 @@ export class Model implements Disposable {
     await exportModel(path, { network, architecture, classes, preprocessing }, checked)
   }
 
-  /** @internal What a checkpoint says about the model besides its weights; `loadModel` reads it. */
+  /**
+   * A quantised copy of the model, whose file is smaller: most of its layers have weights and inputs in 8 bits.
+   * Calibration images show the range of each layer's input; no training is needed. The copy's `dtype` is `int8`.
+   *
+   * ```ts
+   * using small = await model.quantize('data', { samples: 256 })
+   * await small.save('best.int8.pth')
+   * ```
+   *
+   * @param source Images like those that will be predicted: a folder of images or another data set, as {@link evaluate}
+   * takes it, or an array of images. Their classes do not matter.
+   * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, also for a model that is quantised already; `ERR_DATASET`,
+   * `ERR_IMAGE_DECODE`, `ERR_NON_FINITE`, or the signal's reason.
+   */
+  async quantize(
+    source: string | Dataset | readonly ImageInput[],
+    options: QuantizeOptions = {},
+  ): Promise<Model> {
+    const checked = checkQuantizeOptions(options)
+    this.#checkIsFloat('be quantised')
+    const { architecture, networkOptions, classes, preprocessing, loadReport } = this
+    const untrained = this.#untrained
+    const network = await quantizeNetwork(this, source, checked)
+    return new Model({
+      network,
+      architecture,
+      networkOptions,
+      classes,
+      preprocessing,
+      loadReport,
+      untrained,
+    })
+  }
+
+  /** @internal @throws ERR_INVALID_ARGUMENT if the model is quantised. */
+  #checkIsFloat(action: string): void {
+    if (this.quantization !== null)
+      throw refuse(
+        `this ${this.architecture} is quantised and cannot ${action}. Use the model that it was made from`,
+      )
+  }
+
+  /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */
   checkpointMetadata(): Map<string, CheckpointValue> {
     const metadata = new Map<string, CheckpointValue>([
       ['architecture', this.architecture],
@@ -348,7 +413,7 @@ export class Model implements Disposable {
   /** Moves the network to a device, and converts it to `dtype` if one is given. */
   async to(device: Device, dtype: ModelDType = this.dtype): Promise<this> {
     const name = resolveDevice(device, native().runtimeInfo())
-    await this.network.to(name, check.oneOf('dtype', dtype, ['float32', 'bfloat16']))
+    await this.network.to(name, check.oneOf('dtype', dtype, MODEL_DTYPES))
     this.#batchers.clear() // their batches are in memory for the old device
     return this
   }

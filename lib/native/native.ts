@@ -251,7 +251,9 @@ export interface NativeModel {
   readonly numClasses: number
   readonly parameterCount: number
   readonly device: string
-  readonly dtype: 'float32' | 'bfloat16'
+  readonly dtype: 'float32' | 'bfloat16' | 'int8'
+  /** The layers that compute in integers with the type int8, and those that do not; null if the model is not quantised. */
+  readonly quantization: { int8: string[]; float: string[] } | null
   /** Layers for one image of this size, in the order of execution. */
   summary(size: number): LayerSummary[]
   /** The state dict's names, shapes and types, in PyTorch's order. */
@@ -270,8 +272,24 @@ export interface NativeModel {
   stateDict(): Promise<Map<string, TensorData>>
   /** Eval mode. Logits [count, numClasses] or pooled features [count, n], row by row. */
   forward(batch: ImageBatch, count: number, output: 'logits' | 'features'): Promise<Float32Array>
-  to(device: string, dtype: 'float32' | 'bfloat16'): Promise<void>
+  /** `int8` is for quantised models. */
+  to(device: string, dtype: 'float32' | 'bfloat16' | 'int8'): Promise<void>
   dispose(): void
+}
+
+/** Finds out how a network can compute in integers: see native/quantize/calibrator.h. */
+export interface NativeCalibrator {
+  /** Notes the ranges of all layers' inputs for the first `count` images. */
+  observe(batch: ImageBatch, count: number): Promise<void>
+  /** Compares each layer in integers with the same layer in floating point. After {@link observe}. */
+  measure(batch: ImageBatch, count: number): Promise<void>
+  /**
+   * The layers that can be quantised, in the order of the state dict, and how much of their output is then noise: 0 for
+   * nothing, 1 for as much as there is signal.
+   */
+  errors(): Promise<{ name: string; error: number }[]>
+  /** The network with all layers but these in integers. */
+  quantize(floatLayers: readonly string[]): Promise<NativeModel>
 }
 
 export interface TrainerOptions {
@@ -471,6 +489,7 @@ export interface Addon {
    * convolutions before them. Throws if the network does not take images of this size.
    */
   onnxGraph(model: NativeModel, height: number, width: number, opset: number): Promise<OnnxGraph>
+  createCalibrator(model: NativeModel, method: 'minmax' | 'percentile' | 'mse'): Promise<NativeCalibrator>
   createTrainer(model: NativeModel, options: TrainerOptions): Promise<NativeTrainer>
   /** Connects this process with the others of its job; resolves once all have joined. */
   joinGroup(options: JoinGroupOptions): Promise<NativeProcessGroup>

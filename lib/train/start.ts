@@ -86,6 +86,13 @@ async function start(
       emit({ type: 'note', message: `${model.architecture} ${RECIPE_NOTE}` })
     if (model.frozen || options.freeze === 'classifier')
       options = { ...options, freezeEpochs: options.epochs }
+    if (model.quantization !== null) {
+      throw new VisionTorchError(
+        'ERR_INVALID_ARGUMENT',
+        `this ${model.architecture} is quantised, and integers cannot be trained. Train the model that it was made from: ` +
+          'load its float checkpoint, and quantise the result again',
+      )
+    }
     if (model.dtype !== 'float32') {
       throw new VisionTorchError(
         'ERR_INVALID_ARGUMENT',

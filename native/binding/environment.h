@@ -25,6 +25,7 @@ class Environment {
 
   Napi::FunctionReference error_class;  // VisionTorchError(code, message), set by lib/native/native.ts
   Napi::FunctionReference model_class;  // constructors of the classes whose objects native code creates
+  Napi::FunctionReference calibrator_class;
   Napi::FunctionReference checkpoint_class;
   Napi::FunctionReference trainer_class;
   Napi::FunctionReference process_group_class;

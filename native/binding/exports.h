@@ -9,6 +9,7 @@ void export_image(Napi::Env env, Napi::Object exports);
 void export_runtime(Napi::Env env, Napi::Object exports);
 void export_checkpoint(Napi::Env env, Napi::Object exports);
 void export_model(Napi::Env env, Napi::Object exports);
+void export_calibrator(Napi::Env env, Napi::Object exports);
 void export_onnx(Napi::Env env, Napi::Object exports);
 void export_trainer(Napi::Env env, Napi::Object exports);
 void export_process_group(Napi::Env env, Napi::Object exports);

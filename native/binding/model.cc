@@ -112,7 +112,13 @@ nn::Options options_from(Napi::Object object) {
   return options;
 }
 
-at::ScalarType dtype_from(const std::string& name) { return name == "bfloat16" ? at::kBFloat16 : at::kFloat; }
+at::ScalarType dtype_from(const std::string& name) {
+  return name == "int8" ? at::kChar : name == "bfloat16" ? at::kBFloat16 : at::kFloat;
+}
+
+const char* name_of(at::ScalarType dtype) {
+  return dtype == at::kChar ? "int8" : dtype == at::kBFloat16 ? "bfloat16" : "float32";
+}
 
 Napi::Value create_model(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -174,28 +180,29 @@ Napi::Value families(const Napi::CallbackInfo& info) {
 }  // namespace
 
 ModelWrap::Facts ModelWrap::Facts::of(model::Model& model) {
-  Facts facts{.num_classes = model.num_classes(),
-              .device = model.device().str(),
-              .dtype = model.dtype() == at::kBFloat16 ? "bfloat16" : "float32"};
+  Facts facts{.num_classes = model.num_classes(), .device = model.device().str(), .dtype = name_of(model.dtype())};
   for (model::Model::Entry& entry : model.entries()) {
     if (entry.is_parameter) facts.parameter_count += c10::multiply_integers(entry.sizes);
     facts.entries.push_back({std::move(entry.name), std::move(entry.sizes), entry.type == at::kLong});
   }
+  if (model.is_quantized())
+    for (std::string& name : model.quantizable_layers())
+      (model.quantization().layers.contains(name) ? facts.int8_layers : facts.float_layers).push_back(std::move(name));
   return facts;
 }
 
 void ModelWrap::define(Napi::Env env) {
-  Napi::Function constructor =
-      DefineClass(env, "NativeModel",
-                  {InstanceAccessor<&ModelWrap::num_classes>("numClasses"),
-                   InstanceAccessor<&ModelWrap::parameter_count>("parameterCount"),
-                   InstanceAccessor<&ModelWrap::device>("device"), InstanceAccessor<&ModelWrap::dtype>("dtype"),
-                   InstanceMethod<&ModelWrap::summary>("summary"), InstanceMethod<&ModelWrap::entries>("entries"),
-                   InstanceMethod<&ModelWrap::replace_classifier>("replaceClassifier"),
-                   InstanceMethod<&ModelWrap::load_state_dict>("loadStateDict"),
-                   InstanceMethod<&ModelWrap::first_non_finite>("firstNonFinite"),
-                   InstanceMethod<&ModelWrap::state_dict>("stateDict"), InstanceMethod<&ModelWrap::forward>("forward"),
-                   InstanceMethod<&ModelWrap::to>("to"), InstanceMethod<&ModelWrap::dispose>("dispose")});
+  Napi::Function constructor = DefineClass(
+      env, "NativeModel",
+      {InstanceAccessor<&ModelWrap::num_classes>("numClasses"),
+       InstanceAccessor<&ModelWrap::parameter_count>("parameterCount"), InstanceAccessor<&ModelWrap::device>("device"),
+       InstanceAccessor<&ModelWrap::dtype>("dtype"), InstanceAccessor<&ModelWrap::quantization>("quantization"),
+       InstanceMethod<&ModelWrap::summary>("summary"), InstanceMethod<&ModelWrap::entries>("entries"),
+       InstanceMethod<&ModelWrap::replace_classifier>("replaceClassifier"),
+       InstanceMethod<&ModelWrap::load_state_dict>("loadStateDict"),
+       InstanceMethod<&ModelWrap::first_non_finite>("firstNonFinite"),
+       InstanceMethod<&ModelWrap::state_dict>("stateDict"), InstanceMethod<&ModelWrap::forward>("forward"),
+       InstanceMethod<&ModelWrap::to>("to"), InstanceMethod<&ModelWrap::dispose>("dispose")});
   Environment::of(env).model_class = Napi::Persistent(constructor);
 }
 
@@ -255,6 +262,14 @@ Napi::Value ModelWrap::parameter_count(const Napi::CallbackInfo& info) {
 }
 Napi::Value ModelWrap::device(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), facts_.device); }
 Napi::Value ModelWrap::dtype(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), facts_.dtype); }
+
+Napi::Value ModelWrap::quantization(const Napi::CallbackInfo& info) {
+  if (facts_.int8_layers.empty()) return info.Env().Null();
+  auto result = Napi::Object::New(info.Env());
+  result["int8"] = to_array(info.Env(), facts_.int8_layers);
+  result["float"] = to_array(info.Env(), facts_.float_layers);
+  return result;
+}
 
 Napi::Value ModelWrap::entries(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {

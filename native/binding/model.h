@@ -26,6 +26,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Value parameter_count(const Napi::CallbackInfo& info);
   Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value dtype(const Napi::CallbackInfo& info);
+  Napi::Value quantization(const Napi::CallbackInfo& info);
   Napi::Value entries(const Napi::CallbackInfo& info);
   Napi::Value summary(const Napi::CallbackInfo& info);
   Napi::Value replace_classifier(const Napi::CallbackInfo& info);
@@ -46,6 +47,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
       bool is_counter;  // int64, else float32
     };
     std::vector<Entry> entries{};
+    std::vector<std::string> int8_layers{}, float_layers{};  // of a quantized model
     static Facts of(model::Model& model);
   };
   std::shared_ptr<model::Model> live() const;

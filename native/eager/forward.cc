@@ -48,8 +48,16 @@ at::Tensor convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   return at::conv2d(x, conv.weight, conv.bias, conv.stride, conv.padding.both(), conv.dilation, conv.groups);
 }
 
+at::Tensor hooked(const at::Tensor& weight, const at::Tensor& x, Mode mode) {
+  return mode.input_hook ? (*mode.input_hook)(weight, x) : x;
+}
+
+at::Tensor convolution(const nn::Conv2d& conv, const at::Tensor& x, Mode mode) {
+  return convolution(conv, hooked(conv.weight, x, mode));
+}
+
 at::Tensor run(const nn::Conv2dNormActivation& block, const at::Tensor& x, Mode mode) {
-  return norm_activation(block.norm, convolution(block.conv, x), {}, block.activation, mode);
+  return norm_activation(block.norm, convolution(block.conv, x, mode), {}, block.activation, mode);
 }
 
 at::Tensor excite(const nn::SqueezeExcitation& block, const at::Tensor& x) {
@@ -105,15 +113,15 @@ at::Tensor run_residual(const Branch& branch, at::Tensor x, const Shortcut& shor
     return activate_(y + shortcut(x), activation);
   }
   at::Tensor y;
-  if (autograd::supports_convolution(parts[0]->conv, x)) {
+  if (!mode.input_hook && autograd::supports_convolution(parts[0]->conv, x)) {
     std::tie(y, x) = autograd::forked_convolution(parts[0]->conv, x);
   } else {
-    y = convolution(parts[0]->conv, x);
+    y = convolution(parts[0]->conv, x, mode);
   }
   for (size_t i = 1; i < parts.size(); i++) {
     y = norm_activation(parts[i - 1]->norm, y, {}, parts[i - 1]->activation, mode);
     if (branch.excitation && i + 1 == parts.size()) y = excite(*branch.excitation, y);
-    y = convolution(parts[i]->conv, y);
+    y = convolution(parts[i]->conv, y, mode);
   }
   return norm_activation(parts.back()->norm, y, shortcut(x), activation, mode);
 }
@@ -134,7 +142,8 @@ struct Forward {
     return norm_activation(norm, x, {}, {}, mode);
   }
   at::Tensor operator()(const nn::Linear& linear, const at::Tensor& x) const {
-    return linear.has_bias ? at::linear(x, linear.weight, linear.bias) : at::linear(x, linear.weight);
+    const at::Tensor input = hooked(linear.weight, x, mode);
+    return linear.has_bias ? at::linear(input, linear.weight, linear.bias) : at::linear(input, linear.weight);
   }
   at::Tensor operator()(const nn::LayerNorm& norm, const at::Tensor& x) const {
     auto normalize = [&](const at::Tensor& values) {

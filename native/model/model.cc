@@ -3,9 +3,14 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "eager/forward.h"
 #include "nn/init.h"
 #include "onnx/lowering.h"
+#include "quantize/layers.h"
+#include "quantize/saved.h"
+#include "quantize/simulate.h"
 #include "runtime/autocast.h"
+#include "runtime/error.h"
 
 namespace visiontorch::model {
 
@@ -29,13 +34,30 @@ Model::Model(const std::string& architecture, int64_t num_classes, const nn::Opt
 }
 
 Model::Model(const Model& other)
-    : network_(other.network_.clone()), options_(other.options_), device_(other.device_), dtype_(other.dtype_) {}
+    : network_(other.network_.clone()),
+      quantization_(other.quantization_),
+      options_(other.options_),
+      device_(other.device_),
+      dtype_(other.dtype_) {}
+
+Model::Model(const Model& other, nn::Network network, nn::Quantization quantization)
+    : network_(std::move(network)),
+      quantization_(std::move(quantization)),
+      options_(other.options_),
+      device_(other.device_),
+      dtype_(is_quantized() ? at::kChar : at::kFloat) {}
 
 std::vector<Model::Entry> Model::entries() {
   std::vector<Entry> result;
   for (const nn::Entry& entry : network_.entries())
     result.push_back({entry.name, entry.tensor->sizes().vec(), entry.tensor->scalar_type(), entry.is_parameter});
   return result;
+}
+
+std::vector<std::string> Model::quantizable_layers() {
+  std::vector<std::string> names;
+  for (const quantize::Layer& layer : quantize::layers(network_)) names.push_back(layer.name);
+  return names;
 }
 
 infer::Plan& Model::plan_for(at::IntArrayRef sizes, at::ScalarType type) {
@@ -61,8 +83,21 @@ void Model::forget_plans(Part part) {
   }
 }
 
+at::Tensor Model::infer_in_integers(const at::Tensor& images, Output output) {
+  const eager::InputHook hook = quantize::round_inputs(network_, quantization_);
+  const eager::Mode mode{.input_hook = &hook};
+  const at::Tensor features = eager::forward(network_.backbone, images.to(device_), mode);
+  switch (output) {
+    case Output::Logits: return eager::forward(network_.classifier, features, mode).to(at::kCPU);
+    case Output::Features: return (features.dim() == 4 ? features.mean({2, 3}) : features).to(at::kCPU);
+    case Output::Backbone: return features.to(at::kCPU);
+  }
+  return features;
+}
+
 at::Tensor Model::infer(const at::Tensor& images, Output output) {
   at::NoGradGuard no_grad;
+  if (dtype_ == at::kChar) return infer_in_integers(images, output);
   infer::Plan& plan = plan_for(images.sizes(), compute_type(device_.type(), dtype_));
   const at::Tensor features = plan.features(images);
   auto result = [&] {
@@ -96,6 +131,10 @@ void Model::move_to(at::Device device) {
 
 void Model::set_dtype(at::ScalarType dtype) {
   if (dtype == dtype_) return;
+  if (dtype == at::kChar && !is_quantized())
+    throw Error("ERR_INVALID_ARGUMENT",
+                "dtype: expected float32 or bfloat16, got int8: the model is not quantized. Quantize it first: "
+                "model.quantize(), or visiontorch quantize on the command line");
   dtype_ = dtype;
   forget_plans(Part::All);
 }
@@ -104,7 +143,10 @@ checkpoint::Match Model::load_state_dict(checkpoint::File& file, const checkpoin
   checkpoint::Match match = checkpoint::match_state_dict(network_, file.content(), options);
   const bool is_whole = match.missing.empty() && match.mismatched.empty() && match.unexpected.empty();
   if (is_whole || !strict)
-    change(Part::All, [&](nn::Network& network) { checkpoint::load_state_dict(network, match, file); });
+    change(Part::All, [&](nn::Network& network) {
+      checkpoint::load_state_dict(network, match, file);
+      quantization_ = quantize::load(network, match, file);
+    });
   return match;
 }
 

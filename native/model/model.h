@@ -12,6 +12,7 @@
 #include "checkpoint/state_dict.h"
 #include "checkpoint/value.h"
 #include "infer/plan.h"
+#include "nn/quantization.h"
 #include "nn/registry.h"
 #include "onnx/graph.h"
 
@@ -33,6 +34,8 @@ class Model {
   // A model whose tensors are copies of the other's.
   Model(const Model& other);
   Model& operator=(const Model&) = delete;
+  // A quantized model, with what else the other one is.
+  Model(const Model& other, nn::Network network, nn::Quantization quantization);
 
   const std::string& architecture() const { return network_.architecture; }
   const nn::Options& options() const { return options_; }
@@ -49,6 +52,14 @@ class Model {
   };
   std::vector<Entry> entries();
 
+  // What is computed in integers with the type int8; nothing of a model that is not quantized.
+  const nn::Quantization& quantization() const { return quantization_; }
+  bool is_quantized() const { return !quantization_.layers.empty(); }
+  // A copy, which shares no tensor with the model.
+  nn::Network network() const { return network_.clone(); }
+  // The layers that can be quantized, by name.
+  std::vector<std::string> quantizable_layers();
+
   // Eval mode. images: float32 [n, 3, h, w], channels-last, on the CPU -> float32 [n, num_classes or features] on the
   // CPU, or the backbone's output.
   at::Tensor infer(const at::Tensor& images, Output output);
@@ -59,7 +70,8 @@ class Model {
   // Puts a new classifier on the backbone, with PyTorch's default weights for this seed.
   void replace_classifier(int64_t num_classes, uint64_t seed);
   void move_to(at::Device device);
-  // The type of inference, if compute_type() has it; the parameters stay float32.
+  // The type of inference, if compute_type() has it; the parameters stay float32. int8 is for quantized models: throws
+  // ERR_INVALID_ARGUMENT.
   void set_dtype(at::ScalarType dtype);
 
   // Loads what the file holds of this network, with `strict` only if that is the whole network and nothing else. Throws
@@ -85,9 +97,11 @@ class Model {
 
  private:
   infer::Plan& plan_for(at::IntArrayRef sizes, at::ScalarType type);
+  at::Tensor infer_in_integers(const at::Tensor& images, Output output);
   void forget_plans(Part part);
 
   nn::Network network_;
+  nn::Quantization quantization_;
   const nn::Options options_;
   at::Device device_ = at::kCPU;
   at::ScalarType dtype_ = at::kFloat;

@@ -5,6 +5,7 @@
 
 #include "checkpoint/crc32.h"
 #include "checkpoint/state_dict.h"
+#include "quantize/saved.h"
 #include "runtime/error.h"
 
 namespace visiontorch::model {
@@ -113,11 +114,13 @@ void save(const checkpoint::Descriptor& file, Model& model, const checkpoint::Va
   Value weights = model.state_dict(options.weights);
   if (options.dtype) weights = checkpoint::converted(weights, *options.dtype);
   if (!metadata.is_dict()) return checkpoint::write(file, weights, options.container);
+  if (model.is_quantized()) weights = quantize::quantized_weights(weights, model.quantization());
   Value::Dict items;
   if (options.container == checkpoint::Container::Safetensors)
     items = weights.as_dict();
   else
     items.emplace_back("state_dict", weights);
+  if (model.is_quantized()) items.emplace_back(quantize::kKey, quantize::scales(model.quantization()));
   const auto& plain = metadata.as_dict();
   items.insert(items.end(), plain.begin(), plain.end());
   if (training) items.emplace_back("optimizer", training->optimizer_state());

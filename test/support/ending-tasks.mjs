@@ -21,6 +21,7 @@ const labels = Int32Array.from({ length: 16 }, (_, index) => index % 3)
 const step = { learningRate: 1e-3, seed: 0, scale: 1, update: true, mixed: null }
 
 const createModel = () => addon.createModel('mobilenet_v2', 3, 0, network)
+const createCalibrator = async () => addon.createCalibrator(await createModel(), 'mse')
 const createTrainer = async () =>
   addon.createTrainer(await createModel(), {
     optimizer: { name: 'sgd', momentum: 0.9, dampening: 0, nesterov: false, weightDecay: 0 },
@@ -98,6 +99,29 @@ export const tasks = {
   async to() {
     const model = await createModel()
     return () => model.to('cpu', 'float32')
+  },
+  async createCalibrator() {
+    const model = await createModel()
+    return () => addon.createCalibrator(model, 'mse')
+  },
+  async observe() {
+    const [calibrator, batch] = [await createCalibrator(), createBatch()]
+    return () => calibrator.observe(batch, batch.capacity)
+  },
+  async measure() {
+    const [calibrator, batch] = [await createCalibrator(), createBatch()]
+    await calibrator.observe(batch, batch.capacity)
+    return () => calibrator.measure(batch, batch.capacity)
+  },
+  async errors() {
+    const calibrator = await createCalibrator()
+    return () => calibrator.errors()
+  },
+  async quantize() {
+    const [calibrator, batch] = [await createCalibrator(), createBatch()]
+    await calibrator.observe(batch, batch.capacity)
+    await calibrator.measure(batch, batch.capacity)
+    return () => calibrator.quantize([])
   },
   createTrainer: async () => createTrainer,
   async setFrozen() {

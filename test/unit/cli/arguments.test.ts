@@ -184,6 +184,7 @@ describe('every exported function', function () {
       summary: [32],
       stateDict: [],
       to: ['cpu', 'float32'],
+      quantize: [photos, { method: 'mse', samples: 2, keep: 'auto', split: 'train', signal, onProgress }],
     })
     methods('Model', model, { save: [path, { format: 'checkpoint' }] }, [0])
     methods('Model', model, { export: [join(root, 'x.onnx'), { opset: 18, dynamicBatch: true }] }, [0])

@@ -1,0 +1,223 @@
+import { availableParallelism } from 'node:os'
+import type { Dataset, Sample } from '../data/dataset.js'
+import { decodeSample } from '../data/decode-sample.js'
+import { inOrder, Loader } from '../data/loader.js'
+import { toDataset } from '../data/open.js'
+import { decode } from '../image/decode.js'
+import type { ImageInput } from '../image/input.js'
+import type { Preprocessing } from '../image/preprocessing.js'
+import { evalTransform } from '../image/transform.js'
+import { type ImageBatch, type NativeCalibrator, type NativeModel, native } from '../native/native.js'
+import { VisionTorchError } from '../util/errors.js'
+import { check, invalid, is, refuse } from '../util/is.js'
+
+export const QUANTIZE_METHODS = ['minmax', 'percentile', 'mse'] as const
+/** How the range of an activation is chosen, see {@link QuantizeOptions.method}. */
+export type QuantizeMethod = (typeof QUANTIZE_METHODS)[number]
+
+/** How a model is quantised. */
+export interface QuantizeOptions {
+  /**
+   * How the range of values that the 256 steps of a byte cover is chosen for each layer's input. `mse`: with the smallest
+   * mean squared error; `percentile`: all values but 0.005% at either end; `minmax`: all values. Default `mse`.
+   */
+  method?: QuantizeMethod
+  /** How many images to use, at most: 1 to 65,536. Default 256. */
+  samples?: number
+  /**
+   * The layers that stay in floating point. `auto`: the first, the last, and those that would change the outputs too
+   * much; `none`; or names of layers or blocks in the state dict, such as `['conv1', 'layer4', 'fc']`. Default `auto`.
+   */
+  keep?: 'auto' | 'none' | readonly string[]
+  /** Of a data set: the split whose images are used. Default `train`; if there is none, the first that there is. */
+  split?: string
+  signal?: AbortSignal | undefined
+  /** Called after each batch, with the number of images that went through the network. */
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined
+}
+
+/** Which layers of a quantised model compute in integers. */
+export interface QuantizationSummary {
+  /** Names of the layers in integers, in the order of the state dict. */
+  int8: readonly string[]
+  /** Names of the convolutions and linear layers that stayed in floating point. */
+  float: readonly string[]
+}
+
+/** What is quantised of a model. */
+export interface QuantizedFrom {
+  network: NativeModel
+  classes: readonly string[]
+  preprocessing: Readonly<Preprocessing>
+  createBatch(capacity: number): ImageBatch
+}
+
+const OPTIONS: readonly (keyof QuantizeOptions)[] = [
+  'method',
+  'samples',
+  'keep',
+  'split',
+  'signal',
+  'onProgress',
+]
+
+const BATCH = 16
+/** So many of the images also measure errors. */
+const MEASURED = 64
+/** The largest error of the logits, as a share of their variance, with which `keep: 'auto'` is content. */
+const MOST_NOISE = 0.02
+/** The share of the layers that one more try keeps in floating point. */
+const STEP = 1 / 12
+const MOST_TRIES = 6
+
+export function checkQuantizeOptions(options: QuantizeOptions) {
+  check.options('options', options, OPTIONS)
+  const { keep = 'auto' } = options
+  const isNames = Array.isArray(keep) && keep.every(is.string)
+  if (keep !== 'auto' && keep !== 'none' && !isNames)
+    throw invalid('keep', "'auto', 'none', or an array of names of layers", keep)
+  return {
+    ...options,
+    method: check.oneOf('method', options.method ?? 'mse', QUANTIZE_METHODS),
+    samples: check.integer('samples', options.samples ?? 256, 1, 65_536),
+    split: options.split === undefined ? undefined : check.string('split', options.split),
+    keep,
+  }
+}
+type CheckedOptions = ReturnType<typeof checkQuantizeOptions>
+
+/** A quantised copy of the model's network. */
+export async function quantizeNetwork(
+  model: QuantizedFrom,
+  source: string | Dataset | readonly ImageInput[],
+  options: CheckedOptions,
+): Promise<NativeModel> {
+  const { samples, decode } = await openSource(model, source, options)
+  const { signal, onProgress } = options
+  const images = evenly(samples, options.samples)
+  const some = evenly(images, MEASURED)
+  const run = async (from: readonly Sample[], use: (batch: ImageBatch, count: number) => Promise<void>) => {
+    const loader = new Loader({
+      samples: from,
+      decode,
+      workers: Math.min(8, availableParallelism()),
+      createBatch: () => model.createBatch(Math.min(BATCH, from.length)),
+    })
+    const transform = (_: number, size: { width: number; height: number }) =>
+      evalTransform(model.preprocessing, size)
+    for await (const { images: batch, labels } of loader.batches(inOrder(from.length, BATCH), transform)) {
+      signal?.throwIfAborted()
+      await use(batch, labels.length)
+      done += labels.length
+      onProgress?.({ done: Math.min(done, total), total })
+    }
+    signal?.throwIfAborted()
+  }
+  let done = 0
+  const checks = options.keep === 'auto'
+  const total = images.length + some.length * (checks ? 3 : 1)
+
+  signal?.throwIfAborted()
+  const calibrator = await native().createCalibrator(model.network, options.method)
+  await run(images, (batch, count) => calibrator.observe(batch, count))
+  await run(some, (batch, count) => calibrator.measure(batch, count))
+  if (!checks) return calibrator.quantize(await namedLayers(calibrator, options.keep))
+
+  const logits = async (network: NativeModel) => {
+    const rows: Float32Array[] = []
+    await run(some, async (batch, count) => {
+      rows.push(await network.forward(batch, count, 'logits'))
+    })
+    return rows
+  }
+  return quantizeWell(calibrator, await logits(model.network), logits)
+}
+
+/** Keeps the layers with the largest errors in floating point until the logits are close enough to the `exact` ones. */
+async function quantizeWell(
+  calibrator: NativeCalibrator,
+  exact: readonly Float32Array[],
+  logits: (network: NativeModel) => Promise<Float32Array[]>,
+): Promise<NativeModel> {
+  const layers = await calibrator.errors()
+  const ends = [layers[0]!.name, layers.at(-1)!.name]
+  const others = layers.filter(({ name }) => !ends.includes(name)).sort((a, b) => b.error - a.error)
+  const step = Math.max(1, Math.round(others.length * STEP))
+  for (let tries = 1; ; tries++) {
+    const kept = others.slice(0, (tries - 1) * step).map(({ name }) => name)
+    const network = await calibrator.quantize([...ends, ...kept])
+    if (tries === MOST_TRIES || kept.length >= others.length) return network
+    try {
+      if (noise(await logits(network), exact) <= MOST_NOISE) return network
+    } catch (error) {
+      network.dispose()
+      throw error
+    }
+    network.dispose()
+  }
+}
+
+/** The sum of squares of the differences, as a share of that of the deviations from each row's mean. */
+function noise(rows: readonly Float32Array[], exact: readonly Float32Array[]): number {
+  let [error, variance] = [0, 0]
+  for (const [index, expected] of exact.entries()) {
+    const mean = expected.reduce((sum, value) => sum + value, 0) / expected.length
+    for (const [i, value] of expected.entries()) {
+      error += (rows[index]![i]! - value) ** 2
+      variance += (value - mean) ** 2
+    }
+  }
+  return error / Math.max(variance, Number.MIN_VALUE)
+}
+
+/** The layers that these names of layers or blocks mean. */
+async function namedLayers(
+  calibrator: NativeCalibrator,
+  keep: CheckedOptions['keep'],
+): Promise<readonly string[]> {
+  const layers = (await calibrator.errors()).map(({ name }) => name)
+  const names = typeof keep === 'string' ? [] : keep
+  for (const name of names) {
+    if (!layers.some(layer => isPart(layer, name)))
+      throw refuse(
+        `keep: expected names of layers or blocks, got '${name}'. The layers are ${layers.join(', ')}`,
+        'keep',
+      )
+  }
+  const kept = layers.filter(layer => names.some(name => isPart(layer, name)))
+  if (kept.length === layers.length)
+    throw refuse('keep: expected names of some layers, got those of all: nothing would be quantised', 'keep')
+  return kept
+}
+
+const isPart = (layer: string, name: string) => layer === name || layer.startsWith(`${name}.`)
+
+/** As many of these as wanted, in their order and spread over all of them, so that all classes are among them. */
+const evenly = <T>(items: readonly T[], count: number): readonly T[] =>
+  items.length <= count
+    ? items
+    : Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)]!)
+
+async function openSource(
+  { classes, preprocessing }: QuantizedFrom,
+  source: string | Dataset | readonly ImageInput[],
+  { split, signal }: CheckedOptions,
+) {
+  const { autoOrient } = preprocessing
+  if (isImages(source)) {
+    if (source.length === 0) throw invalid('source', 'at least one image', source)
+    const samples = source.map((_, index): Sample => ({ path: String(index), label: 0 }))
+    const read = ({ path }: Sample) => decode(source[Number(path)]!, { autoOrient, signal })
+    return { samples, decode: read }
+  }
+  if (!is.string(source) && !is.object(source))
+    throw invalid('source', 'a folder of images, a data set, or an array of images', source)
+  const dataset = await toDataset(source, { modelClasses: classes, signal })
+  const name = split ?? (dataset.splits.has('train') ? 'train' : [...dataset.splits.keys()][0]!)
+  const samples = dataset.split(name)
+  if (samples.length === 0)
+    throw new VisionTorchError('ERR_DATASET', `${dataset.root}: no images in '${name}'. Add some`)
+  return { samples, decode: (sample: Sample) => decodeSample(sample, { autoOrient, signal }) }
+}
+
+const isImages = (source: unknown): source is readonly ImageInput[] => Array.isArray(source)

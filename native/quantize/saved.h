@@ -1,0 +1,27 @@
+#pragma once
+
+#include "checkpoint/file.h"
+#include "checkpoint/state_dict.h"
+#include "checkpoint/value.h"
+#include "nn/network.h"
+#include "nn/quantization.h"
+
+namespace visiontorch::quantize {
+
+// A quantized network in a checkpoint: in its state dict, the weights of the quantized layers are int8; beside it lies
+// the dictionary 'quantization' with the tensors '<layer>.weight_scale' (float32 [out]), '<layer>.input_scale'
+// (float32) and '<layer>.input_zero_point' (uint8). A layer's weight is weight * weight_scale.
+
+inline constexpr const char* kKey = "quantization";
+
+// The state dict with the quantized layers' weights in integers.
+checkpoint::Value quantized_weights(const checkpoint::Value& state_dict, const nn::Quantization& quantization);
+// The dictionary.
+checkpoint::Value scales(const nn::Quantization& quantization);
+
+// Of a network into which this file's weights were loaded: multiplies those that are integers by their scales. Empty if
+// the file is not quantized. Throws ERR_CHECKPOINT_MISMATCH if its integers or scales cannot be those of such a
+// network; the network is then of no use.
+nn::Quantization load(nn::Network& network, const checkpoint::Match& match, checkpoint::File& file);
+
+}  // namespace visiontorch::quantize

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { tarballs, unavailable } from '../support/packages.js'
+import { freePort } from '../support/port.js'
 import { Registry, registryAnswers, userEnvironment } from '../support/registry.js'
 import { skip } from '../support/skip.js'
 
@@ -144,6 +145,26 @@ describe('an application', function () {
       assert.match(message, /Mark visiontorch as external: .*docs\/bundlers\.md/)
     })
   }
+
+  it('of Next.js predicts in a route handler of its standalone build', async () => {
+    await run('npm', ['install', 'next', 'react', 'react-dom'], { cwd: app, env })
+    await writeFile(join(app, 'next.config.js'), documented('next.config.js'))
+    await cp('test/e2e/next', app, { recursive: true })
+    await tool(['next', 'build'], { NEXT_TELEMETRY_DISABLED: '1' })
+    const port = await freePort()
+    const server = spawn('node', ['server.js'], {
+      cwd: join(app, '.next/standalone'),
+      env: { ...env, PORT: String(port), HOSTNAME: '127.0.0.1' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    try {
+      for await (const text of server.stdout) if (/Ready/.test(text)) break
+      const response = await fetch(`http://127.0.0.1:${port}/predict`)
+      assert.equal(await response.text(), expected.trim())
+    } finally {
+      server.kill()
+    }
+  })
 
   it('is complete after a file trace, as for a container', async () => {
     await writeFile(

@@ -6,12 +6,12 @@ import type { TrainingRun } from './train/run.js'
 import { startTraining } from './train/start.js'
 
 /**
- * Trains a model on labelled images. The run is awaitable and iterates over its events, see {@link TrainingRun}; its
- * files go into a directory. When it ends, the model holds the weights of the best epoch (those of best.pth); when it
- * is stopped or fails, the current weights.
+ * Trains a model on labelled images. You can await the run and iterate over its events, see {@link TrainingRun}. It
+ * writes its files into a directory. When it has completed, the model holds the weights of the best epoch (those of
+ * best.pth); if it is stopped or fails, the model keeps its current weights.
  *
- * Errors reject the run: ERR_INVALID_ARGUMENT, ERR_DATASET, ERR_IMAGE_DECODE and ERR_FILE_WRITE before or while it
- * trains, ERR_CHECKPOINT_MISMATCH when it cannot resume, ERR_NON_FINITE_LOSS when the loss becomes NaN or infinite.
+ * Errors reject the run: ERR_INVALID_ARGUMENT, ERR_DATASET, ERR_IMAGE_DECODE and ERR_FILE_WRITE before or during
+ * training, ERR_CHECKPOINT_MISMATCH if it cannot resume, ERR_NON_FINITE_LOSS if the loss becomes NaN or infinite.
  */
 export function train(model: Model, options: TrainOptions): TrainingRun {
   return startTraining(model, options, [observeForTensorBoard, observeForReport])

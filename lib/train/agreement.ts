@@ -6,10 +6,10 @@ import { packageManifest } from '../util/package.js'
 import type { TrainingData } from './data.js'
 import type { ResolvedTrainOptions } from './table.js'
 
-/** Options that a rank may have for itself: how it decodes, and what rank 0 writes. */
+/** Options that may differ between ranks: how a rank decodes, and what rank 0 writes. */
 const LOCAL: readonly string[] = ['workers', 'cache', 'directory', 'resume', 'report', 'tensorboard']
 
-/** What all ranks must have in common, in words and short values. */
+/** What all ranks must have in common: short values by names for messages. */
 export function commonParts(
   model: Model,
   options: ResolvedTrainOptions,

@@ -12,16 +12,17 @@ import { printable } from '../util/text.js'
 import type { TrainOptions } from './options.js'
 import type { ResolvedTrainOptions } from './table.js'
 
-/** Labelled by the model's classes. */
+/** Samples whose labels are indices of the model's classes. */
 export interface TrainingData {
   train: readonly Sample[]
   validation: readonly Sample[]
 }
 
 /**
- * The images to train and to validate on. Gives the data's names to a model whose classes are only numbered.
- * @throws ERR_INVALID_ARGUMENT when the model has another number of classes, ERR_DATASET when it has other classes, or
- *   when there is nothing to train or to validate on.
+ * The images for training and for validation. If the model's classes are only numbered, they get the names from the
+ * data.
+ * @throws ERR_INVALID_ARGUMENT if the model has a different number of classes, ERR_DATASET if it has different classes,
+ * or if there are no images for training or validation.
  */
 export function trainingData(model: Model, dataset: Dataset): TrainingData {
   const { root } = dataset
@@ -69,7 +70,7 @@ export async function readable(
 
 /**
  * Limits default batch sizes to the training set.
- * @throws ERR_INVALID_ARGUMENT for a batch size that was asked for and is larger.
+ * @throws ERR_INVALID_ARGUMENT if a batch size that the caller set is larger.
  */
 export function fitBatchSizes(
   options: ResolvedTrainOptions,
@@ -89,8 +90,8 @@ export function fitBatchSizes(
 }
 
 /**
- * @throws ERR_INVALID_ARGUMENT if single images would be trained on, of a size that leaves batch norm one value to
- *   normalise by. A frozen backbone that keeps its statistics may see them.
+ * @throws ERR_INVALID_ARGUMENT if batches would hold a single image so small that a batch norm sees only one value per
+ * channel. That is fine in a frozen backbone that keeps its statistics.
  */
 export function checkBatchNorm(model: Model, options: ResolvedTrainOptions): void {
   const { batchSize, freezeBatchSize, freezeEpochs, epochs, frozenBatchNorm } = options
@@ -105,14 +106,17 @@ export function checkBatchNorm(model: Model, options: ResolvedTrainOptions): voi
     .layers.find(({ type, outputShape: [, h = 1, w = 1] }) => type === 'BatchNorm2d' && h * w === 1)
   if (layer === undefined) return
   throw refuse(
-    `batchSize: one image of ${crop} x ${crop} pixels leaves the batch norm ${layer.name} a single value to normalise ` +
-      'by. Use batches of at least 2 images, or a larger inputSize',
+    `batchSize: with one image of ${crop} x ${crop} pixels, the batch norm ${layer.name} sees only one value per channel. ` +
+      'Use batches of at least 2 images, or a larger inputSize',
     'batchSize',
     'inputSize',
   )
 }
 
-/** @throws ERR_DATASET naming the first annotated image that does not exist, before hours of training reach it. */
+/**
+ * @throws ERR_DATASET naming the first annotated image that does not exist, which training might reach only after
+ * hours.
+ */
 export async function checkPresent(
   { root }: Dataset,
   { train, validation }: TrainingData,
@@ -137,7 +141,7 @@ export async function checkPresent(
 }
 
 /**
- * The weight of each class in the loss, or null. `'balanced'` is scikit-learn's
+ * The weight of each class in the loss, or null if all weigh the same. `'balanced'` is scikit-learn's
  * `compute_class_weight('balanced', ...)`: images / (classes x images of the class).
  */
 export function classWeights(
@@ -158,7 +162,7 @@ export function classWeights(
   return Float32Array.from(counts, count => (count === 0 ? 0 : samples.length / (classes.length * count)))
 }
 
-/** The preprocessing with what the options change of it. */
+/** The preprocessing with the changes that the options ask for. */
 export function resizedTo(
   preprocessing: Readonly<Preprocessing>,
   {

@@ -29,8 +29,9 @@ export class RunDirectory {
   }
 
   /**
-   * Makes the directory, or takes an existing one; without a path the first free `runs/<architecture>-<n>`.
-   * @throws ERR_FILE_WRITE, or ERR_INVALID_ARGUMENT when it holds a run that would be overwritten.
+   * Creates the directory, or uses an existing one. Without a path, it creates the first free
+   * `runs/<architecture>-<n>`.
+   * @throws ERR_FILE_WRITE, or ERR_INVALID_ARGUMENT if it holds a run that would be overwritten.
    */
   static async open(path: string | null, architecture: string, resuming: boolean): Promise<RunDirectory> {
     if (path === null) return RunDirectory.#firstFree(architecture)
@@ -79,7 +80,7 @@ export class RunDirectory {
     return exists(this.last)
   }
 
-  /** Takes over the best.pth of another run's directory, if there is one. Whether there is one now. */
+  /** Copies the best.pth of another run's directory, if this one has none. Returns whether this directory has one now. */
   async adoptBest(from: string): Promise<boolean> {
     if (await exists(this.best)) return true
     const other = join(from, 'best.pth')
@@ -107,7 +108,7 @@ export class RunDirectory {
     await replaceFile(join(this.path, 'classes.txt'), classes.map(name => `${escapeName(name)}\n`).join(''))
   }
 
-  /** Writes all epochs each time: they are few, and the files stay complete, without duplicates after a resume. */
+  /** Writes all epochs each time: they are few, and the files stay complete and free of duplicates after a resume. */
   async writeMetrics(history: readonly EpochMetrics[]): Promise<void> {
     const csv = [
       columns.join(','),

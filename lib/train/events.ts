@@ -9,7 +9,7 @@ export interface EpochMetrics {
   learningRate: number
   /** Mean loss over the epoch's training batches, with augmentation and dropout. */
   trainLoss: number
-  /** Share of the training images whose highest score was right, 0 to 1. */
+  /** Share of the training images whose class had the highest score, 0 to 1. */
   trainTop1: number
   /** Mean cross entropy over all validation images (no label smoothing, no class weights). */
   validationLoss: number
@@ -17,9 +17,9 @@ export interface EpochMetrics {
   top1: number
   /** Share of the validation images whose class is among the five highest scores, 0 to 1. */
   top5: number
-  /** Training images per second, without validation. */
+  /** Training images per second, not counting validation. */
   imagesPerSecond: number
-  /** The whole epoch, with validation. */
+  /** Duration of the whole epoch, including validation. */
   seconds: number
 }
 
@@ -35,7 +35,7 @@ export interface StartEvent {
   firstEpoch: number
   trainImages: number
   validationImages: number
-  /** Every option as resolved, as in config.json. */
+  /** The value of every option, as in config.json. */
   options: Readonly<Record<string, unknown>>
 }
 
@@ -48,14 +48,14 @@ export interface StepEvent {
   steps: number
   /** Mean loss of this update's images. */
   loss: number
-  /** Mean loss since the epoch's beginning. */
+  /** Mean loss since the beginning of the epoch. */
   meanLoss: number
-  /** Share of right answers since the epoch's beginning, 0 to 1. */
+  /** Share of correct predictions since the beginning of the epoch, 0 to 1. */
   accuracy: number
   learningRate: number
   /** Total norm of the gradients before clipping, or null if they are not clipped. */
   gradNorm: number | null
-  /** Since the epoch's beginning. */
+  /** Images per second since the beginning of the epoch. */
   imagesPerSecond: number
 }
 
@@ -73,13 +73,13 @@ export interface CheckpointEvent {
   epoch: number
 }
 
-/** Something about how the run works that its user may not expect. */
+/** Tells the user something about the run that they may not expect. */
 export interface NoteEvent {
   type: 'note'
   message: string
 }
 
-/** Something that does not stop the run, and that its user should know. */
+/** Tells the user about a problem that does not stop the run. */
 export interface WarningEvent {
   type: 'warning'
   message: string

@@ -9,13 +9,13 @@ import { trainTransform } from '../image/train-transform.js'
 import type { NativeModel, NativeTrainer, StepOptions, StepResult } from '../native/native.js'
 import type { ResolvedTrainOptions } from './table.js'
 
-/** What an epoch's updates are fed with: a step on these images at a time, in the order of the plan. */
+/** Feeds the updates of an epoch: each call computes a step on the given images, in the order of the plan. */
 export interface Feed {
   step(indices: Uint32Array, options: StepOptions): Promise<StepResult>
   close(): Promise<void>
 }
 
-/** Steps on images that are decoded and transformed while the step before computes. */
+/** Steps on images that are decoded and transformed while the previous step computes. */
 export function imageFeed(trainer: NativeTrainer, batches: AsyncGenerator<LoadedBatch, void>): Feed {
   return {
     async step(_, options) {
@@ -28,13 +28,13 @@ export function imageFeed(trainer: NativeTrainer, batches: AsyncGenerator<Loaded
   }
 }
 
-/** A micro-batch of an epoch: its images, and its place among all of the epoch. */
+/** A micro-batch: its images, and its position among all micro-batches of the epoch. */
 export interface PlannedBatch {
   indices: Uint32Array
   position: number
 }
 
-/** Batches of an epoch (from 0), augmented and mixed as the seed says. */
+/** Batches of an epoch (counted from 0), augmented and mixed according to the seed. */
 export function trainingBatches(
   loader: Loader,
   plan: readonly PlannedBatch[],
@@ -56,7 +56,7 @@ export function trainingBatches(
   )
 }
 
-/** What a frozen backbone makes of each image: rows of `width` numbers. */
+/** The outputs of a frozen backbone: one row of `width` numbers for each image. */
 export interface Features {
   values: Float32Array
   width: number
@@ -80,8 +80,8 @@ export function featureFeed(trainer: NativeTrainer, features: Features, samples:
 }
 
 /**
- * Whether the frozen backbone would compute the same in each of several epochs: it sees the same pixels, and its batch
- * norms stand still. Depends on the options alone, so that a run that resumes does the same as before.
+ * Whether the frozen backbone would compute the same features in every epoch: it sees the same pixels, and its batch
+ * norms do not change. This depends only on the options, so a resumed run decides the same.
  */
 export function featuresAreFixed(options: ResolvedTrainOptions): boolean {
   const { freezeEpochs, frozenBatchNorm, augmentation, repeatedAugmentation } = options

@@ -8,16 +8,16 @@ export interface Kind<T, Given = T> {
   placeholder: string
   /** Checks a value that a program passed. */
   check(name: string, value: unknown): T
-  /** The value that a word of the command line stands for; unchecked. */
+  /** Converts a word of the command line to a value, without checking it. */
   parse(text: string): unknown
-  /** A type only; there is no value. */
+  /** Exists only as a type: it never has a value. */
   readonly given?: Given
 }
 
 /** What a program may pass for a kind. */
 export type GivenOf<K> = K extends Kind<unknown, infer Given> ? Given : never
 
-/** A word that is not a number stays as it is, for the error to show. */
+/** Leaves a word that is not a number as it is, so that the error can show it. */
 const parseNumber = (text: string): unknown =>
   text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text)
 
@@ -43,7 +43,7 @@ export const positive: Kind<number> = {
   parse: parseNumber,
 }
 
-/** Above 0, to 1. */
+/** Above 0, at most 1. */
 export const positiveShare: Kind<number> = {
   placeholder: '<x>',
   check(name, value) {
@@ -53,7 +53,7 @@ export const positiveShare: Kind<number> = {
   parse: parseNumber,
 }
 
-/** 0 to below 1. */
+/** At least 0, below 1. */
 export const fraction: Kind<number> = {
   placeholder: '<x>',
   check(name, value) {
@@ -69,7 +69,7 @@ export const boolean: Kind<boolean> = {
   parse: text => (text === 'true' ? true : text === 'false' ? false : text),
 }
 
-/** A {@link boolean} that is written out on the command line, because leaving it out means something else. */
+/** A {@link boolean} whose value is written on the command line, because its absence means neither true nor false. */
 export const trueOrFalse: Kind<boolean> = { ...boolean, placeholder: '<true|false>' }
 
 export const text = (placeholder: string): Kind<string> => ({
@@ -84,7 +84,7 @@ export const choice = <T extends string>(...choices: T[]): Kind<T> => ({
   parse: t => t,
 })
 
-/** Also null; `none` on the command line. */
+/** Also accepts null, which is `none` on the command line. */
 export const optional = <T, Given>(kind: Kind<T, Given>): Kind<T | null, Given | null> => ({
   placeholder: kind.placeholder,
   check: (name, value) => (value === null ? null : kind.check(name, value)),
@@ -106,10 +106,10 @@ type Variant<V extends Record<string, Properties>> = {
 }[keyof V]
 
 /**
- * A name, or an object with more: `'adam'` is `{ name: 'adam' }`. On the command line `adam,eps=1e-6,betas=0.9:0.99`.
- * `variants` has the properties of each name.
+ * A name, or an object with a name and properties: `'adam'` means `{ name: 'adam' }`. On the command line,
+ * `adam,eps=1e-6,betas=0.9:0.99`. `variants` lists the properties of each name.
  *
- * What may be given is spelled out here, so that documentation shows it and no name of a type.
+ * The return type is spelled out so that the documentation shows it in full.
  */
 export function variant<V extends Record<string, Properties>>(
   variants: V,
@@ -142,7 +142,10 @@ function parseNamed(text: string): unknown {
   return pairs.length === 0 ? text : { name, ...parsePairs(pairs) }
 }
 
-/** `key=value` of each; a list is written with colons, a key in an object with a dot; a key alone means true. */
+/**
+ * Parses pairs of the form `key=value`. Colons separate the values of a list, a dot leads to a key of an inner object, and a key
+ * alone means true.
+ */
 export function parsePairs(pairs: readonly string[]): Record<string, unknown> {
   const parsed: Record<string, unknown> = {}
   for (const pair of pairs) {

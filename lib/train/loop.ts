@@ -37,7 +37,7 @@ export interface TrainingParts {
   data: TrainingData
   decode: Decode
   options: ResolvedTrainOptions
-  /** What the next run that resumes takes over. */
+  /** The options that a resumed run takes over. */
   savedOptions: Readonly<Record<string, unknown>>
   directory: RunDirectory
   state: TrainingState
@@ -54,7 +54,7 @@ export class Training {
   readonly #loader: Loader
   readonly #evaluator: Evaluator
   readonly #batchSize: number
-  /** Of the training images, for the balanced sampler. */
+  /** The labels of the training images, for the balanced sampler. */
   readonly #labels: readonly number[] | null
   #features: Promise<Features | null> | undefined
 
@@ -79,11 +79,11 @@ export class Training {
     })
   }
 
-  /** Trains to the end. Stopped by the signal, it saves last.pth and throws the signal's reason. */
+  /** Trains to the end. If the signal stops it, it saves last.pth and throws the signal's reason. */
   async run(): Promise<Omit<TrainingResult, 'directory' | 'seconds'>> {
     const { group, options, signal, state } = this.#parts
     try {
-      // The first one also tells whether there is room on the disk, before anything is trained.
+      // Saving before anything is trained also shows whether there is enough room on the disk.
       if (state.epoch === 0 && state.step === 0) await this.#saveLast()
       while (state.epoch < options.epochs && !this.#isStale()) {
         await group.stopIfAborted(signal)
@@ -96,7 +96,7 @@ export class Training {
     const { best, history } = state
     if (best === null) {
       throw refuse(
-        `epochs: expected more than the ${state.epoch} that the checkpoint has trained, got ${options.epochs}`,
+        `epochs: expected more than the ${state.epoch} epochs that the checkpoint has trained, got ${options.epochs}`,
         'epochs',
       )
     }
@@ -104,13 +104,16 @@ export class Training {
     return { reason: state.epoch < options.epochs ? 'early-stopping' : 'completed', best, history }
   }
 
-  /** The figures of the model as it is, on the validation images. On rank 0 only, while the others {@link assist}. */
+  /**
+   * Evaluates the model as it is on the validation images. Call it on rank 0 only, while the other ranks
+   * {@link assist}.
+   */
   async evaluate(keepWorst: number): Promise<Evaluation> {
     await this.#parts.group.broadcast(() => ({ keepWorst }))
     return this.#evaluate(keepWorst)
   }
 
-  /** On the other ranks: takes part in what rank 0 evaluates, until it calls {@link dismiss}. */
+  /** Takes part in the evaluations of rank 0 until it calls {@link dismiss}. Call it on the other ranks. */
   async assist(): Promise<void> {
     const next = () => this.#parts.group.broadcast((): { keepWorst: number } | null => null)
     for (let request = await next(); request !== null; request = await next())
@@ -175,7 +178,7 @@ export class Training {
     emit({ type: 'epoch', epochs: options.epochs, isBest, ...metrics })
   }
 
-  /** The updates of the epoch that are not done yet. */
+  /** Trains the remaining updates of the epoch. */
   async #trainUpdates(updates: readonly Update[]): Promise<void> {
     const { emit, group, options, signal, state } = this.#parts
     const { epoch, sums } = state
@@ -213,7 +216,10 @@ export class Training {
     }
   }
 
-  /** Each rank's batch norms have seen its own images: all take over those of rank 0. The rest must be the same already. */
+  /**
+   * Gives all ranks the batch norm statistics of rank 0, since each rank has seen other images. All parameters must
+   * already be equal.
+   */
   async #checkParameters(): Promise<void> {
     const { directory, group, state, trainer } = this.#parts
     await trainer.broadcastBuffers()
@@ -249,7 +255,8 @@ export class Training {
 
   async #computeFeatures(): Promise<Features | null> {
     const { data, emit, group, model, signal } = this.#parts
-    const message = 'the backbone is frozen and images do not vary: its features are computed once'
+    const message =
+      'the backbone is frozen and the images are not augmented, so its features are computed only once'
     emit({ type: 'note', message })
     return computeFeatures(model.network, this.#loader, {
       count: data.train.length,
@@ -261,14 +268,14 @@ export class Training {
   }
 
   /**
-   * One update: its micro-batches share it by their weight in the loss of one larger batch. Rank r of n computes the
-   * micro-batches r, r + n, ..., and all learn the results of all.
+   * Computes one update. Each micro-batch counts by its weight in the loss of one larger batch. Rank r of n computes the
+   * micro-batches r, r + n, ..., and every rank gets the results of all.
    */
   async #update(update: Update, feed: Feed, learningRate: number) {
     const { group, options, signal, state, trainer } = this.#parts
     const whole = update.reduce((sum, indices) => sum + this.#weight(indices), 0)
     const scales = update.map(indices => this.#weight(indices) / whole)
-    // Whether a rank was asked to stop, then the loss and the right answers of each micro-batch.
+    // Whether a rank was asked to stop, then the loss and the correct predictions of each micro-batch.
     let numbers: Float64Array = new Float64Array(1 + 2 * update.length)
     let gradNorm = Number.NaN
     for (let micro = group.rank; micro < update.length; micro += group.size) {
@@ -320,14 +327,17 @@ export class Training {
     )
   }
 
-  /** Whether `earlyStopping` epochs went by without a better one. */
+  /** Whether the last `earlyStopping` epochs brought no improvement. */
   #isStale(): boolean {
     const { options, state } = this.#parts
     if (options.earlyStopping === null || state.best === null) return false
     return state.epoch - state.best.epoch >= options.earlyStopping
   }
 
-  /** The best first: a crash before last.pth is written repeats the epoch, and writes the same again. */
+  /**
+   * Saves the best weights first: after a crash before last.pth is written, the resumed run repeats the epoch and
+   * writes the same again.
+   */
   async #saveEpoch(metrics: EpochMetrics, isBest: boolean): Promise<void> {
     const { directory, group, options, state } = this.#parts
     const { saveEvery, keep } = options
@@ -355,7 +365,7 @@ export class Training {
     }
   }
 
-  /** The weights that were evaluated, for prediction. */
+  /** Saves the evaluated weights, for prediction. */
   async #save(kind: 'best' | 'periodic', path: string): Promise<void> {
     const { emit, model, state, trainer } = this.#parts
     await replaceFile(path, file =>
@@ -364,7 +374,7 @@ export class Training {
     emit({ type: 'checkpoint', kind, path, epoch: state.epoch })
   }
 
-  /** Everything that it takes to go on. */
+  /** Saves everything that a resumed run needs. */
   async #saveLast(): Promise<void> {
     const { directory, emit, group, model, options, savedOptions, state, trainer } = this.#parts
     if (!group.isFirst) return
@@ -388,7 +398,7 @@ export class Training {
   }
 }
 
-/** Of equal accuracies the one with the lower loss is better: in small validation sets many epochs are equal. */
+/** If accuracies are equal, the lower loss is better: with small validation sets, many epochs have equal accuracy. */
 function isBetter(
   metrics: EpochMetrics,
   best: EpochMetrics,

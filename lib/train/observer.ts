@@ -3,9 +3,9 @@ import type { Pixels } from '../native/native.js'
 import type { EpochMetrics, TrainingEvent } from './events.js'
 import type { ResolvedTrainOptions } from './table.js'
 
-// How reports and logs follow a run: training knows none of them.
+// The interface through which reports and logs follow a run, so that training does not depend on them.
 
-/** A run that is about to train. */
+/** A run that is about to start. */
 export interface RunStart {
   /** The folder of the run's files. */
   directory: string
@@ -14,16 +14,16 @@ export interface RunStart {
   options: ResolvedTrainOptions
 }
 
-/** A run that has trained; the model holds the weights of its best epoch. */
+/** A run that has completed; the model holds the weights of the best epoch. */
 export interface TrainedRun {
   directory: string
   /** The content of config.json. */
   config: Readonly<Record<string, unknown>>
   best: EpochMetrics
   history: readonly EpochMetrics[]
-  /** Evaluates the best weights on the validation images; keeps so many of the worst predictions. */
+  /** Evaluates the best weights on the validation images, and keeps this many of the worst predictions. */
   evaluate(keepWorst: number): Promise<Evaluation>
-  /** The pixels of an image of the evaluation, before they are resized. */
+  /** Decodes an image of the evaluation, without resizing it. */
   decode(file: string): Promise<Pixels>
   /** Emits a warning to the run's listeners. */
   warn(message: string): void
@@ -35,7 +35,7 @@ export interface Observer {
   event?(event: TrainingEvent): void
   /** Training has ended, whether it completed, was stopped or failed. */
   close?(): Promise<void>
-  /** Training has completed. Comes after every observer's `close`. */
+  /** Training has completed. Called after `close` of every observer. */
   trained?(run: TrainedRun): Promise<void>
 }
 

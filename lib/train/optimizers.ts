@@ -1,7 +1,7 @@
 import { invalid, refuse } from '../util/is.js'
 import * as kinds from './kinds.js'
 
-// The table of optimizers. A new one is a row here and a file in native/train/.
+// The table of optimizers. A new one needs a row here and a file in native/train/.
 
 const betas: kinds.Kind<[number, number]> = {
   placeholder: '',
@@ -19,7 +19,10 @@ const adam = (weightDecay: number) => ({
   weightDecay: kinds.property(kinds.number(0), weightDecay),
 })
 
-/** The hyperparameters of each optimizer. Names and defaults are PyTorch's, except for SGD's momentum and weight decay. */
+/**
+ * The hyperparameters of each optimizer. Names and defaults are PyTorch's, except for SGD's momentum and weight
+ * decay.
+ */
 const hyperparameters = {
   sgd: {
     momentum: kinds.property(kinds.fraction, 0.9),
@@ -48,7 +51,7 @@ export const optimizer: typeof anyOptimizer = {
   check(name, value) {
     const checked = anyOptimizer.check(name, value)
     if (checked.name === 'sgd' && checked.nesterov && (checked.momentum === 0 || checked.dampening > 0))
-      throw refuse(`${name}.nesterov: expected a momentum above 0 and no dampening with it`, name)
+      throw refuse(`${name}.nesterov: expected a momentum above 0 and no dampening`, name)
     return checked
   },
 }

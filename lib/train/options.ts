@@ -6,23 +6,23 @@ import { type Preset, presets } from './preset.js'
 import { recipeOf } from './recipe.js'
 import { type GivenTrainOptions, type OptionRow, optionTable, type ResolvedTrainOptions } from './table.js'
 
-/** Options of {@link train}. Every one but `data` has a default. A run that resumes takes over those of the run before. */
+/** Options of {@link train}. All but `data` have a default. A resumed run takes over the options of the earlier run. */
 export interface TrainOptions extends GivenTrainOptions {
-  /** A folder of images, `DIR/train/<class>/*.jpg` and `DIR/val/<class>/*.jpg`, or a data set that was opened before. */
+  /** A folder of images, `DIR/train/<class>/*.jpg` and `DIR/val/<class>/*.jpg`, or an open data set. */
   data?: string | Dataset
   /** Stops the run: it finishes the step, saves last.pth and rejects with an `AbortError`. */
   signal?: AbortSignal
   /**
-   * Shares the training with the other processes of a job, which all call `train()` with the same arguments. `true` takes the
-   * process's place from its launcher (torchrun, Slurm, mpirun, Kubeflow). Each process trains on its own images, in batches
-   * of `batchSize`, and rank 0 alone writes files. Default false.
+   * Shares the training with the other processes of a job, which all call `train()` with the same arguments. `true` reads the
+   * rank of the process from its launcher (torchrun, Slurm, mpirun, Kubeflow). Each process trains on its own images, in
+   * batches of `batchSize`, and only rank 0 writes files. Default false.
    */
   distributed?: boolean | DistributedSettings
 }
 
 /**
- * @param family Of the network: some have other defaults.
- * @throws ERR_INVALID_ARGUMENT for an unknown option, a value out of its range, or values that contradict.
+ * @param family The family of the network: some families have other defaults.
+ * @throws ERR_INVALID_ARGUMENT for an unknown option, a value out of its range, or values that contradict each other.
  */
 export function resolveOptions(options: TrainOptions, family?: string): ResolvedTrainOptions {
   if (!is.object(options)) throw invalid('options', 'an object with data and training options', options)
@@ -44,14 +44,14 @@ export function resolveOptions(options: TrainOptions, family?: string): Resolved
   return resolved as ResolvedTrainOptions
 }
 
-/** The option `optimizer` with a preset's defaults of it. */
+/** The option `optimizer`, completed with the preset's defaults. */
 function withDefaults(given: unknown, optimizers: Preset['optimizers']): unknown {
   const chosen = is.object(given) ? given : { name: given ?? 'sgd' }
   const defaults = optimizers[chosen.name as OptimizerName]
   return defaults === undefined ? given : { ...defaults, ...chosen }
 }
 
-/** @internal The names of the options that differ from what they would be if nothing was given. */
+/** @internal The names of the options that differ from their defaults. */
 export function differingOptions(options: Readonly<Record<string, unknown>>): string[] {
   const isDefault = (name: string, value: unknown): boolean => {
     const row = (optionTable as Record<string, OptionRow<unknown>>)[name]
@@ -72,7 +72,7 @@ function contradictions(options: ResolvedTrainOptions): void {
   }
   if (options.sampler === 'balanced' && options.classWeights === 'balanced') {
     throw refuse(
-      "sampler: 'balanced' and classWeights: 'balanced' would each make up for classes of different sizes. Leave one out",
+      "sampler: 'balanced' and classWeights: 'balanced' would each compensate for classes of different sizes. Leave one of them out",
       'sampler',
       'classWeights',
     )
@@ -100,7 +100,7 @@ function contradictions(options: ResolvedTrainOptions): void {
   }
   if (keep !== null && saveEvery === null) {
     throw refuse(
-      'keep: expected saveEvery as well: keep counts the checkpoints that saveEvery writes',
+      'keep: expected saveEvery as well, because keep counts the checkpoints that saveEvery writes',
       'keep',
       'saveEvery',
     )

@@ -5,13 +5,13 @@ import { replaceFile } from '../util/files.js'
 import type { EpochMetrics } from './events.js'
 
 /**
- * The files that the classification platform of the preset `classification-pytorch` writes, under its names: plain state
- * dicts of torchvision's networks, and the losses, one epoch a line.
+ * Writes the same files as the platform of the preset `classification-pytorch`, with the same names: plain state dicts of
+ * torchvision's networks, and the losses with one line per epoch.
  */
 export class PlatformFiles {
   constructor(private readonly directory: string) {}
 
-  /** After an epoch. `history` ends with it. */
+  /** Writes the files after an epoch, the last one in `history`. */
   async write(
     network: NativeModel,
     history: readonly EpochMetrics[],

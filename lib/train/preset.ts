@@ -2,7 +2,7 @@ import { deprecate } from 'node:util'
 import * as kinds from './kinds.js'
 import type { OptimizerName } from './optimizers.js'
 
-/** What the defaults of other options depend on. */
+/** The options on which the defaults of other options depend. */
 export interface Earlier {
   epochs: number
   batchSize: number
@@ -11,17 +11,17 @@ export interface Earlier {
 }
 
 export interface Preset {
-  /** What it changes of the defaults; a function takes the options of earlier rows of the table. */
+  /** Defaults that replace those of the table; a function receives the options of earlier rows of the table. */
   defaults: Readonly<Record<string, unknown>>
-  /** What it changes of the defaults of an optimizer. */
+  /** Hyperparameters that replace the defaults of an optimizer. */
   optimizers: Readonly<Partial<Record<OptimizerName, object>>>
 }
 
 export const presets = {
   // The recipe of the classification platform that visiontorch re-creates (the last version of
-  // github.com/bubbliiiing/classification-pytorch): two phases, first with the backbone frozen, with learning rates
-  // scaled by the batch size, a quadratic warm-up and a flat end, stepped every epoch (learningRateAt). Two faults are not
-  // repeated: weight decay reaches SGD, and frozen batch norms keep their statistics.
+  // github.com/bubbliiiing/classification-pytorch): two phases, first with the backbone frozen, with learning rates scaled
+  // by the batch size, a quadratic warm-up and a flat end, updated once per epoch (learningRateAt). Two of its bugs are
+  // fixed here: weight decay reaches SGD, and frozen batch norms keep their statistics.
   'classification-pytorch': {
     defaults: {
       epochs: 200,
@@ -47,11 +47,11 @@ const named = kinds.choice(...(Object.keys(presets) as PresetName[]))
 
 const renamed = deprecate(
   (): PresetName => 'classification-pytorch',
-  "preset: 'seed' is now named 'classification-pytorch'. Use that name, as 'seed' is also an option",
+  "preset: 'seed' is now named 'classification-pytorch'. Use that name, because 'seed' is also an option",
   'VISIONTORCH_PRESET_SEED',
 )
 
-/** The name of a preset. `'seed'` is a deprecated one. */
+/** The name of a preset. `'seed'` is a deprecated name. */
 export const preset: kinds.Kind<PresetName, PresetName | 'seed'> = {
   ...named,
   check: (name, value) => (value === 'seed' ? renamed() : named.check(name, value)),

@@ -2,8 +2,8 @@ import { defaultLearningRates } from './optimizers.js'
 import type { Earlier, Preset } from './preset.js'
 
 /**
- * Other defaults for networks with layer norms, which SGD trains badly: AdamW with a warm-up, as in torchvision's references
- * for these families, at a learning rate that suits fine-tuning.
+ * Defaults for networks with layer norms, which SGD trains badly: AdamW with a warm-up, as in torchvision's references for
+ * these families, with a learning rate for fine-tuning.
  */
 const layerNormRecipe: Preset = {
   defaults: {
@@ -17,15 +17,15 @@ const layerNormRecipe: Preset = {
   optimizers: { adamw: { weightDecay: 0.05 } },
 }
 
-/** By their names in `native/nn/registry.cc`. Swin Transformer V2 is of the family of V1. */
+/** Names from `native/nn/registry.cc`. Swin Transformer V2 belongs to the same family as V1. */
 const families = ['convnext', 'maxvit', 'swin_transformer', 'vision_transformer']
 
-/** The defaults of a family of networks that differ from the table's, or null. */
+/** The defaults of a family of networks that differ from the table's, or null if none do. */
 export function recipeOf(family: string): Preset | null {
   return families.includes(family) ? layerNormRecipe : null
 }
 
-/** Follows the name of a network. */
+/** A sentence whose subject is the name of a network. */
 export const RECIPE_NOTE =
-  'is trained with AdamW, a tenth of the epochs as warm-up, clipped gradients and no weight decay of its norms, unless you ' +
-  'set these options'
+  'is trained with AdamW, a warm-up of a tenth of the epochs, clipped gradients and no weight decay of its norms, unless ' +
+  'you set these options'

@@ -2,8 +2,8 @@ import { invalid } from '../util/is.js'
 import type { TrainingEvent, TrainingResult } from './events.js'
 
 /**
- * A training run under way. Awaited, it gives the {@link TrainingResult} or rejects (with an `AbortError` when its
- * signal was aborted); iterated, it gives its events as they happen, and ends or throws as the run does.
+ * A running training. Await it to get the {@link TrainingResult}; it rejects with an `AbortError` if its signal is
+ * aborted. Iterate over it to get its events as they happen; the iteration ends or throws when the run does.
  *
  * ```ts
  * const run = train(model, { data: 'photos' })
@@ -11,7 +11,7 @@ import type { TrainingEvent, TrainingResult } from './events.js'
  * const { best } = await run
  * ```
  *
- * Each iterator gets the events from the moment it was asked for. Training does not wait for its listeners, and
+ * Each iterator gets the events that happen after it was created. Training does not wait for its listeners, and
  * leaving a loop early does not stop it.
  */
 export class TrainingRun implements PromiseLike<TrainingResult>, AsyncIterable<TrainingEvent> {
@@ -20,7 +20,7 @@ export class TrainingRun implements PromiseLike<TrainingResult>, AsyncIterable<T
   #settled = false
   #observed = false
 
-  /** `work` starts when the caller had the chance to listen: after the current task's synchronous code. */
+  /** `work` starts after the caller's synchronous code, so that the caller can start to listen first. */
   constructor(work: (emit: (event: TrainingEvent) => void) => Promise<TrainingResult>) {
     if (typeof work !== 'function') throw invalid('work', 'a function: call train() instead', work)
     const emit = (event: TrainingEvent) => {
@@ -33,7 +33,7 @@ export class TrainingRun implements PromiseLike<TrainingResult>, AsyncIterable<T
     this.#result = Promise.resolve().then(() => work(emit))
     this.#result.then(settle, error => {
       settle()
-      if (!this.#observed) throw error // nobody else would hear of it: an unhandled rejection, as of any promise
+      if (!this.#observed) throw error // an unhandled rejection, as with any promise that nobody awaits
     })
   }
 
@@ -64,11 +64,11 @@ export class TrainingRun implements PromiseLike<TrainingResult>, AsyncIterable<T
     } finally {
       this.#listeners.delete(listener)
     }
-    await this.#result // throws what the run threw
+    await this.#result // rethrows the error of the run
   }
 }
 
-/** The events that one iterator has not taken yet. */
+/** The events that an iterator has not delivered yet. */
 class Listener {
   readonly events: TrainingEvent[] = []
   #wake: (() => void) | undefined

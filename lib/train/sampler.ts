@@ -3,22 +3,22 @@ import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { deriveSeed, permutation } from '../util/random.js'
 
 /**
- * One optimiser update: the images of its micro-batches, as indices into the training set. An image that an epoch sees several
- * times has an index for each time, by which it is augmented: i, i + count, i + 2 count and so on.
+ * One optimizer update: the images of its micro-batches, as indices into the training set. An image that an epoch sees several
+ * times has a different index each time, which also selects its augmentation: i, i + count, i + 2 count and so on.
  */
 export type Update = Uint32Array[]
 
 export interface SamplerOptions {
-  /** This many copies of an image follow each other, as with the RASampler of torchvision's references. Default 1. */
+  /** How many copies of an image follow each other, as with the RASampler of torchvision's references. Default 1. */
   repetitions?: number
-  /** The class of each image, to see each class equally often. Default null: each image once. */
+  /** The class of each image, to show each class equally often. Default null: each image once. */
   balancedBy?: readonly number[] | null
 }
 
 /**
- * The updates of an epoch (counted from 0): a new order each epoch, cut into batches, `accumulation` batches an update.
- * The last batch may be smaller; a single image that is left joins the batch before it, since batch norm cannot normalise by
- * one image. An epoch sees `count` images, copies included.
+ * The updates of an epoch (counted from 0). Each epoch has a new order, cut into batches, with `accumulation` batches in an
+ * update. The last batch may be smaller, but a single remaining image joins the batch before it, because batch norm cannot
+ * normalise by one image. An epoch sees `count` images, including copies.
  */
 export function epochUpdates(
   count: number,
@@ -45,7 +45,7 @@ export function epochUpdates(
   return updates
 }
 
-/** The images of the largest batch that {@link epochUpdates} gives: one more than `batchSize` if one image is left. */
+/** The size of the largest batch that {@link epochUpdates} returns: one more than `batchSize` if one image remains. */
 export const largestBatch = (count: number, batchSize: number): number =>
   batchSize > 1 && count > batchSize && count % batchSize === 1 ? batchSize + 1 : batchSize
 
@@ -55,8 +55,8 @@ function repeated(count: number, repetitions: number, seed: number): Uint32Array
 }
 
 /**
- * As many draws as there are images: from each class equally often (some classes once more, if the number does not divide), in
- * random order, and of a class any image each time, with replacement.
+ * Draws as many images as there are, in random order: equally often from each class (once more from some classes if the
+ * number does not divide evenly), and within a class any image each time, with replacement.
  */
 function balanced(labels: readonly number[], seed: number): Uint32Array {
   const count = labels.length
@@ -67,7 +67,7 @@ function balanced(labels: readonly number[], seed: number): Uint32Array {
     else ofClass.push(index)
   }
   const images = [...classes.values()]
-  const turns = permutation(images.length, deriveSeed(seed, 0)) // who comes once more differs from epoch to epoch
+  const turns = permutation(images.length, deriveSeed(seed, 0)) // the classes with one more draw differ from epoch to epoch
   const places = permutation(count, deriveSeed(seed, 1))
   const random = xoroshiro128plus(deriveSeed(seed, 2))
   const seen = new Uint32Array(count)

@@ -1,9 +1,9 @@
 import type { OptimizerName } from './optimizers.js'
 import type { ResolvedTrainOptions } from './table.js'
 
-// Learning rates, by PyTorch's formulas (torch.optim.lr_scheduler; the combination with a linear warm-up is that of
-// torchvision's references/classification/train.py: SequentialLR of LinearLR and the main schedule), stepped every
-// update. They are written over fractional epochs, so that phases with different batch sizes share one curve.
+// Learning rates by PyTorch's formulas (torch.optim.lr_scheduler), applied at every update. A linear warm-up is combined
+// with them as in torchvision's references/classification/train.py: SequentialLR of LinearLR and the main schedule. They
+// are functions of fractional epochs, so that phases with different batch sizes share one curve.
 
 export type ScheduleOptions = Pick<
   ResolvedTrainOptions,
@@ -19,10 +19,10 @@ export type ScheduleOptions = Pick<
   | 'freezeBatchSize'
 > & { optimizer: { name: OptimizerName } }
 
-/** Where the warm-up begins, as a share of the learning rate: torchvision's `--lr-warmup-decay`. */
+/** The warm-up begins at this share of the learning rate, as torchvision's `--lr-warmup-decay`. */
 const warmupStart = 0.01
 
-/** The learning rate at `epoch` (from 0), `progress` (0 to below 1) through it. */
+/** The learning rate in `epoch` (counted from 0) when the share `progress` of it (at least 0, below 1) is done. */
 export function learningRateAt(options: ScheduleOptions, epoch: number, progress: number): number {
   if (options.preset === 'classification-pytorch') return classificationPytorchRate(options, epoch)
   const { schedule, warmupEpochs, minLearningRate } = options
@@ -46,7 +46,10 @@ export function learningRateAt(options: ScheduleOptions, epoch: number, progress
 
 const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high)
 
-/** The learning rate of the preset of that name at `epoch` (from 0). `step` is the platform's step schedule; every other name is its cosine. */
+/**
+ * The learning rate of the preset in `epoch` (counted from 0). `step` means the platform's step schedule; every other
+ * name means its cosine.
+ */
 function classificationPytorchRate(options: ScheduleOptions, epoch: number): number {
   const [low, high] = options.optimizer.name === 'sgd' ? [5e-4, 1e-1] : [1e-4, 1e-3]
   const frozen = epoch < options.freezeEpochs

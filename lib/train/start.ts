@@ -40,7 +40,7 @@ import type { ResolvedTrainOptions } from './table.js'
 
 const inTraining = new WeakSet<Model>()
 
-/** The run of `train()`, which `observe` may follow. */
+/** Starts the run of `train()`, with observers that follow it. */
 export function startTraining(
   model: Model,
   options: TrainOptions,
@@ -51,7 +51,7 @@ export function startTraining(
     if (inTraining.has(model)) {
       throw new VisionTorchError(
         'ERR_INVALID_ARGUMENT',
-        'the model is being trained already. Await that run first',
+        'the model is already being trained. Await that run first',
       )
     }
     inTraining.add(model)
@@ -89,15 +89,15 @@ async function start(
     if (model.quantization !== null) {
       throw new VisionTorchError(
         'ERR_INVALID_ARGUMENT',
-        `this ${model.architecture} is quantised, and integers cannot be trained. Train the model that it was made from: ` +
-          'load its float checkpoint, and quantise the result again',
+        `this ${model.architecture} is quantised, and a quantised model cannot be trained. Load the float checkpoint that it was ` +
+          'made from, train that model, and quantise the result',
       )
     }
     if (model.dtype !== 'float32') {
       throw new VisionTorchError(
         'ERR_INVALID_ARGUMENT',
-        "the model's weights are bfloat16, too coarse to be trained. Convert it with model.to(device, 'float32'), and " +
-          "train with dtype: 'bfloat16' for the speed",
+        "the model's weights are bfloat16, which is too coarse for training. Convert it with model.to(device, 'float32'), and " +
+          "train with dtype: 'bfloat16' for speed",
       )
     }
     if (options.dtype === 'float16' && model.device === 'cpu')
@@ -124,7 +124,7 @@ async function start(
       await checkPresent(dataset, all, signal)
     const data = await usable(all, options, cached, emit, signal, group)
     options = fitBatchSizes(options, merged, data.train.length)
-    model.preprocessing = resizedTo(model.preprocessing, options) // prediction must see images in the same way
+    model.preprocessing = resizedTo(model.preprocessing, options) // prediction must preprocess images in the same way
     checkBatchNorm(model, options)
     const sameDirectory =
       resumeFrom !== null && basename(resumeFrom) === 'last.pth' ? dirname(resumeFrom) : null
@@ -144,14 +144,14 @@ async function start(
       options.gradientAccumulation * group.size
     const state = { ...(saved?.state ?? newState()), microBatches }
     if (checkpoint !== null) {
-      // The raw weights: the trainer loads their average itself.
+      // These are the raw weights: the trainer loads their average itself.
       const which = { averaged: false, classifier: 'whole', strict: true } as const
       const report = await model.network.loadStateDict(checkpoint, which)
       const { architecture } = model
       const expected = { path: resumeFrom!, checkpoint, architecture, strict: true }
       await checkReport(report, expected)
       if (state.epoch > 0 || state.step > 0) model.markTrained()
-      // Before the first update there is no state, and the average of the weights has not begun.
+      // Before the first update, there is no optimizer state and no average of the weights.
       if (state.epoch > 0 || state.step > 0) await trainer.loadState(checkpoint)
       if (!(await group.broadcast(() => directory.adoptBest(dirname(resumeFrom!))))) state.best = null
     }
@@ -225,7 +225,7 @@ async function start(
   }
 }
 
-/** The batches of the processes and of an update, since the learning rate belongs to the latter. */
+/** Describes the batches of the processes and of an update, because the learning rate must suit the latter. */
 function describeBatches(
   group: Group,
   { batchSize }: ResolvedTrainOptions,
@@ -233,11 +233,14 @@ function describeBatches(
 ): string {
   return (
     `${group.size} processes, each with batches of ${batchSize} images: ` +
-    `${microBatches * batchSize} images an update (batchSize x gradientAccumulation x processes)`
+    `${microBatches * batchSize} images per update (batchSize x gradientAccumulation x processes)`
   )
 }
 
-/** Opens a checkpoint of rank 0 on all ranks, the others from a copy at `path`. Null if it may be absent, and is. */
+/**
+ * Opens a checkpoint of rank 0 on all ranks; the others open a copy at `path`. Returns null if an optional file is
+ * absent.
+ */
 async function openShared(group: Group, path: string, optional: boolean): Promise<NativeCheckpoint | null> {
   const own = group.isFirst ? await openIfThere(path, optional) : null
   if (group.size === 1 || !(await group.broadcast(() => own !== null))) return own
@@ -245,7 +248,7 @@ async function openShared(group: Group, path: string, optional: boolean): Promis
   return own ?? openIfThere(path, false)
 }
 
-/** config.json: what was run, on what, and with which versions. */
+/** The content of config.json: the model, data, options and versions of the run. */
 function runConfig(
   model: Model,
   options: ResolvedTrainOptions,
@@ -274,15 +277,18 @@ function checkpointToResume({ resume, directory }: TrainOptions): string | null 
   throw refuse('resume: true needs directory, the folder of the run to continue', 'resume', 'directory')
 }
 
-/** Undefined entries would hide the saved options. */
+/** Removes undefined entries, which would override the saved options. */
 function withoutUndefined(options: TrainOptions): Partial<TrainOptions> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }
 
-/** The options that a resumed run takes over: those that were given, except for how and where the run works. */
+/**
+ * The options that a resumed run takes over: those that the caller passed, except for those about how and where the
+ * run works.
+ */
 function savedOptions(options: TrainOptions): Record<string, unknown> {
   const { signal: _, resume: _r, directory: _d, workers: _w, distributed: _p, data, ...rest } = options
-  // A data set that only the program can open is given again when the run resumes.
+  // A data set that only the program can open has to be passed again when the run resumes.
   if (is.object(data) && data.source === null) return rest
   return { data: is.string(data) ? resolve(data) : (data!.source ?? data!.root), ...rest }
 }
@@ -302,7 +308,7 @@ function checkClasses(saved: SavedRun | null, model: Model, path: string | null)
   if (isUnnamed(model.classes) && classes.length === model.numClasses) return
   throw new VisionTorchError(
     'ERR_CHECKPOINT_MISMATCH',
-    `${path}: its classes are not those of the model. Create the model with the same classes in the same order, or ` +
+    `${path}: its classes differ from those of the model. Create the model with the same classes in the same order, or ` +
       'load it from this file',
   )
 }

@@ -15,15 +15,15 @@ export interface EpochSums {
   seconds: number
 }
 
-/** How far a run is: all that it needs, beside weights and optimizer, to go on exactly. */
+/** The progress of a run: everything, besides weights and optimizer, that it needs to continue exactly. */
 export interface TrainingState {
-  /** Epochs that are done. */
+  /** The number of completed epochs. */
   epoch: number
-  /** Updates that are done of the epoch after them. */
+  /** The number of completed updates of the epoch after those. */
   step: number
-  /** Micro-batches an update, of all processes together. */
+  /** Micro-batches in an update, summed over all processes. */
   microBatches: number
-  /** Of those updates; zeros between epochs. */
+  /** Sums over those updates; zeros between epochs. */
   sums: EpochSums
   history: EpochMetrics[]
   best: EpochMetrics | null
@@ -36,16 +36,16 @@ export const newState = (microBatches = 1): TrainingState => ({
   ...{ sums: noSums(), history: [], best: null },
 })
 
-/** What a checkpoint says about the run that it was saved by. */
+/** What a checkpoint says about the run that saved it. */
 export interface SavedRun {
-  /** Null for `microBatches` in a file that does not say. */
+  /** `microBatches` is null if the file does not have it. */
   state: Omit<TrainingState, 'microBatches'> & { microBatches: number | null }
-  /** The options that were given to that run, except for how and where it works. */
+  /** The options that were passed to that run, except for those about how and where it works. */
   options: Record<string, unknown>
   classes: readonly string[] | null
 }
 
-/** The `training` entry of last.pth. `given` is what a run that resumes takes over. */
+/** The `training` entry of last.pth. `given` holds the options that a resumed run takes over. */
 export function trainingEntry(
   state: TrainingState,
   options: ResolvedTrainOptions,
@@ -53,7 +53,7 @@ export function trainingEntry(
 ): CheckpointValue {
   const { epoch, step, microBatches, sums, history, best } = state
   return toCheckpointValue({
-    // All random choices derive from the seed and the position: together they are the random state.
+    // All random choices derive from the seed and the position, so these are the whole random state.
     sampler: { epoch, step, seed: options.seed, microBatches },
     schedule: options.schedule,
     sums,
@@ -67,9 +67,9 @@ const MOST_EPOCHS = 1_000_000
 const MOST_STEPS = 1_000_000_000
 
 /**
- * Reads how far a checkpoint's run was: last.pth of this program, or the layout of torchvision's
- * references/classification/train.py, `{ model, optimizer, lr_scheduler, epoch }`, whose epoch counts from 0. Every value is
- * checked, as the file may be anybody's.
+ * Reads the progress of the run that saved a checkpoint: this library's last.pth, or the layout of torchvision's
+ * references/classification/train.py, `{ model, optimizer, lr_scheduler, epoch }`, which counts epochs from 0. Every value
+ * is checked, because the file may come from anywhere.
  * @throws ERR_CHECKPOINT_MISMATCH for anything else.
  */
 export function savedRun(metadata: CheckpointValue, path: string): SavedRun {
@@ -80,7 +80,7 @@ export function savedRun(metadata: CheckpointValue, path: string): SavedRun {
       const classes = isOurs ? checkSavedClasses(root.classes) : null
       if (isOurs) {
         const { state, options } = checkTraining(root.training)
-        // Files that are older than this option do not hold it.
+        // Files from before this option existed do not have it.
         const autoOrient = is.object(root.preprocessing) && root.preprocessing.autoOrient === true
         return { state, options: { autoOrient, ...options }, classes }
       }
@@ -92,7 +92,7 @@ export function savedRun(metadata: CheckpointValue, path: string): SavedRun {
   } catch (error) {
     throw new VisionTorchError(
       'ERR_CHECKPOINT_MISMATCH',
-      `${path}: what it says about its training is not valid: ${printable((error as Error).message, 500)}`,
+      `${path}: the training state in this file is not valid: ${printable((error as Error).message, 500)}`,
       { cause: error },
     )
   }
@@ -148,7 +148,7 @@ function checkMetrics(name: string, value: unknown, epochs: number): EpochMetric
   }
 }
 
-/** Options that a run may take over from a file, which must not decide where it writes, for example. */
+/** Options that a run may take over from a file. A file must not decide where the run writes, for example. */
 function checkOptions(value: unknown): Record<string, unknown> {
   const options = checkObject('options', value)
   for (const name of ['directory', 'resume', 'workers', 'signal', 'distributed']) {
@@ -158,7 +158,7 @@ function checkOptions(value: unknown): Record<string, unknown> {
     const data = check.string('options.data', options.data)
     if (data.length > 4096 || data.includes('\0')) throw invalid('options.data', 'a path', data)
   }
-  if (options.preset === 'seed') options.preset = 'classification-pytorch' // its name before
+  if (options.preset === 'seed') options.preset = 'classification-pytorch' // 'seed' is its former name
   resolveOptions(options)
   return options
 }
@@ -168,7 +168,7 @@ function checkObject(name: string, value: unknown): Record<string, unknown> {
   throw invalid(name, 'a dictionary', value)
 }
 
-/** Plain values to what checkpoints hold: objects become Maps, without their undefined entries. */
+/** Converts plain values to checkpoint values: objects become Maps, without their undefined entries. */
 export function toCheckpointValue(value: unknown): CheckpointValue {
   if (Array.isArray(value)) return value.map(toCheckpointValue)
   if (typeof value === 'object' && value !== null) {
@@ -178,7 +178,7 @@ export function toCheckpointValue(value: unknown): CheckpointValue {
   return value as CheckpointValue
 }
 
-/** And back; whatever else a checkpoint holds stays as it is. */
+/** Converts checkpoint values to plain values; other values stay as they are. */
 function fromCheckpointValue(value: CheckpointValue): unknown {
   if (Array.isArray(value)) return value.map(fromCheckpointValue)
   if (value instanceof Map) {

@@ -75,18 +75,18 @@ const freeze: kinds.Kind<'classifier' | number | string> = {
 
 const optimization = {
   /**
-   * `'classification-pytorch'`: the defaults and the learning rates of the platform of that name. `'seed'` is its deprecated
-   * name. Default null.
+   * `'classification-pytorch'` uses the defaults and the learning rates of the platform of that name. `'seed'` is a
+   * deprecated alias of it. Default null.
    */
   preset: row(
     kinds.optional(preset),
     null,
-    'classification-pytorch: other defaults, and the learning rates of the platform of that name',
+    'classification-pytorch: use the defaults and the learning rates of the platform of that name',
   ),
-  /** Passes over the training images. Default 20. */
-  epochs: row(kinds.integer(1), 20, 'passes over the training images'),
-  /** Images a step. Default 32. An explicit one may not exceed the training set. */
-  batchSize: row(kinds.integer(1), 32, 'images a step'),
+  /** The number of passes over the training images. Default 20. */
+  epochs: row(kinds.integer(1), 20, 'number of passes over the training images'),
+  /** The number of images in a batch. Default 32. A value that you set may not exceed the size of the training set. */
+  batchSize: row(kinds.integer(1), 32, 'number of images in a batch'),
   /** Default `'sgd'` with momentum 0.9 and weight decay 1e-4. The other names and defaults are PyTorch's. */
   optimizer: row(optimizer, optimizer.check('optimizer', 'sgd'), optimizerHelp, { shown: 'sgd' }),
   /** The highest learning rate. Default 0.01 for SGD, 0.001 for Adam and AdamW. */
@@ -96,74 +96,86 @@ const optimization = {
     'the highest learning rate',
     { shown: learningRateHelp, alias: 'lr' },
   ),
-  /** Weight decay of batch norms and layer norms. Default null: that of the optimizer. */
+  /** Weight decay of batch norms and layer norms. Default null: the optimizer's weight decay. */
   normWeightDecay: row(kinds.optional(kinds.number(0)), null, 'weight decay of batch norms and layer norms', {
-    shown: 'that of the optimizer',
+    shown: "the optimizer's",
   }),
-  /** Weight decay of biases, also of those of norms. Default null: that of the optimizer. */
+  /** Weight decay of biases, including those of norms. Default null: the optimizer's weight decay. */
   biasWeightDecay: row(kinds.optional(kinds.number(0)), null, 'weight decay of biases', {
-    shown: 'that of the optimizer',
+    shown: "the optimizer's",
   }),
   /**
-   * Weight decay of a transformer's class token, position embedding and table of relative positions. Default null: that of the
-   * optimizer.
+   * Weight decay of a transformer's class token, position embedding and table of relative positions. Default null: the
+   * optimizer's weight decay.
    */
   transformerEmbeddingDecay: row(
     kinds.optional(kinds.number(0)),
     null,
     "weight decay of a transformer's class token, position embedding and table of relative positions",
-    { shown: 'that of the optimizer' },
+    { shown: "the optimizer's" },
   ),
   /**
-   * The learning rate of each stage of the network is this share of that of the next stage; the classifier has the full one.
-   * 0 to 1. Default null: all have the same.
+   * The learning rate of each stage as a fraction of the next stage's; the classifier has the full learning rate. Above 0,
+   * at most 1. Default null: all stages have the same learning rate.
    */
   layerDecay: row(
     kinds.optional(kinds.positiveShare),
     null,
-    "each stage's learning rate as a share of that of the next stage; the classifier has the full one",
+    "each stage's learning rate as a fraction of the next stage's; the classifier has the full learning rate",
   ),
-  /** Where the cosine ends, and the lowest that the other schedules reach. Default 0. */
+  /**
+   * The learning rate at the end of the cosine schedule, and the lower limit of the step and exponential schedules.
+   * Default 0.
+   */
   minLearningRate: row(
     kinds.number(0),
     0,
-    'where the cosine ends, and the lowest that the other schedules reach',
+    'the learning rate at the end of the cosine schedule, and the lower limit of the step and exponential schedules',
   ),
-  /** Stepped every update. `stepSize` is in epochs (default 10); `gamma` is 0.1 for each step or 0.9 for each epoch. Default `'cosine'`. */
+  /**
+   * Applied at every update. `stepSize` is in epochs (default 10); the default of `gamma` is 0.1 per step, or 0.9 per
+   * epoch. Default `'cosine'`.
+   */
   schedule: row(
     schedule,
     { name: 'cosine' },
-    'cosine, step (stepSize in epochs, gamma), exponential (gamma for each epoch) or constant; stepped every update',
+    'cosine, step (stepSize in epochs, gamma), exponential (gamma per epoch) or constant; applied at every update',
   ),
-  /** Linear warm-up from a hundredth of the learning rate, in epochs, fractions allowed. Default 0. */
-  warmupEpochs: row(kinds.number(0), 0, 'linear warm-up from a hundredth of the learning rate'),
-  /** The share of the target that is spread over all classes, 0 to below 1. Default 0. */
+  /** Epochs of linear warm-up from a hundredth of the learning rate. May be fractional. Default 0. */
+  warmupEpochs: row(kinds.number(0), 0, 'epochs of linear warm-up from a hundredth of the learning rate'),
+  /** The share of the target that is spread over all classes: at least 0, below 1. Default 0. */
   labelSmoothing: row(kinds.fraction, 0, 'share of the target that is spread over all classes'),
-  /** Weights of the classes in the loss. `'balanced'` is scikit-learn's: images / (classes x images of the class). Default null. */
+  /**
+   * Weights of the classes in the loss. `'balanced'` is scikit-learn's: images / (classes x images of the class).
+   * Default null.
+   */
   classWeights: row(
     classWeights,
     null,
-    "weights of the classes in the loss: 'balanced' (images / (classes x images of the class)), or a number for each class",
+    "weights of the classes in the loss: 'balanced' (images / (classes x images of the class)), or one number for each class",
   ),
-  /** Largest total norm of the gradients. Default null: not clipped. */
-  clipGradNorm: row(kinds.optional(kinds.positive), null, 'largest total norm of the gradients'),
-  /** Decay of a moving average of the weights, which is then evaluated and saved as best.pth; 0 to below 1. Default null. */
+  /** Gradients are clipped to this total norm. Default null: they are not clipped. */
+  clipGradNorm: row(kinds.optional(kinds.positive), null, 'clip the gradients to this total norm'),
+  /**
+   * Decay of a moving average of the weights, at least 0 and below 1. The average is then evaluated and saved as
+   * best.pth. Default null.
+   */
   ema: row(
     kinds.optional(kinds.fraction),
     null,
-    'decay of a moving average of the weights, which is then evaluated and saved as best.pth',
+    'decay of a moving average of the weights; the average is then evaluated and saved as best.pth',
   ),
-  /** Batches whose gradients make one update, as one larger batch would. Default 1. */
-  gradientAccumulation: row(kinds.integer(1), 1, 'batches whose gradients make one update'),
+  /** The number of batches whose gradients make up one update, as if they were one larger batch. Default 1. */
+  gradientAccumulation: row(kinds.integer(1), 1, 'number of batches whose gradients make up one update'),
   /**
-   * `'bfloat16'`: forward and backward pass, with float32 master weights; on a CPU that does not multiply it
-   * (`runtimeInfo().bfloat16`), float32 all through. `'float16'` is the same with a scaled loss, for GPUs that do not multiply
-   * bfloat16. Default `'float32'`.
+   * `'bfloat16'` computes the forward and backward pass in bfloat16, with float32 master weights; on a CPU that cannot
+   * multiply bfloat16 (see `runtimeInfo().bfloat16`), everything stays float32. `'float16'` is the same with a scaled loss,
+   * for GPUs that cannot multiply bfloat16. Default `'float32'`.
    */
   dtype: row(
     kinds.choice('float32', 'bfloat16', 'float16'),
     'float32',
-    'bfloat16: forward and backward pass, with float32 master weights; on a CPU without it, float32. float16 (GPU only): the same with a scaled loss',
+    'bfloat16: forward and backward pass in bfloat16, with float32 master weights (float32 only, on a CPU without bfloat16). float16 (GPU only): the same with a scaled loss',
   ),
   /** The seed of every random choice: order, augmentation, dropout. Default 0. */
   seed: row(kinds.integer(0), 0, 'seed of every random choice: order, augmentation, dropout'),
@@ -171,29 +183,38 @@ const optimization = {
 
 const freezing = {
   /**
-   * What is not trained: `'classifier'`: all but the classifier; a number: so many of the first stages, from the input on; another
-   * text: the parameters whose names begin with it, such as `'layer1.'`. Default null: everything is trained.
+   * What to freeze. `'classifier'` trains only the classifier; a number freezes that many stages, counted from the input; any
+   * other text freezes the parameters whose names begin with it, such as `'layer1.'`. Default null: everything is trained.
    */
   freeze: row(
     kinds.optional(freeze),
     null,
-    'train only the classifier, or freeze so many of the first stages, or the parameters whose names begin with this',
+    "'classifier': train only the classifier; a number: freeze that many of the first stages; else: freeze the parameters whose names begin with this",
   ),
-  /** The first epochs train only the classifier. Default 0. */
-  freezeEpochs: row(kinds.integer(0), 0, 'first epochs, in which only the classifier is trained'),
-  /** Images a step while frozen. Default `batchSize`. */
-  freezeBatchSize: row(kinds.integer(1), e => e.batchSize, 'images a step while frozen', {
-    shown: 'batchSize',
-  }),
-  /** The highest learning rate while frozen. Default `learningRate`. */
-  freezeLearningRate: row(kinds.positive, e => e.learningRate, 'the highest learning rate while frozen', {
-    shown: 'learningRate',
-  }),
-  /** While frozen, batch norms use their running statistics (`'eval'`), or the batch's, and update them. Default `'eval'`. */
+  /** How many epochs at the start train only the classifier. Default 0. */
+  freezeEpochs: row(kinds.integer(0), 0, 'how many epochs at the start train only the classifier'),
+  /** The number of images in a batch while the backbone is frozen. Default `batchSize`. */
+  freezeBatchSize: row(
+    kinds.integer(1),
+    e => e.batchSize,
+    'number of images in a batch while the backbone is frozen',
+    { shown: 'batchSize' },
+  ),
+  /** The highest learning rate while the backbone is frozen. Default `learningRate`. */
+  freezeLearningRate: row(
+    kinds.positive,
+    e => e.learningRate,
+    'the highest learning rate while the backbone is frozen',
+    { shown: 'learningRate' },
+  ),
+  /**
+   * Frozen batch norms use their running statistics (`'eval'`), or use the statistics of the batch and update their
+   * own (`'train'`). Default `'eval'`.
+   */
   frozenBatchNorm: row(
     kinds.choice('eval', 'train'),
     'eval',
-    "while frozen, batch norms use their running statistics ('eval') or the batch's, and update them ('train')",
+    "frozen batch norms use their running statistics ('eval'), or use the statistics of the batch and update their own ('train')",
   ),
 }
 
@@ -206,49 +227,55 @@ const images = {
     { shown: 'standard' },
   ),
   /**
-   * Copies of each image that a batch holds, each augmented differently; an epoch then sees only this part of the images. 3 is usual,
-   * with batches of hundreds of images. Default 1.
+   * How many differently augmented copies of each image follow each other. An epoch keeps its length: with 3 copies, it sees a
+   * third of the images. 3 is usual, with batches of hundreds of images. Default 1.
    */
   repeatedAugmentation: row(
     kinds.integer(1, 64),
     1,
-    'copies of each image that a batch holds, each augmented differently; an epoch then sees only this part of the images',
+    'number of differently augmented copies of each image in a batch; an epoch keeps its length, so it sees fewer images',
   ),
   /**
-   * `'balanced'`: each class is seen equally often, whatever its number of images, which are drawn with replacement; an epoch still has
-   * as many images as the training set. Default `'shuffle'`: every image once an epoch.
+   * `'balanced'` shows each class equally often, however many images it has, by drawing its images with replacement; an epoch still
+   * has as many images as the training set. Default `'shuffle'`: every image once per epoch.
    */
   sampler: row(
     kinds.choice('shuffle', 'balanced'),
     'shuffle',
-    "'balanced': see each class equally often, by drawing its images with replacement",
+    "'balanced' shows each class equally often, by drawing its images with replacement",
   ),
-  /** How images that are not square become square. Default: the model's, which is `'crop'`. */
+  /** How images that are not square become square. Default: as the model does, which is normally `'crop'`. */
   resize: row(
     kinds.optional(kinds.choice(...RESIZE_MODES)),
     null,
     'how images that are not square become square',
     { shown: "the model's: crop" },
   ),
-  /** Red, green and blue, 0 to 255, of what `'pad'` and `'letterbox'` leave free. Default: the model's, which is gray, 128. */
+  /**
+   * The color of the borders that `'pad'` and `'letterbox'` add: red, green and blue, 0 to 255. Default: the model's,
+   * which is normally gray, 128.
+   */
   fill: row(
     kinds.optional(color),
     null,
-    'red, green and blue, 0 to 255, of what pad and letterbox leave free',
+    'color of the borders that pad and letterbox add: red, green and blue, 0 to 255',
     { shown: "the model's: 128,128,128" },
   ),
-  /** How images are resized. Default: the model's, which is that of its official weights. */
-  interpolation: row(kinds.optional(kinds.choice(...INTERPOLATIONS)), null, 'how images are resized', {
-    shown: "the model's",
-  }),
+  /** The interpolation for resizing images. Default: the model's, which is that of its official weights. */
+  interpolation: row(
+    kinds.optional(kinds.choice(...INTERPOLATIONS)),
+    null,
+    'interpolation for resizing images',
+    { shown: "the model's" },
+  ),
   /**
-   * Whether images are turned upright as their EXIF orientation says. Default: as the model does, which is true, but false
-   * with the preset `'classification-pytorch'`.
+   * Whether to turn images upright according to their EXIF orientation. Default: as the model does, which is normally
+   * true; false with the preset `'classification-pytorch'`.
    */
   autoOrient: row(
     kinds.optional(kinds.trueOrFalse),
     null,
-    'whether images are turned upright as their EXIF orientation says',
+    'whether to turn images upright according to their EXIF orientation',
     { shown: "the model's: true" },
   ),
   /** The side of the square that the network sees, in pixels, 32 to 4096. Default: the model's. */
@@ -256,24 +283,20 @@ const images = {
     kinds.optional(kinds.integer(32, 4096)),
     null,
     'side of the square that the network sees, in pixels',
-    {
-      shown: "the model's",
-    },
+    { shown: "the model's" },
   ),
-  /** Keep decoded images in memory, or in the user's cache folder. Default `'none'`. */
+  /** Keeps decoded images in memory, or in the user's cache folder. Default `'none'`. */
   cache: row(
     kinds.choice('none', 'memory', 'disk'),
     'none',
     "keep decoded images in memory, or in the user's cache folder",
   ),
-  /** Images decoded at the same time. Default: the number of cores, at most 8. */
+  /** How many images are decoded at the same time. Default: the number of cores, at most 8. */
   workers: row(
     kinds.integer(1, 1024),
     () => Math.min(8, availableParallelism()),
-    'images decoded at the same time',
-    {
-      shown: 'the number of cores, at most 8',
-    },
+    'how many images are decoded at the same time',
+    { shown: 'the number of cores, at most 8' },
   ),
   /** Whether an image that cannot be decoded stops the run, or is skipped with a warning. Default `'stop'`. */
   onUnreadable: row(
@@ -289,37 +312,37 @@ const run = {
     shown: 'runs/<architecture>-<n>',
     alias: 'out',
   }),
-  /** Continue from the directory's last.pth (true), or from a checkpoint. Default false. */
+  /** Continues from the directory's last.pth (true), or from the checkpoint of this path. Default false. */
   resume: row(
     resume,
     false,
-    "continue from the directory's last.pth, or from a checkpoint (also one of torchvision's references)",
+    "continue from the directory's last.pth, or from this checkpoint (torchvision's reference scripts write ones that work too)",
   ),
-  /** The validation figure by which the best epoch is chosen. Default `'top1'`. */
+  /** The validation metric that decides which epoch is best. Default `'top1'`. */
   monitor: row(
     kinds.choice('top1', 'top5', 'loss'),
     'top1',
-    'the validation figure by which the best epoch is chosen',
+    'the validation metric that decides which epoch is best',
   ),
-  /** End training after this many epochs without an improvement of `monitor`. Default null: train all epochs. */
+  /** Ends training after this many epochs without an improvement of `monitor`. Default null: all epochs are trained. */
   earlyStopping: row(
     kinds.optional(kinds.integer(1)),
     null,
     'end training after this many epochs without an improvement',
   ),
-  /** Also keep a checkpoint every this many epochs, `epoch-0010.pth`. Default null. */
-  saveEvery: row(kinds.optional(kinds.integer(1)), null, 'also keep a checkpoint every this many epochs'),
-  /** How many of the checkpoints of `saveEvery` to keep: the newest. Default null: all. */
-  keep: row(kinds.optional(kinds.integer(1)), null, 'how many of those checkpoints to keep: the newest', {
+  /** Also saves a checkpoint, such as `epoch-0010.pth`, each time this many epochs are done. Default null. */
+  saveEvery: row(kinds.optional(kinds.integer(1)), null, 'also save a checkpoint every so many epochs'),
+  /** How many of the newest checkpoints of `saveEvery` to keep. Default null: all. */
+  keep: row(kinds.optional(kinds.integer(1)), null, 'how many of the newest of these checkpoints to keep', {
     shown: 'all',
   }),
-  /** At the end, write report.html, results.png and confusion_matrix.png. Default true. */
+  /** Writes report.html, results.png and confusion_matrix.png at the end. Default true. */
   report: row(kinds.boolean, true, 'write report.html, results.png and confusion_matrix.png at the end'),
-  /** Also write TensorBoard event files. Default false. */
+  /** Also writes TensorBoard event files. Default false. */
   tensorboard: row(kinds.boolean, false, 'also write TensorBoard event files'),
 }
 
-/** The options by their headings in `--help`. A default may depend on those of earlier rows. */
+/** The options by their headings in `--help`. A default may depend on the options of earlier rows. */
 export const optionGroups: Readonly<Record<string, Readonly<Record<string, OptionRow<unknown>>>>> = {
   Optimization: optimization,
   Freezing: freezing,

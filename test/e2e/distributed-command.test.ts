@@ -72,7 +72,7 @@ describe('visiontorch train on several processes', function () {
     assert.equal(types.filter(type => type === 'start').length, 1)
     assert.equal(types.filter(type => type === 'epoch').length, 2)
     assert.equal(types.at(-1), 'end')
-    assert.match(out, /2 processes, each with batches of 5 images: 10 images an update/)
+    assert.match(out, /2 processes, each with batches of 5 images: 10 images per update/)
     assert.deepEqual((await readdir(directory)).sort(), [
       'best.pth',
       'classes.txt',

@@ -89,7 +89,7 @@ describe('training that cannot work', () => {
     await refused(
       options({ batchSize: 1 }),
       'ERR_INVALID_ARGUMENT',
-      /batchSize: one image of 32 x 32 pixels leaves the batch norm features\.\S+ a single value .*at least 2 images/,
+      /batchSize: with one image of 32 x 32 pixels, the batch norm features\.\S+ sees only one value .*at least 2 images/,
       deep,
     )
     await train(deep, options({ batchSize: 1, freezeEpochs: 1 })) // which keeps the statistics
@@ -170,7 +170,7 @@ describe('training that cannot work', () => {
 
   it('does not train a model twice at once', async () => {
     const first = train(model, options())
-    await refused(options(), 'ERR_INVALID_ARGUMENT', /being trained already/)
+    await refused(options(), 'ERR_INVALID_ARGUMENT', /already being trained/)
     await first
     await train(model, options())
   })

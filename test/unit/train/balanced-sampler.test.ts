@@ -82,7 +82,7 @@ describe("training with sampler: 'balanced'", () => {
         code: 'ERR_INVALID_ARGUMENT',
         message,
       })
-    refused({ classWeights: 'balanced' }, /Leave one out/)
+    refused({ classWeights: 'balanced' }, /Leave one of them out/)
     refused({ repeatedAugmentation: 3 }, /Leave out repeatedAugmentation/)
     assert.throws(() => resolveOptions({ sampler: 'weighted' } as never), {
       message: /sampler: expected one of shuffle, balanced/,

@@ -83,7 +83,7 @@ describe('savedRun', () => {
         () => savedRun(saved(path, value), 'last.pth'),
         (error: Error & { code: string }) => {
           assert.equal(error.code, 'ERR_CHECKPOINT_MISMATCH')
-          assert.match(error.message, /^last\.pth: what it says about its training is not valid: /)
+          assert.match(error.message, /^last\.pth: the training state in this file is not valid: /)
           assert.match(error.message, message)
           assert.ok(error.message.length < 1000)
           return true

@@ -70,7 +70,7 @@ async function fetched(
     await mkdir(downloads, { recursive: true })
     const name = safeName(new URL(from).pathname, 'libtorch.zip')
     const path = join(downloads, name)
-    const remedy = 'name an archive or directory of LibTorch with --from'
+    const remedy = 'name an archive of LibTorch with --from, or a directory in VISIONTORCH_LIBTORCH'
     const archive = sha256 === undefined ? ARCHIVES[name] : { sha256 }
     await download(from, path, { signal, onProgress: onDownload, remedy, verify: true, ...archive })
     if (archive === undefined) onWarning?.(unverified(name))

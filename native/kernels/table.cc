@@ -1,6 +1,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "kernels/int8/int8.h"
 #include "kernels/kernels.h"
 #include "runtime/cpu_features.h"
 #include "runtime/error.h"
@@ -13,15 +14,18 @@ struct Set {
   const char* name;
   bool available;
   const Table* table;
+  const Int8Kernels* int8 = nullptr;
 };
 
-const Table* choose() {
+Set choose() {
   [[maybe_unused]] const CpuFeatures& features = cpu_features();
   const Set sets[] = {
 #if defined(__x86_64__)
-      {"avx512_bf16", features.avx512_bf16, &kAvx512Bf16},
-      {"avx512", features.avx512, &kAvx512},
-      {"avx2", features.avx2, &kAvx2},
+      {"avx512_bf16", features.avx512_bf16, &kAvx512Bf16, features.avx512_vnni ? &kInt8Avx512Vnni : &kInt8Avx2},
+      {"avx512_vnni", features.avx512_vnni, &kAvx512, &kInt8Avx512Vnni},
+      {"avx512", features.avx512, &kAvx512, &kInt8Avx2},
+      {"avx2_vnni", features.avx_vnni, &kAvx2, &kInt8AvxVnni},
+      {"avx2", features.avx2, &kAvx2, &kInt8Avx2},
 #elif defined(__aarch64__)
       {"neon_bf16", features.neon_bf16, &kNeonBf16},
       {"neon", features.neon, &kNeon},
@@ -33,11 +37,16 @@ const Table* choose() {
   std::string choices;
   for (const Set& set : sets) {
     if (!set.available) continue;
-    if (wanted.empty() || wanted == set.name) return set.table;
+    if (wanted.empty() || wanted == set.name) return set;
     choices += (choices.empty() ? "" : ", ") + std::string(set.name);
   }
   throw Error("ERR_INVALID_ARGUMENT",
               "VISIONTORCH_KERNELS: expected one of " + choices + ", which this processor has, got '" + wanted + "'");
+}
+
+const Set& chosen() {
+  static const Set set = choose();
+  return set;
 }
 
 }  // namespace
@@ -53,9 +62,8 @@ std::int64_t gemm_tn_scratch(std::int64_t rows, std::int64_t columns) {
   return kGemmTNDepth * (rows + kVector + kPad + columns + kPanel);
 }
 
-const Table* table() {
-  static const Table* chosen = choose();
-  return chosen;
-}
+const Table* table() { return chosen().table; }
+
+const Int8Kernels* int8_kernels() { return chosen().int8; }
 
 }  // namespace visiontorch::kernels

@@ -1,6 +1,8 @@
 #include "runtime/cpu_features.h"
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -11,12 +13,22 @@ namespace visiontorch {
 
 namespace {
 
+#if defined(__x86_64__)
+// GCC's __builtin_cpu_supports() does not know it yet.
+bool has_avx_vnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & 1U << 4) != 0;
+}
+#endif
+
 CpuFeatures probe() {
 #if defined(__x86_64__)
-  const bool avx512 = __builtin_cpu_supports("x86-64-v4");
-  return {.avx2 = __builtin_cpu_supports("x86-64-v3") != 0,
+  const bool avx2 = __builtin_cpu_supports("x86-64-v3"), avx512 = __builtin_cpu_supports("x86-64-v4");
+  return {.avx2 = avx2,
           .avx512 = avx512,
-          .avx512_bf16 = avx512 && __builtin_cpu_supports("avx512bf16")};
+          .avx512_bf16 = avx512 && __builtin_cpu_supports("avx512bf16"),
+          .avx512_vnni = avx512 && __builtin_cpu_supports("avx512vnni"),
+          .avx_vnni = avx2 && has_avx_vnni()};
 #elif defined(__aarch64__) && defined(__linux__)
   return {.neon = true, .neon_bf16 = (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0};
 #elif defined(__aarch64__) && defined(__APPLE__)

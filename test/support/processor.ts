@@ -9,5 +9,8 @@ export type KernelSet = keyof typeof needed
 
 export const kernelSets = Object.keys(needed) as KernelSet[]
 
+/** The sets of kernels for bytes. */
+export const int8KernelSets = ['int8_avx2', 'int8_avx_vnni', 'int8_avx512_vnni']
+
 /** Whether this processor can run that set of the kernels. */
 export const hasKernels = (set: KernelSet) => flags.has(needed[set])

@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/int8/int8.h"
 #include "kernels/kernels.h"
 
 namespace visiontorch::kernels {
@@ -110,5 +111,6 @@ void test_winograd(const Table& table);
 void test_batch_norm(const Table& table);
 void test_pooling(const Table& table);
 void test_tokens(const Table& table);
+void test_int8(const Int8Kernels& kernels);
 
 }  // namespace visiontorch::kernels

@@ -1,8 +1,8 @@
-// kernel-tests SET: compares the kernels of one instruction set (avx2, avx512, avx512_bf16, neon, neon_bf16) with plain
-// loops in double precision, over sizes that do and do not fill vectors, tiles and panels. Prints a line for each
-// kernel: its name, how many cases were compared, how many failed, and the first of these. Ends with 0 if all hold,
-// with 1 if some do not, and with 77 if this processor does not have the instruction set. Linked with the kernels
-// alone, so that an emulator can run it.
+// kernel-tests SET: compares the kernels of one instruction set (avx2, avx512, avx512_bf16, neon, neon_bf16, and for
+// bytes int8_avx2, int8_avx_vnni, int8_avx512_vnni) with plain loops, in double precision or in integers, over sizes
+// that do and do not fill vectors, tiles and panels. Prints a line for each kernel: its name, how many cases were
+// compared, how many failed, and the first of these. Ends with 0 if all hold, with 1 if some do not, and with 77 if
+// this processor does not have the instruction set. Linked with the kernels alone, so that an emulator can run it.
 #include <cstdio>
 #include <random>
 
@@ -45,14 +45,18 @@ int main(int count, char** arguments) {
   struct Set {
     const char* name;
     bool available;
-    const Table& table;
+    const Table* table;
+    const Int8Kernels* int8 = nullptr;
   };
 #if defined(__aarch64__)
-  const Set sets[] = {{"neon", features.neon, kNeon}, {"neon_bf16", features.neon_bf16, kNeonBf16}};
+  const Set sets[] = {{"neon", features.neon, &kNeon}, {"neon_bf16", features.neon_bf16, &kNeonBf16}};
 #else
-  const Set sets[] = {{"avx2", features.avx2, kAvx2},
-                      {"avx512", features.avx512, kAvx512},
-                      {"avx512_bf16", features.avx512_bf16, kAvx512Bf16}};
+  const Set sets[] = {{"avx2", features.avx2, &kAvx2},
+                      {"avx512", features.avx512, &kAvx512},
+                      {"avx512_bf16", features.avx512_bf16, &kAvx512Bf16},
+                      {"int8_avx2", features.avx2, nullptr, &kInt8Avx2},
+                      {"int8_avx_vnni", features.avx_vnni, nullptr, &kInt8AvxVnni},
+                      {"int8_avx512_vnni", features.avx512_vnni, nullptr, &kInt8Avx512Vnni}};
 #endif
   for (const Set& set : sets) {
     if (count != 2 || std::string(arguments[1]) != set.name) continue;
@@ -60,9 +64,9 @@ int main(int count, char** arguments) {
       std::printf("this processor does not have %s\n", set.name);
       return 77;
     }
-    test(set.table);
+    set.table ? test(*set.table) : test_int8(*set.int8);
   }
-  bool holds = results.size() >= 15;
+  bool holds = results.size() >= (std::string(arguments[1]).starts_with("int8") ? 6 : 15);
   for (const auto& [kernel, result] : results) {
     std::printf("%s %d %d %s\n", kernel.c_str(), result.cases, result.failures, result.first.c_str());
     holds = holds && result.cases > 0 && result.failures == 0;

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { prepareToolchain } from '../../../scripts/toolchain.js'
-import { kernelSets } from '../../support/processor.js'
+import { int8KernelSets, kernelSets } from '../../support/processor.js'
 import { skip } from '../../support/skip.js'
 
 const build = join(import.meta.dirname, '../../../build')
 
-describe('the kernels, beside plain loops in double precision', function () {
+describe('the kernels, beside plain loops', function () {
   this.timeout(300_000)
   let env: NodeJS.ProcessEnv
   const run = (command: string, ...args: string[]): string => {
@@ -20,7 +20,7 @@ describe('the kernels, beside plain loops in double precision', function () {
     run('cmake', '--build', build, '--target', 'kernel-tests')
   })
 
-  for (const set of kernelSets)
+  for (const set of [...kernelSets, ...int8KernelSets])
     it(`${set} gives the same, whatever the sizes`, function () {
       const output = run(
         'ctest',

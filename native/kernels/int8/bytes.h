@@ -1,0 +1,154 @@
+#pragma once
+
+#include "kernels/gemm/tile.h"
+#include "kernels/int8/int8.h"
+#include "kernels/simd/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+// Vectors of 32-bit integers and of bytes, and `ByteStep`: four products of bytes, added to each sum.
+
+#if defined(__AVX512VNNI__)
+
+using Ints = __m512i;
+using Bytes = __m512i;  // of which four make a sum
+inline Ints load_ints(const std::int32_t* p) { return _mm512_loadu_si512(p); }
+inline Vector to_float(Ints x) { return _mm512_cvtepi32_ps(x); }
+inline Ints rounded(Vector x) { return _mm512_cvtps_epi32(x); }
+inline Bytes load_bytes(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+inline void store_bytes(std::uint8_t* p, Bytes x) { _mm512_storeu_si512(p, x); }
+inline Bytes largest(Bytes a, Bytes b) { return _mm512_max_epu8(a, b); }
+
+// `kLanes` bytes as floats, and floats in [0, 255] as bytes. Reads as many whatever `count` is.
+inline Vector widen(const std::uint8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+inline void narrow(std::uint8_t* p, Ints x, int64_t count) {
+  _mm_mask_storeu_epi8(p, first(count), _mm512_cvtepi32_epi8(x));
+}
+// Four vectors of integers in [0, 255], in the order of interleave().
+inline Bytes narrow(const Ints x[4]) {
+  return _mm512_packus_epi16(_mm512_packs_epi32(x[0], x[1]), _mm512_packs_epi32(x[2], x[3]));
+}
+// to[i]: bytes (a, b, c, d) of the same channel next to each other, for a quarter of the channels.
+inline void interleave(Bytes a, Bytes b, Bytes c, Bytes d, Bytes to[4]) {
+  const Bytes ab = _mm512_unpacklo_epi8(a, b), cd = _mm512_unpacklo_epi8(c, d);
+  const Bytes ab_high = _mm512_unpackhi_epi8(a, b), cd_high = _mm512_unpackhi_epi8(c, d);
+  to[0] = _mm512_unpacklo_epi16(ab, cd);
+  to[1] = _mm512_unpackhi_epi16(ab, cd);
+  to[2] = _mm512_unpacklo_epi16(ab_high, cd_high);
+  to[3] = _mm512_unpackhi_epi16(ab_high, cd_high);
+}
+inline Bytes all_bytes(const std::uint8_t* p) {
+  int four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return _mm512_set1_epi32(four);
+}
+
+#else
+
+using Ints = __m256i;
+using Bytes = __m256i;
+inline Ints load_ints(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+inline Vector to_float(Ints x) { return _mm256_cvtepi32_ps(x); }
+inline Ints rounded(Vector x) { return _mm256_cvtps_epi32(x); }
+inline Bytes load_bytes(const std::uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+inline void store_bytes(std::uint8_t* p, Bytes x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
+inline Bytes largest(Bytes a, Bytes b) { return _mm256_max_epu8(a, b); }
+inline Vector widen(const std::uint8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+inline void narrow(std::uint8_t* p, Ints x, int64_t count) {
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  const __m128i bytes = _mm_packus_epi16(words, words);
+  if (count >= kLanes) return _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
+  const int64_t eight = _mm_cvtsi128_si64(bytes);
+  __builtin_memcpy(p, &eight, static_cast<unsigned long>(count > 0 ? count : 0));
+}
+inline Bytes narrow(const Ints x[4]) {
+  return _mm256_packus_epi16(_mm256_packs_epi32(x[0], x[1]), _mm256_packs_epi32(x[2], x[3]));
+}
+inline void interleave(Bytes a, Bytes b, Bytes c, Bytes d, Bytes to[4]) {
+  const Bytes ab = _mm256_unpacklo_epi8(a, b), cd = _mm256_unpacklo_epi8(c, d);
+  const Bytes ab_high = _mm256_unpackhi_epi8(a, b), cd_high = _mm256_unpackhi_epi8(c, d);
+  to[0] = _mm256_unpacklo_epi16(ab, cd);
+  to[1] = _mm256_unpackhi_epi16(ab, cd);
+  to[2] = _mm256_unpacklo_epi16(ab_high, cd_high);
+  to[3] = _mm256_unpackhi_epi16(ab_high, cd_high);
+}
+inline Bytes all_bytes(const std::uint8_t* p) {
+  int four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return _mm256_set1_epi32(four);
+}
+
+#endif
+
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+
+struct ByteStep {
+  using Weight = std::int8_t;  // as packed: [vector][lane][4]
+  using Weights = Bytes;
+  using Factor = Bytes;
+  static Weights weights(const Weight* p) { return load_bytes(reinterpret_cast<const std::uint8_t*>(p)); }
+  static Factor factor(Bytes x) { return x; }
+  static Ints add(Ints sum, Factor x, Weights w) {
+#if defined(__AVX512VNNI__)
+    return _mm512_dpbusd_epi32(sum, x, w);
+#else
+    return _mm256_dpbusd_avx_epi32(sum, x, w);
+#endif
+  }
+  static int64_t place(int64_t lane, int64_t k) { return lane * 4 + k; }
+};
+
+#else
+
+// vpmaddubsw would saturate the sum of two products, so that bytes are widened.
+struct ByteStep {
+  using Weight = std::int16_t;  // [vector][even, odd][lane][2]
+  struct Weights {
+    Bytes even, odd;
+  };
+  using Factor = Weights;
+  static Weights weights(const Weight* p) {
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(p);
+    return {load_bytes(bytes), load_bytes(bytes + sizeof(Bytes))};
+  }
+  static Factor factor(Bytes x) {
+    return {_mm256_and_si256(x, _mm256_set1_epi32(0x00FF00FF)), _mm256_srli_epi16(x, 8)};
+  }
+  static Ints add(Ints sum, Factor x, Weights w) {
+    return _mm256_add_epi32(_mm256_add_epi32(sum, _mm256_madd_epi16(x.even, w.even)), _mm256_madd_epi16(x.odd, w.odd));
+  }
+  static int64_t place(int64_t lane, int64_t k) { return (k % 2 * kLanes + lane) * 2 + k / 2; }
+};
+
+#endif
+
+constexpr int64_t kStepWeights = kLanes * 4;  // of a vector
+
+void pack_bytes(const std::int8_t* weights, const Panels& panels, void* packed) {
+  auto* to = static_cast<ByteStep::Weight*>(packed);
+  for (int64_t panel = 0; panel < panels.count; panel++)
+    for (int64_t k = 0; k < panels.rows; k += 4)
+      for (int64_t first = 0; first < panels.width; first += kLanes, to += kStepWeights)
+        for (int64_t lane = 0; lane < kLanes; lane++) {
+          const int64_t column = panel * panels.width + first + lane;
+          for (int64_t i = 0; i < 4; i++)
+            to[ByteStep::place(lane, i)] = column < panels.columns ? weights[column * panels.rows + k + i] : 0;
+        }
+}
+
+// As many sums as registers hold: see kRows.
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+constexpr const int* kByteRows = kRows;
+#else
+constexpr int kByteRows[] = {0, 6, 4, 3};
+#endif
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "kernels/int8/bytewise_kernel.h"
+#include "kernels/int8/depthwise_kernel.h"
+#include "kernels/int8/gemm_kernel.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+constexpr Int8Kernels int8_table_of(const char* name) {
+  return {.name = name,
+          .lanes = kLanes,
+          .weight_size = sizeof(ByteStep::Weight),
+          .shift = 0,
+          .layout = layout,
+          .tile_rows = int8_tile_rows,
+          .pack = pack_bytes,
+          .gemm = int8_gemm<std::uint8_t>,
+          .gemm_to_float = int8_gemm<float>,
+          .depthwise = int8_depthwise<std::uint8_t>,
+          .depthwise_to_float = int8_depthwise<float>,
+          .max_pool_row = max_pool_bytes,
+          .quantize = quantize};
+}
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

@@ -19,6 +19,7 @@ export type { Augmentation, AugmentationName, AugmentationOption, ColorJitter } 
 export type { ImageInput, RawImage } from './image/input.js'
 export { preprocess } from './image/preprocess.js'
 export type { Interpolation, Preprocessing, PreprocessingName, ResizeMode } from './image/preprocessing.js'
+export type { InputSize } from './image/size.js'
 export { type Architecture, listArchitectures } from './model/architectures.js'
 export {
   type CheckpointSummary,

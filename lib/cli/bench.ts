@@ -1,5 +1,6 @@
 import { cpus } from 'node:os'
 import { Command, Option } from 'commander'
+import { formatSize } from '../image/size.js'
 import { type Architecture, sizeOption } from '../model/architectures.js'
 import { createModel } from '../model/create-model.js'
 import type { Model, ModelDType } from '../model/model.js'
@@ -7,14 +8,14 @@ import { native } from '../native/native.js'
 import { type Device, runtimeInfo, setThreads } from '../native/runtime.js'
 import { interruptSignal } from './interrupt.js'
 import { modelOption } from './model.js'
-import { deviceOption, integer, jsonOption, list, number, threadsOption } from './options.js'
+import { deviceOption, inputSize, integer, jsonOption, list, number, threadsOption } from './options.js'
 import { note, print, printJson, table } from './terminal.js'
 
 interface BenchOptions {
   model: string
   batchSize: number[]
   trainBatchSize: number[]
-  inputSize: number
+  inputSize: number | [number, number]
   seconds: number
   device: string
   dtype: string
@@ -44,7 +45,12 @@ export const benchCommand = (): Command =>
       list(integer(0, 4096)),
       [16],
     )
-    .option('--input-size <n>', 'side of the images in pixels', integer(32, 4096), 224)
+    .option(
+      '--input-size <n|HxW>',
+      'side of the images in pixels, or their height and width',
+      inputSize(32, 4096),
+      224,
+    )
     .option('--seconds <n>', 'how long each is measured, at least', number(0, 3600), 5)
     .addOption(deviceOption())
     .addOption(
@@ -68,7 +74,7 @@ async function runBench(options: BenchOptions): Promise<void> {
   const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads, kernels, libtorchVersion }
   const { device, architecture } = model
   note(
-    `${architecture}, ${options.inputSize} pixels, ${options.dtype}, ${device}; ` +
+    `${architecture}, ${formatSize(options.inputSize)} pixels, ${options.dtype}, ${device}; ` +
       `${machine.cpu}, ${threads} threads, ${kernels}, LibTorch ${libtorchVersion}`,
   )
   const dtype = options.dtype as Exclude<ModelDType, 'int8'>
@@ -118,9 +124,9 @@ async function trainingStep(model: Model, batchSize: number, dtype: 'float32' | 
 }
 
 function randomBatch(model: Model, batchSize: number) {
-  const { crop } = model.preprocessing
   const batch = model.createBatch(batchSize)
-  batch.setTensor(Float32Array.from({ length: batchSize * 3 * crop * crop }, () => 4 * Math.random() - 2))
+  const length = batchSize * 3 * batch.height * batch.width
+  batch.setTensor(Float32Array.from({ length }, () => 4 * Math.random() - 2))
   return batch
 }
 

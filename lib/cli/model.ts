@@ -4,6 +4,7 @@ import { readClasses } from '../data/class-names.js'
 import type { DownloadProgress } from '../download/download.js'
 import {
   checkPreprocessing,
+  cropTo,
   DEFAULT_PREPROCESSING,
   INTERPOLATIONS,
   type Interpolation,
@@ -11,12 +12,13 @@ import {
   type Preprocessing,
   type PreprocessingName,
 } from '../image/preprocessing.js'
+import { formatSize, type InputSize, toSize } from '../image/size.js'
 import { type Architecture, checkArchitecture } from '../model/architectures.js'
 import { createModel, loadModel } from '../model/create-model.js'
 import { MODEL_DTYPES, type Model, type ModelDType } from '../model/model.js'
 import { type Device, resolveDevice, runtimeInfo, setThreads } from '../native/runtime.js'
 import { VisionTorchError } from '../util/errors.js'
-import { deviceOption, integer, list, number, threadsOption, trueOrFalse } from './options.js'
+import { deviceOption, inputSize, list, number, threadsOption, trueOrFalse } from './options.js'
 import { formatBytes, type Progress, progress } from './terminal.js'
 
 /** The options that say which trained model a command uses, and where it computes. */
@@ -28,8 +30,8 @@ export interface ModelOptions extends NormalizationOptions {
   classes?: string
   strict: boolean
   allowUntrained?: boolean
-  resize?: number
-  crop?: number
+  resize?: Preprocessing['resize']
+  crop?: Preprocessing['crop']
   interpolation?: Interpolation
   preprocessing?: PreprocessingName
   autoOrient?: boolean
@@ -83,13 +85,14 @@ export function addModelOptions(command: Command, withCheckpoint: readonly strin
     noStrictOption(),
     weightsDirOption(),
     ...normalizationOptions(),
-    new Option('--resize <n>', 'and the shorter side of images after resizing, in pixels').argParser(
-      integer(1, 8192),
-    ),
     new Option(
-      '--crop <n>',
-      'and the side of the square that is cut out, the input of the network',
-    ).argParser(integer(32, 4096)),
+      '--resize <n|HxW>',
+      'and the shorter side of images after resizing, in pixels, or their exact height and width',
+    ).argParser(inputSize(1, 8192)),
+    new Option(
+      '--crop <n|HxW>',
+      'and the side of the square that is cut out, or its height and width: the input of the network',
+    ).argParser(inputSize(32, 4096)),
     new Option('--interpolation <name>', 'and how images are resized').choices(INTERPOLATIONS),
   ]
   command
@@ -194,14 +197,16 @@ export function preprocessingOf(
   const given = Object.entries({ mean, std, resize, crop, interpolation, autoOrient }).filter(
     ([, value]) => value !== undefined,
   )
-  const scaled = crop === undefined ? {} : { resize: Math.round((base.resize * crop) / base.crop) }
-  if (resize !== undefined && resize < (crop ?? base.crop)) {
+  const scaled = cropTo(base, crop ?? base.crop)
+  const [least, resized] = [toSize(scaled.crop), toSize(resize ?? scaled.resize)]
+  if (resize !== undefined && (resized.height < least.height || resized.width < least.width)) {
+    const shown = (size: InputSize) => (typeof size === 'number' ? size : formatSize(size))
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
-      `--resize: expected at least --crop (${crop ?? base.crop}), got ${resize}`,
+      `--resize: expected at least --crop (${shown(scaled.crop)}), got ${shown(resize)}`,
     )
   }
-  return checkPreprocessing('preprocessing', { ...base, ...scaled, ...Object.fromEntries(given) })
+  return checkPreprocessing('preprocessing', { ...scaled, ...Object.fromEntries(given) })
 }
 
 /** Shows a download, if there is one. */

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Columns } from '../data/columns.js'
+import { checkInputSize, parseInputSize } from '../image/size.js'
 import { isDevice } from '../native/runtime.js'
 import { VisionTorchError } from '../util/errors.js'
 
@@ -22,6 +23,19 @@ export function number(min = -Infinity, max = Infinity): (text: string) => numbe
     if (value >= min && value <= max && Number.isFinite(value)) return value
     const range = max !== Infinity ? ` from ${min} to ${max}` : min !== -Infinity ? ` of at least ${min}` : ''
     throw new InvalidArgumentError(`Expected a number${range}.`)
+  }
+}
+
+/** A parser for `--x <n|HxW>`: a side in [min, max], or a height and a width. */
+export function inputSize(min: number, max: number): (text: string) => number | [number, number] {
+  return text => {
+    try {
+      return checkInputSize('size', parseInputSize(text), min, max)
+    } catch {
+      throw new InvalidArgumentError(
+        `Expected an integer from ${min} to ${max}, or a height and a width: 160x224.`,
+      )
+    }
   }
 }
 

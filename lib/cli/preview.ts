@@ -13,6 +13,7 @@ import {
   type Interpolation,
   type ResizeMode,
 } from '../image/preprocessing.js'
+import { type InputSize, toSize } from '../image/size.js'
 import { native } from '../native/native.js'
 import { shortLabels } from '../report/labels.js'
 import { resizedTo } from '../train/data.js'
@@ -32,7 +33,7 @@ interface PreviewCommandOptions {
   augmentation?: unknown
   resize?: ResizeMode
   fill?: [number, number, number]
-  inputSize?: number
+  inputSize?: InputSize
   interpolation?: Interpolation
   autoOrient?: boolean
   seed?: number
@@ -67,16 +68,17 @@ async function runPreview(argument: string | undefined, options: PreviewCommandO
   for (const warning of dataset.warnings) warn(warning)
   const samples = dataset.split('train')
   const preprocessing = checkPreprocessing('preprocessing', resizedTo(DEFAULT_PREPROCESSING, options))
-  const { crop, mean, std } = preprocessing
+  const { mean, std } = preprocessing
+  const { width, height } = toSize(preprocessing.crop)
   const batchSize = Math.min(options.batchSize, samples.length)
   const capacity = largestBatch(samples.length, batchSize)
-  const names = shortLabels(dataset.classes, Math.floor(crop / 7)) // a letter is about 7 pixels wide
+  const names = shortLabels(dataset.classes, Math.floor(width / 7)) // a letter is about 7 pixels wide
   const epoch = options.epoch - 1
   const loader = new Loader({
     samples,
     workers: Math.min(8, availableParallelism()),
     decode: sample => decodeSample(sample, { autoOrient: preprocessing.autoOrient }),
-    createBatch: () => new (native().ImageBatch)(capacity, crop, crop, mean, std),
+    createBatch: () => new (native().ImageBatch)(capacity, height, width, mean, std),
   })
   const [[indices]] = epochUpdates(samples.length, batchSize, 1, seed, epoch) as [[Uint32Array]]
   const augmentation = checkAugmentation('augmentation', options.augmentation ?? 'standard')

@@ -1,17 +1,18 @@
 import { Command } from 'commander'
+import { formatSize, type InputSize } from '../image/size.js'
 import { type Architecture, sizeOption } from '../model/architectures.js'
 import { createModel, loadModel } from '../model/create-model.js'
 import type { Model, ModelSummary } from '../model/model.js'
 import { VisionTorchError } from '../util/errors.js'
 import { modelOption } from './model.js'
-import { integer, jsonOption } from './options.js'
+import { inputSize, integer, jsonOption } from './options.js'
 import { formatCount, print, printJson, table } from './terminal.js'
 
 interface SummaryCommandOptions {
   model?: string
   checkpoint?: string
   numClasses?: number
-  inputSize?: number
+  inputSize?: InputSize
   json?: boolean
 }
 
@@ -21,7 +22,11 @@ export const summaryCommand = (): Command =>
     .addOption(modelOption().conflicts('checkpoint'))
     .option('--checkpoint <file>', 'a model that visiontorch trained or saved, or hf:owner/name')
     .option('--num-classes <n>', 'with --model: how many classes (default: 1000)', integer(1))
-    .option('--input-size <n>', "side of the image in pixels (default: the model's, 224)", integer(32, 4096))
+    .option(
+      '--input-size <n|HxW>',
+      "side of the image in pixels, or its height and width (default: the model's, 224)",
+      inputSize(32, 4096),
+    )
     .addOption(jsonOption())
     .action(async (options: SummaryCommandOptions) => {
       using model = await open(options)
@@ -53,7 +58,7 @@ function render({ architecture, inputSize, layers, parameterCount, multiplyAdds 
   return [
     table(['layer', 'type', 'output', 'parameters', 'multiply-adds'], rows, 'llrrr'),
     '',
-    `${architecture} for images of ${inputSize} x ${inputSize} pixels: ${formatCount(parameterCount)} parameters, ` +
+    `${architecture} for images of ${formatSize(inputSize)} pixels: ${formatCount(parameterCount)} parameters, ` +
       `${(multiplyAdds / 1e9).toFixed(2)} G multiply-adds`,
   ].join('\n')
 }

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Preprocessing } from '../image/preprocessing.js'
+import { toSize } from '../image/size.js'
 import { type NativeModel, native } from '../native/native.js'
 import { cannotWrite, replaceFile } from '../util/files.js'
 import { check, refuse } from '../util/is.js'
@@ -104,8 +105,8 @@ export async function exportModel(
 async function exportOnnx(path: string, model: ExportedModel, options: CheckedOptions): Promise<boolean> {
   const { network, architecture, classes, preprocessing } = model
   const { opset, dynamicBatch, softmax, includePreprocessing } = options
-  const { crop } = preprocessing
-  const ofNetwork = await native().onnxGraph(network, crop, crop, opset)
+  const { height, width } = toSize(preprocessing.crop)
+  const ofNetwork = await native().onnxGraph(network, height, width, opset)
   const graph = includePreprocessing ? withPreprocessing(ofNetwork, preprocessing) : ofNetwork
   const output = softmax ? 'probabilities' : graph.output
   if (softmax)
@@ -117,7 +118,7 @@ async function exportOnnx(path: string, model: ExportedModel, options: CheckedOp
       ? { location: `${basename(path)}_data`, chunks: [] }
       : undefined
   const batch = dynamicBatch ? 'batch' : 1
-  const size = includePreprocessing ? ['height', 'width'] : [crop, crop]
+  const size = includePreprocessing ? ['height', 'width'] : [height, width]
   const { encodeOnnx } = await import('./onnx.js') // brings the protobuf library, which little else needs
   const file = encodeOnnx(
     {

@@ -1,4 +1,5 @@
 import type { Preprocessing } from '../image/preprocessing.js'
+import { toSize } from '../image/size.js'
 import type { OnnxGraph, OnnxOperation, TensorData } from '../native/native.js'
 
 /** ONNX's numbers of the types that are converted to: TensorProto.DataType. */
@@ -12,7 +13,8 @@ const Type = { float: 1n, int64: 7n, double: 11n } as const
  * its columns and its rows, computed from its size.
  */
 export function withPreprocessing(graph: OnnxGraph, preprocessing: Readonly<Preprocessing>): OnnxGraph {
-  const { crop, mean, std, fill } = preprocessing
+  const { mean, std, fill } = preprocessing
+  const { width, height } = toSize(preprocessing.crop)
   const builder = new Builder()
   const { add, floats } = builder
   const size = add('Slice', [add('Shape', [graph.input]), builder.integers(2), builder.integers(4)])
@@ -41,7 +43,7 @@ export function withPreprocessing(graph: OnnxGraph, preprocessing: Readonly<Prep
   const scaled = add('Mul', [square, floats(scale, [3, 1, 1])])
   const normalized = add('Add', [scaled, floats(shift, [3, 1, 1])])
   // The network for images of this size: what it takes has no fixed one for those that infer shapes.
-  const fixed = add('Reshape', [normalized, builder.integers(-1, 3, crop, crop)])
+  const fixed = add('Reshape', [normalized, builder.integers(-1, 3, height, width)])
   const network = graph.operations.map(operation => ({
     ...operation,
     inputs: operation.inputs.map(name => (name === graph.input ? fixed : name)),
@@ -93,13 +95,14 @@ interface Placement {
 }
 
 function place(builder: Builder, size: string, preprocessing: Readonly<Preprocessing>): Placement {
-  const { crop, resize, mode } = preprocessing
+  const { resize, mode } = preprocessing
+  const { width, height } = toSize(preprocessing.crop)
   const { add, cast, integers, double } = builder
-  const target = integers(crop, crop)
+  const target = integers(height, width)
   if (mode === 'squish') return { resized: target, begin: integers(0, 0), end: target }
   if (mode === 'pad' || mode === 'letterbox') {
-    const scale = add('Div', [double(crop), cast(add('ReduceMax', [size]), Type.double)])
-    const scaled = add('Mul', [cast(size, Type.double), scale])
+    const scales = add('Div', [cast(target, Type.double), cast(size, Type.double)])
+    const scaled = add('Mul', [cast(size, Type.double), add('ReduceMin', [scales])])
     const nearest = mode === 'pad' ? add('Add', [scaled, double(0.5)]) : scaled
     const rounded = cast(add('Floor', [nearest]), Type.int64)
     const fitted = add('Max', [rounded, integers(1)])
@@ -108,7 +111,10 @@ function place(builder: Builder, size: string, preprocessing: Readonly<Preproces
     const parts = [integers(0, 0), before, integers(0, 0), add('Sub', [missing, before])]
     return { resized: fitted, begin: integers(0, 0), end: fitted, pads: add('Concat', parts, { axis: 0n }) }
   }
-  const resized = add('Div', [add('Mul', [size, integers(resize)]), add('ReduceMin', [size])])
+  const resized =
+    typeof resize === 'number'
+      ? add('Div', [add('Mul', [size, integers(resize)]), add('ReduceMin', [size])])
+      : integers(...resize)
   const margin = cast(add('Sub', [resized, target]), Type.double)
   const begin = cast(add('Round', [add('Mul', [margin, double(0.5)])]), Type.int64) // halves to even
   return { resized, begin, end: add('Add', [begin, target]) }

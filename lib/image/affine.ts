@@ -1,5 +1,5 @@
 import type { Color, Matrix, Operation } from '../native/operation.js'
-import type { Size } from './transform.js'
+import type { Size } from './size.js'
 
 // The geometric operations of torchvision, as affine maps from output to input.
 

@@ -2,7 +2,7 @@ import type { ImageBatch } from '../native/native.js'
 import type { Rect } from '../native/operation.js'
 import type { Augmentation } from './augmentation.js'
 import { Draw } from './draw.js'
-import type { Size } from './transform.js'
+import type { Size } from './size.js'
 
 // mixup (https://arxiv.org/abs/1710.09412) and CutMix (https://arxiv.org/abs/1905.04899), as torchvision's
 // transforms/v2/_augment.py does them: each image is mixed with the one before it in the batch, the first with the last.

@@ -2,7 +2,7 @@ import type { Operation } from '../native/operation.js'
 import { rotate, shearX, shearY, translate } from './affine.js'
 import type { Draw } from './draw.js'
 import { roundHalfToEven } from './round.js'
-import type { Size } from './transform.js'
+import type { Size } from './size.js'
 
 // AutoAugment (https://arxiv.org/abs/1805.09501), RandAugment (https://arxiv.org/abs/1909.13719),
 // TrivialAugmentWide (https://arxiv.org/abs/2103.10158) and AugMix (https://arxiv.org/abs/1912.02781), with the operations

@@ -1,6 +1,7 @@
 import { check, invalid, is } from '../util/is.js'
+import { checkInputSize, type InputSize, toSize } from './size.js'
 
-/** How an image of any shape becomes the network's square. */
+/** How an image of any shape becomes the network's input. */
 export const RESIZE_MODES = ['crop', 'pad', 'letterbox', 'squish'] as const
 export type ResizeMode = (typeof RESIZE_MODES)[number]
 
@@ -10,17 +11,20 @@ export type Interpolation = (typeof INTERPOLATIONS)[number]
 
 /** From pixels to the network's input, as the weights were trained. Plain values: checkpoints hold it. */
 export interface Preprocessing {
-  /** The shorter side after resizing, in pixels, before the centre crop (mode `crop` only). */
-  resize: number
-  /** Width and height of the network's input, in pixels. */
-  crop: number
+  /**
+   * The size before the centre crop, in pixels, as in torchvision's `Resize` (mode `crop` only): a number is the shorter side,
+   * and the proportions are kept; `[height, width]` is the exact size of the whole image.
+   */
+  resize: number | [height: number, width: number]
+  /** The size of the network's input, in pixels: the side of a square, or `[height, width]`. */
+  crop: number | [height: number, width: number]
   /** Mean of each channel, red, green and blue, on the scale of 0 to 1. */
   mean: [number, number, number]
   /** Standard deviation of each channel, on the scale of 0 to 1. */
   std: [number, number, number]
   interpolation: Interpolation
   /**
-   * `crop`: resize the shorter side, cut out the centre. `pad`: fit the whole image in, fill the rest with `fill`. `letterbox`: the
+   * `crop`: resize to `resize`, cut out the centre. `pad`: fit the whole image in, fill the rest with `fill`. `letterbox`: the
    * same with sizes rounded down, as classification-pytorch does it. `squish`: resize both sides, and ignore the proportions.
    */
   mode: ResizeMode
@@ -70,10 +74,10 @@ export function checkPreprocessing(name: string, value: unknown): Preprocessing 
     return { ...NAMED_PREPROCESSING[check.oneOf(name, value, preprocessingNames)] }
   check.options(name, value, Object.keys(DEFAULT_PREPROCESSING))
   const given = { ...DEFAULT_PREPROCESSING, ...(value as Partial<Preprocessing>) }
-  const crop = check.integer(`${name}.crop`, given.crop, 32, 4096)
+  const crop = square(checkInputSize(`${name}.crop`, given.crop, 32, 4096))
   const mode = check.oneOf(`${name}.mode`, given.mode, RESIZE_MODES)
   return {
-    resize: check.integer(`${name}.resize`, given.resize, mode === 'crop' ? crop : 1, 8192),
+    resize: checkResize(`${name}.resize`, given.resize, mode === 'crop' ? crop : 1),
     crop,
     mean: channels(`${name}.mean`, given.mean, -1e3),
     std: channels(`${name}.std`, given.std, 1e-6),
@@ -84,10 +88,41 @@ export function checkPreprocessing(name: string, value: unknown): Preprocessing 
   }
 }
 
-/** @internal The same preprocessing for another size of the network's input. */
-export function cropTo(preprocessing: Readonly<Preprocessing>, crop: number): Preprocessing {
-  const resize = Math.round((preprocessing.resize * crop) / preprocessing.crop)
-  return { ...preprocessing, crop, resize }
+/**
+ * @internal The same preprocessing for another size of the network's input. If that is not square, images are resized to its
+ * proportions.
+ */
+export function cropTo(preprocessing: Readonly<Preprocessing>, crop: InputSize): Preprocessing {
+  const { resize } = preprocessing
+  const [from, to, resized] = [toSize(preprocessing.crop), toSize(crop), toSize(resize)]
+  if (from.width === to.width && from.height === to.height) return { ...preprocessing }
+  const height = Math.round((resized.height * to.height) / from.height)
+  const width = Math.round((resized.width * to.width) / from.width)
+  const keepsProportions = typeof resize === 'number' && height === width
+  return {
+    ...preprocessing,
+    crop: square([to.height, to.width]),
+    resize: keepsProportions ? height : [height, width],
+  }
+}
+
+/** One number for a square. */
+const square = (size: number | [number, number]): number | [number, number] =>
+  typeof size !== 'number' && size[0] === size[1] ? size[0] : size
+
+/** @throws ERR_INVALID_ARGUMENT if the resized image would not cover the crop. */
+function checkResize(name: string, value: unknown, crop: InputSize): Preprocessing['resize'] {
+  const least = toSize(crop)
+  const resize = checkInputSize(
+    name,
+    value,
+    Array.isArray(value) ? 1 : Math.max(least.width, least.height),
+    8192,
+  )
+  if (typeof resize === 'number') return resize
+  check.integer(`${name}[0]`, resize[0], least.height, 8192)
+  check.integer(`${name}[1]`, resize[1], least.width, 8192)
+  return resize
 }
 
 /** @internal Three integers from 0 to 255. */

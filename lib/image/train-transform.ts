@@ -6,7 +6,8 @@ import { Draw } from './draw.js'
 import { drawPolicy } from './policy.js'
 import type { Preprocessing } from './preprocessing.js'
 import { roundHalfToEven } from './round.js'
-import { evalTransform, type Size } from './transform.js'
+import { type Size, toSize } from './size.js'
+import { evalTransform } from './transform.js'
 
 /** The image, the epoch and the run's seed: random parameters depend on nothing else. */
 export interface Sample {
@@ -25,22 +26,23 @@ export function trainTransform(
 ): NativeTransform {
   const draw = new Draw(sample.seed, sample.epoch, sample.index)
   const { scale, ratio, rotation, policy } = augmentation
-  const { crop, interpolation: filter } = preprocessing
-  const square = { width: crop, height: crop }
+  const { interpolation: filter } = preprocessing
+  const input = toSize(preprocessing.crop)
   const operations: Operation[] = []
   if (scale === null) {
     operations.push(...evalTransform(preprocessing, size))
   } else {
+    const target = [input.width, input.height] as const
     const from = drawPart(size, scale, ratio, draw) ?? centeredPart(size, ratio)
-    operations.push({ op: 'resize', from, size: [crop, crop], crop: [0, 0, crop, crop], filter })
+    operations.push({ op: 'resize', from, size: target, crop: [0, 0, ...target], filter })
   }
   if (draw.chance(augmentation.horizontalFlip)) operations.push({ op: 'horizontalFlip' })
   if (draw.chance(augmentation.verticalFlip)) operations.push({ op: 'verticalFlip' })
-  if (rotation > 0) operations.push(rotate(draw.uniform(-rotation, rotation), square, 'bilinear'))
+  if (rotation > 0) operations.push(rotate(draw.uniform(-rotation, rotation), input, 'bilinear'))
   if (augmentation.colorJitter) operations.push(...drawJitter(augmentation.colorJitter, draw))
-  if (policy) operations.push(...drawPolicy(policy, square, draw))
+  if (policy) operations.push(...drawPolicy(policy, input, draw))
   if (draw.chance(augmentation.randomErasing)) {
-    const box = drawPart(square, ERASED_SCALE, ERASED_RATIO, draw)
+    const box = drawPart(input, ERASED_SCALE, ERASED_RATIO, draw)
     if (box) operations.push({ op: 'erase', box, fill: meanColor(preprocessing) })
   }
   return operations

@@ -2,32 +2,32 @@ import type { NativeTransform } from '../native/native.js'
 import type { Rect } from '../native/operation.js'
 import type { Preprocessing } from './preprocessing.js'
 import { roundHalfToEven } from './round.js'
-
-/** Width and height of a decoded image, in pixels. */
-export interface Size {
-  width: number
-  height: number
-}
+import { type Size, toSize } from './size.js'
 
 /** The transform of evaluation and prediction for an image of this size. */
 export function evalTransform(preprocessing: Preprocessing, size: Size): NativeTransform {
-  const { crop, resize, interpolation: filter, mode, fill } = preprocessing
+  const { resize, interpolation: filter, mode, fill } = preprocessing
   const { width, height } = size
+  const input = toSize(preprocessing.crop)
+  const target = [input.width, input.height] as const
   const from: Rect = [0, 0, width, height]
-  if (mode === 'squish') return [{ op: 'resize', from, size: [crop, crop], crop: [0, 0, crop, crop], filter }]
+  if (mode === 'squish') return [{ op: 'resize', from, size: target, crop: [0, 0, ...target], filter }]
   if (mode === 'pad' || mode === 'letterbox') {
-    const scale = crop / Math.max(width, height)
+    const scale = Math.min(input.width / width, input.height / height)
     const round = mode === 'pad' ? Math.round : Math.floor // as int() in Python
     const fitted = [width, height].map(side => Math.max(1, round(side * scale))) as [number, number]
-    const at = fitted.map(side => (crop - side) >> 1) as [number, number]
+    const at = target.map((side, axis) => (side - fitted[axis]!) >> 1) as [number, number]
     return [
       { op: 'resize', from, size: fitted, crop: [0, 0, ...fitted], filter },
-      { op: 'pad', size: [crop, crop], at, fill },
+      { op: 'pad', size: target, at, fill },
     ]
   }
-  const resized = resizeShorter(size, resize)
-  const [left, top] = resized.map(side => roundHalfToEven((side - crop) / 2)) as [number, number]
-  return [{ op: 'resize', from, size: resized, crop: [left, top, crop, crop], filter }]
+  const resized = typeof resize === 'number' ? resizeShorter(size, resize) : ([resize[1], resize[0]] as const)
+  const [left, top] = resized.map((side, axis) => roundHalfToEven((side - target[axis]!) / 2)) as [
+    number,
+    number,
+  ]
+  return [{ op: 'resize', from, size: resized, crop: [left, top, ...target], filter }]
 }
 
 /** torchvision's Resize of the shorter side (transforms/functional.py: _compute_resized_output_size). */

@@ -1,5 +1,6 @@
+import { formatSize, type InputSize, toSize } from '../image/size.js'
 import { type Family, native } from '../native/native.js'
-import { check } from '../util/is.js'
+import { check, refuse } from '../util/is.js'
 import { withoutAlias } from '../weights/aliases.js'
 
 /** A network, by torchvision's name. */
@@ -108,13 +109,22 @@ export function familyOf(architecture: Architecture): Family {
   return families().find(({ architectures }) => architectures.includes(architecture))!
 }
 
-/** @internal The options that `createModel` needs for images of this size: `imageSize` if the network takes only one size. */
+/**
+ * @internal The options that `createModel` needs for images of this size: `imageSize` if the network takes only one size.
+ * @throws ERR_INVALID_ARGUMENT if that network takes only squares, and the size is none.
+ */
 export function sizeOption(
   architecture: Architecture,
-  inputSize: number | null | undefined,
+  inputSize: InputSize | null | undefined,
 ): { imageSize?: number } {
   const isFixed = familyOf(checkArchitecture(architecture)).options.includes('imageSize')
-  return isFixed && inputSize ? { imageSize: inputSize } : {}
+  if (!isFixed || !inputSize) return {}
+  const { width, height } = toSize(inputSize)
+  if (width === height) return { imageSize: width }
+  throw refuse(
+    `inputSize: ${architecture} takes square images only, got ${formatSize(inputSize)} (height x width)`,
+    'inputSize',
+  )
 }
 
 /** @internal The layer whose outputs are the classes, by its name in the state dict. */

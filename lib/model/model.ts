@@ -3,6 +3,7 @@ import type { Dataset } from '../data/dataset.js'
 import { checkExportOptions, type ExportOptions, exportModel } from '../export/export.js'
 import type { ImageInput } from '../image/input.js'
 import { checkPreprocessing, type Preprocessing, type PreprocessingName } from '../image/preprocessing.js'
+import { checkInputSize, type InputSize, toSize } from '../image/size.js'
 import {
   type CheckpointValue,
   type ImageBatch,
@@ -47,7 +48,7 @@ export const MODEL_DTYPES = ['float32', 'bfloat16', 'int8'] as const satisfies r
 export interface ModelSummary {
   architecture: Architecture
   /** Height and width of the image, in pixels. */
-  inputSize: number
+  inputSize: number | [height: number, width: number]
   layers: LayerSummary[]
   parameterCount: number
   /** Multiply-adds of convolutions and linear layers. */
@@ -294,12 +295,17 @@ export class Model implements Disposable {
     return this.network.stateDict()
   }
 
-  /** The layers in the order of execution, for an image of `size` x `size` pixels (default: the model's own). */
-  summary(size = this.preprocessing.crop): ModelSummary {
-    const layers = this.network.summary(check.integer('size', size, 32, 4096))
+  /**
+   * The layers in the order of execution, for one image.
+   * @param size The side of a square image or `[height, width]`, in pixels. Default: the model's own.
+   */
+  summary(size: InputSize = this.preprocessing.crop): ModelSummary {
+    const inputSize = checkInputSize('size', size, 32, 4096)
+    const { height, width } = toSize(inputSize)
+    const layers = this.network.summary(height, width)
     return {
       architecture: this.architecture,
-      inputSize: size,
+      inputSize,
       layers,
       parameterCount: this.parameterCount,
       multiplyAdds: layers.reduce((sum, layer) => sum + layer.multiplyAdds, 0),
@@ -451,7 +457,8 @@ export class Model implements Disposable {
   /** @internal A batch that fits the model's preprocessing. */
   createBatch(capacity: number): ImageBatch {
     const { crop, mean, std } = this.preprocessing
-    return new (native().ImageBatch)(capacity, crop, crop, mean, std, this.device !== 'cpu')
+    const { height, width } = toSize(crop)
+    return new (native().ImageBatch)(capacity, height, width, mean, std, this.device !== 'cpu')
   }
 }
 

@@ -255,7 +255,7 @@ export interface NativeModel {
   /** The layers that compute in integers with the type int8, and those that do not; null if the model is not quantised. */
   readonly quantization: { int8: string[]; float: string[] } | null
   /** Layers for one image of this size, in the order of execution. */
-  summary(size: number): LayerSummary[]
+  summary(height: number, width: number): LayerSummary[]
   /** The state dict's names, shapes and types, in PyTorch's order. */
   entries(): { name: string; shape: number[]; dtype: DType }[]
   replaceClassifier(numClasses: number, seed: number): Promise<void>

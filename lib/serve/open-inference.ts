@@ -1,3 +1,4 @@
+import { type Size, toSize } from '../image/size.js'
 import type { Model } from '../model/model.js'
 import { abortable } from '../predict/abort.js'
 import { finiteLogits } from '../predict/non-finite.js'
@@ -33,13 +34,13 @@ export function useModel({ models }: Service, { name, version }: Record<string, 
 }
 
 export function modelMetadata({ name, version, model }: Lease): object {
-  const { crop } = model.preprocessing
+  const { height, width } = toSize(model.preprocessing.crop)
   const tensor = (name: string, datatype: string, shape: number[]) => ({ name, datatype, shape })
   return {
     name,
     versions: [String(version)],
     platform: 'visiontorch',
-    inputs: [tensor('input', 'FP32', [-1, 3, crop, crop]), tensor('image', 'BYTES', [-1])],
+    inputs: [tensor('input', 'FP32', [-1, 3, height, width]), tensor('image', 'BYTES', [-1])],
     outputs: outputNames.map(output => tensor(output, 'FP32', [-1, model.numClasses])),
   }
 }
@@ -61,18 +62,18 @@ export async function inferRoute(
   using lease = useModel(service, parameters)
   const { model } = lease
   const body = await readBody(request, { maxBytes: options.maxBodyBytes, ticket, signal })
-  const { crop } = model.preprocessing
+  const size = toSize(model.preprocessing.crop)
   const headerLength = request.headers.get('inference-header-content-length')
   const { id, inputs, outputs, isBinary } = parseInferRequest(
     body,
     headerLength,
-    options.maxFiles * 3 * crop * crop,
+    options.maxFiles * 3 * size.height * size.width,
   )
   const [input] = inputs
   if (input === undefined || inputs.length > 1)
     throw badRequest(`expected one input, either 'input' or 'image', got ${inputs.length}`)
   const requested = checkOutputs(outputs, isBinary)
-  const count = checkShape(input, crop)
+  const count = checkShape(input, size)
   if (count > options.maxFiles) throw tooLarge(`expected at most ${options.maxFiles} images, got ${count}`)
   ticket.addImages(count - 1)
   model.checkGivesProbabilities(options.allowUntrained)
@@ -89,14 +90,14 @@ export async function inferRoute(
 }
 
 /** How many images an input holds. */
-function checkShape({ name, datatype, shape }: InputTensor, crop: number): number {
+function checkShape({ name, datatype, shape }: InputTensor, { height, width }: Size): number {
   const isInput = name === 'input' && datatype === 'FP32'
   const isImage = name === 'image' && datatype === 'BYTES'
   if (!isInput && !isImage)
     throw badRequest(
       `expected 'input' of type FP32 or 'image' of type BYTES, got '${printable(name, 40)}' of type ${datatype}`,
     )
-  const sizes = isInput ? [3, crop, crop] : shape.length === 2 ? [1] : []
+  const sizes = isInput ? [3, height, width] : shape.length === 2 ? [1] : []
   const [count, ...rest] = shape
   if (count === undefined || count < 1 || rest.join() !== sizes.join()) {
     const expected = ['N', ...(isInput ? sizes : [])].join(', ')

@@ -5,6 +5,7 @@ import type { Dataset, Sample } from '../data/dataset.js'
 import { isUnnamed, list, relabel } from '../data/labels.js'
 import { exists } from '../data/relocate.js'
 import { cropTo, type Preprocessing } from '../image/preprocessing.js'
+import { formatSize } from '../image/size.js'
 import type { Model } from '../model/model.js'
 import { VisionTorchError } from '../util/errors.js'
 import { refuse } from '../util/is.js'
@@ -106,7 +107,7 @@ export function checkBatchNorm(model: Model, options: ResolvedTrainOptions): voi
     .layers.find(({ type, outputShape: [, h = 1, w = 1] }) => type === 'BatchNorm2d' && h * w === 1)
   if (layer === undefined) return
   throw refuse(
-    `batchSize: with one image of ${crop} x ${crop} pixels, the batch norm ${layer.name} sees only one value per channel. ` +
+    `batchSize: with one image of ${formatSize(crop)} pixels, the batch norm ${layer.name} sees only one value per channel. ` +
       'Use batches of at least 2 images, or a larger inputSize',
     'batchSize',
     'inputSize',

@@ -1,3 +1,4 @@
+import { checkInputSize, parseInputSize } from '../image/size.js'
 import { check, invalid, is } from '../util/is.js'
 
 // Kinds of option values: how each is checked, and how it is written on the command line.
@@ -31,6 +32,16 @@ export const number = (min: number, max?: number): Kind<number> => ({
   placeholder: '<x>',
   check: (name, value) => check.number(name, value, min, max),
   parse: parseNumber,
+})
+
+/** The side of a square, or `[height, width]`; `160x224` on the command line. */
+export const inputSize = (
+  min: number,
+  max: number,
+): Kind<number | [height: number, width: number], number | readonly [height: number, width: number]> => ({
+  placeholder: '<n|HxW>',
+  check: (name, value) => checkInputSize(name, value, min, max),
+  parse: parseInputSize,
 })
 
 /** Above 0. */

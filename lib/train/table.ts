@@ -244,11 +244,11 @@ const images = {
     'shuffle',
     "'balanced' shows each class equally often, by drawing its images with replacement",
   ),
-  /** How images that are not square become square. Default: as the model does, which is normally `'crop'`. */
+  /** How images of other proportions become the network's input. Default: the model's, which is `'crop'`. */
   resize: row(
     kinds.optional(kinds.choice(...RESIZE_MODES)),
     null,
-    'how images that are not square become square',
+    "how images of other proportions become the network's input",
     { shown: "the model's: crop" },
   ),
   /**
@@ -278,12 +278,17 @@ const images = {
     'whether to turn images upright according to their EXIF orientation',
     { shown: "the model's: true" },
   ),
-  /** The side of the square that the network sees, in pixels, 32 to 4096. Default: the model's. */
+  /**
+   * The size of the images that the network sees, in pixels, 32 to 4096: the side of a square, or `[height, width]`. Default: the
+   * model's.
+   */
   inputSize: row(
-    kinds.optional(kinds.integer(32, 4096)),
+    kinds.optional(kinds.inputSize(32, 4096)),
     null,
-    'side of the square that the network sees, in pixels',
-    { shown: "the model's" },
+    'size of the images that the network sees, in pixels: the side of a square, or height x width',
+    {
+      shown: "the model's",
+    },
   ),
   /** Keeps decoded images in memory, or in the user's cache folder. Default `'none'`. */
   cache: row(

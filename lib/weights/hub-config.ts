@@ -73,7 +73,10 @@ function labels(id2label: unknown): unknown[] | undefined {
     : undefined
 }
 
-/** timm's evaluation transform: the shorter side is resized to the crop's size / crop_pct. */
+/**
+ * timm's evaluation transform: the shorter side, or with crop_mode `squash` the whole image, is resized to the crop's size /
+ * crop_pct.
+ */
 function preprocessingOf(source: string, config: Json): Preprocessing | undefined {
   const {
     input_size: size,
@@ -85,10 +88,11 @@ function preprocessingOf(source: string, config: Json): Preprocessing | undefine
   } = config
   if (size === undefined) return undefined
   const [channels, height, width] = Array.isArray(size) ? size : []
-  if (channels !== 3 || height !== width || !is.integer(height))
+  if (channels !== 3 || !is.integer(height) || !is.integer(width) || (height !== width && mode !== 'squash'))
     throw mismatch(
       source,
-      `expected square inputs of 3 channels, got input_size ${printable(JSON.stringify(size), 80)}`,
+      "expected an input_size of [3, height, width], which is square unless crop_mode is 'squash', " +
+        `got ${printable(JSON.stringify(size), 80)}`,
     )
   if (!is.number(part) || !(part > 0 && part <= 1))
     throw mismatch(source, `expected a crop_pct above 0 and up to 1, got ${printable(String(part), 80)}`)
@@ -99,9 +103,9 @@ function preprocessingOf(source: string, config: Json): Preprocessing | undefine
     )
   try {
     return checkPreprocessing('config.json', {
-      crop: height,
-      resize: Math.floor(height / part),
-      mode: mode === 'squash' ? 'squish' : 'crop',
+      crop: [height, width],
+      resize:
+        mode === 'squash' ? [height, width].map(side => Math.floor(side / part)) : Math.floor(height / part),
       ...(interpolation === undefined || interpolation === 'random' ? {} : { interpolation }),
       ...(mean === undefined ? {} : { mean }),
       ...(std === undefined ? {} : { std }),

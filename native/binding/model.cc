@@ -289,11 +289,11 @@ Napi::Value ModelWrap::entries(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelWrap::summary(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    const int64_t size = info[0].As<Napi::Number>().Int64Value();
+    const int64_t height = info[0].As<Napi::Number>().Int64Value(), width = info[1].As<Napi::Number>().Int64Value();
     const std::shared_ptr<model::Model> model = live();
     // Described anew: the compute thread may be changing the model's own network.
     const nn::Network network = nn::describe(model->architecture(), facts_.num_classes, model->options());
-    return to_objects(info.Env(), nn::summarize(network, size));
+    return to_objects(info.Env(), nn::summarize(network, height, width));
   });
 }
 

@@ -76,8 +76,8 @@ struct LayerSummary {
   Shape output_shape;  // of one image, without the batch
   int64_t parameters, multiply_adds;
 };
-// The layers in the order of execution for one image of size x size. Throws what check_image_size() does.
-std::vector<LayerSummary> summarize(const Network& network, int64_t size);
+// The layers in the order of execution for one image of height x width. Throws what check_image_size() does.
+std::vector<LayerSummary> summarize(const Network& network, int64_t height, int64_t width);
 
 // Throws ERR_INVALID_ARGUMENT if the network does not take images of this size, or leaves nothing of them; the message
 // says which it takes.

@@ -172,10 +172,10 @@ struct Summarizer {
 
 }  // namespace
 
-std::vector<LayerSummary> summarize(const Network& network, int64_t size) {
-  check_image_size(network, size, size);
+std::vector<LayerSummary> summarize(const Network& network, int64_t height, int64_t width) {
+  check_image_size(network, height, width);
   Summarizer summarizer;
-  const Shape features = summarizer.run(network.backbone, "", {3, size, size});
+  const Shape features = summarizer.run(network.backbone, "", {3, height, width});
   summarizer.run(network.classifier, "", features);
   return std::move(summarizer.layers);
 }

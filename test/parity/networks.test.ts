@@ -41,7 +41,7 @@ describe('the networks, against torchvision', function () {
       // GoogLeNet's official weights are used without auxiliary heads.
       const options = architecture === 'googlenet' ? { auxLogits: false } : {}
       const model = await native().createModel(architecture, 1000, null, options)
-      const layers = model.summary(published.inputSize)
+      const layers = model.summary(published.inputSize, published.inputSize)
       const total = (key: 'parameters' | 'multiplyAdds') => layers.reduce((sum, layer) => sum + layer[key], 0)
       assert.equal(total('parameters'), published.parameters)
       assert.equal((total('multiplyAdds') / 1e9).toFixed(3), published.multiplyAdds.toFixed(3))

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path'
 import { encodeOnnx } from '../../lib/export/onnx.js'
 import { withPreprocessing } from '../../lib/export/preprocessing.js'
 import { checkPreprocessing, INTERPOLATIONS, RESIZE_MODES } from '../../lib/image/preprocessing.js'
+import { formatSize, type InputSize, toSize } from '../../lib/image/size.js'
 import { evalTransform } from '../../lib/image/transform.js'
 import type { Architecture } from '../../lib/model/architectures.js'
 import { createModel } from '../../lib/model/create-model.js'
@@ -54,8 +55,8 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
   async function exported(folder: string, name: string, model: Model, images: Float32Array, options = {}) {
     const path = join(folder, `${name}.onnx`)
     await model.export(path, options)
-    const { crop } = model.preprocessing
-    await writeInput(path, images, [images.length / (3 * crop * crop), 3, crop, crop])
+    const { width, height } = toSize(model.preprocessing.crop)
+    await writeInput(path, images, [images.length / (3 * height * width), 3, height, width])
     return path
   }
 
@@ -69,9 +70,9 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
     Object.values(JSON.parse(runReference('onnx_logits.py', ...paths)))
 
   async function forward(model: Model, images: Float32Array): Promise<Float32Array> {
-    const { crop } = model.preprocessing
-    const count = images.length / (3 * crop * crop)
-    const batch = new (native().ImageBatch)(count, crop, crop, [0, 0, 0], [1, 1, 1])
+    const { width, height } = toSize(model.preprocessing.crop)
+    const count = images.length / (3 * height * width)
+    const batch = new (native().ImageBatch)(count, height, width, [0, 0, 0], [1, 1, 1])
     batch.setTensor(images)
     return model.network.forward(batch, count, 'logits')
   }
@@ -215,20 +216,23 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
       { width: 32, height: 32 },
       { width: 20, height: 11 },
     ]
-    const cases = RESIZE_MODES.flatMap(mode =>
-      INTERPOLATIONS.flatMap(interpolation =>
-        sizes.map(size => ({ mode, interpolation, ...size, name: `${mode}-${interpolation}-${size.width}` })),
+    const squares = { resize: 37, crop: 32 }
+    const cases = RESIZE_MODES.flatMap(mode => [
+      ...INTERPOLATIONS.flatMap(interpolation =>
+        sizes.map(size => ({ mode, interpolation, ...size, ...squares })),
       ),
-    )
+      { mode, interpolation: 'bilinear' as const, ...sizes[0]!, resize: [37, 50], crop: [32, 45] },
+    ]).map((each, i) => ({ ...each, name: `${i}` }))
     const results = new Map<string, { ours: Float32Array; computed: Computed }>()
     before(async () => {
       const folder = await temporaryFolder()
       const paths: string[] = []
       const ours: Float32Array[] = []
-      for (const { mode, interpolation, width, height, name } of cases) {
+      for (const { mode, interpolation, resize, crop, width, height, name } of cases) {
         const preprocessing = checkPreprocessing('preprocessing', {
-          ...{ mode, interpolation, resize: 37, crop: 32, mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] },
+          ...{ mode, interpolation, resize, crop, mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] },
         })
+        const input = toSize(preprocessing.crop)
         const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * i * 2654435761) >>> 13)
         // A network that gives back what it takes.
         const identity = { type: 'Identity', inputs: ['pixel_values'], output: 'logits', attributes: {} }
@@ -244,7 +248,7 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
           opset: 18,
           name: 'preprocessing',
           input: { name: 'pixel_values', dimensions: ['batch', 3, 'height', 'width'] },
-          output: { name: 'logits', dimensions: ['batch', 3, 32, 32] },
+          output: { name: 'logits', dimensions: ['batch', 3, input.height, input.width] },
           metadata: {},
         })
         await writeFile(path, file)
@@ -252,7 +256,7 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
         await writeInput(path, Float32Array.from(planes), [1, 3, height, width])
         paths.push(path)
         const { mean, std } = preprocessing
-        const batch = new (native().ImageBatch)(1, 32, 32, mean, std)
+        const batch = new (native().ImageBatch)(1, input.height, input.width, mean, std)
         const image = { data: pixels, width, height, channels: 3 }
         await batch.set(0, image, evalTransform(preprocessing, { width, height }))
         ours.push(batch.getTensor(1))
@@ -262,8 +266,8 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
       })
     })
 
-    for (const { mode, interpolation, width, height, name } of cases) {
-      it(`${mode}, ${interpolation}, ${width} x ${height}: the pixels are ours, or next to them`, () => {
+    for (const { mode, interpolation, crop, width, height, name } of cases) {
+      it(`${mode}, ${interpolation}, ${width} x ${height} to ${formatSize(crop as InputSize)}: the pixels are ours, or next to them`, () => {
         const { ours, computed } = results.get(name)!
         // Pillow's weights have 22 bits: of a sum halfway between two bytes, they decide which it becomes.
         const differ = ours.filter((value, i) => Math.abs(value - computed.values[i]!) > 1e-5)

@@ -1,6 +1,6 @@
 """outputs.py FOLDER SIZES ARCHITECTURE ...: logits of networks for images of each size, and their weights.
 
-SIZES: numbers separated by commas: two images of the first size, one of each other. Writes random weights, settled as by
+SIZES: numbers or HEIGHTxWIDTH, separated by commas: two images of the first size, one of each other. Writes random weights, settled as by
 some training, to FOLDER/ARCHITECTURE.pth and the images to FOLDER/SIZE.f32; prints {"ARCHITECTURE": {"SIZE": {"images",
 "logits": [...], "deviation"}}}: logits computed in float64, and how far those in float32 are from them at most, as a share of
 the largest.
@@ -16,11 +16,12 @@ import stubs  # noqa: F401  before torchvision
 from settle import settle
 from torchvision.models import get_model
 
-folder, sizes = pathlib.Path(sys.argv[1]), [int(size) for size in sys.argv[2].split(",")]
+folder, sizes = pathlib.Path(sys.argv[1]), sys.argv[2].split(",")
 images = {}
 for index, size in enumerate(sizes):
     count = 2 if index == 0 else 1
-    images[size] = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(size))
+    height, width = [int(side) for side in (size.split("x") if "x" in size else (size, size))]
+    images[size] = torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(height))
     images[size].numpy().tofile(folder / f"{size}.f32")
 
 

@@ -2,14 +2,16 @@
 import { checkAugmentation } from '../../../lib/image/augmentation.js'
 import { decode } from '../../../lib/image/decode.js'
 import { checkPreprocessing } from '../../../lib/image/preprocessing.js'
+import { toSize } from '../../../lib/image/size.js'
 import { trainTransform } from '../../../lib/image/train-transform.js'
 import { evalTransform } from '../../../lib/image/transform.js'
 import { native, type Pixels } from '../../../lib/native/native.js'
 import { job, serve } from '../serve.js'
 
 const preprocessing = checkPreprocessing('preprocessing', {})
-const { crop, mean, std } = preprocessing
-const batch = new (native().ImageBatch)(1, crop, crop, mean, std)
+const { mean, std } = preprocessing
+const { width, height } = toSize(preprocessing.crop)
+const batch = new (native().ImageBatch)(1, height, width, mean, std)
 const decoded = await Promise.all(job.photos.map(path => decode(path)))
 const evaluate = (pixels: Pixels) => batch.set(0, pixels, evalTransform(preprocessing, pixels))
 

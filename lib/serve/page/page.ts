@@ -20,7 +20,12 @@ interface ModelCard {
   parameters: number
   device: string
   dtype: string
-  preprocessing: { resize: number; crop: number; mode: string; interpolation: string }
+  preprocessing: {
+    resize: number | [number, number]
+    crop: number | [number, number]
+    mode: string
+    interpolation: string
+  }
   classes: string[]
   training: { epoch?: number; top1?: number; top5?: number } | null
 }
@@ -75,14 +80,16 @@ function showModel(): void {
   const model = selected()
   if (model === undefined) return
   const { preprocessing, training, classes } = model
+  const { crop, resize } = preprocessing
   const share = (value: number) => `${(100 * value).toFixed(1)}%`
+  const sizeText = ([height, width]: [number, number]) => `${height} × ${width}`
   const facts: [string, string | undefined][] = [
     ['Name', `${model.name}, version ${model.version}`],
     ['Network', `${model.architecture}, ${model.parameters.toLocaleString()} parameters`],
     ['Computes', `on ${model.device} in ${model.dtype}`],
     [
       'Input',
-      `${preprocessing.crop} × ${preprocessing.crop} pixels (${preprocessing.mode}, resized to ${preprocessing.resize}, ${preprocessing.interpolation})`,
+      `${typeof crop === 'number' ? sizeText([crop, crop]) : sizeText(crop)} pixels (${preprocessing.mode}, resized to ${typeof resize === 'number' ? resize : sizeText(resize)}, ${preprocessing.interpolation})`,
     ],
     [
       'Accuracy',

@@ -134,11 +134,11 @@ describe('createModel', () => {
 
   it('says the least size of images that a network leaves something of', async () => {
     const model = await native().createModel('vgg11', 2, null, {})
-    assert.throws(() => model.summary(31), {
+    assert.throws(() => model.summary(31, 31), {
       code: 'ERR_INVALID_ARGUMENT',
       message: /expected at least 32, got 31: the image is too small for vgg11/,
     })
-    assert.ok(model.summary(32).length > 0)
+    assert.ok(model.summary(32, 48).length > 0)
     model.dispose()
   })
 
@@ -155,6 +155,7 @@ describe('createModel', () => {
       code: 'ERR_INVALID_ARGUMENT',
       message: /expected 64, got 224: this vit_b_32 takes images of one size only. .*imageSize/,
     })
+    assert.throws(() => model.summary([64, 96]), /expected 64, got 96/)
     const batch = new (native().ImageBatch)(1, 224, 224, [0, 0, 0], [1, 1, 1])
     batch.setTensor(new Float32Array(3 * 224 * 224))
     await assert.rejects(model.network.forward(batch, 1, 'logits'), /expected 64, got 224/)

@@ -28,7 +28,16 @@ describe('the config.json of a repository on the Hub', () => {
       mean: cfg.mean,
       std: cfg.std,
     })
-    assert.equal(timm({ ...cfg, crop_mode: 'squash' }).preprocessing!.mode, 'squish')
+    const squash = { ...cfg, crop_mode: 'squash' }
+    assert.deepEqual(timm(squash).preprocessing!.resize, [235, 235]) // Resize((235, 235)), CenterCrop(224)
+    const wide = timm({ ...squash, input_size: [3, 224, 448] }).preprocessing!
+    assert.deepEqual(
+      [wide.resize, wide.crop],
+      [
+        [235, 471],
+        [224, 448],
+      ],
+    )
     assert.equal(timm({ ...cfg, crop_pct: 1 }).preprocessing!.resize, 224)
     assert.equal(timm().preprocessing, undefined)
   })
@@ -61,8 +70,8 @@ describe('the config.json of a repository on the Hub', () => {
   it('is refused if it contradicts itself', () => {
     const wrong = (value: object, message: RegExp) =>
       assert.throws(() => timm({ ...cfg, ...value }), { code: 'ERR_CHECKPOINT_MISMATCH', message })
-    wrong({ input_size: [3, 224, 256] }, /square inputs of 3 channels/)
-    wrong({ input_size: 'x' }, /square inputs/)
+    wrong({ input_size: [3, 224, 256] }, /input_size of \[3, height, width\], which is square unless/)
+    wrong({ input_size: 'x' }, /input_size/)
     wrong({ input_size: [3, 1e9, 1e9] }, /crop/)
     wrong({ crop_pct: 0 }, /crop_pct/)
     wrong({ crop_pct: 'x' }, /crop_pct/)

@@ -44,6 +44,7 @@ async function bundlePage(): Promise<void> {
   await build({
     entryPoints: ['lib/serve/page/index.html', 'lib/serve/page/page.css', 'lib/serve/page/page.ts'],
     outdir: 'dist/serve/page',
+    bundle: true,
     loader: { '.html': 'copy' },
     minify: true,
     format: 'esm',

@@ -53,6 +53,7 @@ const layers = [
   'train.ts',
   'doctor',
   'serve',
+  'ui',
   'cli',
   'index.ts',
 ]

@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { join } from 'node:path'
 import { findRendezvous } from '../distributed/rendezvous.js'
 import { outputSignal } from './output.js'
 import { note } from './terminal.js'
@@ -50,3 +51,14 @@ export const isAbort = (error: unknown): boolean => error instanceof Error && er
 export function interruptCode(): number | undefined {
   return received && 128 + constants.signals[received]
 }
+
+/** Tells how to continue a training run that was stopped. */
+export function noteSaved(directory: string): void {
+  note(
+    `saved ${join(directory, 'last.pth')}; go on with: visiontorch train --resume --out ${quoted(directory)}`,
+  )
+}
+
+/** A path as a word of the shell. */
+const quoted = (path: string): string =>
+  /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`

@@ -19,6 +19,7 @@ import { serveCommand } from './serve.js'
 import { summaryCommand } from './summary.js'
 import { fail, setQuiet } from './terminal.js'
 import { trainCommand } from './train.js'
+import { uiCommand } from './ui.js'
 import { weightsCommand } from './weights.js'
 
 /** What builds each command, in the order of the help. */
@@ -30,6 +31,7 @@ const commands: readonly (() => Command)[] = [
   evaluateCommand,
   quantizeCommand,
   serveCommand,
+  uiCommand,
   summaryCommand,
   exportCommand,
   weightsCommand,

@@ -8,25 +8,22 @@ import type { Model, ModelDType } from '../model/model.js'
 import { type Device, setThreads } from '../native/runtime.js'
 import { joinWorkers, tellReload, Workers } from '../serve/cluster.js'
 import { readTraining } from '../serve/model-card.js'
-import { isModelName } from '../serve/models.js'
+import { isModelName, ServedModels } from '../serve/models.js'
 import type { Logger } from '../serve/options.js'
 import { checkModel, type ModelSource, Reloader } from '../serve/reload.js'
 import { RunningServer } from '../serve/server.js'
 import { createService } from '../serve/service.js'
 import { refuse } from '../util/is.js'
+import { type AddressOptions, addressOptions, noteOpenPort } from './address.js'
 import { dtypeOption } from './model.js'
 import { deviceOption, integer, list, number, threadsOption } from './options.js'
 import { note } from './terminal.js'
 
-interface ServeCommandOptions {
+interface ServeCommandOptions extends AddressOptions {
   checkpoint: [name: string, path: string][]
-  host: string
-  port: number
   grace: number
   workers: number
-  apiKey?: string
   cors?: string[]
-  allowedHost?: string[]
   example?: string
   watch: boolean
   page: boolean
@@ -43,28 +40,21 @@ interface ServeCommandOptions {
   log: string
 }
 
-export const serveCommand = (): Command =>
-  new Command('serve')
+export function serveCommand(): Command {
+  const command = new Command('serve')
     .description('serve predictions over HTTP; docs/serving.md describes the routes')
     .addOption(
       new Option('--checkpoint <[name=]file>', 'a model that visiontorch saved; give it once for each model')
         .argParser(addCheckpoint)
         .makeOptionMandatory(),
     )
-    .option('--host <address>', 'where to listen; 0.0.0.0 for everywhere', '127.0.0.1')
-    .option('--port <n>', 'the port; 0 for a free one', integer(0, 65_535), 8080)
-    .addOption(
-      new Option(
-        '--api-key <key>',
-        'a key that requests must bring, or several with commas between them',
-      ).env('VISIONTORCH_API_KEY'),
-    )
+  for (const option of addressOptions()) command.addOption(option)
+  return command
     .option(
       '--cors <origins>',
       'web pages that may call the server: https://example.com,... or *',
       list(String),
     )
-    .option('--allowed-host <names>', 'names of a proxy for a server on the loopback interface', list(String))
     .option('--workers <n>', 'processes behind the port, for machines with many cores', integer(1, 256), 1)
     .option('--grace <seconds>', 'how long requests may take to end after SIGTERM', number(0, 86_400), 20)
     .option(
@@ -89,6 +79,7 @@ export const serveCommand = (): Command =>
     .addOption(dtypeOption())
     .addOption(threadsOption())
     .action(runServe)
+}
 
 /** `name=file`, or a file, which is called by its name without the extension. */
 function addCheckpoint(text: string, others: [string, string][] = []): [string, string][] {
@@ -140,7 +131,7 @@ async function runServer(options: ServeCommandOptions, logger: Logger): Promise<
   }
   if (options.maxFiles > options.maxQueue)
     throw refuse(`--max-files: expected at most --max-queue (${options.maxQueue}), got ${options.maxFiles}`)
-  const service = createService(models, {
+  const service = createService(new ServedModels(models), {
     batchSize: options.batchSize,
     maxQueue: options.maxQueue,
     maxBodyBytes: options.maxBody,
@@ -184,11 +175,11 @@ async function runServer(options: ServeCommandOptions, logger: Logger): Promise<
   logger.info({}, 'stopped')
 }
 
-function announce({ checkpoint, workers, apiKey, host }: ServeCommandOptions, url: string): void {
+function announce(options: ServeCommandOptions, url: string): void {
+  const { checkpoint, workers } = options
   const names = checkpoint.map(([name]) => name).join(', ')
   note(`serving ${names} on ${url}${workers > 1 ? ` with ${workers} processes` : ''}; Ctrl-C ends it`)
-  if (apiKey === undefined && !/^(127\.|localhost$|::1$)/.test(host))
-    note('anybody who can reach this port may use it: consider --api-key')
+  noteOpenPort(options)
 }
 
 /** Resolves at the first SIGTERM or Ctrl-C. The second one kills. */

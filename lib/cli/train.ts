@@ -19,7 +19,7 @@ import { train } from '../train.js'
 import { VisionTorchError } from '../util/errors.js'
 import { temporaryPath } from '../util/files.js'
 import { refuse } from '../util/is.js'
-import { interruptSignal, isAbort } from './interrupt.js'
+import { interruptSignal, isAbort, noteSaved } from './interrupt.js'
 import { enterJob, ownDevice, shareThreads, shareWorkers } from './job.js'
 import { launch, processesOption } from './launch.js'
 import {
@@ -32,7 +32,7 @@ import {
 } from './model.js'
 import { addSourceArgument, classesOption, dataOf, deviceOption, threadsOption } from './options.js'
 import { trainingDisplay } from './progress.js'
-import { note, printJson, warn } from './terminal.js'
+import { printJson, warn } from './terminal.js'
 
 interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'>, NormalizationOptions {
   data?: string
@@ -174,17 +174,11 @@ async function trainInGroup(
   } catch (error) {
     display.stop()
     if (isAbort(error) && directory !== undefined && group.isFirst) {
-      note(
-        `saved ${join(directory, 'last.pth')}; go on with: visiontorch train --resume --out ${quoted(directory)}`,
-      )
+      noteSaved(directory)
     }
     throw error
   }
 }
-
-/** A path as a word of the shell. */
-const quoted = (path: string): string =>
-  /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 
 /** The network to train: that of the run to resume, or a new one with the classes of the data. */
 async function openModel(

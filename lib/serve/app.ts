@@ -15,9 +15,8 @@ import {
 import { openApi } from './openapi.js'
 import { pageFile } from './page-files.js'
 import { predictRoute } from './predict.js'
+import type { Route } from './route.js'
 import { type Service, startMetrics } from './service.js'
-
-type Answer = (request: Request, parameters: Record<string, string>) => Response | Promise<Response>
 
 /** The routes of a server. */
 export async function createApp(service: Service): Promise<(request: Request) => Promise<Response>> {
@@ -29,8 +28,14 @@ export async function createApp(service: Service): Promise<(request: Request) =>
   /** The route of each request, for the metrics: a path would give every wrong one a metric of its own. */
   const routes = new WeakMap<Request, string>()
 
-  /** Adds a route; `public` ones need no key. */
-  function route(method: 'GET' | 'POST', path: string, answer: Answer, access?: 'public'): void {
+  const route = (
+    method: Route['method'],
+    path: string,
+    answer: Route['answer'],
+    access?: Route['access'],
+  ): void => add({ method, path, answer, ...(access && { access }) })
+
+  function add({ method, path, answer, access }: Route): void {
     app.on(method, path, context => {
       const { raw } = context.req
       routes.set(raw, path)
@@ -47,7 +52,9 @@ export async function createApp(service: Service): Promise<(request: Request) =>
     using deadline = new Deadline(request.signal, options.timeout)
     return await predictRoute(request, service, deadline.signal)
   })
-  route('GET', '/models', () => Response.json({ models: describeModels(service) }))
+  route('GET', '/models', () =>
+    Response.json({ models: describeModels(service), canTrain: service.trainingRoutes.length > 0 }),
+  )
   route('GET', '/openapi.json', () => Response.json(openApi(options)))
   route('GET', '/metrics', async () => {
     const { body, contentType } = await metrics.text()
@@ -95,6 +102,7 @@ export async function createApp(service: Service): Promise<(request: Request) =>
     route('GET', '/page.css', () => pageFile('css'), 'public')
     route('GET', '/page.js', () => pageFile('js'), 'public')
   }
+  for (const trainingRoute of service.trainingRoutes) add(trainingRoute)
   app.notFound(() => {
     throw notFound('there is nothing at this path. GET /openapi.json lists what there is')
   })

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Model } from '../model/model.js'
 import { invalid } from '../util/is.js'
 import { createApp } from './app.js'
+import { modelsByName, ServedModels } from './models.js'
 import type { HandlerOptions } from './options.js'
 import { createService } from './service.js'
 
@@ -27,7 +28,7 @@ export function createHandler(
   models: Model | Readonly<Record<string, Model>>,
   options: HandlerOptions = {},
 ): Handler {
-  const service = createService(models, options)
+  const service = createService(new ServedModels(modelsByName(models)), options)
   let app: Promise<Handler> | undefined
   return async request => {
     app ??= createApp(service)

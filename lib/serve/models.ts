@@ -32,7 +32,6 @@ export class ServedModels {
         throw invalid('models', 'names of letters, digits, dots, hyphens and underscores', name)
       this.#set(name, checkModel(model), 1)
     }
-    if (this.#served.size === 0) throw invalid('models', 'at least one model', models)
   }
 
   get names(): string[] {
@@ -46,7 +45,8 @@ export class ServedModels {
   use(name?: string): Lease {
     const { names } = this
     if (name === undefined && names.length > 1) throw badRequest(`expected model: one of ${names.join(', ')}`)
-    const chosen = name ?? names[0]!
+    const chosen = name ?? names[0]
+    if (chosen === undefined) throw notFound('there is no model yet. Train one first')
     const served = this.#find(chosen)
     served.users++
     let isDone = false
@@ -68,10 +68,11 @@ export class ServedModels {
     return this.#find(name).since
   }
 
-  /** Serves another model from now on. The old one is disposed when the last request that uses it is done. */
-  replace(name: string, model: Model): void {
-    const old = this.#find(name)
-    this.#set(name, model, old.version + 1)
+  /** Serves a model from now on. The one that it replaces is disposed when the last request that uses it is done. */
+  serve(name: string, model: Model): void {
+    const old = this.#served.get(name)
+    this.#set(name, model, (old?.version ?? 0) + 1)
+    if (old === undefined) return
     old.isRetired = true
     if (old.users === 0) old.model.dispose()
   }
@@ -92,7 +93,9 @@ export const isModelName = (name: string): boolean => /^\w[\w.-]{0,99}$/.test(na
 
 /** The argument `models` of `createHandler` by name. */
 export function modelsByName(models: unknown): Readonly<Record<string, Model>> {
-  if (is.object(models) && Object.getPrototypeOf(models) === Object.prototype)
+  if (is.object(models) && Object.getPrototypeOf(models) === Object.prototype) {
+    if (Object.keys(models).length === 0) throw invalid('models', 'at least one model', models)
     return models as Record<string, Model>
+  }
   return { default: checkModel(models) }
 }

@@ -80,7 +80,7 @@ export class Reloader {
       }
       using old = models.use(name)
       const classesChanged = JSON.stringify(model.classes) !== JSON.stringify(old.model.classes)
-      models.replace(name, model)
+      models.serve(name, model)
       training.set(name, about)
       const milliseconds = Math.round(performance.now() - start)
       this.logger.info({ model: name, path, milliseconds, classesChanged }, 'model reloaded')

@@ -1,8 +1,8 @@
-import type { Model } from '../model/model.js'
 import { Admission } from './admission.js'
 import { createMetrics, type Metrics } from './metrics.js'
-import { modelsByName, ServedModels } from './models.js'
+import type { ServedModels } from './models.js'
 import { type CheckedOptions, checkHandlerOptions, type HandlerOptions } from './options.js'
+import type { Route } from './route.js'
 
 /** What the routes of a server share. */
 export interface Service {
@@ -16,18 +16,24 @@ export interface Service {
   metrics?: Metrics
   /** What each model's file says about its training. */
   training: Map<string, object | null>
+  /** The routes that `visiontorch ui` adds; none in other servers. */
+  trainingRoutes: readonly Route[]
   /** Loads a model's file again; undefined if the models have none. */
   reload?: (name: string) => Promise<void>
 }
 
-export function createService(
-  models: Model | Readonly<Record<string, Model>>,
-  handlerOptions: HandlerOptions,
-): Service {
-  const served = new ServedModels(modelsByName(models))
+export function createService(models: ServedModels, handlerOptions: HandlerOptions): Service {
   const options = checkHandlerOptions(handlerOptions)
   const admission = new Admission(options.maxQueue, options.maxBodyBytes)
-  return { models: served, options, admission, isReady: true, active: 0, training: new Map() }
+  return {
+    models,
+    options,
+    admission,
+    isReady: true,
+    active: 0,
+    training: new Map(),
+    trainingRoutes: [],
+  }
 }
 
 export async function startMetrics(service: Service): Promise<Metrics> {

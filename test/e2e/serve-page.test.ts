@@ -130,7 +130,7 @@ describe("the server's page", function () {
     )
     await done(page, '200 of 200 images')
     assert.equal(await page.locator('#results li').count(), 200)
-    assert.equal(await page.locator('.error').count(), 0)
+    assert.equal(await page.locator('#results .error').count(), 0)
     await page.getByRole('button', { name: 'Clear' }).click()
     assert.equal(await page.locator('#results li').count(), 0)
     await page.close()

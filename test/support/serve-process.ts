@@ -5,7 +5,7 @@ import { join } from 'node:path'
 const program = join(import.meta.dirname, '../../dist/cli/main.js')
 const running = new Set<ServeProcess>()
 
-/** The built `visiontorch serve` in a process of its own, on a free port. */
+/** The built `visiontorch serve` or `ui` in a process of its own, on a free port. */
 export class ServeProcess {
   /** What it logged, parsed. */
   readonly log: Record<string, unknown>[] = []
@@ -28,16 +28,25 @@ export class ServeProcess {
   }
 
   /** Starts it, and waits until it serves. */
-  static async start(...args: string[]): Promise<ServeProcess> {
-    const child = spawn(process.execPath, [program, 'serve', '--port', '0', ...args])
+  static start(...args: string[]): Promise<ServeProcess> {
+    return ServeProcess.#run(['serve', ...args])
+  }
+
+  /** Starts `visiontorch ui` in a folder, which its runs go to. */
+  static startUi(cwd: string, ...args: string[]): Promise<ServeProcess> {
+    return ServeProcess.#run(['ui', ...args], cwd)
+  }
+
+  static async #run(args: string[], cwd?: string): Promise<ServeProcess> {
+    const child = spawn(process.execPath, [program, ...args, '--port', '0'], { cwd })
     const served = new ServeProcess(child)
     while (served.url === '') {
       const ended = await Promise.race([
         once(child.stderr!, 'data').then(() => false),
         served.exited.then(() => true),
       ])
-      served.url = /serving .* on (http:\S+?)[; ]/.exec(served.stderr)?.[1] ?? ''
-      if (ended && served.url === '') throw new Error(`serve ended:\n${served.stderr}`)
+      served.url = /(?:serving .* on|open) (http:\S+?)[; ]/.exec(served.stderr)?.[1] ?? ''
+      if (ended && served.url === '') throw new Error(`it ended:\n${served.stderr}`)
     }
     return served
   }

@@ -1,4 +1,7 @@
 // The page at `/`, in the browser. It uses only the routes that docs/serving.md describes.
+import { find, make, share } from './dom.js'
+import { ask, demand, hasKey, setKey } from './server.js'
+import { startTraining } from './training.js'
 
 interface Prediction {
   label: string
@@ -33,47 +36,69 @@ interface ModelCard {
 /** Requests at a time. */
 const CONCURRENCY = 4
 
-const find = <T extends HTMLElement>(id: string) => document.getElementById(id) as T
-const make = <K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  properties: Partial<HTMLElementTagNameMap[K]> = {},
-  ...children: (Node | string)[]
-): HTMLElementTagNameMap[K] => {
-  const element = Object.assign(document.createElement(tag), properties)
-  element.append(...children)
-  return element
-}
-
 const modelSelect = find<HTMLSelectElement>('model')
 const topK = find<HTMLInputElement>('top-k')
 const status = find('status')
 const list = find('results')
 
 let models: ModelCard[] = []
-let key = ''
 let results: Result[] = []
 let waiting: { file: File; item: HTMLLIElement; result: Result }[] = []
 let active = 0
 /** Counts the sessions that `Clear` has ended: what they still get is not shown. */
 let session = 0
 
-const headers = (): Record<string, string> => (key === '' ? {} : { 'x-api-key': key })
-const selected = () => models.find(({ name }) => name === modelSelect.value)
+const selected = (chosen = modelSelect.value) => models.find(({ name }) => name === chosen)
 
 async function start(): Promise<void> {
-  const response = await fetch('models', { headers: headers() })
+  const response = await ask('models')
   find('key-form').hidden = response.status !== 401
   if (response.status === 401) {
-    if (key !== '') status.textContent = 'This is not the key.'
+    if (hasKey()) status.textContent = 'This is not the key.'
     find('key').focus()
     return
   }
   if (!response.ok) throw new Error(`the server answered ${response.status}`)
   status.textContent = ''
-  models = (await response.json()).models
+  const answer = await response.json()
+  showModels(answer.models)
+  if (!answer.canTrain || !find('views').hidden) return
+  find('views').hidden = false
+  view('training')
+  await startTraining(
+    async name => {
+      showModels((await (await demand('models')).json()).models)
+      choose(name)
+    },
+    name => {
+      choose(name)
+      view('predicting')
+    },
+  )
+}
+
+function showModels(all: ModelCard[]): void {
+  const chosen = modelSelect.value
+  models = all
   modelSelect.replaceChildren(...models.map(({ name }) => make('option', { value: name }, name)))
+  if (selected(chosen)) modelSelect.value = chosen
   find('models').hidden = models.length < 2
+  find('no-model').hidden = models.length > 0
+  find('predicting-model').hidden = models.length === 0
   showModel()
+}
+
+function choose(name: string): void {
+  modelSelect.value = name
+  showModel()
+}
+
+/** Shows one of the tabs. */
+function view(name: 'training' | 'predicting'): void {
+  for (const other of ['training', 'predicting']) {
+    find(other).hidden = other !== name
+    find(`show-${other}`).setAttribute('aria-current', String(other === name))
+  }
 }
 
 function showModel(): void {
@@ -81,7 +106,6 @@ function showModel(): void {
   if (model === undefined) return
   const { preprocessing, training, classes } = model
   const { crop, resize } = preprocessing
-  const share = (value: number) => `${(100 * value).toFixed(1)}%`
   const sizeText = ([height, width]: [number, number]) => `${height} × ${width}`
   const facts: [string, string | undefined][] = [
     ['Name', `${model.name}, version ${model.version}`],
@@ -123,7 +147,7 @@ const query = () => {
 
 function showCode(): void {
   const url = new URL(`predict?${query()}`, document.baseURI).href
-  const withKey = key !== ''
+  const withKey = hasKey()
   find('curl').textContent =
     `curl${withKey ? ` -H "Authorization: Bearer $KEY"` : ''} -H 'Content-Type: image/jpeg' \\\n` +
     `  --data-binary @photo.jpg '${url}'`
@@ -178,10 +202,10 @@ function work(): void {
 
 async function predict(file: File): Promise<Prediction[]> {
   for (;;) {
-    const response = await fetch(`predict?${query()}`, {
+    const response = await ask(`predict?${query()}`, {
       method: 'POST',
       body: file,
-      headers: { ...headers(), 'content-type': 'application/octet-stream' },
+      headers: { 'content-type': 'application/octet-stream' },
     })
     if (response.status === 429) {
       await new Promise(resolve =>
@@ -198,11 +222,11 @@ async function predict(file: File): Promise<Prediction[]> {
 function showResult(item: HTMLLIElement, { predictions, error }: Result): void {
   if (error !== undefined) item.append(make('p', { className: 'error' }, error))
   for (const { label, score } of predictions ?? []) {
-    const share = `${(100 * score).toFixed(1)}%`
-    const bar = make('meter', { min: 0, max: 1, value: score, title: share })
-    bar.setAttribute('aria-label', `${label}: ${share}`)
+    const percent = share(score)
+    const bar = make('meter', { min: 0, max: 1, value: score, title: percent })
+    bar.setAttribute('aria-label', `${label}: ${percent}`)
     item.append(
-      make('div', { className: 'prediction' }, make('span', {}, label), make('span', {}, share), bar),
+      make('div', { className: 'prediction' }, make('span', {}, label), make('span', {}, percent), bar),
     )
   }
 }
@@ -285,7 +309,7 @@ document.addEventListener('drop', event => {
 document.addEventListener('paste', event => add(event.clipboardData?.files ?? []))
 find('key-form').addEventListener('submit', event => {
   event.preventDefault()
-  key = find<HTMLInputElement>('key').value
+  setKey(find<HTMLInputElement>('key').value)
   run()
 })
 modelSelect.addEventListener('change', showModel)
@@ -295,6 +319,8 @@ find('json').addEventListener('click', () =>
 )
 find('csv').addEventListener('click', () => download('predictions.csv', 'text/csv', csv()))
 find('clear').addEventListener('click', clear)
+for (const name of ['training', 'predicting'] as const)
+  find(`show-${name}`).addEventListener('click', () => view(name))
 for (const button of document.querySelectorAll<HTMLButtonElement>('[data-copy]'))
   button.addEventListener('click', () => copy(button))
 

@@ -1,0 +1,87 @@
+import { readFile } from 'node:fs/promises'
+import type { Dataset } from '../data/dataset.js'
+import { listArchitectures } from '../model/architectures.js'
+import { parseJson, readBody } from '../serve/body.js'
+import { badRequest, notFound } from '../serve/errors.js'
+import type { Route } from '../serve/route.js'
+import type { Service } from '../serve/service.js'
+import { is } from '../util/is.js'
+import type { RunEvent, RunOptions, Trainer } from './trainer.js'
+
+/** Of a request that starts a run. */
+const MOST_BODY_BYTES = 10_000
+
+/** A report's own policy, which is stricter, allows its script and style sheet by their hashes. */
+const reportPolicy =
+  "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** The routes by which the page trains. */
+export const trainingRoutes = (trainer: Trainer, dataset: Dataset, service: Service): Route[] => [
+  { method: 'GET', path: '/training', answer: () => Response.json(describe(dataset)) },
+  { method: 'GET', path: '/training/events', answer: () => eventStream(trainer) },
+  {
+    method: 'POST',
+    path: '/training/start',
+    async answer(request) {
+      using ticket = service.admission.admit()
+      const { signal } = request
+      const body = await readBody(request, { maxBytes: MOST_BODY_BYTES, ticket, signal })
+      const options = parseJson(body, 100)
+      if (!is.object(options)) throw badRequest('expected a JSON object with model and weights')
+      trainer.start(options as unknown as RunOptions)
+      return new Response(null, { status: 202 })
+    },
+  },
+  {
+    method: 'POST',
+    path: '/training/stop',
+    async answer() {
+      await trainer.stop()
+      return new Response(null, { status: 204 })
+    },
+  },
+  {
+    // A link cannot bring a key. Who knows the run's identifier, which cannot be guessed, has heard of it with a key.
+    method: 'GET',
+    path: '/training/:run/report',
+    access: 'public',
+    async answer(_, { run }) {
+      const path = trainer.reportOf(run!)
+      if (path === undefined) throw notFound('there is no report of this run')
+      return new Response(await readFile(path), {
+        headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': reportPolicy },
+      })
+    },
+  },
+]
+
+const describe = ({ root, source, classes, splits }: Dataset) => ({
+  data: source ?? root,
+  classes,
+  images: Object.fromEntries([...splits].map(([name, samples]) => [name, samples.length])),
+  networks: listArchitectures(),
+})
+
+/** Events that a page may be behind, before its connection is closed; it then connects again. */
+const MOST_BEHIND = 10_000
+
+/** The events of the latest run, and of those that follow, as server-sent events. */
+function eventStream(trainer: Trainer): Response {
+  const encoder = new TextEncoder()
+  let leave = () => {}
+  const stream = new ReadableStream<Uint8Array>({
+    start(controller) {
+      const send = (event: RunEvent) => {
+        controller.enqueue(encoder.encode(`data: ${JSON.stringify(event)}\n\n`))
+        if ((controller.desiredSize ?? 0) > -MOST_BEHIND) return
+        leave()
+        controller.close()
+      }
+      controller.enqueue(encoder.encode(':\n\n')) // so that the page sees the response at once
+      leave = trainer.listen(send, () => controller.close())
+    },
+    cancel: () => leave(),
+  })
+  return new Response(stream, { headers: { 'content-type': 'text/event-stream' } })
+}

@@ -1,4 +1,4 @@
-// Installs the peers into the user's cache, and has Python write there what all of them load.
+// Installs the peers into the user's cache, where Python then writes the files that all of them load.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,11 +8,11 @@ import { folder, noise, photo, python, pythonPackages, root, serverPackages, wei
 import { once } from './peer.js'
 
 const ORT = 'onnxruntime-node@1.30.0'
-// What users of ONNX Runtime decode and resize with.
+// Users of ONNX Runtime decode and resize with it.
 const SHARP = 'sharp@0.35'
 const TFJS = '4.22.0'
 const ONNX = ['onnx==1.22.0', 'ml_dtypes', 'protobuf']
-// The runtime of openvino-node, whose install script downloads it from elsewhere.
+// The runtime of openvino-node, whose install script would download it from another host.
 const OPENVINO = ['openvino==2026.4.1', 'openvino-telemetry']
 const SERVERS = ['fastapi==0.165.0', 'uvicorn==0.54.0', 'litserve==0.2.19', 'python-multipart==0.0.34']
 
@@ -40,7 +40,7 @@ function installOnnxRuntime(): void {
   const installed = (name: string) => existsSync(join(folder, 'ort/node_modules', name))
   if (installed('onnxruntime-node') && installed('sharp')) return
   note(`installing ${ORT} into ${folder}`)
-  // Its install script would fetch a CUDA build.
+  // Its install script would download a CUDA build.
   const packages = [ORT, SHARP]
   execFileSync('npm', [
     'install',

@@ -13,7 +13,7 @@ export type Work =
   | 'limit'
   | 'serve'
 
-/** What a peer is told to do, as JSON in its first argument. */
+/** The job of a peer, as JSON in its first argument. */
 export interface Job {
   /** Also the name of the peer's program. */
   work: Work
@@ -25,9 +25,9 @@ export interface Job {
   threads: number
   /** `cpu` or `cuda`: the first GPU. */
   device: 'cpu' | 'cuda'
-  /** One of a peer's ways: see peer.ts. */
+  /** One of a peer's setups: see peer.ts. */
   setup: string
-  /** The benchmark's cache, and what lies there: weights, normal noise as float32, a photograph, many photographs. */
+  /** The benchmark's cache, and the files in it: weights, normal noise as float32, a photograph, many photographs. */
   folder: string
   weights: string
   noise: string
@@ -35,8 +35,8 @@ export interface Job {
   photos: string[]
   /** A folder of photographs to train on: see photos.ts. */
   data: string
-  /** What of the work is meant, where there are several. */
+  /** The part of the work, if it has several. */
   task: string
-  /** How long one measurement lasts, where that is not left to the peer. */
+  /** The duration of one measurement, unless the peer decides. */
   seconds: number
 }

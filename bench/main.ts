@@ -1,4 +1,4 @@
-// Peers side by side: npm run bench -- --help
+// Compares peers side by side: npm run bench -- --help
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { integer, list } from '../lib/cli/options.js'
@@ -18,22 +18,25 @@ import { serve } from './works/serve.js'
 import { start } from './works/start.js'
 import { training } from './works/training.js'
 
-/** In this order: what comes after `limit` is also shown as a share of it. */
+/** In this order: the works after `limit` are also shown as a share of it. */
 const works = {
   limit: { run: limit, about: 'the best rate of arithmetic on this machine' },
-  inference: { run: inference, about: 'batches of 1, 8 and 32 beside PyTorch, ONNX Runtime and OpenVINO' },
-  training: { run: training, about: 'steps of SGD at batch 16 and 32 beside PyTorch' },
-  epoch: { run: epoch, about: 'two epochs from JPEG files beside torchvision' },
+  inference: {
+    run: inference,
+    about: 'batches of 1, 8 and 32, compared with PyTorch, ONNX Runtime and OpenVINO',
+  },
+  training: { run: training, about: 'SGD steps with batches of 16 and 32, compared with PyTorch' },
+  epoch: { run: epoch, about: 'two epochs from JPEG files, compared with torchvision' },
   start: { run: start, about: 'from the start of a process to its first prediction' },
   loading: { run: loading, about: 'the .pth file of VGG16: time and memory' },
-  decode: { run: decode, about: 'JPEG to input on one thread, beside Pillow and torchvision' },
-  concurrent: { run: concurrent, about: '64 calls at once beside one call of 64 images' },
-  idle: { run: idle, about: 'what a process without work costs' },
+  decode: { run: decode, about: 'JPEG to input on one thread, compared with Pillow and torchvision' },
+  concurrent: { run: concurrent, about: '64 concurrent calls, compared with one call with 64 images' },
+  idle: { run: idle, about: 'processor time of an idle process' },
   serve: {
     run: serve,
-    about: 'requests/s of HTTP servers beside predict(), FastAPI, LitServe and ONNX Runtime',
+    about: 'requests/s over HTTP, compared with predict(), FastAPI, LitServe and ONNX Runtime',
   },
-  growth: { run: growth, about: 'inference by batch, threads and image size' },
+  growth: { run: growth, about: 'inference by batch size, threads and image size' },
 }
 type WorkName = keyof typeof works
 const names = Object.keys(works) as WorkName[]
@@ -45,7 +48,7 @@ const program = new Command('bench')
     `networks (default: ${networks}; fewer in training, epoch and idle)`,
     list(oneOf(listArchitectures())),
   )
-  .option('--batch <sizes>', 'images a batch, in inference, training and epoch', list(integer(1, 64)))
+  .option('--batch <sizes>', 'images per batch, in inference, training and epoch', list(integer(1, 64)))
   .option(
     '--connections <counts>',
     'connections at a time, in serve (default: 1,8,64)',
@@ -56,7 +59,7 @@ const program = new Command('bench')
       .argParser(list(oneOf(['float32', 'bfloat16'])))
       .default(['float32', 'bfloat16']),
   )
-  .option('--rounds <n>', 'rounds, in each of which every peer takes its turn', integer(1, 100), 5)
+  .option('--rounds <n>', 'rounds, in each of which every peer has a turn', integer(1, 100), 5)
   .option('--threads <n>', 'threads of every peer', integer(1, 256), availableParallelism())
   .addOption(
     new Option('--device <device>', 'in inference and training: cpu, or cuda for the first GPU')
@@ -67,7 +70,7 @@ const program = new Command('bench')
   .option('--compile', 'also torch.compile, for inference with freezing (slow to start; needs g++)', false)
   .option(
     '--tfjs',
-    'also TensorFlow.js in float32: tfjs-node, or where it cannot be installed, WebAssembly (slow)',
+    'also TensorFlow.js in float32: tfjs-node or, if it cannot be installed, WebAssembly (slow)',
     false,
   )
   .addHelpText(

@@ -1,4 +1,4 @@
-// The two ways of measuring: peers that live side by side and take turns, and a process for every measurement.
+// The two ways of measuring: peers that run side by side and take turns, or a process for every measurement.
 import { setTimeout } from 'node:timers/promises'
 import type { Job } from './job.js'
 import { type Answer, Peer, type PeerName, type Task } from './peer.js'
@@ -10,24 +10,24 @@ interface Facts {
 }
 
 /**
- * Before each turn, in ms: what a peer's threads do when its work is done must not be counted as the next one's time.
+ * The pause before each turn, in ms: one peer's threads, which spin after its work, must not slow down the next peer.
  * ONNX Runtime's spin for 40 ms, PyTorch's for 4 to 7.
  */
 const pause = 200
 
 interface SideBySideOptions {
   rounds: number
-  /** Images of one call. */
+  /** The number of images per call. */
   images: number
-  /** The largest difference from stock PyTorch's output that is accepted, as a share of its largest value. */
+  /** The largest accepted difference from stock PyTorch's output, as a fraction of its largest value. */
   tolerance?: number
-  /** Calls whose last output is compared, before anything is timed. Default 1. */
+  /** The number of calls before the timing starts, of which the last output is compared. Default 1. */
   before?: number
 }
 
 /**
- * Peers do the same task in turns, each as often in a row as fits into 1 s. Outputs are compared with stock PyTorch's
- * before anything is timed.
+ * Peers take turns at the same task, each as often in a row as fits into 1 s. Outputs are compared with stock PyTorch's
+ * before the timing starts.
  */
 export async function sideBySide(
   work: string,
@@ -72,14 +72,14 @@ export async function sideBySide(
   return end(rows)
 }
 
-/** A training step is three times the inference: the gradients of inputs and of weights cost as much each. */
+/** A training step does three times the work of inference: the gradients of inputs and of weights cost as much each. */
 function rate(multiplyAdds: number, ms: number, { work, dtype = 'float32', threads }: Task): Row['figures'] {
   const gflops = ((work === 'training' ? 6 : 2) * multiplyAdds) / ms / 1e6
   const limit = limits[inWords(dtype, threads)]
   return { 'GFLOP/s': gflops, ...(limit && { '% of limit': (100 * gflops) / limit }) }
 }
 
-/** The largest difference from stock PyTorch's output, as a share of its largest value. */
+/** The largest difference from stock PyTorch's output, as a fraction of its largest value. */
 function compare(outputs: ReadonlyMap<PeerName, number[]>, tolerance: number): Map<PeerName, number> {
   const expected = outputs.get('stock')
   if (expected === undefined || expected.length === 0) return new Map()
@@ -94,7 +94,7 @@ function compare(outputs: ReadonlyMap<PeerName, number[]>, tolerance: number): M
   )
 }
 
-/** Every measurement is a process of its own; each peer's answers. */
+/** Runs a process for every measurement. Returns each peer's answers. */
 export async function inTurns<T>(
   names: readonly PeerName[],
   rounds: number,
@@ -106,12 +106,12 @@ export async function inTurns<T>(
   return answers
 }
 
-/** Throws where the peers do not predict the same class. */
+/** Throws if the peers do not predict the same class. */
 export function checkClasses(answers: ReadonlyMap<PeerName, { index: number }[]>): void {
   const classes = new Set([...answers.values()].flat().map(({ index }) => index))
   if (classes.size > 1) throw new Error('the peers predict different classes')
 }
 
-/** What the tolerance of outputs is: for a check that all do the same, not for how well. */
+/** The tolerance of outputs. It checks that all peers do the same work, not how accurately. */
 export const toleranceOf = (dtype: Job['dtype'], device: Job['device'] = 'cpu') =>
   dtype === 'float32' && device === 'cpu' ? 1e-3 : 0.1 // cuDNN computes in TF32

@@ -1,12 +1,12 @@
-// Where the peers and what they load lie.
+// The paths of the peers and of the files that they load.
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { cacheDirectory } from '../lib/libtorch/installation.js'
 
 export const folder = join(cacheDirectory(), '../bench')
-/** Python packages beside those of the tests' reference environment. */
+/** Python packages in addition to those of the tests' reference environment. */
 export const pythonPackages = join(folder, 'python')
-/** And the servers, which come with many packages of their own. */
+/** The servers, which need many packages of their own. */
 export const serverPackages = join(folder, 'python-serve')
 export const noise = join(folder, 'noise.f32')
 export const photo = join(folder, 'photo.jpg')
@@ -15,7 +15,7 @@ export const weightsOf = (file: string) => join(folder, `${file}.pth`)
 export const root = join(import.meta.dirname, '..')
 let interpreter: string | undefined
 
-/** The interpreter of the tests' reference environment: the same LibTorch. */
+/** The interpreter of the tests' reference environment, which has the same LibTorch. */
 export function python(): string {
   interpreter ??= execFileSync('npm', ['run', '--silent', 'reference:python'], {
     encoding: 'utf8',
@@ -24,5 +24,5 @@ export function python(): string {
   return interpreter
 }
 
-/** A peer's program as one JavaScript file beside dist/, so that no compiler runs in what is measured. */
+/** A peer's program as one JavaScript file next to dist/, so that no compiler runs during a measurement. */
 export const bundled = (name: string) => join(root, 'build/bench', `${name}.mjs`)

@@ -4,9 +4,9 @@ import { createInterface } from 'node:readline'
 import type { Job } from './job.js'
 import { bundled, folder, noise, photo, python, pythonPackages, serverPackages, weightsOf } from './paths.js'
 
-// One program with one setup, in a process of its own that lives for one cell of the table.
+// One program with one setup, in a process of its own that runs for one cell of the table.
 
-/** glibc keeps what is freed and reuses it, instead of unmapping it: what a knowing user sets. */
+/** Makes glibc keep and reuse freed memory instead of unmapping it, as an expert user would. */
 const reusingMalloc = {
   MALLOC_TOP_PAD_: `${256 << 20}`,
   MALLOC_MMAP_MAX_: '0',
@@ -16,18 +16,18 @@ const tuned = { program: 'python', env: reusingMalloc } as const
 
 export type PeerName = keyof typeof peers
 
-/** Every way of doing something: a program, and what distinguishes it. */
+/** Every setup: a program, and what distinguishes it. */
 const peers = {
   visiontorch: { program: 'visiontorch', setup: '', env: {} },
   /** Decoded images are kept in memory. */
   cache: { program: 'visiontorch', setup: 'cache', env: {} },
-  /** Steps on one batch that is in memory: what training could be if images cost nothing. */
+  /** Steps on one batch in memory: how fast training could be if images cost nothing. */
   'in memory': { program: 'visiontorch', setup: 'memory', env: {} },
-  /** predict() in a process, beside servers. */
+  /** predict() in a process, for comparison with servers. */
   'in process': { program: 'visiontorch', setup: 'in process', env: {} },
   stock: { program: 'python', setup: 'stock', env: {} },
   tuned: { ...tuned, setup: 'tuned' },
-  /** Tuned, with PyTorch's allocations in pages of 2 MB. */
+  /** Tuned, and PyTorch allocates pages of 2 MB. */
   'huge pages': { program: 'python', setup: 'tuned', env: { ...reusingMalloc, THP_MEM_ALLOC_ENABLE: '1' } },
   compile: { ...tuned, setup: 'compile' },
   /** The number of processes of torchvision's DataLoader. */
@@ -37,13 +37,13 @@ const peers = {
   fastapi: { program: 'python', setup: 'fastapi', env: {} },
   litserve: { program: 'python', setup: 'litserve', env: {} },
   'tfjs-node': { program: 'tfjs', setup: 'node', env: {} },
-  /** On its WebAssembly backend, which has one thread in Node. */
+  /** On its WebAssembly backend, which has one thread in Node.js. */
   'tfjs-wasm': { program: 'tfjs', setup: 'wasm', env: {} },
   onnxruntime: { program: 'onnxruntime', setup: '', env: {} },
   openvino: { program: 'openvino', setup: '', env: {} },
 } as const
 
-/** What a peer must be told; the rest has defaults. */
+/** The required fields of a job; the others have defaults. */
 export type Task = Pick<Job, 'work' | 'network' | 'threads'> & Partial<Job>
 
 export interface Answer {
@@ -111,7 +111,7 @@ export class Peer {
   }
 }
 
-/** The one answer of a peer that lives for one measurement. */
+/** The single answer of a peer that runs for one measurement. */
 export async function once<T>(name: PeerName, task: Task): Promise<T> {
   const peer = new Peer(name, task)
   const answer = await peer.answer<T>()

@@ -1,4 +1,4 @@
-// Stand-ins for photographs, in the cache: smooth noise, which JPEG compresses about as a photograph.
+// Stand-ins for photographs, in the cache: smooth noise, which JPEG compresses about as well as a photograph.
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { folder } from './paths.js'
 
 const classes = 10
 
-/** A folder with `train/<class>/<n>.jpg`, `count` of them in all, and one image a class in `val`. */
+/** Makes a folder with `train/<class>/<n>.jpg`, `count` images in total, and one image per class in `val`. */
 export async function photoFolder(width: number, height: number, count: number) {
   const data = join(folder, `photos-${width}x${height}-${count}`)
   const names = Array.from({ length: count }, (_, i) => join('train', `${i % classes}`, `${i}.jpg`))

@@ -1,4 +1,4 @@
-// Draws docs/performance-growth.svg from the newest results that hold the work `growth`: npm run bench:plot
+// Draws docs/performance-growth.svg from the newest results of the work `growth`: npm run bench:plot
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
@@ -37,7 +37,7 @@ function newestGrowth(): Cell[] {
     const growth = cells.filter(({ work }) => work.startsWith('growth '))
     if (growth.length > 0) return growth
   }
-  throw new Error('no results of growth: run npm run bench -- growth')
+  throw new Error('there are no results of growth: run npm run bench -- growth')
 }
 
 function toPoint({ job, peers }: Cell): Point {
@@ -105,7 +105,7 @@ function panel(title: string, axis: string, field: 'batch' | 'size', values: Poi
   })
 }
 
-/** One drawing of all, on white. */
+/** Combines all panels in one drawing, on white. */
 function grid(rows: Chart[][]): Pick<Chart, 'svg' | 'width' | 'height'> {
   const width = Math.max(...rows.map(row => row.reduce((sum, chart) => sum + chart.width, 0)))
   const height = rows.reduce((sum, row) => sum + row[0]!.height, 0)

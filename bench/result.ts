@@ -1,4 +1,4 @@
-// What was measured: shown as tables, and written as JSON with the machine's description.
+// The measurements, shown as tables, and written as JSON with a description of the machine.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
@@ -14,30 +14,30 @@ export interface Spread {
   max: number
 }
 
-/** Every time in ms, and what else is known of it: images/s, memory in MiB, the deviation from stock PyTorch. */
+/** Every time in ms, and other figures: images/s, memory in MiB, the deviation from stock PyTorch. */
 export interface Row {
   times: number[]
   figures: Record<string, number>
 }
 
-/** A cell of the results: what was done, and how long each peer took. The first one is what ratios refer to. */
+/** A cell of the results: the task, and how long each peer took. Ratios refer to the first peer. */
 export interface Cell {
   work: string
-  /** The machine's load before. */
+  /** The machine's load before the measurement. */
   load: number
-  /** What was asked for, where all peers were told the same. */
+  /** The job, as far as it was the same for all peers. */
   job?: Partial<Job>
   peers: Record<string, Row & { time: Spread }>
 }
 
 const cells: Cell[] = []
 
-/** The best rate seen on this machine in GFLOP/s, by dtype and threads: `limit` fills it. */
+/** The best rate seen on this machine in GFLOP/s, by dtype and threads. `limit` sets it. */
 export const limits: Record<string, number> = {}
 export const inWords = (dtype: Job['dtype'], threads: number) =>
   `${dtype}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`
 
-/** Notes the load at the beginning, and gives what adds the cell at the end. */
+/** Records the load at the start, and returns a function that adds the cell at the end. */
 export function beginCell(work: string, job?: Partial<Job>): (rows: Record<string, Row>) => Cell {
   const load = loadavg()[0]!
   return rows => {
@@ -70,7 +70,7 @@ export function show({ work, peers }: Cell): void {
   )
 }
 
-/** Three digits, more where they are before the point. */
+/** Shows three significant digits, or more if they are before the decimal point. */
 export function format(value: number | undefined): string {
   if (value === undefined) return ''
   if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(1)
@@ -94,8 +94,8 @@ export interface Results {
 }
 
 /**
- * Adds what there is so far to today's results of this kind of processor, `results/<processor>-<date>.json`: a cell
- * that was measured before is replaced.
+ * Adds the results so far to today's file of this kind of processor, `results/<processor>-<date>.json`. Replaces cells
+ * that were measured before.
  */
 export function save(options: { rounds: number; threads: number }): void {
   if (cells.length === 0) return
@@ -136,7 +136,7 @@ export function save(options: { rounds: number; threads: number }): void {
   note(`wrote ${path}`)
 }
 
-/** JSON with four digits a number, and the times of a peer on one line. */
+/** Formats JSON with four digits per number, and the times of a peer on one line. */
 function stringify(results: Results): string {
   const rounded = (_: string, value: unknown) =>
     typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value

@@ -1,4 +1,4 @@
-// Writes the tables of docs/performance.md from bench/results, one for each kind of processor: npm run bench:table
+// Writes the tables of docs/performance.md from bench/results, one per kind of processor: npm run bench:table
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
@@ -12,7 +12,7 @@ const columns: Record<string, string[]> = {
   'ONNX Runtime': ['onnxruntime'],
   OpenVINO: ['openvino'],
 }
-/** What the works are called in the documentation, in its order. The others are left out. */
+/** The names of the works in the documentation, in its order. Other works are left out. */
 const works: [RegExp, string][] = [
   [/^inference (.+)/, '$1'],
   [/^training (.+)/, 'training step, $1'],

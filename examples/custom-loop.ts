@@ -1,5 +1,5 @@
-// A loop of one's own over the events of a run: it draws the loss in the terminal, and stops as soon as the network is
-// good enough.
+// Your own loop over the events of a run: it draws the loss in the terminal, and stops as soon as the network is good
+// enough.
 //
 //   npx tsx examples/custom-loop.ts photos --target 0.95
 import { parseArgs } from 'node:util'

@@ -1,5 +1,6 @@
 // npm run demo: draws a small set of pictures, trains MobileNetV2 on them from random weights, shows how well it tells
-// the classes apart, and predicts pictures that it never saw. Under three minutes on two cores; nothing is downloaded.
+// the classes apart, and predicts pictures that it has never seen. It takes less than three minutes on two cores, and
+// downloads nothing.
 import { mkdtemp, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'

@@ -1,4 +1,4 @@
-// What is in these pictures? The official ImageNet weights know 1000 things (downloaded once, 14 MB); a checkpoint of
+// What is in these pictures? The official ImageNet weights (downloaded once, 14 MB) know 1000 classes; a checkpoint of
 // your own knows your classes.
 //
 //   npx tsx examples/predict.ts photo.jpg more/*.jpg
@@ -15,7 +15,7 @@ using model = values.checkpoint
   ? await loadModel(values.checkpoint)
   : await mobilenetV2({ weights: 'DEFAULT' })
 
-// An array of images gives an array of predictions, in order; they are computed in batches.
+// For an array of images, predict() returns an array of predictions in the same order, computed in batches.
 const predictions = await predict(model, files, { topK: 3 })
 for (const [index, best] of predictions.entries()) {
   const shown = best.map(({ label, score }) => `${label} ${(100 * score).toFixed(1)}%`)

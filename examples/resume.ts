@@ -1,5 +1,5 @@
-// Stops a training run (as Ctrl-C, a deadline or a power cut would) and goes on with it. The weights at the end are
-// exactly those of a run that was never stopped.
+// Stops a training run (as Ctrl-C, a deadline or a power cut would) and resumes it. The final weights are exactly those
+// of a run that was never stopped.
 //
 //   npx tsx examples/resume.ts photos runs/resumed
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// Finds the pictures of a folder that look most like another one, without any training: the vector before the
-// classifier says what is in a picture, and the nearest vectors belong to the most similar pictures.
+// Finds the pictures in a folder that look most like a given one, without any training: the vector before the
+// classifier describes a picture, and similar pictures have similar vectors.
 //
 //   npx tsx examples/similar-images.ts query.jpg photos
 //   npx tsx examples/similar-images.ts query.jpg photos --weights mobilenet_v2.pth
@@ -26,7 +26,7 @@ const similarities = vectors.map((vector, index) => ({
 similarities.sort((a, b) => b.cosine - a.cosine)
 for (const { file, cosine } of similarities.slice(0, 5)) console.log(`${cosine.toFixed(3)}  ${file}`)
 
-/** 1 for vectors of the same direction, 0 for unrelated ones. */
+/** Cosine similarity: 1 for vectors with the same direction, 0 for unrelated ones. */
 function cosine(a: Float32Array, b: Float32Array): number {
   let [ab, aa, bb] = [0, 0, 0]
   for (let i = 0; i < a.length; i++) {

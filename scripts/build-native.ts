@@ -1,4 +1,5 @@
-// Builds the addon with CMake: build/Release/visiontorch.node. Brings LibTorch into the user's cache first if need be.
+// Builds the addon with CMake: build/Release/visiontorch.node. If necessary, it first installs LibTorch in the user's
+// cache.
 //   npm run build:native                           for this machine
 //   npm run build:native -- --target linux-arm64   with a cross compiler, into build/linux-arm64
 import { parseArgs } from 'node:util'

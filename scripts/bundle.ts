@@ -1,5 +1,6 @@
-// Bundles libraries that one folder of lib/ needs, and that are not worth a package in the user's node_modules, into that
-// folder's dist/FOLDER/libraries.js: a tenth of their packages' size, or less. Their licences go beside it.
+// Bundles libraries that only one folder of lib/ needs, and that are too large for the user's node_modules, into that
+// folder's dist/FOLDER/libraries.js, which has a tenth of their packages' size or less. Their licences go into the same
+// folder.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
@@ -10,7 +11,7 @@ await bundle('export', protobufLicences())
 rmSync('dist/export/proto', { recursive: true, force: true }) // part of the bundle
 await bundlePage()
 
-/** `others`: what stands in no file `LICENSE` of the packages. */
+/** `others`: licences that are in none of the packages' `LICENSE` files. */
 async function bundle(folder: string, others: readonly string[] = []): Promise<void> {
   const { metafile } = await build({
     entryPoints: [`lib/${folder}/libraries.ts`],
@@ -22,7 +23,7 @@ async function bundle(folder: string, others: readonly string[] = []): Promise<v
     target: 'node20',
     metafile: true,
     logLevel: 'warning',
-    // For the libraries that are CommonJS and require Node's modules.
+    // For CommonJS libraries, which require Node's modules.
     banner: {
       js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
     },
@@ -39,7 +40,7 @@ async function bundle(folder: string, others: readonly string[] = []): Promise<v
   )
 }
 
-/** The page of `visiontorch serve`, for the browser. */
+/** Bundles the page of `visiontorch serve` for the browser. */
 async function bundlePage(): Promise<void> {
   await build({
     entryPoints: ['lib/serve/page/index.html', 'lib/serve/page/page.css', 'lib/serve/page/page.ts'],
@@ -60,7 +61,7 @@ function licenceOf(folder: string): string {
   return `${name} ${version} (${license})\n\n${text.trim()}\n`
 }
 
-/** The package has no file of its licences: BSD's is at the top of the files that have it, and ONNX's is Apache's too. */
+/** The package has no file with its licences. The BSD licence is at the top of the files under it, and ONNX's is Apache's, too. */
 function protobufLicences(): string[] {
   const varint = readFileSync('node_modules/@bufbuild/protobuf/dist/esm/wire/varint.js', 'utf8')
   const google = varint.slice(0, varint.search(/^(?!\/\/)/m)).replaceAll(/^\/\/ ?/gm, '')

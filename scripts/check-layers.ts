@@ -1,9 +1,9 @@
-// Checks that folders depend on each other in one direction only: those of native/ by their includes, those of lib/ by
-// their imports, of types too. biome.json forbids circles between single files of TypeScript.
+// Checks that folders depend on each other in one direction only: those of native/ by includes, those of lib/ by
+// imports, including those of types. biome.json forbids import cycles between single TypeScript files.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 
-/** What each folder of native/ may include besides itself: only folders that stand above it here. */
+/** The folders that each folder of native/ may include besides itself. It may list only folders above it. */
 const included: Record<string, string[]> = {
   runtime: [],
   kernels: ['runtime'],
@@ -34,7 +34,7 @@ const included: Record<string, string[]> = {
   ],
 }
 
-/** Folders and files of lib/: each may import only those that stand above it here. */
+/** Folders and files of lib/. Each may import only those above it. */
 const layers = [
   'util',
   'download',
@@ -68,7 +68,7 @@ function listProblems(allowed: Record<string, string[]>): string[] {
   const folders = Object.keys(allowed)
   return folders.flatMap((folder, at) =>
     allowed[folder]!.filter(other => folders.indexOf(other) >= at).map(
-      other => `scripts/check-layers.ts: ${folder} may not list ${other}, which stands below it`,
+      other => `scripts/check-layers.ts: ${folder} must not list ${other}, which is below it`,
     ),
   )
 }
@@ -88,7 +88,7 @@ function libProblems(): string[] {
   )
 }
 
-/** A problem for each dependency of a file that its folder may not have. */
+/** Returns a message for each forbidden dependency of a file. */
 function check(
   root: string,
   files: string[],

@@ -1,5 +1,5 @@
-// clang-format over the C++ sources: `--check` fails on a difference, `--write` mends it. The binary comes from npm, so that
-// everyone formats with the same version.
+// Runs clang-format on the C++ sources: `--check` fails if a file differs, `--write` fixes it. The binary comes from npm, so
+// that everyone formats with the same version.
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -6,7 +6,7 @@ import { note } from '../lib/cli/terminal.js'
 import { host } from './target.js'
 
 /**
- * Builds the addons against this LibTorch: `<out>/Release/visiontorch.node`. What is up to date is left alone.
+ * Builds the addons against this LibTorch, incrementally: `<out>/Release/visiontorch.node`.
  * @param env the environment that scripts/toolchain.ts prepared
  */
 export function buildAddon(
@@ -25,7 +25,7 @@ export function buildAddon(
   cmake('build', '--parallel', String(availableParallelism()))
 }
 
-/** Removes a build directory that came here with a copied or moved checkout, as it would compile the old place. */
+/** Removes a build directory that came with a copied or moved checkout, because it would compile the old one. */
 export function discardIfMoved(out: string): void {
   const home = cached(out, 'CMAKE_HOME_DIRECTORY')
   if (home === undefined || (existsSync(home) && realpathSync(home) === realpathSync('.'))) return
@@ -36,10 +36,10 @@ export function discardIfMoved(out: string): void {
 /** Whether the addon decodes JPEGs with libjpeg-turbo. */
 export const builtWithLibjpeg = (out = 'build') => !/^$|NOTFOUND$/.test(cached(out, 'JPEG') ?? '')
 
-/** Whether it holds libjpeg-turbo itself, so that its users need none. */
+/** Whether it contains libjpeg-turbo, so that its users need not install it. */
 export const holdsLibjpeg = (out = 'build') => cached(out, 'JPEG')?.endsWith('.a') ?? false
 
-/** An entry of CMake's cache. */
+/** Returns an entry of CMake's cache. */
 function cached(out: string, entry: string): string | undefined {
   const cache = join(out, 'CMakeCache.txt')
   if (!existsSync(cache)) return undefined

@@ -1,4 +1,5 @@
-// What a build for another processor links with: LibTorch and libjpeg-turbo, from wheels whose hashes scripts/tools/ pins.
+// The libraries that a build for another processor links with: LibTorch and libjpeg-turbo, from wheels whose hashes
+// scripts/tools/ pins.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -12,7 +13,7 @@ import type { Target } from './target.js'
 
 const WHEELS: { [cpu: string]: string[] } = { arm64: ['manylinux_2_28_aarch64', 'manylinux2014_aarch64'] }
 
-/** The directory of LibTorch for another processor; the first call on a machine brings it into the user's cache. */
+/** Returns the directory of LibTorch for another processor. The first call on a machine installs it in the user's cache. */
 export async function crossLibTorch(target: Target): Promise<string> {
   const name = `${LIBTORCH_VERSION}-cpu-${target.name}`
   const cached = join(cacheDirectory(), name)
@@ -35,7 +36,7 @@ export async function crossLibTorch(target: Target): Promise<string> {
   }
 }
 
-/** The prefix that holds libjpeg-turbo's archive and headers for another processor. */
+/** Returns the prefix with libjpeg-turbo's static library and headers for another processor. */
 export function crossLibjpeg(target: Target): string {
   const directory = join(cacheDirectory(), `../build-tools/libjpeg-${target.name}`)
   if (!existsSync(directory)) pip(target, ['install', '--ignore-requires-python'], directory, 'libjpeg.txt')
@@ -63,9 +64,9 @@ function pip(target: Target, command: string[], directory: string, requirements:
 }
 
 /**
- * Makes a CPU build of PyTorch's wheel, which for Arm exists with CUDA only. The libraries for the GPU go. libtorch_cpu.so
- * still needs CUDA's runtime and CUPTI when it is loaded, and calls them when the profiler is used: libraries with the same
- * names, whose functions all return an error, take their place. An empty libtorch.so replaces the one that needs
+ * Makes a CPU build from PyTorch's wheel for Arm, which exists only with CUDA. Removes the GPU libraries. libtorch_cpu.so
+ * still needs CUDA's runtime and CUPTI when it is loaded, and calls them when the profiler is used: stub libraries with the
+ * same names, whose functions all return an error, replace them. An empty libtorch.so replaces the one that needs
  * libtorch_cuda.so.
  */
 async function withoutCuda(directory: string, target: Target): Promise<void> {
@@ -97,7 +98,7 @@ async function withoutCuda(directory: string, target: Target): Promise<void> {
     join(lib, 'libtorch_cpu.so'),
   ])
 
-  // So that it is taken for the CPU build that it is now.
+  // So that it is recognized as the CPU build that it is now.
   const version = join(directory, 'version.py')
   writeFileSync(version, readFileSync(version, 'utf8').replace(/\+cu\d+/, '+cpu'))
 }

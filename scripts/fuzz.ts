@@ -1,9 +1,9 @@
 // Builds the targets of test/fuzz with Clang, and runs each for a while:
-//   npm run fuzz                          a minute in all
-//   npm run fuzz -- --seconds 3600        an hour in all
+//   npm run fuzz                          a minute in total
+//   npm run fuzz -- --seconds 3600        an hour in total
 //   npm run fuzz -- pickle --seconds 60   one target
-//   npm run fuzz -- --minimize            also keeps in the corpus what reaches new code, and nothing else
-// An input that fails is written to build/fuzz/findings, and ends the run with exit code 1.
+//   npm run fuzz -- --minimize            also reduces the corpus to inputs that reach new code
+// An input that fails is written to build/fuzz/findings and ends the run with exit code 1.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -60,7 +60,7 @@ process.exit(results.some(({ failed }) => failed) ? 1 : 0)
 
 function fuzz(target: string): { executions: number; failed: boolean } {
   const findings = join(build, 'findings')
-  const grown = join(build, 'corpus', target) // what this run adds stays out of the tree
+  const grown = join(build, 'corpus', target) // the inputs that this run adds stay out of the source tree
   const seeds = join(source, 'corpus', target)
   for (const folder of [findings, grown]) mkdirSync(folder, { recursive: true })
   note(`${target}: ${Math.round(seconds / chosen.length)} s`)
@@ -71,7 +71,7 @@ function fuzz(target: string): { executions: number; failed: boolean } {
     `-max_len=${targets[target]}`,
     `-artifact_prefix=${findings}/${target}-`,
     '-rss_limit_mb=4096',
-    '-timeout=120', // of the clock; the targets limit the processor's time
+    '-timeout=120', // wall-clock time; the targets themselves limit the processor time
     '-print_final_stats=1',
   ])
   const executions = Number(/number_of_executed_units: (\d+)/.exec(stderr)?.[1] ?? 0)
@@ -100,7 +100,8 @@ function libfuzzer(target: string, args: readonly string[]) {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: {
       ...process.env,
-      // LibTorch itself has no sanitizers, so its containers look overflown to ASan; some of its objects live for ever.
+      // LibTorch is compiled without sanitizers, so its containers look like overflows to ASan; some of its objects are
+      // never freed.
       ASAN_OPTIONS: 'detect_container_overflow=0:detect_leaks=0:allocator_may_return_null=1',
       UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
     },

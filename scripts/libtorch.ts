@@ -1,4 +1,4 @@
-// Finds the LibTorch to build against, and brings it into the user's cache where there is none: once for a machine.
+// Finds the LibTorch to build against. If there is none, installs it in the user's cache, once per machine.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
@@ -15,7 +15,7 @@ import {
 import { store } from '../lib/libtorch/store.js'
 import { fail } from './fail.js'
 
-/** The directory of LibTorch, with headers. Ends with a remedy where none can be had. */
+/** Returns the directory of LibTorch, with headers. If there is none, ends the script with a remedy. */
 export async function ensureLibTorch(): Promise<string> {
   const named = process.env.VISIONTORCH_LIBTORCH || process.env.LIBTORCH
   const directory = named || (await cachedLibTorch(LIBTORCH_VERSION))
@@ -32,12 +32,12 @@ export async function ensureLibTorch(): Promise<string> {
   }
 }
 
-/** What was tried, a line each. */
+/** The attempts, one per line. */
 export class Unavailable {
   constructor(readonly lines: readonly string[]) {}
 }
 
-/** The directory in the user's cache of the CPU build; the first call on a machine brings it there. */
+/** Returns the directory of the CPU build in the user's cache. The first call on a machine installs it there. */
 export async function cachedLibTorch(version: string): Promise<string | Unavailable> {
   const cached = join(cacheDirectory(), `${version}-cpu`)
   if (existsSync(cached)) return cached
@@ -52,23 +52,23 @@ export async function cachedLibTorch(version: string): Promise<string | Unavaila
   for (const [name, source] of Object.entries(sources)) {
     try {
       const directory = await source()
-      note(`LibTorch ${version} lies in ${directory} (${name})`)
+      note(`LibTorch ${version} is in ${directory} (${name})`)
       return directory
     } catch (error) {
       failures.push(`  ${name}: ${reason(error)}`)
       note(failures.at(-1)!)
     }
   }
-  return new Unavailable([`LibTorch ${version} could not be had from anywhere:`, ...failures])
+  return new Unavailable([`LibTorch ${version} could not be obtained from anywhere:`, ...failures])
 }
 
-/** PyTorch in the Python that is on the PATH, if it is the CPU build of this version: copied, as environments go. */
+/** Copies PyTorch from the Python on the PATH if it is the CPU build of this version. A copy, because environments get deleted. */
 async function fromPython(version: string): Promise<string> {
   const code = 'import importlib.util as u; print((u.find_spec("torch") or exit("no torch")).origin)'
   const { status, stdout } = spawnSync('python3', ['-c', code], { encoding: 'utf8' })
-  if (status !== 0) throw new Error('no python3 that has torch')
+  if (status !== 0) throw new Error('found no python3 with torch')
   const found = inspectInstallation(dirname(stdout.trim()), version)
-  if (found.cuda) throw new Error('is a CUDA build, which needs its other packages beside it')
+  if (found.cuda) throw new Error('is a CUDA build, which needs other packages next to it')
   return store(`${version}-cpu`, async directory => {
     for (const part of ['include', 'lib', 'version.py'])
       await cp(join(found.directory, part), join(directory, part), { recursive: true })
@@ -77,7 +77,7 @@ async function fromPython(version: string): Promise<string> {
   })
 }
 
-/** The CPU wheel, from whatever index or directory pip is configured for: its `+cpu` is found by its full version. */
+/** Gets the CPU wheel from the index or directory that pip is configured for, by its full version with `+cpu`. */
 async function fromWheel(version: string): Promise<string> {
   const temporary = await mkdtemp(join(tmpdir(), 'visiontorch-'))
   try {
@@ -100,7 +100,7 @@ function shown(): InstallOptions {
   }
 }
 
-/** A bar on a terminal, else a line for each quarter. */
+/** Shows a progress bar on a terminal, and otherwise a line for each quarter. */
 function reporter(label: string): (done: number, total: number) => void {
   let bar: Progress | undefined
   let quarter = 0
@@ -114,7 +114,7 @@ function reporter(label: string): (done: number, total: number) => void {
   }
 }
 
-/** Of what pip printed, the last line is its error. */
+/** The last line that pip printed is its error. */
 function reason(error: unknown): string {
   const { stderr, message } = error as Error & { stderr?: Buffer }
   return stderr?.toString().trim().split('\n').at(-1) || message

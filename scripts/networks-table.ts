@@ -7,9 +7,9 @@ const root = join(import.meta.dirname, '..')
 const path = join(root, 'docs/networks.md')
 const command = 'npm run networks-table'
 
-/** What a network is a good choice for. */
+/** Good choices of networks by purpose. */
 const choices: [need: string, architectures: string[]][] = [
-  ['A slow machine, or many images a second', ['mobilenet_v3_large', 'efficientnet_b0']],
+  ['A slow machine, or many images per second', ['mobilenet_v3_large', 'efficientnet_b0']],
   ['A first try that trains quickly', ['resnet18']],
   ['A solid default', ['resnet50', 'regnet_y_3_2gf']],
   ['Accuracy for moderate work', ['convnext_tiny', 'efficientnet_v2_s']],
@@ -17,10 +17,10 @@ const choices: [need: string, architectures: string[]][] = [
   ['A transformer', ['swin_t', 'vit_b_16']],
 ]
 
-/** The DEFAULT weights of every network, by its name. */
+/** The DEFAULT weights of every network by name. */
 const defaults = new Map(listWeights().flatMap(entry => (entry.default ? [[entry.architecture, entry]] : [])))
 
-/** images/s of inference in float32 at batch 32, by network, for each file of results. */
+/** For each file of results: images/s of float32 inference with batches of 32, by network. */
 function measured(): { title: string; rates: Map<string, number> }[] {
   const folder = join(root, 'bench/results')
   const columns = readdirSync(folder)
@@ -71,7 +71,7 @@ function table(titles: readonly string[], rows: readonly (readonly string[])[]):
   return [titles, rules, ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-/** The document with the tables as they are now. */
+/** Returns the document with the current tables. */
 export function withTables(document: string): string {
   const put = (text: string, name: string, content: string) =>
     text.replace(

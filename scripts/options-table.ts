@@ -1,4 +1,4 @@
-// Writes the table of training options into the documents that hold its markers, from lib/train/table.ts.
+// Writes the table of training options from lib/train/table.ts into the documents that have its markers.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { flagOf, optionTable, shownDefault } from '../lib/train/table.js'
@@ -6,7 +6,7 @@ import { flagOf, optionTable, shownDefault } from '../lib/train/table.js'
 const root = join(import.meta.dirname, '..')
 const [begin, end] = ['<!-- training options: npm run options-table -->', '<!-- end of training options -->']
 
-/** A row an option: its name, its flag, its default, what it does. */
+/** One row per option: its name, its flag, its default, and what it does. */
 export function optionsTable(): string {
   const rows = Object.entries(optionTable).map(([name, row]) =>
     [`\`${name}\``, `\`${flagOf(name, row)}\``, shownDefault(row), row.help].map(escapePipes).join(' | '),
@@ -18,7 +18,7 @@ export function optionsTable(): string {
 
 const escapePipes = (text: string): string => text.replaceAll('|', '\\|')
 
-/** The document with the table as it is now, or undefined where it has no place for it. */
+/** Returns the document with the current table, or undefined if it has no place for the table. */
 export function withOptionsTable(document: string): string | undefined {
   const [from, to] = [document.indexOf(begin), document.indexOf(end)]
   if (from === -1 || to === -1) return undefined

@@ -1,7 +1,7 @@
 // Builds the packages that a user installs into dist-packages/, and checks their sizes: `visiontorch` (JavaScript, types,
 // the addons) and LibTorch for each platform.
 //   npm run package                           for this machine's platform
-//   npm run package -- --target linux-arm64   also for another one, with a cross compiler
+//   npm run package -- --target linux-arm64   also for another platform, with a cross compiler
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -31,7 +31,7 @@ for (const target of targets) {
   libtorch.set(target, directory)
   if (!holdsLibjpeg(target.out))
     fail(
-      `The addon for ${target.name} does not hold libjpeg-turbo, which its users may not have.`,
+      `The addon for ${target.name} does not contain libjpeg-turbo, which its users may not have.`,
       `Install the static library, libjpeg.a, remove ${target.out}/, and run again.`,
     )
 }
@@ -49,7 +49,7 @@ print(
 )
 for (const { tarball, limit, size } of sizes) if (size > limit) fail(`${tarball} is over its limit`)
 
-/** What npm publishes has no scripts: nothing is built or fetched on the user's machine. */
+/** The published package has no install scripts: nothing is built or downloaded on the user's machine. */
 function stageVisiontorch(): string {
   const stage = join(OUT, 'visiontorch')
   rmSync('dist', { recursive: true, force: true })
@@ -87,12 +87,12 @@ function stageRuntime(target: Target): string {
   for (const library of libraries(installation)) {
     const copy = join(stage, 'lib', basename(library))
     cpSync(library, copy)
-    // The symbols that linking needs are in .dynsym and stay.
+    // This keeps the symbols that linking needs, which are in .dynsym.
     execFileSync(`${target.tools}strip`, ['--strip-unneeded', copy])
   }
   const licenses = join(directory, 'licenses')
   if (!existsSync(licenses))
-    fail(`${directory} has no licenses/, which must be shipped with LibTorch: take it from PyTorch's wheel.`)
+    fail(`${directory} has no licenses/, which must be shipped with LibTorch. Copy it from PyTorch's wheel.`)
   cpSync(licenses, join(stage, 'licenses'), { recursive: true })
   cpSync('scripts/runtime-package.md', join(stage, 'README.md'))
   cpSync('scripts/runtime-package.cjs', join(stage, 'index.js'))

@@ -1,5 +1,6 @@
-// Prints the interpreter of a virtual environment, kept in the user's cache, that holds test/reference/requirements*.txt;
-// makes it at the first call and whenever these change. The tests use it through VISIONTORCH_TEST_PYTHON.
+// Prints the interpreter of a virtual environment in the user's cache that has the packages of
+// test/reference/requirements*.txt. Creates it in the first call and whenever these files change. The tests find it by
+// VISIONTORCH_TEST_PYTHON.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

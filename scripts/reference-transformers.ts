@@ -1,5 +1,5 @@
-// Prints the folder, in the user's cache, that holds transformers.js, with which a test compares; installs it at the first
-// call. The test finds it through VISIONTORCH_TEST_TRANSFORMERS.
+// Prints the folder in the user's cache with transformers.js, with which a test compares. Installs it in the first call.
+// The test finds it by VISIONTORCH_TEST_TRANSFORMERS.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ if (!existsSync(complete)) {
   note(`installing transformers.js ${VERSION} into ${folder}`)
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  // Without scripts: onnxruntime-node's would download CUDA.
+  // Without install scripts, because onnxruntime-node's would download CUDA.
   execFileSync(
     'npm',
     ['install', '--ignore-scripts', '--no-audit', '--no-fund', `@huggingface/transformers@${VERSION}`],

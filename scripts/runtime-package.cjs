@@ -1,5 +1,5 @@
 const { join } = require('node:path')
 
 exports.directory = __dirname
-// Named so that file tracers, such as that of Next.js, copy them.
+// Named explicitly so that file tracers, such as that of Next.js, copy them.
 exports.files = [join(__dirname, 'lib'), join(__dirname, 'licenses'), join(__dirname, 'build-version')]

@@ -4,11 +4,11 @@ import { fail } from './fail.js'
 
 /** A platform to build for. */
 export interface Target {
-  /** As in `prebuilds/`: "linux-x64". */
+  /** The name in `prebuilds/`: "linux-x64". */
   name: string
   os: string
   cpu: string
-  /** What CMake needs to compile for it; nothing for this machine. */
+  /** CMake's arguments for compiling for it; empty for this machine. */
   cmake: readonly string[]
   /** The prefix of binutils: "aarch64-linux-gnu-". */
   tools: string
@@ -27,7 +27,7 @@ export const host: Target = {
   out: 'build',
 }
 
-/** The platforms that this machine can compile for besides its own, with Debian's cross compilers. */
+/** The other platforms that this machine can compile for, with Debian's cross compilers. */
 const cross: readonly Target[] = [
   {
     name: 'linux-arm64',
@@ -43,7 +43,7 @@ const cross: readonly Target[] = [
   },
 ]
 
-/** The target of `--target NAME`. Ends with a remedy if its name is unknown or its compiler is missing. */
+/** Returns the target of `--target NAME`. Ends the script with a remedy if the name is unknown or the compiler is missing. */
 export function targetNamed(name: string | undefined): Target {
   if (name === undefined || name === host.name) return host
   const target = cross.find(target => target.name === name)

@@ -1,8 +1,8 @@
 // `npm run test:arm64`: builds the addon for Linux on Arm and runs tests on it in an emulator, qemu-user.
-//   npm run test:arm64                        the kernels, and the tests of the list below
+//   npm run test:arm64                         the kernels, and the tests listed below
 //   npm run test:arm64 -- test/unit/x.test.ts  these tests
-// Tests that start other programs cannot run: the emulator starts them for this machine's processor. The training of large
-// networks is left out, as it would take many minutes.
+// Tests that start other programs cannot run, because the emulator would run those natively on this machine. The training
+// of large networks is left out, because it would take many minutes.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
@@ -43,7 +43,7 @@ const env = { ...prepareToolchain(), CMAKE_PREFIX_PATH: crossLibjpeg(target) }
 buildAddon(libtorch, env, target)
 execFileSync('cmake', ['--build', target.out, '--target', 'kernel-tests'], { stdio: 'inherit', env })
 
-// The emulator looks for files under this root first. LibTorch asks /proc/cpuinfo what the processor has.
+// The emulator looks for files under this root first. LibTorch reads the processor's features from /proc/cpuinfo.
 const root = resolve(target.out, 'root')
 rmSync(root, { recursive: true, force: true })
 mkdirSync(join(root, 'proc'), { recursive: true })
@@ -91,7 +91,7 @@ const status = run(
 )
 process.exit(status ?? 1)
 
-/** A copy of the sources as JavaScript, since esbuild cannot be started in the emulator, with the packages for Arm. */
+/** Copies the sources as JavaScript, because esbuild cannot be started in the emulator, with the packages for Arm. */
 async function prepareTree(): Promise<void> {
   mkdirSync(tree, { recursive: true })
   for (const file of ['package.json', 'package-lock.json']) await cp(file, join(tree, file))

@@ -1,6 +1,6 @@
-// `npm run test:libtorch -- 2.14.1`: builds the addon against another LibTorch, beside the usual build, and runs the tests
-// on it. Further arguments name test files. LibTorch comes as for `npm ci`; where no CPU build of that version is to be
-// had, pip installs PyTorch, whose default build is for CUDA, into an environment in the user's cache.
+// `npm run test:libtorch -- 2.14.1`: builds the addon against another LibTorch, separately from the usual build, and runs
+// the tests on it. Further arguments name test files. LibTorch is obtained as in `npm ci`. If there is no CPU build of that
+// version, pip installs PyTorch, whose default build is for CUDA, into an environment in the user's cache.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -27,7 +27,7 @@ buildAddon(libtorch.directory, toolchain, { ...host, out: build })
 note(`testing with LibTorch ${libtorch.version} of ${libtorch.directory}`)
 const { status } = spawnSync('npm', ['test', '--', ...tests], {
   stdio: 'inherit',
-  // A CUDA build on a machine without a device warns; the tests of stderr do not expect it.
+  // A CUDA build warns on a machine without a device, which the tests of stderr do not expect.
   env: {
     ...process.env,
     NODE_OPTIONS: '--disable-warning=VISIONTORCH_NO_CUDA_DEVICE',

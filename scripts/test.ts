@@ -1,5 +1,6 @@
-// Runs mocha, on the files that were named or on all, with --large also for the largest networks. Shows why tests were skipped, and closes with the line
-// `N passed, N failed, N skipped`. In CI, a test that is skipped for another reason than those of expectedInCI fails.
+// Runs mocha on the named files, or on all; with --large, also the tests of the largest networks. Shows why tests were skipped, and
+// ends with the line `N passed, N failed, N skipped`. In CI, a test that is skipped for a reason that is not in expectedInCI counts
+// as failed.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +13,7 @@ interface Report {
   skips: { title: string; reason?: string }[]
 }
 
-/** What the machines that run CI do not have. */
+/** The reasons for which tests are skipped on the machines that run CI. */
 const expectedInCI = [
   'LibTorch sees no CUDA device',
   /^this processor does not have /,
@@ -56,7 +57,7 @@ if (process.env.CI && unexpected.length > 0) {
 console.log(`${report.passes} passed, ${failures} failed, ${report.pending} skipped`)
 process.exit(result.status === 0 && failures === 0 && report.passes > 0 ? 0 : 1)
 
-/** A line for each reason, with the number of tests; without a reason, a line for each test. */
+/** One line per reason, with the number of tests. Tests without a reason have a line each. */
 function showSkips(skips: Report['skips']): void {
   const counts = new Map<string, number>()
   for (const { title, reason } of skips) {

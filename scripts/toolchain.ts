@@ -1,6 +1,6 @@
-// What building the addon needs of the machine: a compiler of C++20, CMake, make or Ninja, and libjpeg-turbo. All but the
-// compiler are installed into the user's cache if the machine has none, from the registries that npm and pip are configured
-// for; scripts/tools/ pins their hashes.
+// The tools that building the addon needs: a C++20 compiler, CMake, make or Ninja, and libjpeg-turbo. All except the
+// compiler are installed into the user's cache if the machine lacks them, from the registries that npm and pip are
+// configured for. scripts/tools/ pins their hashes.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -8,7 +8,7 @@ import { note } from '../lib/cli/terminal.js'
 import { cacheDirectory } from '../lib/libtorch/installation.js'
 import { fail } from './fail.js'
 
-const CMAKE = [3, 22] as const // as CMakeLists.txt asks for
+const CMAKE = [3, 22] as const // as in CMakeLists.txt
 const TOOLS = join(cacheDirectory(), '../build-tools')
 
 export type Need = 'compiler' | 'cmake' | 'make' | 'libjpeg'
@@ -20,8 +20,9 @@ export interface Missing {
 }
 
 /**
- * The environment to build in. Ends with every missing tool and the one command that installs them all, if the machine
- * lacks a tool that cannot be had otherwise. libjpeg-turbo may be missing: then sharp decodes JPEGs, to the same pixels.
+ * Returns the environment to build in. If tools are missing that cannot be obtained otherwise, ends the script with a
+ * list of them and the one command that installs all. libjpeg-turbo may be missing: then sharp decodes JPEGs, with the
+ * same result.
  */
 export function prepareToolchain(): NodeJS.ProcessEnv {
   const env = { ...process.env }
@@ -46,7 +47,7 @@ export function prepareToolchain(): NodeJS.ProcessEnv {
   }
   if (missing.some(({ need }) => need === 'libjpeg')) {
     const target = join(TOOLS, 'libjpeg')
-    // The wheel holds an archive and its headers, and no Python.
+    // The wheel contains a static library and its headers, and no Python code.
     if (!existsSync(target))
       install('libjpeg-turbo', 'python3', [
         ...['-m', 'pip', 'install', '--quiet', '--target', target, '--no-deps', '--only-binary', ':all:'],
@@ -62,14 +63,14 @@ export function prepareToolchain(): NodeJS.ProcessEnv {
   if (still.length > 0) stop([...still, libjpeg].filter(it => it !== null))
   if (libjpeg !== null) {
     note(
-      `${libjpeg.message} The addon is built without it, and sharp decodes JPEGs: the same pixels, more slowly.`,
+      `${libjpeg.message} The addon is built without it, and sharp decodes JPEGs, to the same pixels but more slowly.`,
     )
     note(remedy([libjpeg]))
   }
   return env
 }
 
-/** The one command that installs all of these, for the system that /etc/os-release describes. */
+/** Returns the one command that installs all of these on the system that /etc/os-release describes. */
 export function installCommand(
   needs: readonly Need[],
   platform: string = process.platform,
@@ -159,7 +160,7 @@ function checkCompiler(): Missing | null {
   if (status === 0) return null
   return {
     need: 'compiler',
-    message: `A compiler of C++20 (g++ 12, say; or name one in CXX) is needed; ${stderr}`,
+    message: `A C++20 compiler (such as g++ 12; or name one in CXX) is needed; ${stderr}`,
   }
 }
 
@@ -169,7 +170,7 @@ function checkLibjpeg(env: NodeJS.ProcessEnv): Missing | null {
   return { need: 'libjpeg', message: 'libjpeg-turbo was not found (jpeglib.h).' }
 }
 
-/** Runs an installer in the cache, and shows its error. What it brought is looked for afterwards. */
+/** Runs an installer in the cache and shows its error. The caller looks for the result afterwards. */
 function install(what: string, program: string, args: readonly string[]): void {
   note(`installing ${what} into ${TOOLS}`)
   cpSync('scripts/tools', TOOLS, { recursive: true })

@@ -47,7 +47,7 @@ def hash_prefix(file: str) -> str:
 
 
 def network_options(architecture: str, weights) -> dict:
-    """What torchvision's function for the network sets when it is given these weights."""
+    """The options that torchvision's function for the network sets when it gets these weights."""
     if architecture == "googlenet":
         return {"auxLogits": False, "transformInput": True}
     if architecture == "inception_v3":

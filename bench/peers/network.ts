@@ -1,4 +1,4 @@
-// What visiontorch's programs share. They run on dist/, as users do.
+// Shared by visiontorch's programs, which run on dist/, as users do.
 import { createModel, type Model, setThreads } from '../../lib/index.js'
 import { type NetworkOptions, native } from '../../lib/native/native.js'
 import { job, readNoise } from './serve.js'
@@ -8,7 +8,7 @@ setThreads(job.threads)
 export const load = (options: NetworkOptions = {}) =>
   createModel(job.network, { weights: job.weights, device: 'cpu', ...options })
 
-/** `job.batch` images of noise, `job.size` pixels high and wide. */
+/** Makes `job.batch` images of noise, `job.size` pixels high and wide. */
 export function noiseBatch(model: Model) {
   const { size } = job
   model.preprocessing = { ...model.preprocessing, resize: size, crop: size }
@@ -17,7 +17,7 @@ export function noiseBatch(model: Model) {
   return batch
 }
 
-/** Steps on the same images again and again. */
+/** Trains on the same images repeatedly. */
 export async function trainingStep(model: Model) {
   const trainer = await native().createTrainer(model.network, {
     optimizer: { name: 'sgd', momentum: 0.9, dampening: 0, nesterov: false, weightDecay: 0 },

@@ -1,5 +1,5 @@
-// The Node peers' half of the protocol, of which peers/python/common.py is the other: a job as JSON in the first argument,
-// answers a line each on stdout, and where there are several, a request {count} a line on stdin for each.
+// The protocol's side of the Node.js peers; peers/python/common.py is its Python side. The first argument is a job as
+// JSON. Answers are lines on stdout. If there are several, each answers a request {count}, a line on stdin.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Job } from '../job.js'
@@ -8,23 +8,23 @@ export const job = JSON.parse(process.argv[2]!) as Job
 
 export const answer = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`)
 
-/** The number in each {count} that comes. */
+/** Yields the number of each {count} that arrives. */
 export async function* requests(): AsyncGenerator<number, void> {
   for await (const line of createInterface(process.stdin)) yield JSON.parse(line).count
 }
 
-/** The largest resident size of this process so far, in MiB. */
+/** Returns the largest resident size of this process so far, in MiB. */
 export const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) / 1024
 
-/** The first `count` images of the noise. */
+/** Returns the first `count` images of the noise. */
 export function readNoise(count = job.batch): Float32Array {
   const { buffer, byteOffset } = readFileSync(job.noise)
   return new Float32Array(buffer, byteOffset, count * 3 * job.size * job.size)
 }
 
 /**
- * Answers each request by the times of so many steps, in ms of the clock, and the last one's output. `facts` are told
- * before.
+ * Answers each request with the wall-clock times of so many steps, in ms, and the output of the last one. Sends `facts`
+ * before that.
  */
 export async function serve(
   step: () => Promise<ArrayLike<number>>,

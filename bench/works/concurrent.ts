@@ -12,7 +12,7 @@ interface Answer {
   scores: [number[], number[]]
 }
 
-/** Many calls of one image each at once, beside one call of all of them, in the same process. */
+/** Compares many concurrent calls with one image each with one call for all of them, in the same process. */
 export async function concurrent({ network = networks, dtype, rounds, threads }: Options): Promise<void> {
   const { photos } = await photoFolder(500, 375, count)
   for (const name of network)
@@ -30,7 +30,7 @@ export async function concurrent({ network = networks, dtype, rounds, threads }:
         await peer.answer()
         const { scores } = await peer.run<Answer>(1) // warms up
         if (scores[0].some((score, i) => !(Math.abs(score / scores[1][i]! - 1) < 0.01)))
-          throw new Error(`${name}: calls at once predict something else`)
+          throw new Error(`${name}: concurrent calls predict something else`)
         const { calls, array, latencies } = await peer.run<Answer>(rounds)
         await peer.end()
         const sorted = latencies.toSorted((a, b) => a - b)

@@ -10,7 +10,7 @@ const sizes = [
 ] as const
 const transforms = ['decode', 'evaluation', 'standard', 'autoaugment', 'randaugment', 'trivialaugment']
 
-/** Processor time of an image on one thread, beside Pillow and torchvision. */
+/** Processor time per image on one thread, compared with Pillow and torchvision. */
 export async function decode({ rounds }: Options): Promise<void> {
   for (const [width, height] of sizes) {
     const { photos } = await photoFolder(width, height, 32)

@@ -7,7 +7,7 @@ import type { Options } from './options.js'
 const names: PeerName[] = ['visiontorch', 'cache', 'in memory', '2 workers', '0 workers']
 
 /**
- * Two epochs from JPEG files with the default augmentation, beside torchvision's DataLoader in a tuned process with a
+ * Two epochs from JPEG files with the default augmentation, compared with torchvision's DataLoader in a tuned process with a
  * fused optimizer.
  */
 export async function epoch({
@@ -26,7 +26,7 @@ export async function epoch({
         const title = `${name}, batch ${size}, ${type}, ${images} JPEGs of 500 x 375`
         const ends = ['first', 'second'].map(which => beginCell(`${which} epoch of ${title}`))
         const answers = await inTurns(names, rounds, async peer => {
-          await once(peer, task) // finds the memory as another peer left it: on a virtual machine, seconds of page faults
+          await once(peer, task) // the first peer pays for memory that another peer left: on a virtual machine, seconds of page faults
           return once<Answer>(peer, task)
         })
         for (const [epoch, end] of ends.entries()) {

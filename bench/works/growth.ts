@@ -5,10 +5,10 @@ import { networks, type Options } from './options.js'
 
 export const batches = [1, 2, 4, 8, 16, 32, 64]
 export const sizes = [224, 288, 384, 448, 512]
-/** The batch of the images of all sizes. */
+/** The batch size for images of all sizes. */
 export const sizesBatch = 8
 
-/** How visiontorch's inference grows with batch, threads and image size; `npm run bench:plot` draws it. */
+/** How the time of visiontorch's inference grows with batch size, threads and image size; `npm run bench:plot` draws it. */
 export async function growth({ network = networks, dtype, rounds, threads }: Options): Promise<void> {
   for (const name of network)
     for (const type of dtype)

@@ -2,7 +2,7 @@ import { once } from '../peer.js'
 import { beginCell, show } from '../result.js'
 import type { Options } from './options.js'
 
-/** Processor time of a process that does nothing, right after it has trained and predicted. */
+/** Processor time of an idle process, right after it has trained and predicted. */
 export async function idle({ network: [name] = ['resnet50'], rounds, threads }: Options): Promise<void> {
   const end = beginCell(`processor time of 5 s without work, ${name}`)
   const times: number[] = []

@@ -28,7 +28,7 @@ function peersOf(dtype: Options['dtype'][number], { compile, tfjs, device }: Opt
   if (compile) peers.push('compile')
   if (device === 'cuda') return peers
   peers.push('huge pages', 'openvino')
-  // The CPU kernels of ONNX Runtime do not know bfloat16.
+  // ONNX Runtime has no CPU kernels for bfloat16.
   if (dtype === 'float32') peers.push('onnxruntime')
   if (dtype === 'float32' && tfjs) peers.push(hasTensorFlow('node') ? 'tfjs-node' : 'tfjs-wasm')
   return peers

@@ -5,16 +5,16 @@ import { once, type PeerName } from '../peer.js'
 import { beginCell, type Row, show, spread } from '../result.js'
 import type { Options } from './options.js'
 
-/** ms, and the memory at the peak above that of a process that has only loaded LibTorch, in MiB. */
+/** The time in ms, and the peak memory in MiB above that of a process that has only loaded LibTorch. */
 interface Cost {
   time: number
   rise: number
 }
 
 interface Answer {
-  /** Weights from the file into the network. */
+  /** Loading the weights from the file into the network. */
   loaded: Cost
-  /** That, and a first prediction: it pays what loading puts off. */
+  /** The same with a first prediction, which pays for work that loading defers. */
   used: Cost
   index: number
 }
@@ -22,7 +22,7 @@ interface Answer {
 const files: [container: string, file: string, peers: PeerName[]][] = [
   ['zip', 'vgg16', ['visiontorch', 'stock', 'mmap']],
   ['legacy, aligned', 'vgg16.legacy', ['visiontorch', 'stock']],
-  // As torchvision's own vgg16-397923af.pth.
+  // Like torchvision's own vgg16-397923af.pth.
   ['legacy, at odd addresses', 'vgg16.odd', ['visiontorch', 'stock']],
 ]
 
@@ -36,7 +36,7 @@ export async function loading({ rounds, threads }: Options): Promise<void> {
     }
     const task = { work: 'loading', network: 'vgg16', weights, threads } as const
     const measure = (name: PeerName) => once<Answer>(name, task)
-    await inTurns(peers, 1, measure) // the file into the page cache
+    await inTurns(peers, 1, measure) // brings the file into the page cache
     const answers = await inTurns(peers, rounds, measure)
     checkClasses(answers)
     for (const part of ['loaded', 'used'] as const) {

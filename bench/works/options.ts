@@ -1,7 +1,7 @@
 import type { Architecture } from '../../lib/model/architectures.js'
 import type { Job } from '../job.js'
 
-/** The networks that a work measures unless it is asked for others, or takes too long for all. */
+/** The networks that a work measures by default, unless it takes too long for all. */
 export const networks: readonly Architecture[] = [
   'resnet50',
   'mobilenet_v2',
@@ -27,5 +27,5 @@ export interface Options {
   tfjs: boolean
 }
 
-/** What a cell's title says of the device: nothing of the CPU. */
+/** The device in a cell's title; empty for the CPU. */
 export const onDevice = (device: Job['device']): string => (device === 'cpu' ? '' : `, ${device}`)

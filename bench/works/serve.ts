@@ -8,11 +8,11 @@ import type { Options } from './options.js'
 
 const names: PeerName[] = ['visiontorch', 'in process', 'onnxruntime', 'fastapi', 'litserve']
 
-/** Of one measurement, and of the warm-up before the first one. */
+/** Seconds per measurement, and of the warm-up before the first one. */
 const SECONDS = 5
 const WARM_UP_SECONDS = 2
 
-/** What was seen of one peer in some seconds; latencies in ms. */
+/** The measurement of one peer over some seconds; latencies in ms. */
 export interface Load {
   perSecond: number
   mean: number
@@ -20,13 +20,13 @@ export interface Load {
   p99: number
 }
 
-/** What a peer answers when it is ready: its class for the first photograph, and its port if it is a server. */
+/** A peer's answer when it is ready: its class for the first photograph, and its port if it is a server. */
 interface Ready {
   index?: number
   port?: number
 }
 
-/** Servers on the loopback interface under the load of JPEG files of 500 x 375, beside predict() in a process. */
+/** Servers on the loopback interface under a load of JPEG files of 500 x 375, compared with predict() in a process. */
 export async function serve({
   network = ['mobilenet_v2', 'resnet50'],
   connections = [1, 8, 64],
@@ -66,7 +66,7 @@ export async function serve({
         for (const [peerName, all] of loads) {
           const median = (figure: keyof Load) => spread(all.map(values => values[figure])).median
           rows[peerName] = {
-            // Of one image, if they came one after the other.
+            // The time per image if requests came one after the other.
             times: all.map(({ perSecond }) => 1000 / perSecond),
             figures: {
               'requests/s': median('perSecond'),
@@ -92,7 +92,7 @@ const multipart = (body: Buffer) => {
 }
 const multipartType = { 'content-type': 'multipart/form-data; boundary=photo' }
 
-/** LitServe takes images only in forms; the other servers take them, too. */
+/** LitServe accepts images only in forms; the other servers accept forms, too. */
 const requestOf = (body: Buffer) => ({
   method: 'POST' as const,
   body: multipart(body),
@@ -108,7 +108,7 @@ async function classOf(port: number, body: Buffer): Promise<number> {
   return answer.index ?? answer.results![0]!.predictions[0]!.index
 }
 
-/** So many connections, each of which sends its next request when it has the response. */
+/** Opens so many connections, each of which sends its next request when it has the response. */
 async function load(port: number, bodies: Buffer[], connections: number, duration: number): Promise<Load> {
   const result = await autocannon({
     url: `http://127.0.0.1:${port}/predict`,

@@ -5,7 +5,7 @@ import type { Options } from './options.js'
 
 const names: PeerName[] = ['visiontorch', 'stock', 'onnxruntime']
 
-/** From the start of a process to its first prediction, of a JPEG file. */
+/** The time from the start of a process to its first prediction, for a JPEG file. */
 export async function start({ rounds, threads }: Options): Promise<void> {
   const end = beginCell('start to first prediction, resnet50')
   const measure = async (name: PeerName) => {
@@ -16,7 +16,7 @@ export async function start({ rounds, threads }: Options): Promise<void> {
     await peer.end()
     return { time, index }
   }
-  await inTurns(names, 1, measure) // files into the page cache
+  await inTurns(names, 1, measure) // brings the files into the page cache
   const answers = await inTurns(names, rounds, measure)
   checkClasses(answers)
   const rows: Record<string, Row> = {}

@@ -3,7 +3,7 @@ import type { PeerName } from '../peer.js'
 import { show } from '../result.js'
 import { type Options, onDevice } from './options.js'
 
-/** The losses are compared after so many steps. */
+/** The number of steps after which the losses are compared. */
 const before = 10
 
 export async function training({

@@ -4,10 +4,10 @@ import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import sharp from 'sharp'
 
-// Pictures made from code: one shape a picture, of any colour, size and angle, before a coloured ground, among lines
-// and blobs, under noise and a little blur. A person tells the shapes apart at once; no rule about colours would.
+// Draws pictures: each has one shape of any colour, size and angle on a coloured background, with lines and blobs
+// around it, noise and a little blur. A person can tell the shapes apart at once; no rule about colours can.
 
-/** The classes: each draws its outline within a circle of radius 1. */
+/** The classes. Each draws its outline inside a circle of radius 1. */
 const outlines: Record<string, string> = {
   circle: '<circle r="0.85"/>',
   cross: polygon([
@@ -39,7 +39,7 @@ export async function writeShapes(
         { length: count },
         (_, index) => `${shape}-${String(index).padStart(4, '0')}.jpg`,
       )
-      // Drawn in order, so that the random numbers do not depend on which picture is finished first.
+      // Random numbers are drawn in order, so that they do not depend on which picture is finished first.
       const pictures = names.map(name => ({
         name,
         svg: draw(outlines[shape]!, random),
@@ -65,7 +65,7 @@ const SIZE = 80
 function draw(outline: string, random: () => number): string {
   const between = (low: number, high: number) => low + (high - low) * random()
   const hue = between(0, 360)
-  // The shape differs from its ground in lightness and in hue, so that it can be seen.
+  // The shape differs from its background in lightness and hue, so that it is visible.
   const ground = () => `hsl(${hue + between(-40, 40)}, ${between(20, 70)}%, ${between(40, 60)}%)`
   const color = () => `hsl(${between(0, 360)}, ${between(30, 90)}%, ${between(20, 80)}%)`
   const clutter = Array.from({ length: 5 }, () => {

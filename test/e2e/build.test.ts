@@ -42,7 +42,7 @@ describe('building the addon, where something is missing', () => {
     assert.match(text, /^(To install it, run: .* cmake .*|Install it with .*)$/m)
   })
 
-  it('asks for a compiler of C++20', async () => {
+  it('asks for a C++20 compiler', async () => {
     const old = 'case "$*" in *std=c++20*) echo "unrecognized option -std=c++20" >&2; exit 1;; esac'
     assert.match(await build({ ...tools, 'g++': old }), /g\+\+ is none:\n *unrecognized option/)
   })
@@ -61,13 +61,13 @@ describe('building the addon, where something is missing', () => {
     const text = await build({ ...tools, 'g++': without })
     assert.match(text, /installing libjpeg-turbo into /)
     assert.match(text, /The addon is built without it, and sharp decodes JPEGs/)
-    assert.match(text, /could not be had from anywhere:/) // LibTorch, which comes next
+    assert.match(text, /could not be obtained from anywhere:/) // LibTorch, which comes next
   })
 
   it('says where LibTorch was looked for, and how to name one', async () => {
     const text = await build({ ...tools, 'g++': 'exit 0' })
-    assert.match(text, /could not be had from anywhere:/)
-    assert.match(text, /Python's torch: no python3 that has torch/)
+    assert.match(text, /could not be obtained from anywhere:/)
+    assert.match(text, /Python's torch: found no python3 with torch/)
     assert.match(text, /download of the archive: http:\/\/127\.0\.0\.1:4\/cpu\/.* refused the connection/)
     assert.match(text, /pip download: /)
     assert.match(text, /name its directory in VISIONTORCH_LIBTORCH\.$/m)

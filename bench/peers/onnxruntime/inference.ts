@@ -1,4 +1,4 @@
-// It lies in the cache, not in node_modules.
+// The package is in the cache, not in node_modules.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { job, readNoise, serve } from '../serve.js'

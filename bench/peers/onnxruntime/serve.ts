@@ -1,4 +1,4 @@
-// ONNX Runtime behind the HTTP library that visiontorch has, too.
+// ONNX Runtime behind the HTTP library that visiontorch uses, too.
 import { type ServerType, serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { answer } from '../serve.js'

@@ -1,4 +1,5 @@
-// What a user of ONNX Runtime writes: sharp decodes, resizes and crops. The packages lie in the cache, not in node_modules.
+// The code of a typical user of ONNX Runtime: sharp decodes, resizes and crops. The packages are in the cache, not in
+// node_modules.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { job } from '../serve.js'
@@ -19,7 +20,7 @@ export const openSession = () =>
     interOpNumThreads: 1,
   })
 
-/** The class of an image, a file or its bytes. */
+/** Returns the class of an image, given as a file or its bytes. */
 export async function classify(
   session: { run(inputs: object): Promise<{ logits: { data: Float32Array } }> },
   image: string | Buffer,

@@ -27,7 +27,7 @@ def requests():
 
 
 def peak():
-    """The largest resident size so far, in MiB."""
+    """Returns the largest resident size so far, in MiB."""
     status = pathlib.Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
@@ -39,7 +39,7 @@ def network(num_classes=1000):
 
 
 def load(mmap=False):
-    """The network with its weights, and how many ms it took to load them."""
+    """Returns the network with its weights, and how many ms it took to load them."""
     model = network()
     start = time.perf_counter()
     state = torch.load(job["weights"], weights_only=True, mmap=mmap)
@@ -65,7 +65,7 @@ def to_input():
 
 
 def trainer(model):
-    """A step of SGD with momentum; the loss."""
+    """Makes a step of SGD with momentum and returns the loss."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, fused=job["setup"] != "stock")
     model.train()
 
@@ -85,7 +85,7 @@ def memory_format():
 
 
 def serve(step, clock=time.perf_counter, read=lambda output: output):
-    """Answers each request by the times of so many steps in ms; `read` turns the last result into a list, unmeasured."""
+    """Answers each request with the times of so many steps in ms. `read` turns the last result into a list, outside of the measurement."""
     answer({})
     for count in requests():
         times = []

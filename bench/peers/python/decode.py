@@ -1,4 +1,4 @@
-"""Processor time of an image, in ms: decoded, made into the network's input, or both (`evaluation`)."""
+"""Measures the processor time per image, in ms, of decoding, of making the network's input (`evaluation`), or of both."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""How fast this machine can compute at all: convolutions and matrix products of the best shapes, in GFLOP/s."""
+"""Measures how fast this machine can compute at best: convolutions and matrix products of favorable shapes, in GFLOP/s."""
 
 import time
 

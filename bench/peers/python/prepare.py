@@ -1,4 +1,4 @@
-"""Weights, the ONNX graph, noise and a photograph's stand-in, once."""
+"""Writes the weights, the ONNX graph, noise and a stand-in for a photograph, once."""
 
 import pathlib
 import sys

@@ -1,4 +1,4 @@
-"""FastAPI with uvicorn's one worker, or LitServe with batches: the setup says which."""
+"""FastAPI with one uvicorn worker, or LitServe with batches, depending on the setup."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-// TensorFlow.js. The networks are put together from its operators, with batch norm folded as its converter does.
+// TensorFlow.js. The networks are built from its operators, with batch norms folded as its converter does.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { readCheckpoint, type TensorData } from '../../../lib/index.js'
@@ -19,7 +19,7 @@ interface Convolution {
   activation?: 'relu' | 'relu6' | 'linear'
 }
 
-/** A convolution that keeps the size but for its stride, with its batch norm and activation. */
+/** A convolution that keeps the size except for its stride, with its batch norm and activation. */
 function convolution(name: string, options: Convolution = {}): Layer {
   const { norm, stride = 1, depthwise = false, activation = 'relu' } = options
   const shape = state.get(`${name}.weight`)!.shape as Shape
@@ -39,7 +39,10 @@ function convolution(name: string, options: Convolution = {}): Layer {
   return x => run({ x, filter, strides: stride, pad: (kernel - 1) / 2, bias, activation })
 }
 
-/** Not the fused product: that of 4.22's WebAssembly backend adds the bias several times, 22 times for 1024 inputs. */
+/**
+ * Does not use the fused product, because that of 4.22's WebAssembly backend adds the bias several times, 22 times for 1024
+ * inputs.
+ */
 function linear(name: string): Layer {
   const weight = tf.tensor(values(`${name}.weight`), state.get(`${name}.weight`)!.shape)
   const bias = tf.tensor(values(`${name}.bias`))
@@ -67,7 +70,8 @@ function resnet(): Layer {
         : (x: Tensor) => x
       blocks.push(x => tf.relu(tf.add(main(x), shortcut(x))))
     }
-  // Padded apart, as tfjs-node pools without; what is padded is at least 0, so that zeros do not count.
+  // Padded separately, because tfjs-node pools without padding. The values are at least 0, so zeros do not change the
+  // maximum.
   const pool: Layer = x =>
     tf.maxPool(
       tf.pad(x, [

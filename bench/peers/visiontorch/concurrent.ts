@@ -1,4 +1,4 @@
-// As many calls at once as there are photographs, and one call of them all, in turns.
+// Alternates between one concurrent call per photograph, and a single call for all.
 import { decode } from '../../../lib/image/decode.js'
 import type { Prediction } from '../../../lib/index.js'
 import { load } from '../network.js'

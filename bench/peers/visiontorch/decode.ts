@@ -1,4 +1,4 @@
-// Processor time of an image, in ms: decoded, made into the network's input, or both (`evaluation`).
+// Measures the processor time per image, in ms, of decoding, of making the network's input (`evaluation`), or of both.
 import { checkAugmentation } from '../../../lib/image/augmentation.js'
 import { decode } from '../../../lib/image/decode.js'
 import { checkPreprocessing } from '../../../lib/image/preprocessing.js'
@@ -41,7 +41,7 @@ await serve(
   async () => {
     for (const index of job.photos.keys()) await step(index, round)
     round++
-    // Only evaluation is the same on both sides, byte for byte.
+    // Only the evaluation's result is the same in all peers, byte for byte.
     return job.task.endsWith('evaluation') ? batch.getTensor(1).filter((_, i) => i % 97 === 0) : []
   },
   { clock },

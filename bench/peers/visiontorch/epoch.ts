@@ -1,4 +1,4 @@
-// The first and the second epoch, in ms, from a folder of photographs.
+// Measures the first and the second epoch, in ms, on a folder of photographs.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// What a process costs that has nothing to do, after it has predicted and trained.
+// Measures the processor time of a process that has nothing to do, after it has predicted and trained.
 import { setTimeout } from 'node:timers/promises'
 import { load, trainingStep } from '../network.js'
 import { answer, job } from '../serve.js'

@@ -1,4 +1,4 @@
-// The handler in Node's HTTP server; or, with the setup `in process`, so many callers of predict() in one process.
+// The handler in Node's HTTP server or, with the setup `in process`, as many callers of predict() in one process.
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,4 +1,4 @@
-// The libraries that a build for another processor links with: LibTorch and libjpeg-turbo, from wheels whose hashes
+// The libraries that a build for another platform links with: LibTorch and libjpeg-turbo, from wheels whose hashes
 // scripts/tools/ pins.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,11 +11,21 @@ import { cacheDirectory, LIBTORCH_VERSION } from '../lib/libtorch/installation.j
 import { store } from '../lib/libtorch/store.js'
 import type { Target } from './target.js'
 
-const WHEELS: { [cpu: string]: string[] } = { arm64: ['manylinux_2_28_aarch64', 'manylinux2014_aarch64'] }
+/** What pip calls the platforms. */
+const WHEELS: { [target: string]: string[] } = {
+  'linux-arm64': ['manylinux_2_28_aarch64', 'manylinux2014_aarch64'],
+  'darwin-arm64': ['macosx_14_0_arm64', 'macosx_11_0_arm64'],
+}
 
-/** Returns the directory of LibTorch for another processor. The first call on a machine installs it in the user's cache. */
-export async function crossLibTorch(target: Target): Promise<string> {
-  const name = `${LIBTORCH_VERSION}-cpu-${target.name}`
+/**
+ * Returns the directory of LibTorch for a platform whose wheel scripts/tools/ pins. The first call on a machine installs it
+ * in the user's cache.
+ * @param name the directory's name in the cache
+ */
+export async function crossLibTorch(
+  target: Target,
+  name = `${LIBTORCH_VERSION}-cpu-${target.name}`,
+): Promise<string> {
   const cached = join(cacheDirectory(), name)
   if (existsSync(cached)) return cached
   note(`LibTorch ${LIBTORCH_VERSION} for ${target.name} is not in ${cacheDirectory()} yet`)
@@ -27,16 +37,16 @@ export async function crossLibTorch(target: Target): Promise<string> {
       name,
       async directory => {
         await extractLibTorch(join(temporary, wheel!), directory)
-        await withoutCuda(directory, target)
+        if (target.os === 'linux') await withoutCuda(directory, target)
       },
-      target.cpu,
+      target,
     )
   } finally {
     rmSync(temporary, { recursive: true, force: true })
   }
 }
 
-/** Returns the prefix with libjpeg-turbo's static library and headers for another processor. */
+/** Returns the prefix with libjpeg-turbo's static library and headers for another platform. */
 export function crossLibjpeg(target: Target): string {
   const directory = join(cacheDirectory(), `../build-tools/libjpeg-${target.name}`)
   if (!existsSync(directory)) pip(target, ['install', '--ignore-requires-python'], directory, 'libjpeg.txt')
@@ -45,7 +55,7 @@ export function crossLibjpeg(target: Target): string {
 
 function pip(target: Target, command: string[], directory: string, requirements: string): void {
   const into = command[0] === 'install' ? '--target' : '--dest'
-  const platforms = WHEELS[target.cpu]!.flatMap(platform => ['--platform', platform])
+  const platforms = WHEELS[target.name]!.flatMap(platform => ['--platform', platform])
   execFileSync(
     'python3',
     [

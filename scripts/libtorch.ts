@@ -13,7 +13,9 @@ import {
   Refusal,
 } from '../lib/libtorch/installation.js'
 import { store } from '../lib/libtorch/store.js'
+import { crossLibTorch } from './cross.js'
 import { fail } from './fail.js'
+import { host } from './target.js'
 
 /** Returns the directory of LibTorch, with headers. If there is none, ends the script with a remedy. */
 export async function ensureLibTorch(): Promise<string> {
@@ -46,8 +48,12 @@ export async function cachedLibTorch(version: string): Promise<string | Unavaila
   const failures: string[] = []
   const sources = {
     "Python's torch": () => fromPython(version),
-    'download of the archive': () => installLibTorch('cpu', shown(), version),
-    'pip download': () => fromWheel(version),
+    ...(host.name === 'linux-x64'
+      ? {
+          'download of the archive': () => installLibTorch('cpu', shown(), version),
+          'pip download': () => fromWheel(version),
+        }
+      : { 'pip download': () => crossLibTorch(host, `${LIBTORCH_VERSION}-cpu`) }),
   }
   for (const [name, source] of Object.entries(sources)) {
     try {

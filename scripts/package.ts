@@ -2,11 +2,13 @@
 // the addons) and LibTorch for each platform.
 //   npm run package                           for this machine's platform
 //   npm run package -- --target linux-arm64   also for another platform, with a cross compiler
+//   npm run package -- --target darwin-arm64  also LibTorch for macOS, and the addons in build/darwin-arm64, if any, which
+//                                             a Mac has to compile
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { formatBytes, print, table } from '../lib/cli/terminal.js'
+import { formatBytes, note, print, table } from '../lib/cli/terminal.js'
 import { inspectInstallation, LIBTORCH_VERSION, libraries } from '../lib/libtorch/installation.js'
 import { buildAddon, holdsLibjpeg } from './cmake.js'
 import { crossLibjpeg, crossLibTorch } from './cross.js'
@@ -27,16 +29,21 @@ const env = prepareToolchain()
 const libtorch = new Map<Target, string>()
 for (const target of targets) {
   const directory = target === host ? await ensureLibTorch() : await crossLibTorch(target)
-  buildAddon(directory, target === host ? env : { ...env, CMAKE_PREFIX_PATH: crossLibjpeg(target) }, target)
   libtorch.set(target, directory)
+  if (target.tools === null) continue
+  buildAddon(directory, target === host ? env : { ...env, CMAKE_PREFIX_PATH: crossLibjpeg(target) }, target)
   if (!holdsLibjpeg(target.out))
     fail(
       `The addon for ${target.name} does not contain libjpeg-turbo, which its users may not have.`,
       `Install the static library, libjpeg.a, remove ${target.out}/, and run again.`,
     )
 }
+/** The platforms for which there are addons. */
+const built = targets.filter(({ out }) => existsSync(join(out, 'Release/visiontorch.node')))
+for (const { name, out } of targets.filter(target => !built.includes(target)))
+  note(`${out} has no addons, which only a machine of ${name} compiles: packing only LibTorch for it`)
 const packages = [
-  { tarball: pack(stageVisiontorch()), limit: targets.length * 5 * MEGABYTE },
+  { tarball: pack(stageVisiontorch()), limit: built.length * 5 * MEGABYTE },
   ...targets.map(target => ({ tarball: pack(stageRuntime(target)), limit: 130 * MEGABYTE })),
 ]
 const sizes = packages.map(({ tarball, limit }) => ({ tarball, limit, size: statSync(tarball).size }))
@@ -67,14 +74,14 @@ function stageVisiontorch(): string {
   ].filter(existsSync))
     cpSync(file, join(stage, file), { recursive: true })
 
-  for (const { name, out, tools } of targets) {
-    const prebuilds = join(stage, 'prebuilds', name)
-    cpSync(join(out, 'Release'), prebuilds, { recursive: true })
+  for (const target of built) {
+    const prebuilds = join(stage, 'prebuilds', target.name)
+    cpSync(join(target.out, 'Release'), prebuilds, { recursive: true })
     for (const addon of ['visiontorch.node', 'open-library.node'])
-      execFileSync(`${tools}strip`, ['--strip-all', join(prebuilds, addon)])
+      strip(target, '--strip-all', join(prebuilds, addon))
   }
   const { scripts, devDependencies, gypfile, binary, ...published } = manifest
-  const runtimes = targets.map(target => [runtimePackage(target), LIBTORCH_VERSION])
+  const runtimes = built.map(target => [runtimePackage(target), LIBTORCH_VERSION])
   write(stage, { ...published, optionalDependencies: Object.fromEntries(runtimes) })
   return stage
 }
@@ -82,13 +89,13 @@ function stageVisiontorch(): string {
 function stageRuntime(target: Target): string {
   const stage = join(OUT, basename(runtimePackage(target)))
   const directory = libtorch.get(target)!
-  const installation = inspectInstallation(directory, LIBTORCH_VERSION, target.cpu)
+  const installation = inspectInstallation(directory, LIBTORCH_VERSION, target)
   mkdirSync(join(stage, 'lib'), { recursive: true })
-  for (const library of libraries(installation)) {
+  for (const library of libraries(installation, target)) {
     const copy = join(stage, 'lib', basename(library))
     cpSync(library, copy)
     // This keeps the symbols that linking needs, which are in .dynsym.
-    execFileSync(`${target.tools}strip`, ['--strip-unneeded', copy])
+    strip(target, '--strip-unneeded', copy)
   }
   const licenses = join(directory, 'licenses')
   if (!existsSync(licenses))
@@ -105,12 +112,17 @@ function stageRuntime(target: Target): string {
     repository: manifest.repository,
     os: [target.os],
     cpu: [target.cpu],
-    libc: ['glibc'],
+    ...(target.os === 'linux' ? { libc: ['glibc'] } : {}),
     preferUnplugged: true,
     main: 'index.js',
     files: ['lib', 'licenses', 'build-version'],
   })
   return stage
+}
+
+/** Libraries for macOS stay as they are: without its code signature, a Mac with an Apple processor does not load one. */
+function strip({ os, tools }: Target, option: string, library: string): void {
+  if (os !== 'darwin') execFileSync(`${tools}strip`, [option, library])
 }
 
 function write(stage: string, manifest: object): void {

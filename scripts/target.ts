@@ -1,17 +1,16 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Platform } from '../lib/libtorch/library.js'
 import { fail } from './fail.js'
 
 /** A platform to build for. */
-export interface Target {
+export interface Target extends Platform {
   /** The name in `prebuilds/`: "linux-x64". */
   name: string
-  os: string
-  cpu: string
   /** CMake's arguments for compiling for it; empty for this machine. */
   cmake: readonly string[]
-  /** The prefix of binutils: "aarch64-linux-gnu-". */
-  tools: string
+  /** The prefix of the compiler and of binutils: "aarch64-linux-gnu-"; null if only a machine of that platform can compile. */
+  tools: string | null
   /** The build directory. */
   out: string
 }
@@ -27,8 +26,8 @@ export const host: Target = {
   out: 'build',
 }
 
-/** The other platforms that this machine can compile for, with Debian's cross compilers. */
-const cross: readonly Target[] = [
+/** The other platforms: one that Debian's cross compiler compiles for, and macOS. */
+const others: readonly Target[] = [
   {
     name: 'linux-arm64',
     os: 'linux',
@@ -41,14 +40,23 @@ const cross: readonly Target[] = [
     tools: ARM,
     out: join('build', 'linux-arm64'),
   },
+  {
+    name: 'darwin-arm64',
+    os: 'darwin',
+    cpu: 'arm64',
+    cmake: [],
+    tools: null,
+    out: join('build', 'darwin-arm64'),
+  },
 ]
 
 /** Returns the target of `--target NAME`. Ends the script with a remedy if the name is unknown or the compiler is missing. */
 export function targetNamed(name: string | undefined): Target {
   if (name === undefined || name === host.name) return host
-  const target = cross.find(target => target.name === name)
+  const target = others.find(target => target.name === name)
   if (target === undefined)
-    fail(`--target: expected ${[host, ...cross].map(({ name }) => name).join(' or ')}, got '${name}'`)
+    fail(`--target: expected ${[host, ...others].map(({ name }) => name).join(' or ')}, got '${name}'`)
+  if (target.tools === null) return target
   const compiler = `${target.tools}g++`
   if (!(process.env.PATH ?? '').split(':').some(directory => existsSync(join(directory, compiler))))
     fail(

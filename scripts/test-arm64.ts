@@ -47,7 +47,7 @@ execFileSync('cmake', ['--build', target.out, '--target', 'kernel-tests'], { std
 const root = resolve(target.out, 'root')
 rmSync(root, { recursive: true, force: true })
 mkdirSync(join(root, 'proc'), { recursive: true })
-symlinkSync(`/usr/${target.tools.slice(0, -1)}/lib`, join(root, 'lib'))
+symlinkSync('/usr/aarch64-linux-gnu/lib', join(root, 'lib'))
 writeFileSync(
   join(root, 'proc/cpuinfo'),
   'processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 atomics asimdhp\nCPU implementer\t: 0x41\n' +

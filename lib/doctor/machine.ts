@@ -51,13 +51,13 @@ const FEATURES = [
 /** Loads LibTorch and describes it, the processor and the devices. */
 export function checkMachine(): MachineReport {
   const { version } = packageManifest()
-  const flags =
-    /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? []
+  const description = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : ''
+  const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(description)?.[1]?.split(' ') ?? []
   const report: MachineReport = {
     ok: false,
     visiontorch: version,
     node: process.version,
-    platform: `${process.platform}-${process.arch}, glibc ${glibcVersion() ?? 'none'}`,
+    platform: describePlatform(),
     cpu: {
       model: cpus()[0]?.model ?? 'unknown',
       cores: availableParallelism(),
@@ -87,6 +87,12 @@ export function checkMachine(): MachineReport {
   return report
 }
 
+/** "linux-x64, glibc 2.36", "darwin-arm64" */
+function describePlatform(): string {
+  const platform = `${process.platform}-${process.arch}`
+  return process.platform === 'linux' ? `${platform}, glibc ${glibcVersion() ?? 'none'}` : platform
+}
+
 function advice({ runtime, nvidiaDriver, cpu, job }: MachineReport): string[] {
   const lines: string[] = []
   if (job !== null && job.worldSize > 1 && runtime?.threads === 1 && process.env.OMP_NUM_THREADS === '1')
@@ -102,7 +108,7 @@ function advice({ runtime, nvidiaDriver, cpu, job }: MachineReport): string[] {
     lines.push(
       `${runtime.threads} threads on ${cpu.cores} cores slow each other down: set OMP_NUM_THREADS=${cpu.cores}`,
     )
-  if (!cpu.features.includes('avx2'))
+  if (process.arch === 'x64' && !cpu.features.includes('avx2'))
     lines.push(`LibTorch ${LIBTORCH_VERSION} is slow on a processor without AVX2.`)
   return lines
 }

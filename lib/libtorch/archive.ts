@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { crc32 } from 'node:zlib'
 import { type Entry, openPromise } from 'yauzl'
 import { VisionTorchError } from '../util/errors.js'
+import { libraryName } from './library.js'
 
 /** More than any build of LibTorch unpacks to. */
 const MAX_BYTES = 2 ** 34
@@ -42,10 +43,10 @@ async function extract(archive: string, directory: string, { signal, onProgress 
     const path = destination(entry.fileName)
     if (path !== undefined) wanted.push({ entry, path: join(directory, path) })
   }
-  if (!wanted.some(({ path }) => path.endsWith('lib/libc10.so')))
+  if (!wanted.some(({ path }) => /lib\/libc10\.(so|dylib)$/.test(path)))
     throw new VisionTorchError(
       'ERR_LIBTORCH',
-      `${archive} holds no libtorch/lib/libc10.so: is it LibTorch's archive?`,
+      `${archive} holds no libtorch/lib/${libraryName('c10')}: is it LibTorch's archive?`,
     )
 
   const total = wanted.reduce((sum, { entry }) => sum + entry.uncompressedSize, 0)
@@ -92,7 +93,10 @@ function destination(name: string): string | undefined {
   const path = /^(?:lib)?torch\/(.*[^/])$/.exec(name)?.[1]
   if (path === undefined) return undefined
   if (path === 'version.py' || path === 'build-version' || path.startsWith('include/')) return path
-  if (/^lib\/lib[^/]*\.so[^/]*$/.test(path) && !/torch_python|shm|_test|backend_with|aoti_custom/.test(path))
+  if (
+    /^lib\/lib[^/]*\.(so[^/]*|dylib)$/.test(path) &&
+    !/torch_python|shm|_test|backend_with|aoti_custom/.test(path)
+  )
     return path
   return undefined
 }

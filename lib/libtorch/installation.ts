@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { checkLibrary } from './elf.js'
+import { checkLibrary, libraryName, type Platform, thisPlatform } from './library.js'
 
 /** The LibTorch that visiontorch is built against and ships with. Only this minor version can be loaded. */
 export const LIBTORCH_VERSION = '2.13.0'
@@ -52,17 +52,18 @@ export function sameAbi(a: string, b: string): boolean {
  * Looks at a directory of LibTorch without loading it.
  * @param directory LibTorch's own, `site-packages/torch` of Python, or the root of a Python environment.
  * @param expected the version that was compiled against.
- * @param cpu the processor that it must be for, as `process.arch`
+ * @param platform what it must be for
  * @throws Refusal
  */
 export function inspectInstallation(
   directory: string,
   expected: string,
-  cpu: string = process.arch,
+  platform: Platform = thisPlatform,
 ): Installation {
   if (!existsSync(directory)) throw new Refusal('absent', 'no such directory')
-  const root = [directory, ...pythonTorches(directory)].find(path => existsSync(join(path, 'lib/libc10.so')))
-  if (root === undefined) throw new Refusal('absent', 'holds no lib/libc10.so')
+  const core = join('lib', libraryName('c10', platform))
+  const root = [directory, ...pythonTorches(directory)].find(path => existsSync(join(path, core)))
+  if (root === undefined) throw new Refusal('absent', `holds no ${core}`)
   const version = versionOf(root)
   if (!sameAbi(version, expected))
     throw new Refusal('version', `is LibTorch ${version}; visiontorch was built against ${expected}`)
@@ -71,19 +72,20 @@ export function inspectInstallation(
     version,
     cuda: existsSync(join(root, 'lib/libtorch_cuda.so')),
   }
-  for (const library of libraries(installation)) {
-    const problem = checkLibrary(library, cpu)
+  for (const library of libraries(installation, platform)) {
+    const problem = checkLibrary(library, platform)
     if (problem !== null) throw new Refusal('damaged', `${library} ${problem}`)
   }
   return installation
 }
 
 /**
- * What LibTorch needs beside it: OpenMP, and on Arm the Arm Compute Library, BLAS and LAPACK. The last two stand in for
- * CUDA's, which PyTorch's wheel for Arm needs when it is loaded (scripts/cross.ts).
+ * What LibTorch needs beside it: OpenMP, and on Linux on Arm the Arm Compute Library, BLAS and LAPACK. The last two stand
+ * in for CUDA's, which PyTorch's wheel for Arm needs when it is loaded (scripts/cross.ts).
  */
+const OPENMP = /^(libgomp\b.*\.so|libomp\.dylib$)/
 const COMPANIONS = [
-  /^libgomp\b.*\.so/,
+  OPENMP,
   /^libopenblas\b.*\.so/,
   /^libarm_compute\.so/,
   /^libarm_compute_graph\.so/,
@@ -96,16 +98,14 @@ const COMPANIONS = [
 ]
 
 /** The libraries to load, in the order of their dependencies: real paths, as in the process's memory map. */
-export function libraries({ directory, cuda }: Installation): string[] {
+export function libraries({ directory, cuda }: Installation, platform: Platform = thisPlatform): string[] {
   const lib = join(directory, 'lib')
   const names = readdirSync(lib)
-  const companions = (cuda ? COMPANIONS.slice(0, 1) : COMPANIONS).flatMap(pattern =>
+  const companions = (cuda ? [OPENMP] : COMPANIONS).flatMap(pattern =>
     names.filter(name => pattern.test(name)),
   )
-  const torch = cuda
-    ? ['libc10.so', 'libtorch_cpu.so', 'libc10_cuda.so', 'libtorch_cuda.so', 'libtorch.so']
-    : ['libc10.so', 'libtorch_cpu.so', 'libtorch.so']
-  return [...companions, ...torch]
+  const torch = ['c10', 'torch_cpu', ...(cuda ? ['c10_cuda', 'torch_cuda'] : []), 'torch']
+  return [...companions, ...torch.map(name => libraryName(name, platform))]
     .map(name => join(lib, name))
     .map(path => (existsSync(path) ? realpathSync(path) : path))
 }

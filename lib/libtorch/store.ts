@@ -3,18 +3,19 @@ import { join } from 'node:path'
 import { VisionTorchError } from '../util/errors.js'
 import { removeLeftovers, temporaryPath } from '../util/files.js'
 import { cacheDirectory, inspectInstallation, Refusal } from './installation.js'
+import { type Platform, thisPlatform } from './library.js'
 
 /**
  * Puts a LibTorch into the user's cache: `fill` writes it beside its place, then it is checked and renamed. Of two that
  * do so at once one wins and the other's copy is dropped; whoever is interrupted leaves no half of one.
  * @param name "2.13.0-cpu"
- * @param cpu the processor that it is for, as `process.arch`
+ * @param platform what it is for
  * @returns its directory
  */
 export async function store(
   name: string,
   fill: (directory: string) => Promise<void>,
-  cpu: string = process.arch,
+  platform: Platform = thisPlatform,
 ): Promise<string> {
   const cache = cacheDirectory()
   await mkdir(cache, { recursive: true })
@@ -24,7 +25,7 @@ export async function store(
   await mkdir(temporary)
   try {
     await fill(temporary)
-    inspectInstallation(temporary, name.split('-')[0]!, cpu)
+    inspectInstallation(temporary, name.split('-')[0]!, platform)
     await rename(temporary, place).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
     })

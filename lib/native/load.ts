@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { checkLibrary } from '../libtorch/elf.js'
 import { explain } from '../libtorch/explain.js'
 import { type Installation, LIBTORCH_VERSION, libraries, sameAbi } from '../libtorch/installation.js'
+import { checkLibrary } from '../libtorch/library.js'
 import { locateLibTorch } from '../libtorch/locate.js'
 import { VisionTorchError } from '../util/errors.js'
 import { type Addons, packageDirectory, prebuiltAddons } from '../util/package.js'
@@ -95,13 +95,13 @@ export function compiledAgainst(addon: string): string {
 }
 
 /**
- * Loads LibTorch's libraries by their paths, so that the addon uses exactly this "libtorch_cpu.so", wherever packages are
+ * Loads LibTorch's libraries by their paths, so that the addon uses exactly this libtorch_cpu, wherever packages are
  * installed and whatever LD_LIBRARY_PATH and the system's loader cache contain. A second addon opens them, because
  * `process.dlopen` is for addons: Bun and Deno refuse other libraries.
  */
 function loadLibTorch(installation: Installation, opener: string): void {
   const wanted = libraries(installation)
-  const other = mapped().find(path => /\/libtorch_cpu\.so$/.test(path) && !wanted.includes(path))
+  const other = mapped().find(path => /\/libtorch_cpu\.(so|dylib)$/.test(path) && !wanted.includes(path))
   if (other !== undefined)
     throw new VisionTorchError(
       'ERR_LIBTORCH_VERSION',
@@ -122,8 +122,10 @@ function loadLibTorch(installation: Installation, opener: string): void {
 
 const requireAddon = (path: string): unknown => createRequire(path)(path)
 
-/** The files that this process has mapped. */
+/** The libraries that this process has loaded. */
 function mapped(): string[] {
+  if (process.platform === 'darwin')
+    return (process.report.getReport() as { sharedObjects?: string[] }).sharedObjects ?? []
   const lines = readFileSync('/proc/self/maps', 'utf8').split('\n')
   return lines.flatMap(line => /^\S+ \S+ \S+ \S+ \S+ +(\/.*)$/.exec(line)?.[1] ?? [])
 }

@@ -1,9 +1,12 @@
 /** The platforms that visiontorch is built for, as Node names them. */
-export const PLATFORMS: readonly string[] = ['linux-x64', 'linux-arm64']
+export const PLATFORMS: readonly string[] = ['linux-x64', 'linux-arm64', 'darwin-arm64']
 
-/** The version of glibc that this process runs on, 'unknown' if the runtime does not say; null with another C library. */
+/**
+ * The version of glibc that this process runs on, 'unknown' if the runtime does not say or the system is not Linux; null
+ * with another C library.
+ */
 export function glibcVersion(): string | null {
-  if (process.report === undefined) return 'unknown'
+  if (process.report === undefined || process.platform !== 'linux') return 'unknown'
   const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
   return header?.glibcVersionRuntime ?? null
 }
@@ -17,11 +20,13 @@ export function unsupported(os: string = process.platform, cpu: string = process
   if (PLATFORMS.includes(`${os}-${cpu}`)) return null
   const remedies: { [os: string]: string } = {
     win32: 'On Windows, run it in WSL 2, where it works as on Linux.',
-    darwin: 'On a Mac, run it in a container for Linux, such as node:22-slim.',
+    darwin:
+      'There is no LibTorch for Macs with Intel processors. Run it in a container for Linux, such as node:22-slim.',
     linux: 'There is no LibTorch for this processor.',
   }
   return (
-    `visiontorch is built for ${PLATFORMS.join(' and ')} (glibc), but this is ${os}-${cpu}. ` +
+    `visiontorch is built for ${PLATFORMS.slice(0, -1).join(', ')} (with glibc) and ${PLATFORMS.at(-1)}, ` +
+    `but this is ${os}-${cpu}. ` +
     (remedies[os] ?? 'Run it on Linux.')
   )
 }

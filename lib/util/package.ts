@@ -31,13 +31,21 @@ const prebuilt: { [platform: string]: () => Addons } = {
     main: fileURLToPath(new URL('../../prebuilds/linux-x64/visiontorch.node', import.meta.url)),
     openLibrary: fileURLToPath(new URL('../../prebuilds/linux-x64/open-library.node', import.meta.url)),
   }),
-  // A package for one platform has no addon for Arm, and webpack would not bundle it.
+  // A package for one platform has no other addons, and webpack would not bundle it.
   'linux-arm64': () => ({
     main: fileURLToPath(
       new URL(/* webpackIgnore: true */ '../../prebuilds/linux-arm64/visiontorch.node', import.meta.url),
     ),
     openLibrary: fileURLToPath(
       new URL(/* webpackIgnore: true */ '../../prebuilds/linux-arm64/open-library.node', import.meta.url),
+    ),
+  }),
+  'darwin-arm64': () => ({
+    main: fileURLToPath(
+      new URL(/* webpackIgnore: true */ '../../prebuilds/darwin-arm64/visiontorch.node', import.meta.url),
+    ),
+    openLibrary: fileURLToPath(
+      new URL(/* webpackIgnore: true */ '../../prebuilds/darwin-arm64/open-library.node', import.meta.url),
     ),
   }),
 }
@@ -47,6 +55,7 @@ export function runtimePackageDirectory(): string | null {
   packageManifest()
   const require = createRequire(import.meta.url)
   try {
+    if (process.platform === 'darwin') return require('@visiontorch/libtorch-darwin-arm64').directory
     if (process.arch === 'arm64') return require('@visiontorch/libtorch-linux-arm64').directory
     return require('@visiontorch/libtorch-linux-x64').directory
   } catch {

@@ -20,6 +20,15 @@ namespace {
                                    (error == EACCES ? ". Check the permissions of the file" : ""));
 }
 
+// The time of the last change, which macOS names in another way.
+const timespec& modified(const struct stat& status) {
+#ifdef __APPLE__
+  return status.st_mtimespec;
+#else
+  return status.st_mtim;
+#endif
+}
+
 void release(void* mapping) { delete static_cast<std::shared_ptr<Mapping>*>(mapping); }
 
 }  // namespace
@@ -55,9 +64,8 @@ void InputFile::read(uint64_t offset, void* to, uint64_t count) const {
 void InputFile::check_unchanged() const {
   struct stat now;
   if (fstat(descriptor_, &now) != 0) fail(path_, errno);
-  if (now.st_size == opened_.st_size && now.st_mtim.tv_sec == opened_.st_mtim.tv_sec &&
-      now.st_mtim.tv_nsec == opened_.st_mtim.tv_nsec)
-    return;
+  const timespec &then = modified(opened_), &last = modified(now);
+  if (now.st_size == opened_.st_size && last.tv_sec == then.tv_sec && last.tv_nsec == then.tv_nsec) return;
   throw Error("ERR_FILE_READ", "'" + path_ +
                                    "' was changed while it was read. Read it again once the program that writes it "
                                    "has finished");

@@ -179,7 +179,12 @@ class CachingAllocator final : public c10::Allocator {
     return new (aligned) Block{size};
   }
 
-  static void ask_for_huge_pages(void* memory, size_t size) { madvise(memory, size, MADV_HUGEPAGE); }
+  // macOS has no such advice.
+  static void ask_for_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] size_t size) {
+#ifdef MADV_HUGEPAGE
+    madvise(memory, size, MADV_HUGEPAGE);
+#endif
+  }
 
   const bool huge_pages_;
   std::vector<std::pair<void*, size_t>> plain_;  // chunks in pages of the usual size, since join_pages()
@@ -203,7 +208,7 @@ UsualPages::~UsualPages() {
 
 c10::Allocator& UsualPages::allocator() { return CachingAllocator::instance(!usual_pages); }
 
-void take_pages(void* memory, size_t size) {
+void take_pages([[maybe_unused]] void* memory, [[maybe_unused]] size_t size) {
 #ifdef MADV_POPULATE_WRITE
   // A kernel before 5.14 refuses, and the pages are taken by faults.
   const auto begin = round_up(reinterpret_cast<uintptr_t>(memory), kPage);

@@ -6,12 +6,15 @@ describe('platforms', () => {
     assert.equal(unsupported('linux', 'x64'), null)
     assert.equal(unsupported('linux', 'arm64'), null)
   })
+  it('are macOS on Apple processors', () => {
+    assert.equal(unsupported('darwin', 'arm64'), null)
+  })
   it('that are not supported get an error that names what works', () => {
     assert.match(
       unsupported('win32', 'x64')!,
-      /built for linux-x64 and linux-arm64.*this is win32-x64.*WSL 2/,
+      /built for linux-x64, linux-arm64 \(with glibc\) and darwin-arm64, but this is win32-x64.*WSL 2/,
     )
-    assert.match(unsupported('darwin', 'arm64')!, /this is darwin-arm64.*node:22-slim/)
+    assert.match(unsupported('darwin', 'x64')!, /this is darwin-x64.*Intel.*node:22-slim/)
     assert.match(unsupported('linux', 'riscv64')!, /no LibTorch for this processor/)
     assert.match(unsupported('freebsd', 'x64')!, /Run it on Linux/)
   })

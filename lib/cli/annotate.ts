@@ -14,7 +14,7 @@ interface AnnotateFlags {
   seed?: number
 }
 
-/** `visiontorch annotate`: a folder of images as the annotation files of classification-pytorch. */
+/** `visiontorch annotate` writes the annotation files of classification-pytorch for a folder of images. */
 export const annotateCommand = (): Command =>
   addDataArgument(
     new Command('annotate').description(
@@ -23,14 +23,17 @@ export const annotateCommand = (): Command =>
     'DATA/train/<class>/*.jpg and DATA/val or DATA/test, or DATA/<class>/*.jpg',
   )
     .addOption(classesOption())
-    .option('--out <dir>', 'where to write them (default: the data folder)')
-    .option('--relative', 'paths relative to the files, so that the folder can be moved (default: absolute)')
+    .option('--out <dir>', 'folder for these files (default: the data folder)')
+    .option(
+      '--relative',
+      'write paths relative to these files, so that the folder can be moved (default: absolute)',
+    )
     .option(
       '--val-fraction <share>',
-      'share of every class that becomes the test if there are only training images (default: 0.1)',
+      'share of every class to hold out for the test set if there are only training images (default: 0.1)',
       number(0, 0.9),
     )
-    .option('--seed <n>', 'chooses them (default: 0)', integer(0))
+    .option('--seed <n>', 'seed for choosing the images of the test set (default: 0)', integer(0))
     .action(async (argument: string | undefined, flags: AnnotateFlags) => {
       const data = requiredDataOf(argument, flags)
       const { data: _, classes: file, out = data, relative = false, ...options } = flags

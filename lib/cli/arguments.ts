@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { decodeName } from '../util/file-name.js'
 
 /**
- * The arguments of the command. Node puts U+FFFD for bytes that are not UTF-8, with which no file could be opened; Linux
- * still has the bytes.
+ * The arguments of the command. Node replaces bytes that are not UTF-8 by U+FFFD, and could then not open a file of that
+ * name; on Linux, the original bytes can still be read.
  */
 export function commandArguments(): string[] {
   const given = process.argv.slice(2)

@@ -23,7 +23,7 @@ interface BenchOptions {
   json?: boolean
 }
 
-/** The times of one measurement, in milliseconds a batch. */
+/** The times of one measurement, in milliseconds per batch. */
 interface Timing {
   task: 'inference' | 'training step'
   batchSize: number
@@ -36,12 +36,19 @@ interface Timing {
 
 export const benchCommand = (): Command =>
   new Command('bench')
-    .description("this machine's throughput, on random weights and images: no files, no decoding")
+    .description(
+      "measure this machine's throughput with random weights and images: reads and decodes no files",
+    )
     .addOption(modelOption().default('resnet50'))
-    .option('--batch-size <list>', 'batch sizes of inference, 0 for none', list(integer(0, 4096)), [1, 32])
+    .option(
+      '--batch-size <list>',
+      'batch sizes for inference, or 0 to skip it',
+      list(integer(0, 4096)),
+      [1, 32],
+    )
     .option(
       '--train-batch-size <list>',
-      'batch sizes of training steps (SGD), 0 for none',
+      'batch sizes for training steps (SGD), or 0 to skip them',
       list(integer(0, 4096)),
       [16],
     )
@@ -51,10 +58,10 @@ export const benchCommand = (): Command =>
       inputSize(32, 4096),
       224,
     )
-    .option('--seconds <n>', 'how long each is measured, at least', number(0, 3600), 5)
+    .option('--seconds <n>', 'minimum time for each measurement', number(0, 3600), 5)
     .addOption(deviceOption())
     .addOption(
-      new Option('--dtype <dtype>', 'what to compute with')
+      new Option('--dtype <dtype>', 'number type of the computation')
         .choices(['float32', 'bfloat16'])
         .default('float32'),
     )
@@ -93,7 +100,7 @@ async function runBench(options: BenchOptions): Promise<void> {
       })
     }
   }
-  // Training first: it needs float32 weights.
+  // Training is measured first, because it needs float32 weights.
   await measureAll('training step', options.trainBatchSize, size => trainingStep(model, size, dtype))
   await model.to(device as Device, dtype)
   await measureAll('inference', options.batchSize, size => inference(model, size))
@@ -130,7 +137,7 @@ function randomBatch(model: Model, batchSize: number) {
   return batch
 }
 
-/** Two runs to warm up, then at least three, and as many as fit into the time. */
+/** Measures after two warm-up runs: at least three runs, and as many as fit into the time. */
 async function measure(run: () => Promise<unknown>, batchSize: number, seconds: number, signal: AbortSignal) {
   for (let i = 0; i < 2; i++) {
     signal.throwIfAborted()

@@ -18,33 +18,33 @@ export const convertCommand = (): Command =>
     .argument('<out>', 'the new file; the extension .safetensors chooses that container')
     .addOption(modelOption())
     .addOption(
-      new Option('--container <name>', 'how the file is packed: legacy is for PyTorch before 1.6').choices(
+      new Option('--container <name>', 'container of the new file; legacy is for PyTorch before 1.6').choices(
         containers,
       ),
     )
     .addOption(
       new Option(
         '--format <name>',
-        'the weights alone, or with classes, preprocessing and the state of the training (default: as IN)',
+        'only the weights, or also classes, preprocessing and the training state (default: as IN)',
       ).choices(['checkpoint', 'state_dict']),
     )
-    .option('--no-classifier', "leave the classifier's layers out")
+    .option('--no-classifier', "leave out the classifier's layers")
     .addOption(
-      new Option('--dtype <dtype>', 'what the weights are stored as (default: as IN)').choices([
+      new Option('--dtype <dtype>', 'number type of the stored weights (default: as IN)').choices([
         'float32',
         'float16',
         'bfloat16',
       ]),
     )
     .addOption(
-      new Option('--names <whose>', "the weights' names: torchvision's, or those of timm").choices([
+      new Option('--names <whose>', 'name the weights as torchvision or as timm does').choices([
         'torchvision',
         'timm',
       ]),
     )
     .addHelpText(
       'after',
-      '\n--model is needed for files of other programs, unless only --container or --dtype is given.',
+      '\nFiles of other programs need --model, unless you give only --container or --dtype.',
     )
     .action(async (input: string, output: string, flags: Flags) => {
       const { model, ...rest } = flags

@@ -4,9 +4,9 @@ import type { Severity } from '../doctor/finding.js'
 import { printable } from '../util/text.js'
 import { color, formatCount, print, table } from './terminal.js'
 
-/** How many places of a finding are shown; `--json` has them all. */
+/** How many places of a finding are shown; `--json` prints them all. */
 const SHOWN = 10
-/** How many classes the table has; of more, it has the smallest. */
+/** The largest number of classes in the table. If there are more, it shows the smallest ones. */
 const MOST_CLASSES = 50
 
 /** Prints what was found in a data set: its classes, then each kind of finding with its places. */
@@ -27,7 +27,7 @@ export function printDatasetReport({ root, classes, splits, findings, ok }: Data
   print(
     ok
       ? `\n${color.green('Training can use this data set.')}`
-      : `${color.red('Mend the errors before training.')}`,
+      : `${color.red('Correct the errors before training.')}`,
   )
 }
 

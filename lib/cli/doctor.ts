@@ -16,14 +16,19 @@ interface DoctorFlags {
   json?: boolean
 }
 
-/** `visiontorch doctor`: what keeps training from working, or from meaning anything: this machine, or a data set. */
+/**
+ * `visiontorch doctor` looks for problems in this machine or in a data set that would make training fail or its
+ * results meaningless.
+ */
 export const doctorCommand = (): Command =>
   addSourceArgument(
-    new Command('doctor').description('look for what would go wrong; exit code 1 if something would'),
+    new Command('doctor').description(
+      'look for problems before they stop you; the exit code is 1 if there are errors',
+    ),
     'check a data set instead of this machine: a folder of images or an annotation file',
   )
     .addOption(classesOption())
-    .option('--batch-size <n>', 'that you will train with (default: 32)', integer(1))
+    .option('--batch-size <n>', 'the batch size that you will train with (default: 32)', integer(1))
     .addOption(jsonOption())
     .action(async (argument: string | undefined, flags: DoctorFlags) => {
       const { data: _, json = false, ...options } = flags
@@ -32,7 +37,7 @@ export const doctorCommand = (): Command =>
       if (!ok) process.exitCode = 1
     })
 
-/** Shows which LibTorch is loaded, from where, and on what. Returns whether one is. */
+/** Shows which LibTorch is loaded, its location, and the machine. Returns whether one is loaded. */
 function doctorMachine(json: boolean): boolean {
   const report = checkMachine()
   if (json) printJson(report)
@@ -40,7 +45,7 @@ function doctorMachine(json: boolean): boolean {
   return report.ok
 }
 
-/** Checks a data set and shows what was found. Gives whether training can use it. */
+/** Checks a data set and shows the findings. Returns whether training can use it. */
 async function doctorData(
   data: string,
   json: boolean,

@@ -36,12 +36,12 @@ export const evaluateCommand = (): Command =>
     addModelOptions(new Command('evaluate'), ['classes']),
     'a folder of images with a folder for each class, or an annotation file',
   )
-    .description('accuracy, precision and recall on labelled images')
+    .description('compute accuracy, precision and recall on labelled images')
     .option('--split <name>', 'which images: val (or test), train, test, all', 'val')
-    .option('--batch-size <n>', 'images computed at once', integer(1, 4096), 32)
+    .option('--batch-size <n>', 'number of images in a batch', integer(1, 4096), 32)
     .option(
       '--workers <n>',
-      'images decoded at the same time (default: the number of cores, at most 8)',
+      'how many images are decoded at the same time (default: the number of cores, at most 8)',
       integer(1, 1024),
     )
     .option('--predictions <file>', 'also write the scores of every image: a .csv or .jsonl file')
@@ -126,7 +126,7 @@ async function evaluateInGroup(
   note(`wrote ${[...new Set([...files, ...others, join(out, 'evaluation.json')])].join(', ')}`)
 }
 
-/** Of more than 100 classes only the cells of the confusion matrix that are not zero. */
+/** Leaves out zero cells of the confusion matrix if there are more than 100 classes. */
 function toJson(evaluation: Evaluation): object {
   const { top1, top5, loss, count, classes, confusions } = evaluation
   const figures = { top1, top5, loss, count, classes }

@@ -28,9 +28,9 @@ export const exportCommand = (): Command =>
       `the version of ONNX's operators, ${OPSETS.min} to ${OPSETS.max} (default: ${OPSETS.default})`,
       integer(OPSETS.min, OPSETS.max),
     )
-    .option('--no-dynamic-batch', 'the network takes one image at a time, and not any number')
-    .option('--include-preprocessing', 'the file resizes, crops and normalises images itself')
-    .option('--softmax', 'the output is probabilities, not logits')
+    .option('--no-dynamic-batch', 'make the network take one image at a time, instead of batches of any size')
+    .option('--include-preprocessing', 'make the file resize, crop and normalise images itself')
+    .option('--softmax', 'output probabilities instead of logits')
     .action(runExport)
 
 async function runExport(path: string, options: ExportCommandOptions): Promise<void> {

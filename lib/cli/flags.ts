@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 
 /**
- * A message of the API in the words of a command: the options that it names become flags and arguments. `resume: true`
- * becomes `--resume`, `weights: null` `--weights none`, `optimizer.momentum` `--optimizer momentum`. What the command has
- * no flag for stays as it is.
+ * Rewrites an API message for a command: the options that it names become flags and arguments. `resume: true` becomes
+ * `--resume`, `weights: null` becomes `--weights none`, and `optimizer.momentum` becomes `--optimizer momentum`. Options
+ * for which the command has no flag stay as they are.
  */
 export function inFlags(message: string, options: readonly string[], command: Command): string {
   return options.reduce((text, name) => {
@@ -16,7 +16,7 @@ export function inFlags(message: string, options: readonly string[], command: Co
   }, message)
 }
 
-/** Options that the command line calls by another name. */
+/** Options that have a different name on the command line. */
 const renamed: Readonly<Record<string, string>> = {
   architecture: 'model',
   imageSize: 'inputSize',
@@ -30,7 +30,7 @@ function flagOf(name: string, command: Command): string | undefined {
   return option?.short?.startsWith('--') ? option.short : option?.long // the shorter of two long names
 }
 
-/** How a value follows its flag: a switch has none. */
+/** The text of a value after its flag; a switch has none. */
 function wordOf(value: string | undefined): string {
   if (value === undefined || value === 'true' || value === 'false') return ''
   return value === 'null' ? ' none' : ` ${value.slice(1, -1)}`

@@ -7,9 +7,11 @@ import { formatBytes, formatCount, print, printJson, table } from './terminal.js
 
 export const inspectCommand = (): Command =>
   new Command('inspect')
-    .description('what a .pth or safetensors file holds: container, tensors, metadata; loads nothing')
+    .description(
+      'show the content of a .pth or safetensors file (container, tensors, metadata) without loading it',
+    )
     .argument('<file>', 'a .pth or safetensors file')
-    .option('--verify', 'check the checksum of every record, also of the large ones')
+    .option('--verify', 'verify the checksum of every record, including large ones')
     .addOption(jsonOption())
     .action(async (file: string, options: { verify?: boolean; json?: boolean }) => {
       const summary = await inspectCheckpoint(file, { verify: options.verify ?? false })
@@ -17,7 +19,7 @@ export const inspectCommand = (): Command =>
       else print(render(summary))
     })
 
-/** A value of a checkpoint as JSON has it: Maps become objects, bigints decimal strings, bytes base64. */
+/** Converts a checkpoint value to JSON: Maps become objects, bigints decimal strings, and bytes base64. */
 function toJson(value: CheckpointValue): unknown {
   if (value instanceof Map) {
     return Object.fromEntries([...value].map(([key, item]) => [keyText(key), toJson(item)]))
@@ -27,9 +29,9 @@ function toJson(value: CheckpointValue): unknown {
   return typeof value === 'bigint' ? String(value) : value
 }
 
-/** What a table shows of a long file. `--json` shows all. */
+/** The largest number of rows in a table. `--json` prints them all. */
 const MOST_ROWS = 1000
-/** What one line shows of a value, in characters. */
+/** The largest number of characters that a line shows of a value. */
 const LONGEST_VALUE = 100
 
 function render({ container, tensors, skipped, metadata }: CheckpointSummary): string {
@@ -60,12 +62,12 @@ function render({ container, tensors, skipped, metadata }: CheckpointSummary): s
 const more = ({ length }: readonly unknown[]): string[] =>
   length > MOST_ROWS ? [`... and ${formatCount(length - MOST_ROWS)} more (use --json)`] : []
 
-/** A key of a dictionary as Python shows it, except that strings have no quotes. */
+/** A dictionary key as Python prints it, except that strings have no quotes. */
 function keyText(key: CheckpointValue): string {
   return Array.isArray(key) ? `(${key.map(keyText).join(', ')})` : String(key)
 }
 
-/** The beginning of a value as JSON: long lists and texts are not written out to be cut off again. */
+/** The beginning of a value as JSON. Long lists and texts are cut first, so that they are not converted in full. */
 function preview(value: CheckpointValue): string {
   let left = LONGEST_VALUE
   const cut = (value: CheckpointValue): CheckpointValue => {

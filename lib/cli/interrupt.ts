@@ -8,7 +8,10 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 let received: NodeJS.Signals | undefined
 
-/** Launchers pass on a Ctrl-C, or send SIGTERM, that the terminal has sent to all processes already. */
+/**
+ * Within this time, a second signal is a repetition: launchers pass on a Ctrl-C that the terminal has already sent to
+ * all processes.
+ */
 const TOGETHER = 5000 // ms
 
 function isLaunched(): boolean {
@@ -20,8 +23,8 @@ function isLaunched(): boolean {
 }
 
 /**
- * A signal that aborts at the first Ctrl-C, SIGTERM or SIGHUP, and when nobody reads the results any longer; the command
- * then rejects with an `AbortError`. The second Ctrl-C kills.
+ * A signal that aborts at the first Ctrl-C, SIGTERM or SIGHUP, and when nobody reads the results any more; the command
+ * then rejects with an `AbortError`. The second Ctrl-C kills the process.
  */
 export function interruptSignal(message = 'stopping; press Ctrl-C again to kill'): AbortSignal {
   const controller = new AbortController()
@@ -33,8 +36,8 @@ export function interruptSignal(message = 'stopping; press Ctrl-C again to kill'
       process.kill(process.pid, name)
       return
     }
-    // The listener stays until the second one: libraries that clean up at an exit (signal-exit) raise the signal again,
-    // which kills, as soon as no listener but theirs is left.
+    // The listener stays until the second signal: libraries that clean up at an exit (signal-exit) raise the signal again,
+    // which would kill the process, if theirs is the only listener left.
     received = name
     first = Date.now()
     note(message)

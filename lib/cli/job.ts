@@ -3,7 +3,10 @@ import { findRendezvous, type Rendezvous } from '../distributed/rendezvous.js'
 import { type Device, runtimeInfo, setThreads } from '../native/runtime.js'
 import { note, setQuiet } from './terminal.js'
 
-/** The job that this process belongs to, if a launcher started several. All but rank 0 print only warnings and errors. */
+/**
+ * The job that this process belongs to, if a launcher started several processes. All but rank 0 print only warnings
+ * and errors.
+ */
 export function enterJob(): Rendezvous | null {
   const job = findRendezvous(process.env)
   if (job === null || job.worldSize === 1) return null
@@ -11,12 +14,12 @@ export function enterJob(): Rendezvous | null {
   return job
 }
 
-/** Processes of the job on this machine, if the launcher says. */
+/** The number of the job's processes on this machine, or 1 if the launcher does not say. */
 const localSize = (): number => Math.max(1, Number(process.env.LOCAL_WORLD_SIZE) || 1)
 
 const shareOf = (count: number): number => Math.max(1, Math.floor(count / localSize()))
 
-/** torchrun lets each process compute with one thread unless OMP_NUM_THREADS is set. They share the cores instead. */
+/** torchrun makes each process compute with one thread unless OMP_NUM_THREADS is set. Instead, they share the cores. */
 export function shareThreads(job: Rendezvous | null, threads: number | undefined): void {
   if (threads !== undefined) setThreads(threads)
   const share = shareOf(availableParallelism())
@@ -31,7 +34,7 @@ export function shareThreads(job: Rendezvous | null, threads: number | undefined
 /** The default of `--workers` for a process that shares its machine. */
 export const shareWorkers = (): number => shareOf(Math.min(8, availableParallelism()))
 
-/** One GPU for each process of a machine. */
+/** Gives each process of a machine its own GPU. */
 export function ownDevice(job: Rendezvous | null, device: Device): Device {
   if (job === null || (device !== 'auto' && device !== 'cuda')) return device
   const { cuda, cudaDevices } = runtimeInfo()

@@ -9,37 +9,40 @@ import { refuse } from '../util/is.js'
 import { commandArguments } from './arguments.js'
 import { note } from './terminal.js'
 
-/** How long the other processes have to end by themselves and say why, before they are asked to, and then are killed. */
+/**
+ * How long the other processes have to fail by themselves and say why, before SIGTERM; they get SIGKILL after twice
+ * this time.
+ */
 const GRACE = 10_000 // ms
 
 export const processesOption = () =>
   new Option(
     '--processes <n|auto>',
-    'share the work between so many processes of this machine; auto: as PET_NPROC_PER_NODE says. PET_NNODES, ' +
-      'PET_NODE_RANK, PET_MASTER_ADDR and PET_MASTER_PORT name several machines',
+    'share the work among this many processes on this machine; auto: as many as PET_NPROC_PER_NODE says. PET_NNODES, ' +
+      'PET_NODE_RANK, PET_MASTER_ADDR and PET_MASTER_PORT describe a job on several machines',
   ).argParser(text => {
     if (text === 'auto') return text
     if (/^[0-9]{1,4}$/.test(text) && Number(text) > 0) return Number(text)
     throw new InvalidArgumentError('Expected a number of processes, or auto.')
   })
 
-/** The arguments without `--processes N`, for the processes that it starts. */
+/** The arguments without `--processes N`, for the processes that this one starts. */
 export function withoutProcesses(args: readonly string[]): string[] {
   return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== '--processes')
 }
 
 /**
- * Starts this command as several processes of one job, and waits for them. Rank 0 has this process's terminal; what the
- * others print comes on stderr behind their rank. If one fails, all end.
- * @param job That this process belongs to already, which is an error.
- * @param processes On this machine; `'auto'`: as many as the environment says.
+ * Starts this command as several processes of one job, and waits for them. Rank 0 uses this process's terminal; the
+ * output of the others goes to stderr, prefixed with their rank. If one fails, all end.
+ * @param job The job that this process already belongs to, which is an error, or null.
+ * @param processes Their number on this machine; `'auto'` takes it from the environment.
  * @returns the exit code.
  */
 export async function launch(job: Rendezvous | null, processes: number | 'auto'): Promise<number> {
   if (job !== null) {
     throw refuse(
-      `processes: ${job.launcher === 'environment' ? 'a launcher (RANK, WORLD_SIZE)' : job.launcher} has started this ` +
-        'process as one of several already. Leave one of the two out',
+      `processes: ${job.launcher === 'environment' ? 'a launcher (RANK, WORLD_SIZE)' : job.launcher} has already started ` +
+        'this process as one of several. Leave one of the two out',
       'processes',
     )
   }
@@ -66,7 +69,7 @@ export async function launch(job: Rendezvous | null, processes: number | 'auto')
 interface Member {
   rank: number
   child: ChildProcess
-  /** Its exit code; 128 and more for a signal. */
+  /** Resolves to the exit code, which is 128 plus the signal's number if a signal ended the process. */
   code: Promise<number>
 }
 
@@ -95,7 +98,7 @@ async function supervise(members: readonly Member[]): Promise<number> {
     for (const { child } of members)
       if (child.exitCode === null && child.signalCode === null) child.kill(signal)
   }
-  // Also for Ctrl-C, which the terminal sends to all: processes of a job take signals that come together for one.
+  // Ctrl-C is forwarded too, although the terminal sends it to all: processes of a job treat signals that come together as one.
   const forward = (signal: NodeJS.Signals) => {
     received ??= signal
     kill(signal)

@@ -20,26 +20,26 @@ import {
   warn,
 } from './terminal.js'
 
-/** `visiontorch libtorch install|list|remove`: other builds of LibTorch than the one that npm brought. */
+/** `visiontorch libtorch install|list|remove` manages builds of LibTorch other than the one that npm installed. */
 export const libtorchCommand = (): Command =>
   new Command('libtorch')
-    .description(`builds of LibTorch in the cache, for CUDA above all`)
+    .description('manage builds of LibTorch in the cache, such as those for CUDA')
     .addCommand(installCommand())
     .addCommand(listCommand())
     .addCommand(removeCommand())
 
 const installCommand = (): Command =>
   new Command('install')
-    .description('download a build, or resume an interrupted download; prints its directory')
-    .argument('<build>', 'cu130 (or what other CUDA PyTorch has builds for), cpu')
+    .description('download a build, or resume an interrupted download, and print its directory')
+    .argument('<build>', 'cpu, or cu130 (or another CUDA version that PyTorch has a build for)')
     .option(
       '--from <source>',
-      "LibTorch's archive (a file or an address) or its directory, instead of PyTorch's download",
+      "an archive (file or URL) or directory of LibTorch to install instead of PyTorch's download",
     )
-    .option('--sha256 <hash>', 'the SHA-256 that a downloaded archive must have')
+    .option('--sha256 <hash>', 'the expected SHA-256 of a downloaded archive')
     .addHelpText(
       'after',
-      '\nVISIONTORCH_LIBTORCH_URL names a mirror of download.pytorch.org/libtorch; HTTPS_PROXY and NO_PROXY are honoured.',
+      '\nVISIONTORCH_LIBTORCH_URL sets a mirror of download.pytorch.org/libtorch. HTTPS_PROXY and NO_PROXY apply.',
     )
     .action(async (build: string, { from, sha256 }: { from?: string; sha256?: string }) => {
       let bar: Progress | undefined
@@ -68,7 +68,7 @@ function checkHash(text: string): string {
 
 const listCommand = (): Command =>
   new Command('list')
-    .description('what the cache holds, and which of it is used')
+    .description('list the builds in the cache, and show which one is used')
     .addOption(jsonOption())
     .action(({ json }: { json?: boolean }) => {
       const used = locateLibTorch().found?.directory
@@ -77,7 +77,7 @@ const listCommand = (): Command =>
         return { name, path, used: path === used }
       })
       if (json) return printJson(builds)
-      if (builds.length === 0) note(`nothing in ${cacheDirectory()}`)
+      if (builds.length === 0) note(`there are no builds in ${cacheDirectory()}`)
       else
         print(
           table(
@@ -91,7 +91,7 @@ const listCommand = (): Command =>
 const removeCommand = (): Command =>
   new Command('remove')
     .description('delete a build from the cache')
-    .argument('<build>', `cu130, or with its version: ${LIBTORCH_VERSION}-cu130`)
+    .argument('<build>', `cu130, or ${LIBTORCH_VERSION}-cu130 with its version`)
     .action(async (build: string) => {
       const name = existsSync(join(cacheDirectory(), `${LIBTORCH_VERSION}-${build}`))
         ? `${LIBTORCH_VERSION}-${build}`

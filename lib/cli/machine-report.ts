@@ -2,7 +2,7 @@ import type { MachineReport } from '../doctor/machine.js'
 import { describeAttempt } from '../libtorch/explain.js'
 import { color, fail, formatBytes, note, print } from './terminal.js'
 
-/** Prints what visiontorch runs on, for people. */
+/** Prints a readable description of the machine and of the LibTorch on which visiontorch runs. */
 export function printMachineReport(report: MachineReport): void {
   const { cpu, addon, runtime, places, job } = report
   const lines: [string, string][] = [
@@ -41,7 +41,7 @@ export function printMachineReport(report: MachineReport): void {
   const width = Math.max(...lines.map(([name]) => name.length))
   for (const [name, value] of lines) print(`${color.bold(name.padEnd(width))}  ${value}`)
   if (runtime !== null && places.length > 1) {
-    print('\nLibTorch was looked for in this order:')
+    print('\nVisiontorch looked for LibTorch in this order:')
     for (const attempt of places)
       print(`  ${describeAttempt(attempt)}${attempt.refused === null ? color.green('  used') : ''}`)
   }

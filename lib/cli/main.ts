@@ -3,4 +3,4 @@ import { commandArguments } from './arguments.js'
 import { run } from './program.js'
 
 await run(commandArguments())
-process.exit() // with process.exitCode; what is still open, such as a stdin that was waited for, must not hold it up
+process.exit() // with process.exitCode; an open stdin, for example, must not keep the process alive

@@ -21,7 +21,7 @@ import { VisionTorchError } from '../util/errors.js'
 import { deviceOption, inputSize, list, number, threadsOption, trueOrFalse } from './options.js'
 import { formatBytes, type Progress, progress } from './terminal.js'
 
-/** The options that say which trained model a command uses, and where it computes. */
+/** The options that select the trained model of a command, and the device. */
 export interface ModelOptions extends NormalizationOptions {
   checkpoint?: string
   model?: string
@@ -40,7 +40,7 @@ export interface ModelOptions extends NormalizationOptions {
   threads?: number
 }
 
-/** How images become numbers, for weights that do not say so. */
+/** The normalisation of images, for weights that do not bring their own. */
 export interface NormalizationOptions {
   mean?: number[] | undefined
   std?: number[] | undefined
@@ -49,51 +49,58 @@ export interface NormalizationOptions {
 export const dtypeOption = () =>
   new Option(
     '--dtype <dtype>',
-    'what to compute with (default: int8 for a quantised checkpoint, otherwise float32)',
+    'number type of the computation (default: int8 for a quantised checkpoint, otherwise float32)',
   ).choices(MODEL_DTYPES)
 
 export const modelOption = () =>
   new Option('--model <name>', "the network, by torchvision's name: resnet50, ...")
 
 export const noStrictOption = () =>
-  new Option('--no-strict', 'load what fits of weights that do not fit the network tensor by tensor')
+  new Option(
+    '--no-strict',
+    'load the tensors that fit, even if others are missing, unexpected or of another shape',
+  )
 
 export const weightsDirOption = () =>
   new Option(
     '--weights-dir <folder>',
-    'where files of official weights are looked for before they are downloaded (default: VISIONTORCH_WEIGHTS_DIR)',
+    'folder to search for official weights before downloading them (default: VISIONTORCH_WEIGHTS_DIR)',
   )
 
 export const normalizationOptions = () => [
   new Option(
     '--mean <r,g,b>',
-    "of weights that do not say so: the mean of each channel, 0 to 1 (default: ImageNet's)",
+    "mean of each channel, on the scale of 0 to 1 (default: that of the weights, else ImageNet's)",
   ).argParser(list(number(-1e3, 1e3))),
-  new Option('--std <r,g,b>', 'and the standard deviation of each channel').argParser(
-    list(number(1e-6, 1e3)),
-  ),
+  new Option(
+    '--std <r,g,b>',
+    "standard deviation of each channel, on the same scale (default: that of the weights, else ImageNet's)",
+  ).argParser(list(number(1e-6, 1e3))),
 ]
 
-/** Adds the options of {@link ModelOptions} to a command; those that go `withCheckpoint`, too, and not only with a name. */
+/**
+ * Adds the options of {@link ModelOptions} to a command. Those in `withCheckpoint` may be combined with
+ * `--checkpoint`, not only with `--model`.
+ */
 export function addModelOptions(command: Command, withCheckpoint: readonly string[] = []): Command {
   const foreign = [
     new Option(
       '--weights <name|file|none>',
-      'with --model: official weights (DEFAULT, IMAGENET1K_V1, ...), a .pth or safetensors file, a URL, hf:owner/name, or none: random',
+      'with --model: official weights (DEFAULT, IMAGENET1K_V1, ...), a .pth or safetensors file, a URL, hf:owner/name, or none for random weights',
     ),
-    new Option('--classes <file>', "with --model: the classes' names, one a line"),
+    new Option('--classes <file>', 'with --model: a file with one class name per line'),
     noStrictOption(),
     weightsDirOption(),
     ...normalizationOptions(),
     new Option(
       '--resize <n|HxW>',
-      'and the shorter side of images after resizing, in pixels, or their exact height and width',
+      "length of images' shorter side after resizing, in pixels, or their exact height and width",
     ).argParser(inputSize(1, 8192)),
     new Option(
       '--crop <n|HxW>',
-      'and the side of the square that is cut out, or its height and width: the input of the network',
+      'side, or height and width, of the part that is cut from the resized image as input of the network, in pixels',
     ).argParser(inputSize(32, 4096)),
-    new Option('--interpolation <name>', 'and how images are resized').choices(INTERPOLATIONS),
+    new Option('--interpolation <name>', 'interpolation for resizing images').choices(INTERPOLATIONS),
   ]
   command
     .addOption(
@@ -114,24 +121,24 @@ export function addModelOptions(command: Command, withCheckpoint: readonly strin
     .addOption(
       new Option(
         '--preprocessing <name>',
-        'as another program does it, with what the options above change',
+        'preprocess images as another program does, except for the options above',
       ).choices(Object.keys(NAMED_PREPROCESSING)),
     )
     .option(
       '--auto-orient <true|false>',
-      "whether images are turned upright as their EXIF orientation says (default: the model's: true)",
+      "whether to turn images upright according to their EXIF orientation (default: the model's: true)",
       trueOrFalse,
     )
-    .option('--allow-untrained', 'also use a classifier that was never trained, whose answers are random')
+    .option('--allow-untrained', 'also use a classifier that was never trained, whose predictions are random')
     .addOption(deviceOption())
     .addOption(dtypeOption())
     .addOption(threadsOption())
 }
 
 /**
- * The model that the options name; official weights are downloaded if they are not in the cache. What can be checked
- * before that is checked before, also that there are `files`, which the command will read.
- * @throws ERR_UNTRAINED if its predictions would be random without being asked for (`--weights none`).
+ * Opens the model that the options name. Official weights are downloaded if they are not in the cache; before that, the
+ * options are checked, and that the `files` that the command will read exist.
+ * @throws ERR_UNTRAINED if its predictions would be random, unless `--weights none` or `--allow-untrained` asks for that.
  */
 export async function openModel(
   options: ModelOptions,
@@ -150,7 +157,7 @@ export async function openModel(
   }
   resolveDevice(where.device, runtimeInfo())
   if (architecture !== undefined) checkArchitecture(architecture)
-  preprocessingOf(DEFAULT_PREPROCESSING, options) // refuses what cannot be
+  preprocessingOf(DEFAULT_PREPROCESSING, options) // refuses invalid values early
   if (checkpoint === undefined) for (const file of files) await checkExists(file)
   const classes = options.classes === undefined ? {} : { classes: await readClasses(options.classes) }
   const weights = options.weights ?? 'DEFAULT'
@@ -177,7 +184,7 @@ export async function openModel(
   }
 }
 
-/** The preprocessing with what the options change of it. */
+/** The preprocessing with the changes that the options ask for. */
 export function preprocessingOf(
   own: Readonly<Preprocessing>,
   options: NormalizationOptions &
@@ -209,7 +216,7 @@ export function preprocessingOf(
   return checkPreprocessing('preprocessing', { ...scaled, ...Object.fromEntries(given) })
 }
 
-/** Shows a download, if there is one. */
+/** Shows the progress of a download, if there is one. */
 export async function withDownload<T>(
   label: string,
   use: (onProgress: (progress: DownloadProgress) => void) => Promise<T>,
@@ -222,7 +229,7 @@ export async function withDownload<T>(
   }
 }
 
-/** A bar for a download, from the moment that there is one. */
+/** A progress bar that appears when a download starts. */
 export function downloadProgress(label: string) {
   let bar: Progress | undefined
   return {
@@ -234,7 +241,7 @@ export function downloadProgress(label: string) {
   }
 }
 
-/** Fails early, before a download, if a file does not exist. */
+/** Throws before a download if a file does not exist. */
 async function checkExists(path: string): Promise<void> {
   await access(path).catch(() => {
     throw new VisionTorchError('ERR_FILE_NOT_FOUND', `${path}: there is no such file or folder`)

@@ -4,7 +4,7 @@ import { checkInputSize, parseInputSize } from '../image/size.js'
 import { isDevice } from '../native/runtime.js'
 import { VisionTorchError } from '../util/errors.js'
 
-// Options and their parsers that several commands share.
+// Options that several commands share, and their parsers.
 
 /** A parser for `--n <number>`: an integer in [min, max]. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -45,20 +45,20 @@ export function trueOrFalse(text: string): boolean {
   throw new InvalidArgumentError('Expected true or false.')
 }
 
-/** A parser for lists: `--x a,b,c`, each by `parse`. */
+/** A parser for lists, `--x a,b,c`, that parses each element with `parse`. */
 export function list<T>(parse: (text: string) => T): (text: string) => T[] {
   return text => text.split(',').map(parse)
 }
 
-/** Adds the data set: an argument, which `--data` may give as well. Read it with {@link dataOf}. */
+/** Adds an argument for the data set, with `--data` as an alternative. Read it with {@link dataOf}. */
 export const addDataArgument = (command: Command, help: string): Command =>
   command.argument('[DATA]', help).option('--data <dir|file>', 'another way to name DATA')
 
-/** {@link addDataArgument} for a command that takes every kind of data set. */
+/** {@link addDataArgument} for a command that accepts every kind of data set. */
 export const addSourceArgument = (command: Command, help: string): Command =>
   addDataArgument(command, `${help}, or a .csv, .tsv, .jsonl, .tar or .parquet file`).option(
     '--columns <name=column,...>',
-    'of such a file: its columns for image, label and split (default: by their usual names)',
+    'the columns for image, label and split in such a file (default: columns with the usual names)',
     columns,
   )
 
@@ -67,14 +67,14 @@ function columns(text: string): Columns {
     const [, name, column] = /^(image|label|split)=(.+)$/s.exec(pair) ?? []
     if (name === undefined || column === undefined)
       throw new InvalidArgumentError(
-        'Expected image=COLUMN, label=COLUMN or split=COLUMN, with commas between them.',
+        'Expected image=COLUMN, label=COLUMN or split=COLUMN, separated by commas.',
       )
     return [name, column]
   })
   return Object.fromEntries(pairs)
 }
 
-/** The data set that was named; undefined if none was. */
+/** The data set of the command line, or undefined if there is none. */
 export function dataOf(argument: string | undefined, { data }: { data?: string }): string | undefined {
   if (argument !== undefined && data !== undefined && argument !== data) {
     throw new VisionTorchError(
@@ -85,7 +85,7 @@ export function dataOf(argument: string | undefined, { data }: { data?: string }
   return argument ?? data
 }
 
-/** {@link dataOf} for a command that needs it. */
+/** {@link dataOf} for a command that requires a data set. */
 export function requiredDataOf(argument: string | undefined, options: { data?: string }): string {
   const data = dataOf(argument, options)
   if (data !== undefined) return data
@@ -105,10 +105,11 @@ export const deviceOption = () =>
 export const classesOption = () =>
   new Option(
     '--classes <file>',
-    "the classes' names in the order of their ids, one a line (default: the folders' names, or cls_classes.txt)",
+    "a file with one class name per line, in the order of the class ids (default: the folders' names, or cls_classes.txt)",
   )
-export const jsonOption = () => new Option('--json', 'print one JSON document on stdout and nothing else')
+export const jsonOption = () => new Option('--json', 'print only one JSON document on stdout')
 export const threadsOption = () =>
-  new Option('--threads <n>', 'threads of one operation on the CPU (default: the number of cores)').argParser(
-    integer(1, 1024),
-  )
+  new Option(
+    '--threads <n>',
+    'number of CPU threads for each operation (default: the number of cores)',
+  ).argParser(integer(1, 1024))

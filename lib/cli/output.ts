@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import type { VisionTorchError } from '../util/errors.js'
 import { cannotWrite } from '../util/files.js'
 
-// Whether results arrive: a full disk or a reader that went away must neither lose them silently nor break a command
-// in the middle of saving something.
+// Detects whether results arrive: if the disk is full or the reader is gone, results must not be lost silently, and a
+// command must not break off while it saves something.
 
 const broken = new AbortController()
 let failure: NodeJS.ErrnoException | undefined
@@ -14,13 +14,13 @@ export function watchOutput(): void {
     failure ??= error
     broken.abort()
   })
-  process.stderr.on('error', () => {}) // there is nowhere left to say so
+  process.stderr.on('error', () => {}) // there is nowhere left to report it
 }
 
-/** Aborts when stdout cannot be written: whatever else a command computes would be lost. */
+/** Aborts when stdout cannot be written, since further results would be lost. */
 export const outputSignal: AbortSignal = broken.signal
 
-/** Waits until everything was written: `process.exit()` would cut what a slow reader has not taken yet. */
+/** Waits until everything is written: `process.exit()` would cut off what a slow reader has not read yet. */
 export async function flushOutput(): Promise<void> {
   for (const stream of [process.stdout, process.stderr])
     await new Promise<void>(resolve => stream.write('', () => resolve()))

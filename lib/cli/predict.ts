@@ -33,10 +33,10 @@ interface PredictCommandOptions extends ModelOptions {
 
 export const predictCommand = (): Command =>
   addModelOptions(new Command('predict'))
-    .description('the most probable classes of images')
+    .description('print the most probable classes of images')
     .argument('<image...>', 'image files, folders of images, or - for an image on stdin')
     .option('--top-k <n>', 'how many classes to show for each image', integer(1), 5)
-    .option('--batch-size <n>', 'images computed at once, at most', integer(1, 4096), 32)
+    .option('--batch-size <n>', 'largest number of images in a batch', integer(1, 4096), 32)
     .addOption(processesOption())
     .addOption(jsonOption())
     .action(runPredict)
@@ -46,7 +46,7 @@ async function runPredict(paths: string[], options: PredictCommandOptions): Prom
   const job = enterJob()
   if (processes !== undefined || job !== null) {
     if (paths.includes('-'))
-      throw refuse('-: expected image files or folders for several processes, which do not share stdin')
+      throw refuse('-: expected image files or folders, because several processes cannot share stdin')
   }
   if (processes !== undefined) {
     process.exitCode = await launch(job, processes)
@@ -66,7 +66,7 @@ async function predictInGroup(
 ): Promise<void> {
   const { topK, batchSize, json } = options
   const { files, areAbsent } = await expand(paths, signal)
-  // Nothing is downloaded for files that do not exist.
+  // Weights are not downloaded if no file exists.
   if (areAbsent && options.checkpoint === undefined && options.model !== undefined) {
     return refuseAll(files, json ? jsonWriter() : textWriter(topK, files), group)
   }
@@ -100,10 +100,10 @@ type Result = { index: number } & (
   | { error: VisionTorchError; predictions?: never }
 )
 
-/** A result on its way between ranks. */
+/** A result as ranks exchange it. */
 type Exchanged = Prediction[] | { code: ErrorCode; message: string }
 
-/** The results of all files, in their order, on all ranks of the group; each rank predicts its share of the batches. */
+/** Yields the results of all files, in order, on all ranks of the group; each rank predicts its share of the batches. */
 async function* predictShared(
   group: Group,
   model: Model,
@@ -159,7 +159,7 @@ function refuseAll(files: string[], write: ReturnType<typeof textWriter>, group:
   write.end()
 }
 
-/** Folders are replaced by the images below them. What does not exist is left to fail in its turn. */
+/** Replaces folders by the images below them. Keeps paths that do not exist, so that they fail when their turn comes. */
 async function expand(
   paths: string[],
   signal: AbortSignal,
@@ -185,7 +185,7 @@ async function expand(
   return { files, areAbsent }
 }
 
-/** The elements of the array as they come, so that memory does not grow with their number. */
+/** Prints each element of the array at once, so that memory does not grow with their number. */
 function jsonWriter() {
   let before = '['
   const element = (value: object) => {
@@ -202,7 +202,7 @@ function jsonWriter() {
 /** For the ranks that do not print. */
 const silent: ReturnType<typeof textWriter> = { predictions() {}, error() {}, end() {} }
 
-/** One line for each image if one class is wanted; otherwise a block of lines. */
+/** Prints one line for each image if `topK` is 1, otherwise a block of lines. */
 function textWriter(topK: number, files: readonly string[]) {
   return {
     predictions(file: string, predictions: Prediction[]) {

@@ -44,8 +44,8 @@ interface PreviewCommandOptions {
 
 export const previewCommand = (): Command =>
   addSourceArgument(
-    new Command('preview').description('a picture of a training batch as the network sees it'),
-    'the images, as for train',
+    new Command('preview').description('draw a training batch as the network sees it'),
+    'the training images, as for train',
   )
     .addOption(classesOption())
     .addOption(trainOption('augmentation', optionTable.augmentation))
@@ -57,7 +57,7 @@ export const previewCommand = (): Command =>
     .addOption(trainOption('seed', optionTable.seed))
     .option('--batch-size <n>', 'how many images', integer(1, 1024), 25)
     .option('--epoch <n>', 'the epoch whose first batch is shown', integer(1), 1)
-    .option('--out <file>', 'where the PNG goes', 'preview.png')
+    .option('--out <file>', 'the PNG file to write', 'preview.png')
     .action(runPreview)
 
 async function runPreview(argument: string | undefined, options: PreviewCommandOptions): Promise<void> {

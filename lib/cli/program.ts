@@ -22,7 +22,7 @@ import { trainCommand } from './train.js'
 import { uiCommand } from './ui.js'
 import { weightsCommand } from './weights.js'
 
-/** What builds each command, in the order of the help. */
+/** The functions that create the commands, in the order of the help. */
 const commands: readonly (() => Command)[] = [
   trainCommand,
   predictCommand,
@@ -43,8 +43,8 @@ const commands: readonly (() => Command)[] = [
 ]
 
 /**
- * Runs the command line, waits until its output is written, and sets `process.exitCode`: 0 done, 1 failed, 2 wrong usage,
- * 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
+ * Runs the command line, waits until its output is written, and sets `process.exitCode`: 0 for success, 1 for failure, 2 for
+ * wrong usage, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
  */
 export async function run(args: readonly string[]): Promise<void> {
   watchOutput()
@@ -69,9 +69,9 @@ export async function run(args: readonly string[]): Promise<void> {
 function createProgram(): Command {
   const { version } = packageManifest()
   const program = new Command('visiontorch')
-    .description('Image classification on LibTorch: train, evaluate and run VGG, MobileNetV2 and ResNet.')
+    .description("Image classification on LibTorch: train, evaluate and run torchvision's networks.")
     .version(version, '-V, --version', 'print the version')
-    .option('--quiet', 'no progress and no notes on stderr')
+    .option('--quiet', 'print no progress and no notes on stderr')
     .option('--verbose', 'print stack traces of errors')
     .configureHelp({ showGlobalOptions: true, minWidthToWrap: 10, formatItem })
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)} (--help shows the usage)\n`) })
@@ -81,10 +81,10 @@ function createProgram(): Command {
   return program
 }
 
-/** Commander's messages put their suggestion on a line of its own. */
+/** Joins the lines of a message from commander, which puts its suggestion on a separate line. */
 const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 
-/** An option and what it does: side by side if there is room, otherwise one below the other. */
+/** Formats an option and its description: side by side if there is room, otherwise on separate lines. */
 function formatItem(term: string, termWidth: number, description: string, help: Help): string {
   const width = help.helpWidth ?? 80
   const column = width < 70 ? 4 : Math.min(termWidth, 30)
@@ -94,13 +94,13 @@ function formatItem(term: string, termWidth: number, description: string, help: 
   return [`  ${term.padEnd(column)}  ${lines[0]}`, ...lines.slice(1).map(line => indent + line)].join('\n')
 }
 
-/** Gives a command, and its own commands, the program's way to end. */
+/** Makes a command and its subcommands inherit the program's settings, such as how to exit. */
 function adopt(command: Command, program: Command): Command {
   for (const child of command.commands) adopt(child, program)
   return command.copyInheritedSettings(program)
 }
 
-/** Prints one line that names the cause and the remedy, and gives the exit code. */
+/** Prints one line that names the cause and the remedy, and returns the exit code. */
 function report(error: unknown, command: Command, verbose: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed it
   if (isAbort(error)) {

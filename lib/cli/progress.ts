@@ -13,10 +13,10 @@ import {
   warn,
 } from './terminal.js'
 
-/** Shows a training run to the person who waits for it: a bar, a line an epoch, and the result. */
+/** Shows the progress of a training run: a bar, a line for each epoch, and the result. */
 export interface TrainingDisplay {
   show(event: TrainingEvent): void
-  /** Takes the bar away: at the end, and when the run fails. */
+  /** Removes the bar, at the end and if the run fails. */
   stop(): void
   [Symbol.dispose](): void
 }
@@ -35,7 +35,7 @@ const columns: [title: string, width: number, cell: (event: EpochEvent) => strin
 ]
 type Columns = typeof columns
 
-/** Whether the terminal has no room for the columns and `best` behind them. */
+/** Whether the terminal has no room for the columns followed by `best`. */
 const isNarrow = () => (process.stderr.isTTY ? process.stderr.columns : Infinity) < 88
 
 /** Writes to stderr, and the result to stdout. Use with `using`, so that a failure leaves the terminal clean. */
@@ -46,7 +46,7 @@ export function trainingDisplay(): TrainingDisplay {
   let shown = columns
   const line = liveLine(() => (step === undefined ? '' : stepLine(step, timeLeft(step))))
 
-  /** For the whole run. Includes validation once an epoch has shown how long it takes. */
+  /** The remaining time of the whole run. Includes validation once an epoch has shown how long it takes. */
   const timeLeft = ({ epoch, epochs, step, steps }: StepEvent) => {
     const share = step / steps
     const whole = epochSeconds ?? (performance.now() - epochStart) / 1000 / share
@@ -59,10 +59,10 @@ export function trainingDisplay(): TrainingDisplay {
         case 'start':
           note(
             `${event.architecture} on ${event.device}: ${event.classes.length} classes, ` +
-              `${formatCount(event.trainImages)} images to train on, ${formatCount(event.validationImages)} to validate with`,
+              `${formatCount(event.trainImages)} training images, ${formatCount(event.validationImages)} validation images`,
           )
-          note(`files go to ${event.directory}`)
-          // The top 5 of five classes or fewer are always right.
+          note(`writing files to ${event.directory}`)
+          // With five classes or fewer, the top-5 accuracy is always 100%.
           shown = columns.filter(([title]) => title !== 'top 5' || event.classes.length > 5)
           if (!isNarrow()) note(colorErr.dim(row(shown, ([title]) => title)))
           epochStart = performance.now()
@@ -78,7 +78,7 @@ export function trainingDisplay(): TrainingDisplay {
           note(epochLine(event, shown))
           break
         case 'checkpoint':
-          break // best and last come with every epoch; the result names the directory
+          break // not shown: best and last are saved every epoch, and the result names the directory
         case 'note':
           note(event.message)
           break
@@ -109,7 +109,7 @@ function stepLine(event: StepEvent, secondsLeft: number): string {
           `lr ${formatNumber(learningRate)}`,
           `${formatSpeed(imagesPerSecond)} img/s`,
         ]
-  // What does not fit into one line of a narrow terminal is left out, the least important first.
+  // On a narrow terminal, leave out what does not fit into one line, the least important first.
   while (fill([label, done, ...figures, left], process.stderr.columns ?? 80).length > 1 && figures.pop());
   return barLine(isNarrow() ? label : label.padStart(7), step / steps, [done, ...figures, left].join('  '))
 }
@@ -141,7 +141,7 @@ function resultTable(
   )
   const took = formatDuration(seconds)
   const ended =
-    reason === 'completed' ? `done in ${took}` : `stopped early after ${took}, as nothing improved`
+    reason === 'completed' ? `done in ${took}` : `stopped early after ${took}, because nothing improved`
   return `\n${figures}\n${ended}; files in ${directory}`
 }
 

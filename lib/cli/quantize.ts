@@ -26,19 +26,19 @@ interface QuantizeCommandOptions extends ModelOptions {
 export const quantizeCommand = (): Command =>
   addSourceArgument(
     addModelOptions(new Command('quantize'), ['classes']),
-    'images like those that will be predicted: a folder with a folder for each class, or an annotation file',
+    'labelled images like those to predict: a folder with a folder for each class, or an annotation file',
   )
-    .description('make the file of a trained model smaller: weights and activations in 8 bits')
+    .description('make a trained model smaller by storing weights and computing activations in 8 bits')
     .requiredOption('--out <file>', 'the quantised checkpoint to write: best.int8.pth')
     .addOption(
-      new Option('--method <name>', 'how the range of activations is chosen')
+      new Option('--method <name>', 'how to choose the range of activations')
         .choices(QUANTIZE_METHODS)
         .default('mse'),
     )
     .option('--samples <n>', 'how many training images to calibrate with', integer(1, 65_536), 256)
     .option(
       '--keep <layers>',
-      'layers that stay in floating point: auto, none, or names: conv1,fc',
+      'layers that stay in floating point: auto, none, or names such as conv1,fc',
       kept,
       'auto',
     )
@@ -53,7 +53,7 @@ function kept(text: string): QuantizeCommandOptions['keep'] {
   if (text === 'auto' || text === 'none') return text
   const names = text.split(',').map(name => name.trim())
   if (names.every(name => name.length > 0)) return names
-  throw new InvalidArgumentError('Expected auto, none, or names of layers with commas between them.')
+  throw new InvalidArgumentError('Expected auto, none, or names of layers separated by commas.')
 }
 
 async function runQuantize(argument: string | undefined, options: QuantizeCommandOptions): Promise<void> {
@@ -73,7 +73,8 @@ async function runQuantize(argument: string | undefined, options: QuantizeComman
   using small = quantized
   await small.save(out)
   const split = ['val', 'test'].find(name => dataset.splits.has(name)) ?? [...dataset.splits.keys()][0]!
-  if (split === 'train') warn('there are no validation images, so that both are evaluated on training images')
+  if (split === 'train')
+    warn('there are no validation images, so both models are evaluated on training images')
   const before = await predictions(model, dataset, split, 'evaluating', options, signal)
   const after = await predictions(small, dataset, split, 'evaluating int8', options, signal)
   const agreeing = before.labels.filter((label, i) => label === after.labels[i]).length
@@ -106,7 +107,7 @@ async function withBar<T>(
   }
 }
 
-/** The predicted class of each image, and the accuracy. */
+/** Computes the predicted class of each image, and the accuracy. */
 async function predictions(
   model: Model,
   dataset: Dataset,
@@ -144,7 +145,7 @@ function text(figures: {
   return [
     table(['model', 'accuracy', 'size'], rows, 'lrr'),
     '',
-    `both predict the same class for ${formatShare(agreement)} of ${images} images`,
+    `both models predict the same class for ${formatShare(agreement)} of ${images} images`,
     `in 8 bits: ${layers.int8.length} layers; in floating point: ${layers.float.join(', ') || 'none'}`,
   ].join('\n')
 }

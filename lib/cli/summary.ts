@@ -18,7 +18,7 @@ interface SummaryCommandOptions {
 
 export const summaryCommand = (): Command =>
   new Command('summary')
-    .description("a network's layers, output shapes, parameters and multiply-adds")
+    .description("show a network's layers, output shapes, parameters and multiply-adds")
     .addOption(modelOption().conflicts('checkpoint'))
     .option('--checkpoint <file>', 'a model that visiontorch trained or saved, or hf:owner/name')
     .option('--num-classes <n>', 'with --model: how many classes (default: 1000)', integer(1))

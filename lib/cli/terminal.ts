@@ -3,12 +3,12 @@ import pc from 'picocolors'
 import stringWidth from 'string-width'
 import { escapeName } from '../util/file-name.js'
 
-// What every command shows: results go to stdout; progress, notes and warnings, which are for the person who waits,
+// The output of all commands: results go to stdout; progress, notes and warnings, which are for the person who waits,
 // go to stderr. A bar is drawn only on a terminal.
 
 let quiet = false
 
-/** `--quiet`: no progress and no notes. Warnings and errors stay. */
+/** `--quiet` hides progress and notes, but not warnings and errors. */
 export function setQuiet(value: boolean): void {
   quiet = value
 }
@@ -21,12 +21,15 @@ export const color = pc.createColors(coloured(process.stdout))
 /** Colours for what goes to stderr. */
 export const colorErr = pc.createColors(coloured(process.stderr))
 
-/** A result: one line (or more) on stdout. */
+/** Prints a result to stdout, in one or more lines. */
 export function print(text: string): void {
   aroundBar(() => process.stdout.write(`${escapeName(text)}\n`))
 }
 
-/** The one JSON document of `--json`. What could mislead a terminal is escaped: JSON itself escapes only a part of it. */
+/**
+ * Prints the JSON document of `--json`. Escapes all characters that could mislead a terminal; JSON itself escapes
+ * only some of them.
+ */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escapeUnits))
 }
@@ -38,24 +41,24 @@ function escapeUnits(character: string): string {
   ).join('')
 }
 
-/** Something worth knowing while waiting, on stderr; silent with `--quiet`. */
+/** Prints to stderr something worth knowing while waiting, unless `--quiet` is set. */
 export function note(text: string): void {
   if (!quiet) aroundBar(() => process.stderr.write(`${escapeName(text)}\n`))
 }
 
-/** Something that the user should look at, on stderr. */
+/** Prints a warning to stderr. */
 export function warn(text: string): void {
   aroundBar(() => process.stderr.write(`${colorErr.yellow('warning:')} ${escapeName(text)}\n`))
 }
 
-/** Something that went wrong, on stderr. */
+/** Prints an error to stderr. */
 export function fail(text: string): void {
   aroundBar(() => process.stderr.write(`${colorErr.red('error:')} ${escapeName(text)}\n`))
 }
 
 /**
- * Columns of text: `align` has a letter a column, `l` or `r`; columns without one are left-aligned. On a terminal that is
- * too narrow, each row becomes a paragraph.
+ * Formats columns of text. `align` has one letter for each column, `l` or `r`; columns without one are left-aligned. On a
+ * terminal that is too narrow, each row becomes a paragraph.
  */
 export function table(header: readonly string[], rows: readonly (readonly unknown[])[], align = ''): string {
   const cells = [header, ...rows].map(row => row.map(String))
@@ -102,7 +105,10 @@ export interface LiveLine {
   [Symbol.dispose](): void
 }
 
-/** Shows what `render` gives; what is printed meanwhile goes above it. One at a time: a new one replaces the last. */
+/**
+ * Shows the text that `render` returns; other output appears above it. There is only one at a time: a new one
+ * replaces the old one.
+ */
 export function liveLine(render: () => string): LiveLine {
   let drawn = -Infinity
   const draw = () => {
@@ -125,13 +131,13 @@ export function liveLine(render: () => string): LiveLine {
   }
 }
 
-/** A bar for something that is counted. */
+/** A progress bar. */
 export interface Progress extends Omit<LiveLine, 'redraw'> {
-  /** `done` of the total are finished; `note` is shown behind the numbers. */
+  /** Shows that `done` of the total are finished, and `note` after the numbers. */
   update(done: number, note?: string): void
 }
 
-/** Shows how far something is: `format` renders the counts, for example {@link formatBytes}. */
+/** Shows a progress bar; `format` renders its counts, for example {@link formatBytes}. */
 export function progress(
   label: string,
   total: number,
@@ -166,7 +172,7 @@ function aroundBar(write: () => void): void {
   bar?.()
 }
 
-/** `label ━━━━──── text`, with a bar of what room the terminal leaves, if any; `share` is 0 to 1. */
+/** `label ━━━━──── text`, with a bar that fills the room that is left, if any; `share` is 0 to 1. */
 export function barLine(label: string, share: number, text: string): string {
   const width = Math.min(30, (process.stderr.columns ?? 80) - stringWidth(label) - stringWidth(text) - 3)
   if (width < 5) return `${label} ${text}`

@@ -50,14 +50,14 @@ interface TrainCommandOptions extends Omit<TrainOptions, 'data' | 'signal'>, Nor
 
 export function trainCommand(): Command {
   const command = addSourceArgument(
-    new Command('train').description('train a network on images in a folder for each class'),
+    new Command('train').description('train a network on labelled images'),
     'DATA/train/<class>/*.jpg and DATA/val/<class>/*.jpg, or an annotation file',
   )
     .addOption(classesOption())
     .option('--model <name>', "the network, by torchvision's name (default: resnet50)")
     .option(
       '--weights <name|file|none>',
-      'to start from: official ones, a .pth or safetensors file, a URL, hf:owner/name, or none',
+      'weights to start from: official ones (DEFAULT, IMAGENET1K_V1, ...), a .pth or safetensors file, a URL, hf:owner/name, or none for random weights',
       'DEFAULT',
     )
     .addOption(weightsDirOption())
@@ -65,7 +65,7 @@ export function trainCommand(): Command {
     .addOption(deviceOption())
     .addOption(threadsOption())
     .addOption(processesOption())
-    .addOption(new Option('--json', 'print one JSON object a line for each event, and nothing else'))
+    .addOption(new Option('--json', 'print only events, as one JSON object per line'))
   for (const option of normalizationOptions()) command.addOption(option)
   for (const [heading, rows] of Object.entries(optionGroups)) {
     for (const [name, row] of Object.entries(rows))
@@ -79,7 +79,7 @@ Examples:
   # fine-tune ResNet50, the default
   visiontorch train photos --epochs 20
 
-  # a small one, its classifier first
+  # fine-tune a small network, its classifier first
   visiontorch train photos \\
     --model mobilenet_v2 --epochs 15 \\
     --freeze-epochs 5 --lr 0.005
@@ -88,10 +88,10 @@ Examples:
   visiontorch train --resume \\
     --out runs/resnet50-1`
 
-/** The flag of a row of the table of options. */
+/** The command-line option of a row of the table of options. */
 export function trainOption(name: string, row: OptionRow<unknown>): Option {
   const { kind, default: fallback, help } = row
-  const shown = shownDefault(row).replace(/^[a-z]+[A-Z]\w*$/, flagName) // that of another option
+  const shown = shownDefault(row).replace(/^[a-z]+[A-Z]\w*$/, flagName) // the default is the value of another option
   if (fallback === true) return new Option(flagOf(name, row), `do not ${help}`)
   const option = new Option(
     flagOf(name, row),
@@ -101,7 +101,7 @@ export function trainOption(name: string, row: OptionRow<unknown>): Option {
   return option.argParser(word => {
     const value = kind.parse(word)
     kind.check(name, value)
-    return value // not the checked one, which is complete: a preset has other defaults
+    return value // not the checked value: its properties are completed with defaults, but a preset has other defaults
   })
 }
 
@@ -130,7 +130,7 @@ async function runTrain(argument: string | undefined, options: TrainCommandOptio
       'expected DATA: a folder of images with a folder for each class, an annotation file, or a .csv, .tsv, .jsonl, .tar or .parquet file',
     )
   }
-  // What can be refused is refused before anything is downloaded.
+  // Refuse wrong options before anything is downloaded.
   resolveOptions(training)
   if (training.resume === true && training.directory === undefined)
     throw refuse('resume: true needs directory, the folder of the run to continue', 'resume', 'directory')
@@ -156,7 +156,7 @@ async function trainInGroup(
   if (group.isFirst && typeof training.directory === 'string' && training.resume === undefined)
     await RunDirectory.refuseUsed(training.directory)
   const dataset = data === undefined ? undefined : await openDataset(data, { classes, columns, signal })
-  preprocessingOf(DEFAULT_PREPROCESSING, { mean, std }) // refuses what cannot be, before a download
+  preprocessingOf(DEFAULT_PREPROCESSING, { mean, std }) // refuses invalid values before a download
   using model = await openModel(options, dataset, signal, group)
   model.preprocessing = preprocessingOf(model.preprocessing, { mean, std })
   using display = trainingDisplay()
@@ -180,7 +180,7 @@ async function trainInGroup(
   }
 }
 
-/** The network to train: that of the run to resume, or a new one with the classes of the data. */
+/** Opens the network to train: that of the run to resume, or a new one with the classes of the data. */
 async function openModel(
   options: TrainCommandOptions,
   dataset: Dataset | undefined,
@@ -199,7 +199,7 @@ async function openModel(
   if (dataset === undefined) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
-      `--resume: ${options.directory} holds no last.pth to take the data from. Name DATA to begin a run`,
+      `--resume: ${options.directory} has no last.pth that names the data. Give DATA to start a new run`,
     )
   }
   const name = (architecture ?? 'resnet50') as Architecture
@@ -219,12 +219,12 @@ async function openModel(
     )
   } catch (error) {
     if (!(error instanceof VisionTorchError) || error.code !== 'ERR_DOWNLOAD') throw error
-    const message = `${error.message}. To start from random weights instead: --weights none`
+    const message = `${error.message}. To start from random weights instead, use --weights none`
     throw new VisionTorchError(error.code, message, { cause: error })
   }
 }
 
-/** The file that `--resume` means, if it exists. */
+/** The checkpoint that `--resume` refers to, if it exists. */
 async function checkpointToResume({ resume, directory }: TrainCommandOptions): Promise<string | undefined> {
   if (typeof resume === 'string') return resume
   if (resume !== true || typeof directory !== 'string') return undefined

@@ -26,18 +26,20 @@ interface WeightsCommandOptions {
 /** `visiontorch weights list` and `visiontorch weights pull`. */
 export const weightsCommand = (): Command =>
   new Command('weights')
-    .description("torchvision's official checkpoints: list them, download them into the cache")
+    .description("list torchvision's official checkpoints, or download them into the cache")
     .addCommand(listCommand())
     .addCommand(pullCommand())
 
 const listCommand = (): Command =>
   new Command('list')
-    .description('size and ImageNet accuracy of each; * marks those that DEFAULT means')
+    .description(
+      'list checkpoints with their size and ImageNet accuracy; * marks those that DEFAULT stands for',
+    )
     .argument('[architecture...]', 'only these networks')
     .addOption(weightsDirOption())
     .addOption(jsonOption())
     .action((architectures: string[], { json, weightsDir }: WeightsCommandOptions) => {
-      // An unknown name is refused, with the nearest.
+      // Throws for an unknown name, and suggests the most similar one.
       const wanted = architectures.map(name => findWeights(name).architecture)
       const shown = listWeights().filter(entry => wanted.length === 0 || wanted.includes(entry.architecture))
       if (json) {
@@ -67,16 +69,16 @@ const existing = (entry: OfficialWeights, weightsDir: string | undefined): strin
 
 const pullCommand = (): Command =>
   new Command('pull')
-    .description('download checkpoints, or resume an interrupted download; prints their paths')
+    .description('download checkpoints, or resume an interrupted download, and print their paths')
     .argument(
       '<name...>',
-      'resnet50 (its DEFAULT), resnet50.IMAGENET1K_V1, a file name, hf:owner/name[@revision], or any http(s) address',
+      'resnet50 (its DEFAULT), resnet50.IMAGENET1K_V1, a file name, hf:owner/name[@revision], or any http(s) URL',
     )
     .addOption(weightsDirOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
-      '\nVISIONTORCH_WEIGHTS_URL names a mirror to download from; HTTPS_PROXY and NO_PROXY are honoured.',
+      '\nVISIONTORCH_WEIGHTS_URL sets a mirror to download from. HTTPS_PROXY and NO_PROXY apply.',
     )
     .action(async (names: string[], { json, weightsDir }: WeightsCommandOptions) => {
       const wanted = names.map(name => (/^(https?|hf):/i.test(name) ? name : findWeights(name)))

@@ -36,7 +36,7 @@ describe('data sets as users have them', () => {
     const out = join(root, 'logs')
     const first = trainFrom(root, out)
     assert.equal(first.status, 0, first.stderr)
-    assert.match(first.stderr, /2 classes, 12 images to train on, 4 to validate with/)
+    assert.match(first.stderr, /2 classes, 12 training images, 4 validation images/)
     const second = run('train', '--resume', '--out', out, '--epochs', '2', '--threads', '1')
     assert.equal(second.status, 0, second.stderr)
     assert.match(second.stdout, /epoch +[12] +2$/m)

@@ -182,7 +182,7 @@ describe('visiontorch train on several processes', function () {
     assert.deepEqual(await once(child, 'exit'), [143, null])
     const saved = (await err).split('\n').filter(line => line.includes('saved'))
     assert.deepEqual(saved, [
-      `saved ${join(directory, 'last.pth')}; go on with: visiontorch train --resume --out ${directory}`,
+      `saved ${join(directory, 'last.pth')}; continue with: visiontorch train --resume --out ${directory}`,
     ])
   })
 
@@ -190,7 +190,7 @@ describe('visiontorch train on several processes', function () {
     const env = { RANK: '0', WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: '1' }
     const both = await ended(start(command('--processes', '2'), env))
     assert.equal(both.code, 2)
-    assert.match(both.err, /--processes: a launcher \(RANK, WORLD_SIZE\) has started this process/)
+    assert.match(both.err, /--processes: a launcher \(RANK, WORLD_SIZE\) has already started this process/)
     const none = await ended(start(command('--processes', 'many')))
     assert.equal(none.code, 2)
     assert.match(none.err, /Expected a number of processes, or auto/)

@@ -58,7 +58,7 @@ describe('an interrupted command', function () {
       assert.match(terminal.text, /finishing the step and saving; press Ctrl-C again to kill/)
       assert.ok(
         terminal.text.includes(
-          `saved ${join(out, 'last.pth')}; go on with: visiontorch train --resume --out ${out}`,
+          `saved ${join(out, 'last.pth')}; continue with: visiontorch train --resume --out ${out}`,
         ),
         terminal.text,
       )

@@ -85,7 +85,7 @@ describe('the output of a command', function () {
         `${training} --epochs 10000 --out ${out} ${redirection}; exit \${PIPESTATUS[0]}`,
       )
       assert.equal(status, code, stderr)
-      assert.match(stderr, /^saved .*last\.pth; go on with: visiontorch train --resume --out /)
+      assert.match(stderr, /^saved .*last\.pth; continue with: visiontorch train --resume --out /)
       await access(join(out, 'last.pth'))
     }
   })

@@ -16,8 +16,8 @@ describe('the progress of training', () => {
     assert.deepEqual(
       lines.map(line => line.trim().replace(/\s+/g, ' ')),
       [
-        'mobilenet_v2 on cpu: 6 classes, 1,600 images to train on, 400 to validate with',
-        'files go to runs/mobilenet_v2-1',
+        'mobilenet_v2 on cpu: 6 classes, 1,600 training images, 400 validation images',
+        'writing files to runs/mobilenet_v2-1',
         'epoch loss acc val loss val acc top 5 lr img/s time',
         '1/4 0.745 68.1% 0.932 66.4% 93.9% 0.008536 148 12 s best',
         'warning: roses/broken.jpg was left out',
@@ -39,7 +39,7 @@ describe('the progress of training', () => {
 
   it('says why a run ended early', async () => {
     const { stdout } = await play(['--early'])
-    assert.match(stdout, /stopped early after 48 s, as nothing improved/)
+    assert.match(stdout, /stopped early after 48 s, because nothing improved/)
   })
 
   it('is silent with --quiet, but for warnings and the result', async () => {

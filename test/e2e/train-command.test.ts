@@ -116,7 +116,7 @@ describe('the commands train, evaluate and preview', () => {
       interrupted = child.kill('SIGINT')
     }
     assert.equal((await closed)[0], 130)
-    assert.match(errors, /saved .*last\.pth; go on with: visiontorch train --resume --out/)
+    assert.match(errors, /saved .*last\.pth; continue with: visiontorch train --resume --out/)
 
     const resumed = await run('train', '--resume', '--out', join(root, 'stopped'), '--epochs', '1', '--json')
     assert.equal(resumed.code, 0, resumed.stderr)

@@ -2,7 +2,10 @@ import { VisionTorchError } from '../util/errors.js'
 import { printable } from '../util/text.js'
 import type { Group } from './group.js'
 
-/** @throws ERR_DISTRIBUTED on all ranks, if one has other parts than rank 0: names the rank and the first difference. */
+/**
+ * @throws ERR_DISTRIBUTED on all ranks if the parts of one differ from those of rank 0. Names the rank and the first
+ * difference.
+ */
 export async function checkAgreement(group: Group, parts: Readonly<Record<string, string>>): Promise<void> {
   if (group.size === 1) return
   const [first, ...others] = await group.gather(parts)
@@ -12,7 +15,7 @@ export async function checkAgreement(group: Group, parts: Readonly<Record<string
       if (expected === got) continue
       throw new VisionTorchError(
         'ERR_DISTRIBUTED',
-        `rank ${i + 1} differs from rank 0: ${name}: ${got}, rank 0 has ${expected}. Start all processes with the same ` +
+        `rank ${i + 1} differs from rank 0 in ${name}: ${got}, but rank 0 has ${expected}. Start all processes with the same ` +
           'version, options and data',
       )
     }

@@ -3,9 +3,9 @@ import { type GroupSettings, resolveDistributed } from './settings.js'
 
 const NOTHING = new Uint8Array()
 
-/** The processes of a job, in which all call the same operations in the same order. A process alone is a group of one. */
+/** The processes of a job. All call the same operations in the same order. A single process is a group of one. */
 export class Group {
-  /** A process that works alone. */
+  /** The group of a process that works alone. */
   static readonly alone = new Group(null, 0, 1)
 
   #stopped = false
@@ -13,48 +13,51 @@ export class Group {
   constructor(
     /** Null in a group of one. */
     readonly native: NativeProcessGroup | null,
-    /** Of this process, from 0. */
+    /** The rank of this process, from 0. */
     readonly rank: number,
-    /** Processes in the group. */
+    /** The number of processes in the group. */
     readonly size: number,
   ) {}
 
-  /** Whether this is rank 0, which alone writes files. */
+  /** Whether this is rank 0, the only one that writes files. */
   get isFirst(): boolean {
     return this.rank === 0
   }
 
-  /** The bytes of every rank, which may differ in length. */
+  /** Gathers the bytes of every rank, which may differ in length. */
   async allGather(bytes: Uint8Array): Promise<Uint8Array[]> {
     return this.native === null ? [bytes] : this.native.allGather(bytes)
   }
 
-  /** The value of every rank: anything that JSON can express. */
+  /** Gathers the value of every rank: anything that JSON can express. */
   async gather<T>(value: T): Promise<T[]> {
     const all = await this.allGather(Buffer.from(JSON.stringify(value)))
     return all.map(bytes => JSON.parse(Buffer.from(bytes).toString()))
   }
 
-  /** The bytes of rank 0. */
+  /** Sends the bytes of rank 0 to all ranks. */
   async broadcastBytes(bytes: Uint8Array | null): Promise<Uint8Array> {
     return this.native === null ? bytes! : this.native.broadcast(bytes ?? NOTHING)
   }
 
-  /** What `value` gives on rank 0, the only one on which it is called: anything that JSON can express. */
+  /** Calls `value` on rank 0 only, and sends its result to all ranks: anything that JSON can express. */
   async broadcast<T>(value: () => T | Promise<T>): Promise<T> {
     if (this.native === null) return value()
     const bytes = this.isFirst ? Buffer.from(JSON.stringify(await value())) : null
     return JSON.parse(Buffer.from(await this.broadcastBytes(bytes)).toString())
   }
 
-  /** Throws on all ranks if the signal of one was aborted. */
+  /** Throws on all ranks if the signal of any rank is aborted. */
   async stopIfAborted(signal: AbortSignal | undefined): Promise<void> {
     if (this.native === null) return signal?.throwIfAborted()
     const [stops] = await this.native.sum(Float64Array.of(signal?.aborted ? 1 : 0))
     this.stopIf(stops! > 0, signal)
   }
 
-  /** The same once the ranks know of each other's signals: throws the own signal's reason, or an `AbortError`. */
+  /**
+   * Does the same if the ranks already know that one stops: throws the reason of this rank's signal, or an
+   * `AbortError`.
+   */
   stopIf(stops: boolean, signal: AbortSignal | undefined): void {
     if (!stops) return
     this.#stopped = true
@@ -72,10 +75,10 @@ let current: Group | null = null
 let joined = 0
 
 /**
- * Runs work in a group, which it joins first and leaves at the end. If the work fails, the other ranks learn why. Within
- * the work of an outer call, takes that call's group.
+ * Joins a group, runs the work, and leaves the group. If the work fails, the other ranks learn why. Inside the work of an
+ * outer call, it uses the group of that call.
  * @param option As for {@link resolveDistributed}.
- * @throws ERR_DISTRIBUTED if the others cannot be reached, and what the work throws.
+ * @throws ERR_DISTRIBUTED if the other processes cannot be reached, and whatever the work throws.
  */
 export async function withGroup<T>(option: unknown, work: (group: Group) => Promise<T>): Promise<T> {
   const settings = resolveDistributed(option)

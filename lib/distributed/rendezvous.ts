@@ -1,21 +1,21 @@
 import { refuse } from '../util/is.js'
 import { printable } from '../util/text.js'
 
-/** Where a process stands in its job, and how it finds the others, as its launcher says. */
+/** The rank of a process in its job and the address at which it finds the others, according to its launcher. */
 export interface Rendezvous {
   launcher: 'torchrun' | 'environment' | 'Slurm' | 'Open MPI'
   /** From 0 to `worldSize - 1`. */
   rank: number
-  /** Processes of the job. */
+  /** The number of processes in the job. */
   worldSize: number
-  /** The process among those of its machine, from 0. */
+  /** The index of the process among those on its machine, from 0. */
   localRank: number
-  /** The machine of rank 0. */
+  /** The address of rank 0's machine. */
   masterAddress: string
   masterPort: number
-  /** Whether the launcher serves the store through which the processes find each other, instead of rank 0. */
+  /** Whether the launcher, instead of rank 0, serves the store through which the processes find each other. */
   launcherHasStore: boolean
-  /** How often the launcher has started the job again. */
+  /** How often the launcher has restarted the job. */
   restart: number
 }
 
@@ -25,9 +25,9 @@ const DEFAULT_PORT = 29_500
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads what launchers tell the processes that they start: torchrun, Kubeflow's PyTorchJob and `visiontorch train
- * --processes` (RANK, WORLD_SIZE, ...), Slurm's srun, and Open MPI's mpirun. Null if there is no launcher.
- * @throws ERR_INVALID_ARGUMENT if variables are missing or make no sense; the message names them.
+ * Reads the environment variables of a launcher: torchrun, Kubeflow's PyTorchJob and `visiontorch train --processes`
+ * (RANK, WORLD_SIZE, ...), Slurm's srun, or Open MPI's mpirun. Returns null if there is no launcher.
+ * @throws ERR_INVALID_ARGUMENT if variables are missing or invalid; the message names them.
  */
 export function findRendezvous(env: Environment): Rendezvous | null {
   const found = fromVariables(env) ?? fromSlurm(env) ?? fromOpenMpi(env)
@@ -55,7 +55,7 @@ function fromVariables(env: Environment): Rendezvous | null {
   }
 }
 
-/** srun sets SLURM_STEP_ID; without it this is a batch script or a shell, of which there is one. */
+/** srun sets SLURM_STEP_ID. Without it, this is a single batch script or shell. */
 function fromSlurm(env: Environment): Rendezvous | null {
   if (!env.SLURM_PROCID || !env.SLURM_STEP_ID) return null
   const job = Number(env.SLURM_JOB_ID ?? 0)
@@ -80,7 +80,7 @@ function fromOpenMpi(env: Environment): Rendezvous | null {
   const isOneMachine = Number(env.OMPI_COMM_WORLD_LOCAL_SIZE) === worldSize
   if (!env.MASTER_ADDR && !isOneMachine) {
     throw refuse(
-      'Open MPI: expected the address of the machine of rank 0 in MASTER_ADDR. Pass it on with mpirun -x MASTER_ADDR=...',
+      "Open MPI: expected the address of rank 0's machine in MASTER_ADDR, which is not set. Pass it with mpirun -x MASTER_ADDR=...",
     )
   }
   return {
@@ -95,28 +95,28 @@ function fromOpenMpi(env: Environment): Rendezvous | null {
   }
 }
 
-/** The first of `node[03-05,9],other`: `node03`. */
+/** The first host of a list: `node03` for `node[03-05,9],other`. */
 function firstHost(list: string): string {
   const [, prefix = '', range, suffix = ''] = /^([^[,]+)(?:\[([^\]]*)\]([^,[]*))?/.exec(list) ?? []
   return range === undefined ? prefix : `${prefix}${/^\d*/.exec(range)![0]}${suffix}`
 }
 
-/** The processes that `visiontorch train --processes` starts on this machine, among those of the job. */
+/** The processes that `visiontorch train --processes` starts on this machine, and their place in the job. */
 export interface Launch {
-  /** On each machine. */
+  /** The number of processes on each machine. */
   processes: number
   machines: number
-  /** This machine, from 0. */
+  /** The index of this machine, from 0. */
   machine: number
-  /** Null on one machine: the launcher chooses a free port of it. */
+  /** Null for a job on one machine: the launcher chooses a free port. */
   master: { address: string; port: number } | null
 }
 
 /**
- * Reads the variables by which Kubeflow Trainer, and scripts for torchrun, say how many machines a job has: `PET_NNODES`,
+ * Reads the variables with which Kubeflow Trainer, and scripts for torchrun, describe the machines of a job: `PET_NNODES`,
  * `PET_NODE_RANK`, `PET_MASTER_ADDR` and `PET_MASTER_PORT`.
- * @param processes On each machine; `'auto'`: `PET_NPROC_PER_NODE`, or one.
- * @throws ERR_INVALID_ARGUMENT as {@link findRendezvous}.
+ * @param processes The number on each machine; `'auto'` means `PET_NPROC_PER_NODE`, or one if that is not set.
+ * @throws ERR_INVALID_ARGUMENT as {@link findRendezvous} does.
  */
 export function planLaunch(env: Environment, processes: number | 'auto'): Launch {
   const perMachine = env.PET_NPROC_PER_NODE
@@ -130,14 +130,14 @@ export function planLaunch(env: Environment, processes: number | 'auto'): Launch
   return { processes: count, machines, machine, master: { address, port } }
 }
 
-/** torchrun's `2:2` for an exact number. */
+/** torchrun's `2:2` means exactly 2. */
 const lowest = (range: string): string => /^(\d+):\1$/.exec(range)?.[1] ?? range
 
 function text(env: Environment, name: string): string {
   const value = env[name]
   if (value) return value
   throw refuse(
-    `expected the environment variable ${name}, which the launcher of the job sets, and it is not set`,
+    `expected the environment variable ${name}, which the launcher of the job should set, but it is not set`,
   )
 }
 

@@ -1,15 +1,15 @@
 import type { Group } from './group.js'
 
-/** The items of a plan that this rank works on: every `size`th. */
+/** The items of a plan on which this rank works: every `size`th. */
 export const ownShare = <T>(group: Group, plan: readonly T[]): T[] =>
   plan.filter((_, i) => i % group.size === group.rank)
 
 /**
- * Gives the results of a plan's items in the plan's order, on all ranks. Each rank works on its {@link ownShare}, and
- * after each round the ranks exchange their results, or that one was asked to stop.
- * @param count Items in the plan.
+ * Yields the results of a plan's items in the plan's order, on all ranks. Each rank works on its {@link ownShare}. After
+ * each round, the ranks exchange their results, or the news that one of them was asked to stop.
+ * @param count The number of items in the plan.
  * @param work Computes the next item of this rank's share.
- * @throws what the work throws, or all ranks the reason of a signal.
+ * @throws what the work throws, or, on all ranks, the reason of an aborted signal.
  */
 export async function* inRounds(
   group: Group,

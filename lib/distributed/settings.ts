@@ -1,21 +1,21 @@
 import { check, invalid, is, refuse } from '../util/is.js'
 import { findRendezvous } from './rendezvous.js'
 
-/** How the processes of a job find each other, for programs that know it from elsewhere than their environment. */
+/** How the processes of a job find each other, for programs that do not read it from the environment. */
 export interface DistributedSettings {
-  /** Of this process, from 0 to `worldSize - 1`. */
+  /** The rank of this process, from 0 to `worldSize - 1`. */
   rank: number
-  /** Processes of the job. */
+  /** The number of processes in the job. */
   worldSize: number
-  /** The machine of rank 0. Default `'127.0.0.1'`. */
+  /** The address of rank 0's machine. Default `'127.0.0.1'`. */
   masterAddress?: string
-  /** A free TCP port there. */
+  /** A free TCP port on that machine. */
   masterPort: number
   /** How long a process waits for the others, in seconds. Default 300. */
   timeout?: number
 }
 
-/** A group to join: what the native code takes. */
+/** The arguments of the native code that joins a group. */
 export interface GroupSettings {
   rank: number
   worldSize: number
@@ -31,8 +31,8 @@ const DEFAULT_TIMEOUT = 300
 const LONGEST_TIMEOUT = 86_400
 
 /**
- * @returns null for a process that works alone: `false`.
- * @throws ERR_INVALID_ARGUMENT, also for `true` without a launcher.
+ * @returns null for `false`: the process works alone.
+ * @throws ERR_INVALID_ARGUMENT for an invalid value, and for `true` without a launcher.
  */
 export function resolveDistributed(option: unknown): GroupSettings | null {
   if (option === undefined || option === false) return null
@@ -56,8 +56,8 @@ function fromEnvironment(): GroupSettings {
   const found = findRendezvous(process.env)
   if (found === null) {
     throw refuse(
-      'distributed: true expects the environment variables of a launcher (torchrun, Slurm, mpirun), and there are none. ' +
-        'Start the program with one, or give rank, worldSize, masterAddress and masterPort',
+      'distributed: true expects the environment variables of a launcher (torchrun, Slurm, mpirun), but there are none. ' +
+        'Start the program with a launcher, or give rank, worldSize, masterAddress and masterPort',
       'distributed',
     )
   }

@@ -5,7 +5,7 @@ import type { Group } from './group.js'
 
 const CHUNK = 16 * 1024 * 1024
 
-/** Copies a file of rank 0, which the other ranks need not have, to a path on each of them. */
+/** Copies a file of rank 0 to a path on each of the other ranks. */
 export async function shareFile(group: Group, source: string, target: string): Promise<void> {
   const file = group.isFirst ? await open(toPath(source), 'r') : await open(toPath(target), 'wx', 0o600)
   try {
@@ -16,7 +16,7 @@ export async function shareFile(group: Group, source: string, target: string): P
         chunk = Buffer.alloc(Math.min(CHUNK, size - done))
         for (let filled = 0; filled < chunk.length; ) {
           const { bytesRead } = await file.read(chunk, filled, chunk.length - filled, done + filled)
-          if (bytesRead === 0) throw new Error(`${source} became shorter while it was read`)
+          if (bytesRead === 0) throw new Error(`${source} became shorter while visiontorch was reading it`)
           filled += bytesRead
         }
       }

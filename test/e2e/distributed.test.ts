@@ -209,11 +209,11 @@ describe('training on several processes', function () {
     for (const [outcomes, message] of [
       [
         await differing('other-1', { learningRate: 0.5 }),
-        /^rank 1 differs from rank 0: learningRate: 0\.5, rank 0 has 0\.01/,
+        /^rank 1 differs from rank 0 in learningRate: 0\.5, but rank 0 has 0\.01/,
       ],
       [
         await differing('other-2', { data: less }),
-        /^rank 1 differs from rank 0: training images: 21 \(\w+\), rank 0 has 24/,
+        /^rank 1 differs from rank 0 in training images: 21 \(\w+\), but rank 0 has 24/,
       ],
     ] as const)
       for (const { code, message: said } of outcomes) {

@@ -10,24 +10,27 @@ import { check, is } from '../util/is.js'
 import { type Finding, Findings } from './finding.js'
 import { checkImage, describeOther } from './image.js'
 
-/** What {@link checkDataset} found. Plain values: `visiontorch doctor --data DIR --json` prints it. */
+/** The result of {@link checkDataset}, in plain values: `visiontorch doctor --data DIR --json` prints it. */
 export interface DatasetReport {
   /** The absolute path that was checked. */
   root: string
   classes: string[]
   splits: { name: string; images: number; classes: { label: string; images: number }[] }[]
-  /** By kind, errors first. */
+  /** Findings by kind, errors first. */
   findings: Finding[]
-  /** Whether training would run and mean something: no finding is an error. */
+  /** Whether training would run and give meaningful results: no finding is an error. */
   ok: boolean
 }
 
 export interface CheckDatasetOptions {
-  /** The classes, or a file with one a line: as `--classes`. Default: the folders' names, or the list that is found. */
+  /**
+   * The classes, or a file with one per line, like `--classes`. Default: the folders' names, or the list next to the
+   * annotations.
+   */
   classes?: string | readonly string[] | undefined
-  /** Of a table: which columns hold what. */
+  /** The columns of a table. */
   columns?: Columns | undefined
-  /** The batch size that the images will be trained with. Default 32. */
+  /** The batch size for training. Default 32. */
   batchSize?: number | undefined
   signal?: AbortSignal | undefined
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined
@@ -40,15 +43,14 @@ interface Entry extends Pick<Sample, 'path' | 'read'> {
 
 type Placed = Required<Pick<Entry, 'path' | 'place'>>
 
-/** From this ratio of the largest to the smallest class, classes count as of very different sizes. */
+/** If the largest class has at least this many times the images of the smallest one, their sizes are reported. */
 const IMBALANCE = 10
 
 /**
- * Looks for everything in a data set that training would stumble over: reads every image once and decodes it as
- * training does.
+ * Looks for everything in a data set that would disturb training. Reads every image once and decodes it as training does.
  *
  * @param data A folder of images, or an annotation file, as `train()` takes them.
- * @throws ERR_DATASET when there is nothing to look at: no such folder, an annotation file that is not understood.
+ * @throws ERR_DATASET if there is nothing to check: the folder does not exist, or the annotation file cannot be understood.
  */
 export async function checkDataset(data: string, options: CheckDatasetOptions = {}): Promise<DatasetReport> {
   check.options('options', options, ['classes', 'columns', 'batchSize', 'signal', 'onProgress'])
@@ -86,7 +88,7 @@ interface Survey {
   entries: Entry[]
 }
 
-/** A data set that says the class of each image, and is opened as training opens it. */
+/** Opens a data set that names the class of each image, as training does. */
 async function opened(
   path: string,
   given: readonly string[] | undefined,
@@ -143,7 +145,7 @@ async function checkImages(
     }
   }
   await Promise.all(Array.from({ length: availableParallelism() }, work))
-  // In the order of the files, whichever was decoded first.
+  // Findings are in the order of the files, not in the order in which decoding finished.
   for (const [index, entry] of entries.entries()) {
     for (const { kind, detail } of issues[index]!) findings.add(kind, entry.path, detail)
     if (index % SLICE === SLICE - 1) await pause(signal)

@@ -1,11 +1,11 @@
-/** `error`: training would stop, or its figures would be wrong. `warning`: worth a look. `info`: good to know. */
+/** `error`: training would stop, or its metrics would be wrong. `warning`: worth a look. `info`: good to know. */
 export type Severity = 'error' | 'warning' | 'info'
 
 const kinds = {
   layout: ['error', 'folders that training cannot use', ''],
   unreadable: ['error', 'files that cannot be read', 'check permissions and links, or remove them'],
-  'empty-file': ['error', 'files of zero bytes', 'copy them again, or remove them'],
-  'not-an-image': ['error', 'files that have the name of an image but are not images', 'remove them'],
+  'empty-file': ['error', 'empty files', 'copy them again, or remove them'],
+  'not-an-image': ['error', 'files that are named like images but are not images', 'remove them'],
   truncated: ['error', 'images that end early', 'copy them again, or remove them'],
   damaged: ['error', 'images that cannot be decoded', 'replace or remove them'],
   bomb: ['error', 'images with too many pixels', 'make them smaller'],
@@ -17,34 +17,38 @@ const kinds = {
   leak: [
     'error',
     'the same image in several splits',
-    'keep it in one: figures of images that were trained on are too good',
+    'keep it in one split: metrics on training images are too optimistic',
   ],
-  duplicates: ['warning', 'the same image several times in a class', 'keep one'],
-  'wrong-extension': ['warning', 'images of another format than their name says', 'rename them'],
+  duplicates: ['warning', 'the same image several times in a class', 'keep one of the files'],
+  'wrong-extension': ['warning', 'images whose format does not match their name', 'rename them'],
   'passed-over': [
     'warning',
-    'files that are not images by their names',
-    'convert or rename images, remove the rest',
+    'files that are not named like images',
+    'convert or rename images, and remove the rest',
   ],
-  loose: ['warning', 'images that lie in no class folder', 'move each into the folder of its class'],
+  loose: ['warning', 'images outside of the class folders', 'move each into the folder of its class'],
   note: ['warning', 'folders that may mean something else', ''],
   junk: [
     'warning',
-    'what other programs left in the folders',
-    'remove it: visiontorch skips it, but other programs take such folders for classes',
+    'files that other programs left in the folders',
+    'remove them: visiontorch skips them, but other programs mistake such folders for classes',
   ],
   'names-alike': [
     'warning',
     'classes whose names differ only in case or in code points',
     'merge their folders if they are the same class',
   ],
-  'uneven-splits': ['warning', 'more images to validate on than to train on', 'move most of them to train'],
+  'uneven-splits': ['warning', 'more validation images than training images', 'move most of them to train'],
   'batch-of-one': [
     'warning',
-    'batches of one image, by which batch norm cannot normalise',
+    'batches of one image, which batch norm cannot normalise',
     'train with a batch size of at least 2',
   ],
-  'absent-class': ['warning', 'classes without images to validate on', 'move some of their images there'],
+  'absent-class': [
+    'warning',
+    'classes without validation images',
+    'move some of their training images there',
+  ],
   imbalance: [
     'warning',
     'classes of very different sizes',
@@ -52,36 +56,36 @@ const kinds = {
   ],
   rotated: [
     'info',
-    'photographs that only their EXIF data turns upright',
-    'visiontorch turns them, unless autoOrient is false; torchvision does not',
+    'photos that are upright only after their EXIF orientation is applied',
+    'visiontorch turns them upright unless autoOrient is false; torchvision does not',
   ],
   'joined-batch': [
     'info',
     'a last batch of one image',
-    'it joins the batch before it; Python needs drop_last=True, or another batch size',
+    'visiontorch adds it to the batch before it; in Python, use drop_last=True or another batch size',
   ],
   cmyk: [
     'info',
-    'images in printing colours (CMYK)',
-    'they are converted as Pillow does; compare one with preview',
+    'images in CMYK, the color space of printing',
+    'visiontorch converts them as Pillow does; look at one with visiontorch preview',
   ],
 } as const satisfies Record<string, readonly [Severity, string, string]>
 
 export type FindingKind = keyof typeof kinds
 
-/** One thing that was found, and where. */
+/** A kind of problem, and where it was found. */
 export interface Finding {
   kind: FindingKind
   severity: Severity
-  /** What it is. */
+  /** A description of the problem. */
   title: string
-  /** What to do about it; empty if the details say it. */
+  /** What to do about it; empty if the details of the places say it. */
   remedy: string
-  /** The files or folders, absolute, each with what is to be said of it. */
+  /** The absolute paths of the files or folders, each with a detail. */
   places: { path: string; detail: string }[]
 }
 
-/** Findings by their kind, errors first. */
+/** Collects findings, and lists them by kind, errors first. */
 export class Findings {
   readonly #places = new Map<FindingKind, { path: string; detail: string }[]>()
 

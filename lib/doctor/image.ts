@@ -7,10 +7,10 @@ import { loadSharp } from '../image/sharp.js'
 import { VisionTorchError } from '../util/errors.js'
 import type { FindingKind } from './finding.js'
 
-/** What one file turns out to be. */
+/** The result of checking one file. */
 export interface CheckedImage {
   issues: { kind: FindingKind; detail: string }[]
-  /** Equal for files with the same bytes, to find exact duplicates. Undefined if the file is not an image. */
+  /** The same for files with the same bytes, to find exact duplicates. Undefined if the file is not an image. */
   digest: string | undefined
 }
 
@@ -51,7 +51,10 @@ const broken = (kind: FindingKind, detail: string): CheckedImage => ({
   digest: undefined,
 })
 
-/** "is damaged (VipsJpeg: ...)", of "the image: expected an image, but it is damaged (VipsJpeg: ...). Replace or remove it". */
+/**
+ * Reduces "the image: expected an image, but it is damaged (VipsJpeg: ...). Replace or remove it" to "is damaged
+ * (VipsJpeg: ...)".
+ */
 const whyNot = (message: string): string =>
   message.replace(/^.*?expected an image, but it /s, '').replace(/\. (?:[^.]*|.* can be decoded)$/, '')
 
@@ -74,7 +77,7 @@ function endsEarly(bytes: Uint8Array): boolean {
 
 const sharpFormats: ReadonlySet<string> = new Set<Format>(['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'])
 
-/** The format that a name promises. */
+/** The image format that belongs to a file name. */
 function formatOf(path: string): string {
   const extension = extname(path).slice(1).toLowerCase()
   const formats: Readonly<Record<string, Format>> = {
@@ -89,7 +92,7 @@ function formatOf(path: string): string {
 
 const content = (what: string): string => `content: ${what.toUpperCase()}`
 
-/** The image format of a file whose name does not say that it is an image, if it holds one. */
+/** Describes the image in a file that is not named like an image, if it holds one. */
 export async function describeOther(path: string): Promise<string> {
   try {
     return content(identify(await readImage(path)).format!)

@@ -9,7 +9,7 @@ import { glibcVersion } from '../native/platform.js'
 import { VisionTorchError } from '../util/errors.js'
 import { packageManifest } from '../util/package.js'
 
-/** What visiontorch runs on here. */
+/** A description of this machine and of the software on which visiontorch runs. */
 export interface MachineReport {
   ok: boolean
   visiontorch: string
@@ -21,18 +21,18 @@ export interface MachineReport {
   memory: number
   /** Null if there is none for this platform. */
   addon: { path: string; libtorchVersion: string } | null
-  /** Where LibTorch was looked for, up to the one that was taken. */
+  /** The places where visiontorch looked for LibTorch, up to the one that it uses. */
   places: Attempt[]
-  /** What is loaded, or null. */
+  /** The loaded LibTorch, or null. */
   runtime: RuntimeInfo | null
   nvidiaDriver: boolean
-  /** The place of this process in a job, if a launcher started it. */
+  /** The rank of this process in its job, if a launcher started it. */
   job: Rendezvous | null
   error: { code: string; message: string } | null
   advice: string[]
 }
 
-/** Instruction sets that LibTorch and oneDNN have kernels for. */
+/** Instruction sets for which LibTorch and oneDNN have kernels. */
 const FEATURES = [
   'avx2',
   'fma',
@@ -97,8 +97,8 @@ function advice({ runtime, nvidiaDriver, cpu, job }: MachineReport): string[] {
   const lines: string[] = []
   if (job !== null && job.worldSize > 1 && runtime?.threads === 1 && process.env.OMP_NUM_THREADS === '1')
     lines.push(
-      'OMP_NUM_THREADS=1, which torchrun sets by default, leaves each process one thread. visiontorch train shares the ' +
-        "machine's cores among its processes instead; --threads sets another number",
+      'OMP_NUM_THREADS=1, which torchrun sets by default, limits each process to one thread. Instead, visiontorch train ' +
+        "shares the machine's cores among its processes; --threads sets another number",
     )
   if (runtime !== null && nvidiaDriver && !runtime.cuda)
     lines.push(

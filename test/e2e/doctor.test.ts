@@ -241,7 +241,7 @@ describe('the data set check', () => {
       assert.equal(status, 1)
       assert.match(
         stdout,
-        /^error {2}files of zero bytes: 1\n {2}train\/cat\/zero\.jpg\n {2}copy them again, or remove/m,
+        /^error {2}empty files: 1\n {2}train\/cat\/zero\.jpg\n {2}copy them again, or remove/m,
       )
       const json = run('--data', root, '--json')
       assert.equal(json.status, 1)

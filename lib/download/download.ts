@@ -10,30 +10,30 @@ import { printable } from '../util/text.js'
 import { explain, type Failure, type Position, statusFailure, TRUNCATED } from './error.js'
 
 export interface DownloadProgress {
-  /** Bytes on the disk so far, with those of an earlier run. */
+  /** Bytes on the disk so far, including those from an earlier run. */
   received: number
   /** The size of the file, or null if the server does not say. */
   total: number | null
 }
 
 export interface DownloadOptions {
-  /** The file's SHA-256 in hexadecimal digits: all 64, or the first ones. */
+  /** The SHA-256 of the file in hexadecimal digits: all 64, or the first ones. */
   sha256?: string | undefined
-  /** Also check the hash of a destination that exists already. Default false. */
+  /** Also checks the hash if the destination already exists. Default false. */
   verify?: boolean
   signal?: AbortSignal | undefined
   onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Milliseconds without a byte after which a connection counts as stalled. Default 30,000. */
   stallTimeout?: number
-  /** How often a transfer that was cut or stalled is taken up again without any progress. Default 3. */
+  /** How often to retry a transfer that was cut or stalled without any progress. Default 3. */
   retries?: number
-  /** Milliseconds before the first retry; they double with each. Default 1000. */
+  /** Milliseconds before the first retry; the delay doubles with each retry. Default 1000. */
   retryDelay?: number
   /** The largest file that is accepted, in bytes. Default 16 GiB. */
   maxBytes?: number
-  /** Sent to the address's own origin, and left out when a redirect leads to another: credentials. */
+  /** Credentials for the origin of the URL. They are left out when a redirect leads to another origin. */
   headers?: Readonly<Record<string, string>> | undefined
-  /** What a user can do instead, for error messages: `put the file at PATH yourself`. */
+  /** An alternative for error messages, such as `put the file at PATH yourself`. */
   remedy?: string
 }
 
@@ -41,13 +41,13 @@ const MAX_BYTES = 2 ** 34
 const MAX_REDIRECTS = 5
 
 /**
- * Downloads a file, unless the destination is there already. The data goes to `<destination>.part`, which an
- * interrupted download is continued from, now or in a later run; a complete file whose hash is right is renamed, so the
- * destination is whole at any moment. One process at a time downloads to a destination, others wait for it.
- * `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured.
+ * Downloads a file, unless the destination already exists. The data goes to `<destination>.part`, from which an
+ * interrupted download continues, now or in a later run. A complete file with the correct hash is renamed, so the
+ * destination is complete whenever it exists. Only one process at a time downloads to a destination; others wait for it.
+ * The variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` apply.
  *
  * @throws ERR_DOWNLOAD (host name, connection, HTTP status, stall), ERR_DOWNLOAD_HASH, ERR_FILE_WRITE (disk full, not
- *   writable), each with a remedy; the reason of `signal` when that is aborted.
+ *   writable), each with a remedy; the reason of `signal` if that is aborted.
  */
 export async function download(
   url: string,
@@ -66,7 +66,7 @@ export async function download(
   try {
     const release = await lock(destination, lost, signal)
     try {
-      // Whoever held the lock may have finished the file.
+      // The previous owner of the lock may have finished the file.
       if (!(await exists(destination))) await transfer.run()
     } finally {
       await release().catch(() => {}) // lost, then
@@ -84,17 +84,17 @@ async function verifyFile(path: string, sha256: string, signal: AbortSignal | un
   if (digest.startsWith(sha256.toLowerCase())) return
   throw new VisionTorchError(
     'ERR_DOWNLOAD_HASH',
-    `${path}: ${wrongHash(sha256, digest)}. Remove the file: it is downloaded again`,
+    `${path}: ${wrongHash(sha256, digest)}. Remove the file, so that it is downloaded again`,
   )
 }
 
 const wrongHash = (expected: string, got: string): string =>
   `expected a file whose SHA-256 starts with ${expected}, got ${got}`
 
-/** The downloads of one file. */
+/** Downloads one file, in one or more attempts. */
 class Transfer {
   readonly #part: string
-  /** What the partial file is a part of: the address, and the validator that the server gave. */
+  /** Identifies the file that the partial file belongs to: the URL, and the validator that the server sent. */
   readonly #notes: string
   #agent: EnvHttpProxyAgent | undefined
   #hash = createHash('sha256')
@@ -134,7 +134,7 @@ class Transfer {
     return explain(error, this.url, this.destination, this.#at, this.options.remedy ?? '')
   }
 
-  /** Continues what an earlier run left, if it is known to be a part of the same file. */
+  /** Continues the partial file of an earlier run, if it is known to belong to the same file. */
   async #resume(): Promise<boolean> {
     const size = await sizeOf(this.#part)
     if (size === 0) return false
@@ -146,7 +146,7 @@ class Transfer {
     return true
   }
 
-  /** One request. Gives what it failed of, or undefined when the file is complete. */
+  /** Makes one request. Returns its failure, or undefined if the file is complete. */
   async #attempt(): Promise<Failure | undefined> {
     const { signal } = this.options
     let file: FileHandle | undefined
@@ -178,14 +178,14 @@ class Transfer {
   }
 
   async #request(): Promise<Response> {
-    // Compressed on the way, positions in the file and in the body would differ.
+    // If the body were compressed, positions in the file and in the body would differ.
     const headers: Record<string, string> = { 'accept-encoding': 'identity' }
     if (this.#at.received > 0) {
       headers.range = `bytes=${this.#at.received}-`
       const validator = (await this.#readNotes())?.validator
       if (validator !== undefined) headers['if-range'] = validator
     }
-    const { EnvHttpProxyAgent, fetch } = await import('undici') // here, as most processes download nothing
+    const { EnvHttpProxyAgent, fetch } = await import('undici') // imported here, because most processes download nothing
     const { stallTimeout: timeout = 30_000, signal } = this.options
     this.#agent ??= new EnvHttpProxyAgent({
       headersTimeout: timeout,
@@ -208,7 +208,7 @@ class Transfer {
     }
   }
 
-  /** Reads the answer's head: where its body goes, and how long the file is. */
+  /** Reads the head of the response: where its body goes in the file, and how long the file is. */
   async #accept(response: Response): Promise<Failure | undefined> {
     const { status, headers } = response
     const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(headers.get('content-range') ?? '')
@@ -221,11 +221,11 @@ class Transfer {
       return undefined
     } else if (status === 206 || status === 416) {
       await response.body?.cancel()
-      const failure = this.explain(new Error('the server answered with another part than was asked for'))
+      const failure = this.explain(new Error('the server sent a different part than requested'))
       await this.#discard()
       return { ...failure, retry: true }
     } else if (status === 200) {
-      // Either nothing was there yet, or the server cannot continue, or the file has changed.
+      // There was no partial file, or the server cannot continue, or the file has changed.
       await this.#discard()
       const length = headers.get('content-length')
       this.#at.total = length === null ? null : Number(length)
@@ -241,21 +241,24 @@ class Transfer {
     return undefined
   }
 
-  /** Refuses a file of this many bytes if that is more than expected, and keeps nothing of it. */
+  /** Refuses a file of this many bytes if that is more than the limit, and keeps nothing of it. */
   async #checkLength(bytes: number): Promise<void> {
     const { maxBytes = MAX_BYTES } = this.options
     if (bytes <= maxBytes) return
     await rm(this.#part, { force: true })
-    throw refused(this.url, `the server sends ${bytes} bytes or more, expected at most ${maxBytes}`)
+    throw refused(this.url, `expected at most ${maxBytes} bytes, but the server sends ${bytes} or more`)
   }
 
   async #checkSpace(): Promise<void> {
     const { received, total } = this.#at
     const { bavail, bsize } = await statfs(dirname(this.destination))
     if (total === null || total - received <= bavail * bsize) return
-    throw Object.assign(new Error(`${total - received} bytes are missing, ${bavail * bsize} are free`), {
-      code: 'ENOSPC',
-    })
+    throw Object.assign(
+      new Error(`${total - received} more bytes are needed, but only ${bavail * bsize} are free`),
+      {
+        code: 'ENOSPC',
+      },
+    )
   }
 
   async #check(sha256: string, resumed: boolean): Promise<void> {
@@ -263,13 +266,13 @@ class Transfer {
     if (digest.startsWith(sha256.toLowerCase())) return
     await this.#discard()
     if (!resumed) {
-      const { remedy = 'use another address' } = this.options
+      const { remedy = 'use another URL' } = this.options
       throw new VisionTorchError(
         'ERR_DOWNLOAD_HASH',
-        `${this.url}: ${wrongHash(sha256, digest)}. It was changed or damaged on the way, and is not kept. Try again, or ${remedy}`,
+        `${this.url}: ${wrongHash(sha256, digest)}. It was changed or damaged on the way and has been discarded. Try again, or ${remedy}`,
       )
     }
-    // The part of an earlier run may have been damaged: from the beginning, once.
+    // The part from an earlier run may be damaged, so try once more from the beginning.
     const failure = await this.#attempt()
     if (failure !== undefined) throw failure.error
     await this.#check(sha256, false)
@@ -290,10 +293,10 @@ class Transfer {
   }
 }
 
-/** @internal Whether two addresses have the same scheme, host and port. */
+/** @internal Whether two URLs have the same scheme, host and port. */
 export const isSameOrigin = (a: string, b: string): boolean => new URL(a).origin === new URL(b).origin
 
-/** @internal Where a redirect leads. A file that was asked for by https never comes by anything else. */
+/** @internal The target of a redirect. A file that was requested by https is never fetched in another way. */
 export function redirected(from: string, location: string): string {
   const to = new URL(location, from)
   const isAllowed = to.protocol === 'https:' || (to.protocol === 'http:' && from.startsWith('http:'))
@@ -304,7 +307,7 @@ export function redirected(from: string, location: string): string {
 function refused(url: string, why: string): VisionTorchError {
   return new VisionTorchError(
     'ERR_DOWNLOAD',
-    `${url}: ${why}. Nothing was kept; check the address and the mirror`,
+    `${url}: ${why}. Nothing was kept. Check the URL and the mirror`,
   )
 }
 
@@ -316,15 +319,15 @@ async function hashFile(path: string, hash: Hash, signal: AbortSignal | undefine
 }
 
 /**
- * Waits until no other process downloads to the destination. A lock whose owner died is taken over after ten seconds; an
- * owner that slept as long (a suspended machine) has lost it, and is stopped.
+ * Waits until no other process downloads to the destination. The lock of an owner that died is taken over after ten
+ * seconds. An owner that slept that long, for example on a suspended machine, has lost its lock and is stopped.
  */
 async function lock(
   destination: string,
   lost: AbortController,
   signal: AbortSignal,
 ): Promise<() => Promise<void>> {
-  // Imported here, as it puts handlers on the process's signals.
+  // Imported here, because it installs handlers for the signals of the process.
   const { default: lockfile } = await import('proper-lockfile')
   const onCompromised = (): void =>
     lost.abort(

@@ -1,13 +1,13 @@
 import { VisionTorchError } from '../util/errors.js'
 import { cannotWrite } from '../util/files.js'
 
-/** A failure of one attempt; `retry` says whether another may end better. */
+/** The failure of one attempt; `retry` says whether another attempt may succeed. */
 export interface Failure {
   error: VisionTorchError
   retry: boolean
 }
 
-/** How far a download had come. */
+/** The progress of a download when it failed. */
 export interface Position {
   received: number
   total: number | null
@@ -15,7 +15,7 @@ export interface Position {
 
 const fileCodes = new Set(['ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR', 'EISDIR'])
 
-/** What an attempt failed of, told apart by its cause, with what to do about it. */
+/** Explains the failure of an attempt by its cause, with a remedy. */
 export function explain(cause: unknown, url: string, path: string, at: Position, remedy: string): Failure {
   const { host } = new URL(url)
   const code = codeOf(cause)
@@ -34,22 +34,25 @@ export function explain(cause: unknown, url: string, path: string, at: Position,
         false,
       )
     case 'ECONNREFUSED':
-      return download(`${host} refused the connection. Check the address and the proxy${or}`, false)
+      return download(`${host} refused the connection. Check the URL and the proxy${or}`, false)
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'ETIMEDOUT':
     case 'UND_ERR_CONNECT_TIMEOUT':
       return download(`${host} cannot be reached (${code}). Check the network and the proxy${or}`, false)
     case 'UND_ERR_HEADERS_TIMEOUT':
-      return download(`${host} does not answer. Check the proxy, try again later${or}`, at.received > 0)
+      return download(`${host} does not answer. Check the proxy, or try again later${or}`, at.received > 0)
     case 'UND_ERR_BODY_TIMEOUT':
-      return download(`stalled: no more data came ${far}. Run it again: it goes on from there`, true)
+      return download(
+        `the connection stalled: no more data came ${far}. Run it again to continue from there`,
+        true,
+      )
     case 'ECONNRESET':
     case 'EPIPE':
     case 'UND_ERR_SOCKET':
     case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
     case TRUNCATED:
-      return download(`the connection was cut ${far}. Run it again: it goes on from there`, true)
+      return download(`the connection was cut ${far}. Run it again to continue from there`, true)
   }
   if (/CERT|SIGNATURE|^ERR_TLS|^ERR_SSL|SELF_SIGNED/.test(code)) {
     return download(
@@ -60,18 +63,18 @@ export function explain(cause: unknown, url: string, path: string, at: Position,
   return download(`failed ${far}: ${cause instanceof Error ? cause.message : cause} (${code})${or}`, false)
 }
 
-/** A response that is not the file. */
+/** The failure of a response that is not the file. */
 export function statusFailure(url: string, status: number, text: string, remedy: string): Failure {
   const meaning =
     status === 404 || status === 410
-      ? 'there is no such file. Check the address'
+      ? 'there is no such file. Check the URL'
       : status === 401 || status === 403
-        ? 'access is denied. Check the address and the proxy'
+        ? 'access is denied. Check the URL and the proxy'
         : status === 407
-          ? 'the proxy asks for a password. Put it into HTTPS_PROXY'
+          ? 'the proxy requires a password. Put it into HTTPS_PROXY'
           : status === 429 || status >= 500
             ? 'the server has a problem. Try again later'
-            : 'expected a file. Check the address'
+            : 'expected a file. Check the URL'
   const or = remedy === '' ? '' : `, or ${remedy}`
   const message = `${url}: HTTP status ${status}${text === '' ? '' : ` (${text})`}: ${meaning}${or}`
   return { error: new VisionTorchError('ERR_DOWNLOAD', message), retry: status === 429 || status >= 500 }

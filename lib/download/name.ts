@@ -1,7 +1,7 @@
 /**
- * The last part of an address's path as a file name: of letters, digits and `._+-` alone, without a leading dot, so that it
- * never leads out of its folder.
- * @param fallback if nothing is left.
+ * The last part of a URL's path as a file name. It has only letters, digits and `._+-`, and no leading dot, so it never
+ * leads out of its folder.
+ * @param fallback The name to use if nothing is left.
  */
 export function safeName(pathname: string, fallback: string): string {
   const last = pathname.slice(pathname.lastIndexOf('/') + 1).replace(/%2B/gi, '+')

@@ -100,7 +100,7 @@ describe('a download', () => {
       server.behaviours = [cutAt(10_000)]
       await assert.rejects(get(), {
         code: 'ERR_DOWNLOAD',
-        message: `${url}: the connection was cut after 10000 of 300000 bytes. Run it again: it goes on from there`,
+        message: `${url}: the connection was cut after 10000 of 300000 bytes. Run it again to continue from there`,
       })
       assert.equal(existsSync(destination), false)
       server.behaviours = [behave.well]
@@ -123,7 +123,7 @@ describe('a download', () => {
 
     it('gives up where the server keeps answering with another part', async () => {
       server.behaviours = [behave.wrongRange]
-      await assert.rejects(get(), /answered with another part/)
+      await assert.rejects(get(), /sent a different part than requested/)
     })
 
     it('starts again where the file has changed meanwhile', async () => {
@@ -190,7 +190,7 @@ describe('a download', () => {
   })
 
   for (const [status, message, requests] of [
-    [404, /HTTP status 404 \(Not Found\): there is no such file\. Check the address, or ask a friend/, 1],
+    [404, /HTTP status 404 \(Not Found\): there is no such file\. Check the URL, or ask a friend/, 1],
     [403, /HTTP status 403 \(Forbidden\): access is denied/, 1],
     [500, /HTTP status 500 .*the server has a problem\. Try again later/, 4],
   ] as const) {
@@ -212,7 +212,7 @@ describe('a download', () => {
     it('is not begun if the server says so', async () => {
       await assert.rejects(get({ maxBytes: content.length - 1 }), {
         code: 'ERR_DOWNLOAD',
-        message: /the server sends 300000 bytes or more, expected at most 299999\. Nothing was kept/,
+        message: /expected at most 299999 bytes, but the server sends 300000 or more\. Nothing was kept/,
       })
       await get({ maxBytes: content.length })
       await isComplete()
@@ -222,7 +222,7 @@ describe('a download', () => {
       server.length = false
       await assert.rejects(
         get({ maxBytes: 100_000 }),
-        /the server sends \d+ bytes or more, expected at most 100000/,
+        /expected at most 100000 bytes, but the server sends \d+ or more/,
       )
       assert.equal(existsSync(`${destination}.part`), false)
     })

@@ -13,31 +13,31 @@ import { withPreprocessing } from './preprocessing.js'
 export const EXPORT_FORMATS = ['onnx', 'transformers'] as const
 export type ExportFormat = (typeof EXPORT_FORMATS)[number]
 
-/** How `model.export` writes a model. */
+/** Options of `model.export`. */
 export interface ExportOptions {
-  /** Default `onnx`. */
+  /** What to write. Default `onnx`. */
   format?: ExportFormat
   /** The version of ONNX's operators, 17 to 22. Default 18. */
   opset?: number
-  /** Default true: the network takes any number of images at once. With false, it takes one. */
+  /** Whether the network takes batches of any size, instead of one image at a time. Default true. */
   dynamicBatch?: boolean
-  /** Default false. With true, the output is `probabilities`, the softmax of the logits. Not for `transformers`. */
+  /** Whether the output is `probabilities`, the softmax of the logits. Default false. Not for `transformers`. */
   softmax?: boolean
   /**
-   * Whether the file resizes, crops and normalises images itself: it then takes images of any size as their pixels' values,
-   * 0 to 255. Default false, but true for `transformers`, whose own resizing gives other pixels.
+   * Whether the file resizes, crops and normalises images itself. It then takes images of any size, with pixel values from
+   * 0 to 255. Default false, but true for `transformers`, whose own resizing gives different pixels.
    */
   includePreprocessing?: boolean
   /**
-   * Whether the tensors go to a second file, named like the first with `_data` at the end. Default: only if they have more
-   * than 2 GB, which one ONNX file cannot hold.
+   * Whether the tensors go to a second file, whose name is that of the first with `_data` appended. Default: only if they
+   * have more than 2 GB, which one ONNX file cannot hold.
    */
   externalData?: boolean
-  /** Default false: `ERR_UNTRAINED` if the classifier was never trained. */
+  /** Whether to export a classifier that was never trained. Default false: the export throws `ERR_UNTRAINED`. */
   allowUntrained?: boolean
 }
 
-/** What is exported of a model. */
+/** The parts of a model that are exported. */
 export interface ExportedModel {
   network: NativeModel
   architecture: string
@@ -66,13 +66,13 @@ export function checkExportOptions(options: ExportOptions) {
   const includePreprocessing = flag('includePreprocessing', format === 'transformers')
   if (format === 'transformers' && softmax)
     throw refuse(
-      "softmax: expected false for format: 'transformers', which takes logits",
+      "softmax: expected false for format: 'transformers', because transformers.js expects logits",
       'softmax',
       'format',
     )
   if (format === 'transformers' && !includePreprocessing)
     throw refuse(
-      "includePreprocessing: expected true for format: 'transformers', whose own resizing gives other pixels",
+      "includePreprocessing: expected true for format: 'transformers', because transformers.js resizes images to different pixels",
       'includePreprocessing',
       'format',
     )
@@ -88,7 +88,7 @@ export function checkExportOptions(options: ExportOptions) {
 }
 type CheckedOptions = ReturnType<typeof checkExportOptions>
 
-/** Protobuf's messages hold less than 2 GiB, and the network's description needs some of that. */
+/** A protobuf message holds less than 2 GiB, and the description of the network needs some of that. */
 const MOST_BYTES = 2 ** 31 - 2 ** 24
 
 /** Writes the model to `path`, a file or a folder, whose parent must exist. */
@@ -101,7 +101,7 @@ export async function exportModel(
   else await exportOnnx(path, model, options)
 }
 
-/** Writes `path`, and the file beside it if that is needed. Returns whether it was. */
+/** Writes `path`, and a second file for the tensors if necessary. Returns whether it wrote the second file. */
 async function exportOnnx(path: string, model: ExportedModel, options: CheckedOptions): Promise<boolean> {
   const { network, architecture, classes, preprocessing } = model
   const { opset, dynamicBatch, softmax, includePreprocessing } = options
@@ -119,7 +119,7 @@ async function exportOnnx(path: string, model: ExportedModel, options: CheckedOp
       : undefined
   const batch = dynamicBatch ? 'batch' : 1
   const size = includePreprocessing ? ['height', 'width'] : [height, width]
-  const { encodeOnnx } = await import('./onnx.js') // brings the protobuf library, which little else needs
+  const { encodeOnnx } = await import('./onnx.js') // imported here, because it loads the protobuf library
   const file = encodeOnnx(
     {
       graph,
@@ -145,7 +145,7 @@ async function exportOnnx(path: string, model: ExportedModel, options: CheckedOp
   return external !== undefined
 }
 
-/** Writes a folder as the Hugging Face Hub has them for transformers.js. */
+/** Writes a folder for transformers.js, with the layout of the Hugging Face Hub. */
 async function exportFolder(folder: string, model: ExportedModel, options: CheckedOptions): Promise<void> {
   const { architecture, classes, preprocessing } = model
   await mkdir(join(folder, 'onnx'), { recursive: true }).catch(error =>
@@ -153,7 +153,7 @@ async function exportFolder(folder: string, model: ExportedModel, options: Check
   )
   const isExternal = await exportOnnx(join(folder, 'onnx/model.onnx'), model, options)
   const config = {
-    // transformers.js runs all image classifiers alike, but knows few architectures.
+    // transformers.js treats all image classifiers alike, but knows only a few architectures.
     model_type: 'resnet',
     architectures: ['ResNetForImageClassification'],
     num_channels: 3,

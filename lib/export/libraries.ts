@@ -1,4 +1,4 @@
-// The protobuf library and ONNX's messages, which scripts/bundle.ts puts into one file.
+// The protobuf library and ONNX's messages, which scripts/bundle.ts bundles into one file.
 export { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 export {
   AttributeProto_AttributeType,

@@ -15,7 +15,7 @@ import {
 } from './libraries.js'
 import { IR_VERSIONS } from './opsets.js'
 
-/** An input or output of float32: its name and dimensions, where a string is the name of a dimension of any size. */
+/** A float32 input or output: its name and dimensions. A string names a dimension of any size. */
 export interface Port {
   name: string
   dimensions: readonly (number | string)[]
@@ -30,7 +30,7 @@ export interface OnnxModel {
   metadata: Readonly<Record<string, string>>
 }
 
-/** Tensors in a file beside the model's. */
+/** Tensors in a file next to the model's file. */
 export interface ExternalData {
   /** The file's name. */
   location: string
@@ -48,7 +48,7 @@ const LEAST_EXTERNAL = 1024 // bytes
 /** Tensors begin at a multiple of this, so that runtimes may map them into memory. */
 const ALIGNMENT = 4096 // bytes
 
-/** The bytes of an ONNX file. Moves the large tensors to `external`, if that is given. */
+/** Returns the bytes of an ONNX file. If `external` is given, the large tensors go there. */
 export function encodeOnnx(model: OnnxModel, external?: ExternalData): Uint8Array {
   const { graph, opset, name, input, output, metadata } = model
   return toBinary(

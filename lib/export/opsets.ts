@@ -1,7 +1,7 @@
-/** The versions of ONNX's operators that an export may use. 17 brought the layer norm. */
+/** The versions of ONNX's operators that an export may use. Version 17 introduced the layer norm. */
 export const OPSETS = { min: 17, max: 22, default: 18 } as const
 
-/** The format of the file that came with each version of the operators: onnx/helper.py, OP_SET_ID_VERSION_MAP. */
+/** The version of the file format for each version of the operators, see OP_SET_ID_VERSION_MAP in onnx/helper.py. */
 export const IR_VERSIONS: Readonly<Record<number, bigint>> = {
   17: 8n,
   18: 8n,

@@ -2,15 +2,15 @@ import type { Preprocessing } from '../image/preprocessing.js'
 import { toSize } from '../image/size.js'
 import type { OnnxGraph, OnnxOperation, TensorData } from '../native/native.js'
 
-/** ONNX's numbers of the types that are converted to: TensorProto.DataType. */
+/** The numbers of the target types of conversions in ONNX's TensorProto.DataType. */
 const Type = { float: 1n, int64: 7n, double: 11n } as const
 
 /**
- * The graph with the preprocessing before it. It takes images of any size, [n, 3, height, width], whose values are those
- * of their pixels, 0 to 255. See evalTransform() in image/transform.ts, which does the same.
+ * Puts the preprocessing before a graph. The result takes images of any size, [n, 3, height, width], with pixel values from
+ * 0 to 255. See evalTransform() in image/transform.ts, which computes the same.
  *
- * ONNX's own Resize gives other pixels than Pillow, so that an image is resized by matrices: those of Pillow's weights for
- * its columns and its rows, computed from its size.
+ * ONNX's own Resize computes different pixels from Pillow's. Instead, an image is multiplied by two matrices, which hold
+ * Pillow's weights for its columns and its rows and are computed from its size.
  */
 export function withPreprocessing(graph: OnnxGraph, preprocessing: Readonly<Preprocessing>): OnnxGraph {
   const { mean, std, fill } = preprocessing
@@ -32,7 +32,7 @@ export function withPreprocessing(graph: OnnxGraph, preprocessing: Readonly<Prep
   const narrow = toBytes(add('MatMul', [graph.input, columns]))
   const image = toBytes(add('MatMul', [axis(0), narrow]))
   const color = floats(fill, [3, 1, 1])
-  // Pad knows one number for all channels.
+  // Pad takes only one number for all channels.
   const square =
     pads === undefined
       ? image
@@ -42,7 +42,7 @@ export function withPreprocessing(graph: OnnxGraph, preprocessing: Readonly<Prep
   const shift = std.map((deviation, i) => -mean[i]! / deviation)
   const scaled = add('Mul', [square, floats(scale, [3, 1, 1])])
   const normalized = add('Add', [scaled, floats(shift, [3, 1, 1])])
-  // The network for images of this size: what it takes has no fixed one for those that infer shapes.
+  // The network takes images of this size. The Reshape says so, because shape inference cannot derive it.
   const fixed = add('Reshape', [normalized, builder.integers(-1, 3, height, width)])
   const network = graph.operations.map(operation => ({
     ...operation,
@@ -55,7 +55,7 @@ export function withPreprocessing(graph: OnnxGraph, preprocessing: Readonly<Prep
   }
 }
 
-/** Appends operations and constants, and gives the names of what they compute and hold. */
+/** Appends operations and constants, and returns the names of their outputs. */
 class Builder {
   readonly operations: OnnxOperation[] = []
   readonly tensors = new Map<string, TensorData>()
@@ -72,7 +72,7 @@ class Builder {
   integers = (...values: number[]) =>
     this.#constant({ dtype: 'int64', shape: [values.length], data: BigInt64Array.from(values, BigInt) })
   double = (value: number) => this.#constant({ dtype: 'float64', shape: [], data: Float64Array.of(value) })
-  /** One number without dimensions, or as many as `shape` has. */
+  /** A scalar, or a tensor of the given `shape`. */
   floats = (values: number[], shape: number[] = []) =>
     this.#constant({ dtype: 'float32', shape, data: Float32Array.from(values) })
 
@@ -87,10 +87,10 @@ class Builder {
 interface Placement {
   /** The size of the whole resized image. */
   resized: string
-  /** Which of its pixels are wanted. */
+  /** The range of its pixels to compute. */
   begin: string
   end: string
-  /** What is to be added around them, as the operation Pad takes it. */
+  /** The padding around them, in the form that the operation Pad takes. */
   pads?: string
 }
 
@@ -121,8 +121,8 @@ function place(builder: Builder, size: string, preprocessing: Readonly<Preproces
 }
 
 /**
- * The weights [end - begin, from] by which the pixels from `begin` to `end` of an axis that was resized `from` so many
- * pixels `to` so many are made: Pillow's, src/libImaging/Resample.c. All are names of integers.
+ * The matrix [end - begin, from] of the weights for resizing an axis from `from` to `to` pixels, for the resized pixels from
+ * `begin` to `end`. The weights are Pillow's (src/libImaging/Resample.c). All arguments are names of integers.
  */
 function resampling(
   { add, cast, double, integer, integers }: Builder,

@@ -79,7 +79,7 @@ Examples:
   # fine-tune ResNet50, the default
   visiontorch train photos --epochs 20
 
-  # fine-tune a small network, its classifier first
+  # a small network, classifier first
   visiontorch train photos \\
     --model mobilenet_v2 --epochs 15 \\
     --freeze-epochs 5 --lr 0.005

@@ -20,19 +20,19 @@ import { readLines } from './lines.js'
 import { relocate } from './relocate.js'
 import { quoted } from './split-folders.js'
 
-/** The files of classification-pytorch: a line an image, `<class id>;<path>`, and a line a class. */
+/** The files of classification-pytorch: one line for each image, `<class id>;<path>`, and one line for each class. */
 export const CLASSES_FILE = 'cls_classes.txt'
 export const annotationsFile = (split: SplitName): string => `cls_${split}.txt`
 
 /**
- * A data set from annotation files: a line an image, `<class id>;<path>`. A path may hold spaces, `;` and any other
- * character; a relative one counts from the file's own folder. If the images are not there, as after the folder was
- * moved, the ends of the paths are looked for below the file's folder.
+ * Opens a data set from annotation files with one line for each image, `<class id>;<path>`. A path may contain spaces, `;`
+ * and any other character; a relative path is relative to the file's own folder. If the images are not there, for example
+ * because the folder was moved, it looks for the last parts of the paths below the file's folder.
  *
  * @param files One file, or one for each split: `{ train: 'cls_train.txt', test: 'cls_test.txt' }`. A single file is
- *   the split `train`, of which a share is held out for validation (`valFraction`, 0 for none).
- * @param classes The class names in the order of their ids, or a file with one a line (`cls_classes.txt`).
- * @throws ERR_DATASET when a file cannot be read or a line of it is not understood; the message names the line.
+ *   the split `train`; a share of it is held out for validation (`valFraction`, 0 for none).
+ * @param classes The class names in the order of their ids, or a file with one name per line (`cls_classes.txt`).
+ * @throws ERR_DATASET if a file cannot be read or a line is invalid; the message names the line.
  */
 export async function fromAnnotations(
   files: string | Partial<Record<SplitName, string>>,
@@ -54,7 +54,7 @@ export async function fromAnnotations(
     const moved = await relocate(samples, dirname(path))
     if (moved !== undefined)
       warnings.push(
-        `The images of ${path} are not where it says: those below ${printable(moved.from)} are read from ${moved.to}.`,
+        `The images in ${path} have moved: those below ${printable(moved.from)} are read from ${moved.to} instead.`,
       )
     splits.set(split, moved?.samples ?? samples)
     before += samples.length
@@ -66,16 +66,19 @@ export async function fromAnnotations(
 }
 
 export interface WriteAnnotationsOptions {
-  /** Write paths relative to the folder of the files, so that it can be moved with its images. Default false: absolute. */
+  /**
+   * Writes paths relative to the folder of the files, so that it can be moved with its images. Default false:
+   * absolute paths.
+   */
   relative?: boolean
 }
 
 /**
- * Writes `cls_classes.txt`, `cls_train.txt` and `cls_test.txt` into a folder, as classification-pytorch reads them: what is
- * validated on is its test. The folder is created if it does not exist. A data set with both `val` and `test` gives
- * `cls_val.txt` as well.
- * @returns the paths of the files, with the number of lines of each.
- * @throws ERR_DATASET when a path holds a line break, ERR_FILE_WRITE.
+ * Writes `cls_classes.txt`, `cls_train.txt` and `cls_test.txt` into a folder for classification-pytorch, which validates on
+ * its test images. Creates the folder if it does not exist. If a data set has both `val` and `test`, it also writes
+ * `cls_val.txt`.
+ * @returns the paths of the files, with the number of lines in each.
+ * @throws ERR_DATASET if a path contains a line break, ERR_FILE_WRITE.
  */
 export async function writeAnnotations(
   data: Dataset,
@@ -96,13 +99,13 @@ export async function writeAnnotations(
     if (read !== undefined) {
       throw new VisionTorchError(
         'ERR_DATASET',
-        `${path}: expected an image in a file of its own, which an annotation can name. Unpack the images first`,
+        `${path}: expected a separate file for each image, because an annotation names a file. Unpack the images first`,
       )
     }
     if (/[\r\n]/.test(path)) {
       throw new VisionTorchError(
         'ERR_DATASET',
-        `${path}: a line break cannot be in an annotation file. Rename it`,
+        `${path}: expected a path without line breaks, which an annotation file cannot express. Rename it`,
       )
     }
     return `${label};${isRelative ? relative(resolve(folder), path) : path}`
@@ -125,7 +128,7 @@ export function splitFiles(files: string | Partial<Record<SplitName, string>>): 
   return new Map(given.map(split => [split, resolve(check.string(`files.${split}`, files[split]))]))
 }
 
-/** Classes of the list that no annotation names: often a sign of the wrong list. */
+/** Warns of classes that no annotation names, often a sign of the wrong list. */
 export function withoutImages(
   splits: ReadonlyMap<SplitName, readonly Sample[]>,
   classes: readonly string[],
@@ -166,7 +169,7 @@ function parseLine(line: string, where: string, classes: number): { id: number; 
   }
   if (Number(id) < classes) return { id: Number(id), image }
   const range = `expected a class id from 0 to ${classes - 1} (there are ${classes} classes)`
-  const remedy = 'Give the list of classes that the annotations were made with'
+  const remedy = 'Give the list of classes with which the annotations were made'
   throw new VisionTorchError('ERR_DATASET', `${where}: ${range}, got ${printable(id, 20)}. ${remedy}`)
 }
 

@@ -8,19 +8,19 @@ import { cannotWrite, removeLeftovers, temporaryPath } from '../util/files.js'
 import type { Sample } from './dataset.js'
 
 export type CacheMode = 'none' | 'memory' | 'disk'
-/** Gives the pixels of an image of a data set. */
+/** Returns the pixels of an image in a data set. */
 export type Decode = (sample: Sample) => Promise<Pixels>
 
 /**
- * Decodes each file once, and keeps its pixels: what is read again is exactly what was decoded.
- * @param variant Tells pixels that `decode` makes in another way from those that are on the disk already.
+ * Decodes each file once and keeps its exact pixels.
+ * @param variant Distinguishes pixels on the disk that were decoded in different ways.
  */
 export function cachedDecode(mode: CacheMode, decode: Decode, variant: string): Decode {
   if (mode === 'memory') return memoryCache(decode, process.availableMemory() / 2)
   return mode === 'disk' ? diskCache(decode, imageCacheDirectory(), variant) : decode
 }
 
-/** Keeps up to `budget` bytes; images beyond that are decoded each time. */
+/** Keeps up to `budget` bytes of pixels; further images are decoded each time. */
 export function memoryCache(decode: Decode, budget: number): Decode {
   const kept = new Map<string, Pixels>()
   let bytes = 0
@@ -38,8 +38,8 @@ export function memoryCache(decode: Decode, budget: number): Decode {
 }
 
 /**
- * Keeps pixels as they are, about ten times the size of a JPEG, in files named after what they are of: path, size and time of
- * change, or content, and the variant.
+ * Keeps uncompressed pixels, about ten times the size of a JPEG. The names of the files derive from the variant and the
+ * image: its path, size and modification time, or its content.
  */
 export function diskCache(decode: Decode, directory: string, variant = ''): Decode {
   let made: Promise<unknown> | undefined
@@ -62,7 +62,7 @@ export function diskCache(decode: Decode, directory: string, variant = ''): Deco
   }
 }
 
-/** Where `cache: 'disk'` keeps its files; they may be deleted at any time. */
+/** The folder for `cache: 'disk'`. Its files may be deleted at any time. */
 export function imageCacheDirectory(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'visiontorch', 'images')
 }
@@ -85,7 +85,7 @@ function header({ width, height, channels }: Pixels): Uint8Array {
   return Buffer.from(Uint32Array.of(width, height, channels).buffer)
 }
 
-/** Undefined if there is none, or only part of one. */
+/** Returns undefined if the file does not exist or is incomplete. */
 async function readPixels(file: string): Promise<Pixels | undefined> {
   const bytes = await readFile(file).catch(() => undefined)
   if (bytes === undefined || bytes.length < headerBytes) return undefined

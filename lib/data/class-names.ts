@@ -4,15 +4,16 @@ import { invalid, is } from '../util/is.js'
 import { printable } from '../util/text.js'
 import { readLines } from './lines.js'
 
-/** What makes a name impossible as that of a class, or undefined: `cls_classes.txt` has a name a line. */
+/** Why a name cannot be a class name, or undefined if it can: `cls_classes.txt` has one name per line. */
 export function classNameProblem(name: string): string | undefined {
   if (/[\r\n\u2028\u2029]/.test(name)) return 'contains a line break'
   if (/\p{Cc}/u.test(name)) return 'contains a control character'
-  if (name.includes('\ufffd')) return 'contains U+FFFD, which stands for a character that a conversion lost'
+  if (name.includes('\ufffd'))
+    return 'contains U+FFFD, the replacement for a character that a conversion lost'
   return name.trim() === '' ? 'is blank' : undefined
 }
 
-/** @throws ERR_INVALID_ARGUMENT for anything but an array of possible class names. */
+/** @throws ERR_INVALID_ARGUMENT for anything but an array of valid class names. */
 export function checkClassNames(name: string, value: unknown): readonly string[] {
   if (!Array.isArray(value) || value.length === 0) throw invalid(name, 'an array of class names', value)
   for (const [index, entry] of value.entries()) {
@@ -27,7 +28,7 @@ export function checkClassNames(name: string, value: unknown): readonly string[]
   return value
 }
 
-/** The class names of a data set: at least two, no two alike. `source` names the argument or the file. */
+/** Checks the class names of a data set: at least two, all different. `source` names the argument or the file. */
 export function checkDatasetClasses(source: string, value: unknown): readonly string[] {
   const names = checkClassNames(source, value)
   if (names.length < 2) throw problem(source, `expected at least two class names, got ${names.length}`)
@@ -37,7 +38,7 @@ export function checkDatasetClasses(source: string, value: unknown): readonly st
     if (before !== undefined)
       throw problem(
         source,
-        `the class '${printable(name, 60)}' is there twice, as numbers ${before + 1} and ${index + 1}. Give every class its own name`,
+        `expected different class names, but numbers ${before + 1} and ${index + 1} are both '${printable(name, 60)}'. Give every class its own name`,
       )
     seen.set(name, index)
   }
@@ -45,8 +46,8 @@ export function checkDatasetClasses(source: string, value: unknown): readonly st
 }
 
 /**
- * Class names, a line each, as in `cls_classes.txt`. White space around a name is not part of it.
- * @throws ERR_DATASET naming the line that is wrong.
+ * Reads class names, one per line, as in `cls_classes.txt`. White space around a name is removed.
+ * @throws ERR_DATASET naming the invalid line.
  */
 export async function readClasses(path: string, signal?: AbortSignal): Promise<readonly string[]> {
   const lines: string[] = []
@@ -59,14 +60,14 @@ export async function readClasses(path: string, signal?: AbortSignal): Promise<r
       throw problem(where, 'contains zero bytes. If the file is UTF-16, save it as UTF-8')
     const name = unescapeName(line.trim())
     if (name === '')
-      throw problem(where, 'is empty, and every line counts as a class. Remove the line, or name the class')
+      throw problem(where, 'is empty, but every line counts as a class. Remove the line, or name the class')
     const fault = classNameProblem(name)
     if (fault !== undefined)
       throw problem(where, `the class name '${printable(name, 60)}' ${fault}. Correct it`)
     return name
   })
   if (names.length < 2)
-    throw problem(path, `expected at least two class names, a line each, got ${names.length}`)
+    throw problem(path, `expected at least two class names, one per line, got ${names.length}`)
   return checkDatasetClasses(path, names)
 }
 
@@ -80,7 +81,7 @@ function notUtf8(line: string): string {
 /** The most likely encoding, guessed from the bytes. */
 function guessEncoding(line: Buffer): string {
   const text = line.toString('latin1')
-  // GB 2312's characters are pairs of bytes from 0xa1 on; Shift_JIS's begin with 0x81 to 0x9f or 0xe0 to 0xef.
+  // In GB 2312, characters are pairs of bytes from 0xa1 up; in Shift_JIS, they begin with 0x81 to 0x9f or 0xe0 to 0xef.
   if (/^(?:[\0-\x7f]|[\xa1-\xfe]{2})*$/.test(text)) return 'GBK'
   if (/^(?:[\0-\x7f\xa1-\xdf]|[\x81-\x9f\xe0-\xef][\x40-\xfc])*$/.test(text) && /[\x81-\x9f]/.test(text))
     return 'SHIFT_JIS'

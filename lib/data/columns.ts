@@ -3,13 +3,16 @@ import { fileURLToPath } from 'node:url'
 import { VisionTorchError } from '../util/errors.js'
 import { printable } from '../util/text.js'
 
-/** Which columns of a table, or keys of an object, hold what. */
+/** The names of a table's columns, or of an object's keys. */
 export interface Columns {
-  /** The image. Default: `image`, `path`, `file`, `file_name`, `filename`, `filepath`, `image_path` or `img`, whichever is there. */
+  /**
+   * The image. Default: `image`, `path`, `file`, `file_name`, `filename`, `filepath`, `image_path` or `img`,
+   * whichever exists.
+   */
   image?: string
   /** Its class: a name, or an index into `classes`. Default: `label`, `class`, `class_name`, `category` or `target`. */
   label?: string
-  /** Its split: train, val or test. Default: `split`, if it is there; else all images are for training. */
+  /** Its split: train, val or test. Default: `split` if it exists; otherwise all images are training images. */
   split?: string
 }
 
@@ -21,7 +24,7 @@ const usual: Readonly<Record<keyof Columns, readonly string[]>> = {
   split: ['split'],
 }
 
-/** The columns that are meant, out of those that there are. */
+/** The names of the existing columns for image, label and split. */
 export interface ChosenColumns {
   image: string
   label: string
@@ -47,13 +50,13 @@ export function chooseColumns(names: readonly string[], wanted: Columns, where: 
     throw new VisionTorchError(
       'ERR_DATASET',
       `${where}: expected ${expected}, got ${shown.join(', ')}${names.length > 20 ? ', ...' : ''}. ` +
-        `Name it: { ${what}: 'COLUMN' }, or --columns ${what}=COLUMN on the command line`,
+        `Name the column with { ${what}: 'COLUMN' }, or --columns ${what}=COLUMN on the command line`,
     )
   }
   return { image: choose('image')!, label: choose('label')!, split: choose('split') }
 }
 
-/** The absolute path of an image that a file names. A relative one counts from the file's own folder. */
+/** The absolute path of an image that a file names. A relative path is relative to the file's own folder. */
 export function imagePath(text: string, file: string, where: string): string {
   const fail = (message: string) => new VisionTorchError('ERR_DATASET', `${where}: ${message}`)
   const path = text.trim()
@@ -68,7 +71,7 @@ export function imagePath(text: string, file: string, where: string): string {
   }
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path)) {
     throw fail(
-      `expected the path of an image, got '${printable(path, 80)}'. Training reads an image in every epoch, so download ` +
+      `expected the path of an image, got '${printable(path, 80)}'. Training reads images in every epoch, so download ` +
         'them first, for example with img2dataset, or pass the bodies of the responses to fromSamples()',
     )
   }

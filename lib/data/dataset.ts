@@ -1,46 +1,49 @@
 import { VisionTorchError } from '../util/errors.js'
 import { check, invalid, is } from '../util/is.js'
 
-/** An image of a data set and the class that it belongs to. */
+/** An image in a data set, and its class. */
 export interface Sample {
-  /** Absolute path of the image file. With `read`, what the image is called: no two of a data set are alike. */
+  /** Absolute path of the image file. With `read`, it is a name that is unique in the data set. */
   readonly path: string
   /** Index into the data set's `classes`. */
   readonly label: number
-  /** Reads the bytes of the image file, if they do not lie at `path`: an image in an archive, or in memory. */
+  /** Reads the bytes of the image file if they are not at `path`, but in an archive or in memory. */
   readonly read?: () => Promise<Uint8Array>
 }
 
-/** Labelled images in named splits: what training, evaluation and the data set check read. */
+/** Labelled images in named splits, for training, evaluation and the data set check. */
 export interface Dataset {
-  /** The absolute path of the folder that holds the data set; its name if it is in no folder. */
+  /** The absolute path of the data set's folder, or the data set's name if it has no folder. */
   readonly root: string
-  /** What opens it again if that is not the root: an annotation file. Null if only the program can, as with `fromSamples`. */
+  /**
+   * The path that opens the data set again, such as an annotation file, if not the root. Null if only the program can
+   * open it, as with `fromSamples`.
+   */
   readonly source?: string | null | undefined
   /** Class names; a sample's label is an index into them. */
   readonly classes: readonly string[]
-  /** The splits that exist, out of `train`, `val` and `test`. */
+  /** The existing splits among `train`, `val` and `test`. */
   readonly splits: ReadonlyMap<string, readonly Sample[]>
-  /** What a user should know, a sentence each: files that were skipped, classes without validation images. */
+  /** Sentences that a user should read, for example about skipped files or classes without validation images. */
   readonly warnings: readonly string[]
   /**
-   * The samples of a split. `val` falls back to `test` if there is no `val`: it is what training validates on.
-   * @throws ERR_DATASET when there is no such split.
+   * The samples of a split. `val`, on which training validates, falls back to `test` if there is no `val`.
+   * @throws ERR_DATASET if there is no such split.
    */
   split(name: string): readonly Sample[]
 }
 
-/** How a data set is opened. */
+/** Options for opening a data set. */
 export interface DatasetOptions {
   /**
-   * The share of each class that is held out for validation if the data set has only training images: 0 to 0.9,
-   * 0 for none. Default 0.1.
+   * The share of each class to hold out for validation if the data set has only training images: 0 (none) to 0.9.
+   * Default 0.1.
    */
   valFraction?: number
-  /** Chooses the images that are held out. Default 0. */
+  /** The seed for choosing the held-out images. Default 0. */
   seed?: number
   signal?: AbortSignal | undefined
-  /** Called now and then with the number of files found so far. */
+  /** Called from time to time with the number of files found so far. */
   onProgress?: ((progress: { files: number }) => void) | undefined
 }
 
@@ -58,13 +61,13 @@ const splitNames: Readonly<Record<string, SplitName>> = {
   testing: 'test',
 }
 
-/** The split that a folder or a user means: `Valid` is `val`; undefined for any other name. */
+/** The split for the name of a folder or from a user: `Valid` is `val`. Undefined for any other name. */
 export function splitName(name: string): SplitName | undefined {
   const lower = name.toLowerCase()
   return Object.hasOwn(splitNames, lower) ? splitNames[lower] : undefined
 }
 
-/** @internal The argument of a function that takes a data set. */
+/** @internal Checks the argument of a function that takes a data set. */
 export function checkDataset(name: string, value: unknown): Dataset {
   if (
     is.object(value) &&
@@ -74,7 +77,7 @@ export function checkDataset(name: string, value: unknown): Dataset {
     Array.isArray(value.classes)
   )
     return value as unknown as Dataset
-  throw invalid(name, 'a data set, such as ImageFolder.open gives', value)
+  throw invalid(name, 'a data set, such as the result of ImageFolder.open', value)
 }
 
 /** A data set whose samples are known. */
@@ -94,7 +97,7 @@ export class SampleDataset implements Dataset {
     if (samples !== undefined) return samples
     throw new VisionTorchError(
       'ERR_DATASET',
-      `${this.root}: expected a split out of ${[...this.splits.keys()].join(', ')}, got '${name}'`,
+      `${this.root}: expected one of the splits ${[...this.splits.keys()].join(', ')}, got '${name}'`,
     )
   }
 }

@@ -2,12 +2,12 @@ import { type DecodeOptions, decode } from '../image/decode.js'
 import type { Pixels } from '../native/native.js'
 import type { Sample } from './dataset.js'
 
-/** The pixels of a data set's image, wherever its bytes lie. */
+/** The pixels of an image in a data set, wherever its bytes are. */
 export async function decodeSample({ path, read }: Sample, options: DecodeOptions): Promise<Pixels> {
   return read === undefined ? decode(path, options) : decode(await read(), { ...options, name: path })
 }
 
-/** Decodes images of a data set by their paths, as evaluations name them. */
+/** Decodes images of a data set by their paths, by which evaluations name them. */
 export function decodeByPath(
   samples: Iterable<Sample>,
   options: DecodeOptions,

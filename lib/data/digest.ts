@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { relative } from 'node:path'
 import type { Sample } from './dataset.js'
 
-/** `120 (1f3a...)`: how many, and a digest of their paths below the root and their classes. */
+/** Describes samples as `120 (1f3a...)`: their number, and a digest of their paths below the root and their classes. */
 export function describeSamples(root: string, samples: readonly Sample[]): string {
   function* lines(): Generator<string> {
     for (const { path, label } of samples) yield `${relative(root, path)}\0${label}\n`
@@ -10,7 +10,7 @@ export function describeSamples(root: string, samples: readonly Sample[]): strin
   return `${samples.length} (${digest(lines())})`
 }
 
-/** Of texts, one after the other: 8 hexadecimal digits. */
+/** A digest of texts in their order: 8 hexadecimal digits. */
 export function digest(texts: Iterable<string>): string {
   const hash = createHash('sha1')
   for (const text of texts) hash.update(text)

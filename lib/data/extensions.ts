@@ -7,5 +7,5 @@ export const imageExtensions: ReadonlySet<string> = new Set(
   ),
 )
 
-/** Whether a file is taken for an image by its name. */
+/** Whether a file name has the extension of an image. */
 export const hasImageExtension = (path: string): boolean => imageExtensions.has(extname(path).toLowerCase())

@@ -3,7 +3,7 @@ import { check } from '../util/is.js'
 import type { DatasetOptions, Sample, SplitName } from './dataset.js'
 import { pause, SLICE, sortInSlices } from './sort.js'
 
-/** What {@link holdOut} needs of the options, checked. */
+/** The checked options of {@link holdOut}. */
 export interface HoldOut {
   valFraction: number
   seed: number
@@ -17,11 +17,10 @@ export const holdOutOptions = ({ valFraction, seed, signal }: DatasetOptions): H
 })
 
 /**
- * If a data set has only training images, moves a share of every class into a split `val`. Which images are held out
- * depends on the seed and on their path below the root alone, so a data set that was moved, or that grew, keeps (nearly)
- * the same ones.
+ * If a data set has only training images, moves a share of every class into a split `val`. The choice depends only on the
+ * seed and on the paths below the root, so a data set that has been moved or has grown keeps (nearly) the same images.
  *
- * @returns what the user should be told.
+ * @returns warnings for the user.
  */
 export async function holdOut(
   splits: Map<SplitName, Sample[]>,
@@ -45,7 +44,7 @@ export async function holdOut(
     for (const { index } of ordered.slice(0, count)) held[index] = 1
   }
   const val = samples.filter((_, index) => held[index] === 1)
-  if (val.length === 0) return ['There is nothing to validate on: every class has one image only.']
+  if (val.length === 0) return ['There are no validation images, because every class has only one image.']
   splits
     .set(
       'train',
@@ -53,6 +52,6 @@ export async function holdOut(
     )
     .set('val', val)
   return [
-    `There are only training images: ${val.length} of ${samples.length} are held out for validation, chosen by the seed ${seed}.`,
+    `There are only training images, so ${val.length} of ${samples.length} are held out for validation (seed ${seed}).`,
   ]
 }

@@ -7,22 +7,22 @@ import { pause, SLICE } from './sort.js'
 
 export interface ImageFolderOptions extends DatasetOptions {
   /**
-   * The classes and their order, say those of a trained model that is to be evaluated; folders are mapped to them by
-   * name, and some may have no folder. Default: the sorted names of the folders of `train`.
+   * The classes and their order, for example those of a trained model to evaluate. Folders are matched to them by name, and
+   * some classes may have no folder. Default: the sorted names of the folders of `train`.
    */
   classes?: readonly string[]
 }
 
 /**
- * Images in a folder a class, as in torchvision:
+ * Images in one folder for each class, as in torchvision:
  *
  *     root/train/<class>/*.jpg    root/val/<class>/*.jpg    (or valid, validation, test)
  *     root/<class>/*.jpg
  *
- * Classes are the sorted names of train's folders; those of the other splits are mapped by name. Folders of classes are
- * searched with all their sub folders, and symbolic links are followed. Hidden files and what other programs leave
- * (`@eaDir`, `__MACOSX`, `Thumbs.db`) are skipped. Without a split to
- * validate on, a share of every class is held out of the training images (`valFraction`).
+ * Classes are the sorted names of train's folders; the folders of the other splits are matched by name. Class folders are
+ * searched with all their subfolders, and symbolic links are followed. Hidden files and those that other programs leave
+ * (`@eaDir`, `__MACOSX`, `Thumbs.db`) are skipped. If there is no validation split, a share of every class is held out of
+ * the training images (`valFraction`).
  */
 export class ImageFolder extends SampleDataset {
   private constructor(
@@ -35,9 +35,9 @@ export class ImageFolder extends SampleDataset {
   }
 
   /**
-   * Lists the images below a folder; reads none of them.
-   * @throws ERR_DATASET when the folder does not exist or training could not make sense of it: no classes, one class,
-   *   a class without images, a class of another split that train lacks.
+   * Lists the images below a folder, without reading them.
+   * @throws ERR_DATASET if the folder does not exist or training cannot use it: there are no classes or only one, a class
+   *   has no images, or another split has a class that train lacks.
    */
   static async open(root: string, options: ImageFolderOptions = {}): Promise<ImageFolder> {
     check.options('options', options, ['valFraction', 'seed', 'classes', 'signal', 'onProgress'])
@@ -46,13 +46,14 @@ export class ImageFolder extends SampleDataset {
     const layout = await readLayout(root, options)
     const [problem, ...more] = layoutProblems(layout, given)
     if (problem !== undefined) {
-      const others = more.length === 0 ? '' : `. There is more: visiontorch doctor --data lists it`
+      const others =
+        more.length === 0 ? '' : `. There are more problems: visiontorch doctor --data lists them`
       throw datasetError(layout.root, problem + others)
     }
     const classes = given ?? layoutClasses(layout)
     const labels = new Map(classes.map((name, label) => [name, label]))
     const splits = new Map<SplitName, Sample[]>([...layout.splits.keys()].map(split => [split, []]))
-    // In the order of the labels, which may differ from that of the folders if the caller gave the classes.
+    // Sorted by label: if the caller gave the classes, their order may differ from that of the folders.
     const folders = layout.folders.toSorted((a, b) => labels.get(a.name)! - labels.get(b.name)!)
     for (const { split, name, images } of folders) {
       const samples = splits.get(split)!

@@ -11,8 +11,8 @@ const [openFile, readAt, writeAt] = [promisify(open), promisify(read), promisify
 const closing = new FinalizationRegistry<number>(descriptor => close(descriptor))
 
 /**
- * Keeps the bytes of images that lie in no file of their own: in memory as long as there is plenty, the rest in a file of the
- * disk cache, which has no name and is gone when the process ends or the store is no longer used.
+ * Keeps the bytes of images that have no separate file: in memory as long as there is plenty, the rest in a file of the
+ * disk cache. That file has no name, and disappears when the process ends or the store is no longer used.
  */
 export class ImageStore {
   #room: number
@@ -27,7 +27,7 @@ export class ImageStore {
   }
 
   /**
-   * Keeps a copy of the bytes, and gives what reads them again. To be awaited before the next call.
+   * Keeps a copy of the bytes, and returns a function that reads them. Await it before the next call.
    * @throws ERR_FILE_WRITE if the disk is full.
    */
   async add(bytes: Uint8Array): Promise<() => Promise<Uint8Array>> {
@@ -51,7 +51,7 @@ export class ImageStore {
     return () => this.#read(start, bytes.length)
   }
 
-  /** Nothing is left behind if the process is killed: the file loses its name as soon as it is open. */
+  /** Removes the file's name as soon as it is open, so that nothing is left behind if the process is killed. */
   async #open(): Promise<number> {
     await mkdir(this.#directory, { recursive: true })
     await removeLeftovers(this.#directory)
@@ -70,7 +70,7 @@ export class ImageStore {
       if (bytesRead === 0) {
         throw new VisionTorchError(
           'ERR_FILE_READ',
-          `${this.#directory}: the images kept there were cut off. Start again`,
+          `${this.#directory}: the temporary file with images has become shorter. Start again`,
         )
       }
       done += bytesRead

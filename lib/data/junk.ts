@@ -1,4 +1,4 @@
-// What other programs leave in folders of photos. None of it is data, although some of it holds small pictures.
+// Files and folders that other programs leave among photos. They are not data, although some hold thumbnails.
 
 const junkFolders: ReadonlySet<string> = new Set(
   [
@@ -22,9 +22,9 @@ const junkFolders: ReadonlySet<string> = new Set(
 
 const junkFiles: ReadonlySet<string> = new Set(['thumbs.db', 'ehthumbs.db', 'desktop.ini', '.ds_store'])
 
-/** Whether a folder is one that a program made for itself: `@eaDir`, `__MACOSX`, `.ipynb_checkpoints`, ... */
+/** Whether another program created the folder for itself: `@eaDir`, `__MACOSX`, `.ipynb_checkpoints`, ... */
 export const isJunkFolder = (name: string): boolean => junkFolders.has(name.toLowerCase())
 
-/** `Thumbs.db`, `.DS_Store`, ..., and macOS's `._photo.jpg`, which is not a picture. */
+/** Whether a file is one such as `Thumbs.db` or `.DS_Store`, or macOS's `._photo.jpg`, which is not an image. */
 export const isJunkFile = (name: string): boolean =>
   junkFiles.has(name.toLowerCase()) || name.startsWith('._')

@@ -2,9 +2,9 @@ import { VisionTorchError } from '../util/errors.js'
 import type { Sample } from './dataset.js'
 
 /**
- * Samples whose labels are indices into `to` instead of `from`: classes are matched by name, never by position. A model
- * whose classes have no names but numbers takes the data's order.
- * @throws ERR_DATASET when an image has a class that is not in `to`.
+ * Returns the samples with labels that are indices into `to` instead of `from`. Classes are matched by name, never by
+ * position, except that a model whose classes are only numbered takes the order of the data.
+ * @throws ERR_DATASET if an image has a class that is not in `to`.
  */
 export function relabel(
   samples: readonly Sample[],
@@ -19,13 +19,13 @@ export function relabel(
     if (known !== undefined) return { ...sample, label: known }
     throw new VisionTorchError(
       'ERR_DATASET',
-      `${path}: its class '${from[label]}' is none of the model's ${to.length} classes (${list(to)}). ` +
+      `${path}: its class '${from[label]}' is not one of the model's ${to.length} classes (${list(to)}). ` +
         'Use a model that was trained on these classes, or call replaceClassifier with them and train',
     )
   })
 }
 
-/** Whether classes were given as a number: '0', '1', ... */
+/** Whether classes are only numbered: '0', '1', ... */
 export const isUnnamed = (classes: readonly string[]): boolean =>
   classes.every((name, i) => name === String(i))
 

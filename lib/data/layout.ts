@@ -10,7 +10,7 @@ import { hasImageExtension, imageExtensions } from './extensions.js'
 import { findSplits, otherLevel, quoted } from './split-folders.js'
 import { listFiles, listFolder } from './walk.js'
 
-/** What a folder of a class holds, with its sub folders. */
+/** The files in the folder of a class and its subfolders. */
 export interface ClassFolder {
   readonly split: SplitName
   /** The class's name. */
@@ -18,26 +18,26 @@ export interface ClassFolder {
   readonly path: string
   /** Absolute paths, in torchvision's order. */
   readonly images: string[]
-  /** Files whose names are not those of images. */
+  /** Files that are not named like images. */
   readonly others: string[]
 }
 
 /** The folders of a data set as they are, whether training can use them or not. */
 export interface Layout {
   readonly root: string
-  /** The folder of each split; train's is the root itself if that holds the classes. */
+  /** The folder of each split. That of `train` is the root itself if the root holds the classes. */
   readonly splits: ReadonlyMap<SplitName, string>
-  /** By split, then by name. */
+  /** The folders of the classes, sorted by split, then by name. */
   readonly folders: readonly ClassFolder[]
   /** Images outside of the class folders. */
   readonly loose: readonly string[]
-  /** What other programs left in the folders: not part of the data. */
+  /** Files and folders that other programs left, which are not part of the data. */
   readonly junk: readonly string[]
-  /** What the folders alone say is wrong. */
+  /** Errors in the structure of the folders. */
   readonly problems: readonly string[]
-  /** What a user should know of how the folders were understood. */
+  /** Notes for the user on how the folders were interpreted. */
   readonly notes: readonly string[]
-  /** For an error about too few classes: which other folder may be meant. Empty if none is in sight. */
+  /** For an error about too few classes: a suggestion of another folder, or an empty string. */
   readonly hint: string
 }
 
@@ -49,8 +49,8 @@ export interface LayoutOptions {
 }
 
 /**
- * Lists the files and folders of a data set. Reads no image.
- * @throws ERR_DATASET when a folder cannot be read.
+ * Lists the files and folders of a data set, without reading images.
+ * @throws ERR_DATASET if a folder cannot be read.
  */
 export async function readLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {
   const root = resolve(check.string('root', path))
@@ -76,7 +76,7 @@ export async function readLayout(path: string, options: LayoutOptions = {}): Pro
       }
       if (directories.length === 0 && split !== 'train' && splits.has('train')) {
         splits.delete(split)
-        notes.push(`${folder} is not used: it has no folders of classes, only ${images.length} images.`)
+        notes.push(`${folder} is not used, because it has no class folders, only ${images.length} images.`)
       }
     }
     const classes = folders.filter(({ split }) => split === 'train').map(({ name }) => name)
@@ -89,7 +89,7 @@ export async function readLayout(path: string, options: LayoutOptions = {}): Pro
     const message =
       code === 'ENOENT' && where === String(toPath(root))
         ? `no such folder. ${LAYOUT}`
-        : `cannot read ${where} (${code}). Check that it exists and may be read`
+        : `cannot read ${where} (${code}). Check that it exists and that you may read it`
     throw datasetError(root, message, cause)
   }
 }
@@ -116,7 +116,7 @@ async function classFolder(
 export const layoutClasses = ({ folders }: Layout): string[] =>
   folders.filter(({ split }) => split === 'train').map(({ name }) => name)
 
-/** What keeps training, or evaluation with given classes, from using a layout: a sentence each. */
+/** The reasons why training, or evaluation with given classes, cannot use a layout, one sentence each. */
 export function layoutProblems(layout: Layout, given?: readonly string[]): string[] {
   const { splits, folders, loose, hint } = layout
   const problems = [...layout.problems]
@@ -125,10 +125,10 @@ export function layoutProblems(layout: Layout, given?: readonly string[]): strin
   if (given === undefined) {
     if (train === undefined) {
       const other = splits.keys().next().value
-      return [...problems, `has a folder for the split '${other}' but none that is called 'train'. ${LAYOUT}`]
+      return [...problems, `has a folder for the split '${other}' but no folder 'train'. ${LAYOUT}`]
     }
     if (classes.length === 0) {
-      const images = loose.length === 1 ? 'its one image lies' : `its ${loose.length} images lie`
+      const images = loose.length === 1 ? 'its one image is' : `its ${loose.length} images are`
       const found = loose.length > 0 ? `: ${images} in no class folder` : ''
       return [...problems, `no class folders in ${train}${found}. ${LAYOUT}.${hint}`]
     }
@@ -149,7 +149,7 @@ export function layoutProblems(layout: Layout, given?: readonly string[]): strin
     for (const { name } of own.filter(folder => !known.has(folder.name))) {
       const lacking = given === undefined ? "'train' lacks" : 'the given classes lack'
       problems.push(
-        `${lacking} the class '${printable(name, 60)}' of ${path}.${likeName(name, classes)} Name the folders alike, or remove it`,
+        `${lacking} the class '${printable(name, 60)}' of ${path}.${likeName(name, classes)} Give the folders the same name, or remove this one`,
       )
     }
     const empty = own.filter(({ images }) => images.length === 0)
@@ -164,12 +164,13 @@ export function layoutProblems(layout: Layout, given?: readonly string[]): strin
 
 function likeName(name: string, classes: readonly string[]): string {
   const same = classes.find(other => other.normalize() === name.normalize())
-  if (same !== undefined) return ` '${same}' is written with other code points (Unicode NFC and NFD).`
+  if (same !== undefined)
+    return ` '${same}' has the same characters in other code points (Unicode NFC and NFD).`
   const near = closest(name, classes)
   return near === undefined ? '' : ` Did you mean '${near}'?`
 }
 
-/** What a user should know of a layout that training can use. */
+/** Warnings for the user about a layout that training can use. */
 export function layoutWarnings(layout: Layout, classes: readonly string[]): string[] {
   const { splits, folders, loose, junk, notes } = layout
   const warnings = [...notes]
@@ -180,23 +181,24 @@ export function layoutWarnings(layout: Layout, classes: readonly string[]): stri
     const absent = classes.filter(name => !filled.has(name))
     if (absent.length === 0 || absent.length === classes.length) continue
     const [noun, left] = absent.length === 1 ? ['class', 'it is'] : ['classes', 'they are']
-    const so = split === 'train' ? 'it cannot be learnt' : `${left} left out of the figures of '${split}'`
+    const so =
+      split === 'train' ? 'training cannot learn it' : `${left} left out of the metrics for '${split}'`
     warnings.push(`no images of the ${noun} ${quoted(absent)} in ${path}: ${so}.`)
   }
   const alike = namesAlike(classes)
   if (alike.length > 0)
     warnings.push(
-      `Classes whose names differ only in case or in their code points stay apart: ${quoted(alike)}. Merge their folders if they are the same.`,
+      `Classes whose names differ only in case or in their code points are separate classes: ${quoted(alike)}. Merge their folders if they are the same.`,
     )
-  if (loose.length > 0) warnings.push(`Images in no class folder are not used: ${loose.length}.`)
-  if (junk.length > 0) warnings.push(`Skipped what other programs left there: ${counted(junk, basename)}.`)
+  if (loose.length > 0) warnings.push(`Skipped images outside of the class folders: ${loose.length}.`)
+  if (junk.length > 0) warnings.push(`Skipped files that other programs left: ${counted(junk, basename)}.`)
   const others = folders.flatMap(({ others }) => others)
   const kind = (file: string): string => extname(file).toLowerCase() || 'no extension'
   if (others.length > 0) warnings.push(`Skipped files that are not images: ${counted(others, kind)}.`)
   return warnings
 }
 
-/** Names that a file system without regard to case would take for one. */
+/** Names that a case-insensitive file system would treat as the same. */
 export function namesAlike(classes: readonly string[]): string[] {
   return [...groupBy(classes, name => name.normalize().toLowerCase()).values()]
     .filter(group => group.length > 1)

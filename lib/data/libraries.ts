@@ -1,5 +1,5 @@
-// The libraries that read data sets. They are bundled into dist/data/libraries.js (scripts/bundle.ts), so that installing visiontorch
-// stays small, and this file is imported only when a file needs them.
+// The libraries that read data sets. scripts/bundle.ts bundles them into dist/data/libraries.js to keep the installation
+// small, and this file is imported only when a data set needs them.
 export { type CsvError, parse as parseCsv } from 'csv-parse'
 export {
   type AsyncBuffer,

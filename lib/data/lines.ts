@@ -2,17 +2,17 @@ import { VisionTorchError } from '../util/errors.js'
 import { decodeName } from '../util/file-name.js'
 import { openRegular } from '../util/files.js'
 
-/** The longest line of a text file, in characters: a file without line breaks is hardly what it was taken for. */
+/** The longest line of a text file, in characters. A file with longer lines is probably not a text file. */
 export const MOST_LINE = 1 << 20
 
 /**
- * The lines of a text file in slices, without their ends (`\n`, `\r\n` or `\r`) and without a byte order mark. UTF-16
- * is known by its mark, as Windows PowerShell writes it. Bytes that are not UTF-8 come as {@link decodeName} gives them,
- * since file names need not be UTF-8.
- * @throws ERR_DATASET for a file that cannot be read.
+ * Yields the lines of a text file in slices, without line ends (`\n`, `\r\n` or `\r`) and without a byte order mark. The
+ * mark identifies UTF-16, which Windows PowerShell writes. Bytes that are not UTF-8 are decoded by {@link decodeName},
+ * because file names need not be UTF-8.
+ * @throws ERR_DATASET if the file cannot be read.
  */
 export async function* readLines(path: string, signal?: AbortSignal): AsyncGenerator<string[]> {
-  // Not node:readline: it also breaks lines at U+2028 and U+2029, which a file name may hold.
+  // node:readline is no option: it also breaks lines at U+2028 and U+2029, which a file name may contain.
   let rest = ''
   let decode: ((bytes: Buffer, last: boolean) => string) | undefined
   let isFirst = true
@@ -45,7 +45,7 @@ export async function* readLines(path: string, signal?: AbortSignal): AsyncGener
   yield finish([(rest + (decode?.(Buffer.of(), true) ?? '')).replace(/\r$/, '')])
 }
 
-/** Each character is a byte, so that lines are cut before names are decoded. */
+/** Represents each byte by a character, so that lines are split before names are decoded. */
 const latin1 = (bytes: Buffer): string => bytes.toString('latin1')
 
 function decoderOf(start: Buffer): (bytes: Buffer, last: boolean) => string {

@@ -7,36 +7,36 @@ import type { Sample } from './dataset.js'
 export interface LoadedBatch {
   images: ImageBatch
   labels: Int32Array
-  /** The samples in it, as indices; beyond the number of samples, they are of further copies. */
+  /** The indices of its samples. Indices beyond the number of samples refer to further copies. */
   indices: Uint32Array
-  /** What {@link MixOf} made of it, if anything: second labels, and the weight of the first. */
+  /** The second labels and the weight of the first ones, if {@link MixOf} has mixed the batch. */
   mixed: { labels: Int32Array; weight: number } | null
 }
 
-/** Mixes the images of a batch, the `position`th of the plan, with each other. */
+/** Mixes the images of a batch with each other. The batch is number `position` of the plan. */
 export type MixOf = (
   images: ImageBatch,
   labels: Int32Array,
   position: number,
 ) => Promise<LoadedBatch['mixed']>
 
-/** Gives the transform of sample `index`, which was decoded to this size. */
+/** Returns the transform of sample `index`, whose decoded image has this size. */
 export type TransformOf = (index: number, size: Pick<Pixels, 'width' | 'height'>) => NativeTransform
 
 export interface LoaderOptions {
   samples: readonly Sample[]
   createBatch: () => ImageBatch
   decode: Decode
-  /** Images that are decoded and transformed at once. */
+  /** How many images are decoded and transformed at the same time. */
   workers: number
 }
 
-/** One batch is in the network while two are being filled: enough to even out large and small images. */
+/** One batch is in the network while two are being filled, which is enough to even out large and small images. */
 const depth = 3
 
 /**
- * Fills batches off the JavaScript thread while the network computes. The order is that of the plan, whatever image
- * is ready first; memory is bounded by `depth` batches, which are used again and again, and `workers` decoded images.
+ * Fills batches off the JavaScript thread while the network computes. Batches come in the order of the plan, whichever
+ * image is ready first. Memory is bounded by `depth` batches, which are reused, and `workers` decoded images.
  */
 export class Loader {
   readonly #options: LoaderOptions
@@ -47,7 +47,7 @@ export class Loader {
   }
 
   /**
-   * The batches of a plan. A batch may be used until the next one is asked for.
+   * Yields the batches of a plan. A batch may be used until the next one is requested.
    * @throws What decoding throws, naming the file.
    */
   async *batches(
@@ -65,7 +65,7 @@ export class Loader {
           if (!stopped) await this.#load(images, index, slot, transformOf)
         }),
       )
-      // All, not the first failure: nothing may still be writing into a batch that goes back to the spare ones.
+      // Wait for all, not only for the first failure: nothing may still write into a batch that is about to be reused.
       for (const load of await Promise.allSettled(loads)) if (load.status === 'rejected') throw load.reason
       const labels = Int32Array.from(indices, index => samples[index % samples.length]!.label)
       const mixed = (await mixOf?.(images, labels, position)) ?? null
@@ -77,7 +77,7 @@ export class Loader {
       const indices = plan[next]
       if (indices === undefined) return
       const batch = fill(indices, next++)
-      batch.catch(() => {}) // thrown below, when its turn comes
+      batch.catch(() => {}) // rethrown below when its turn comes
       filling.push(batch)
     }
     try {
@@ -103,7 +103,7 @@ export class Loader {
   }
 }
 
-/** All of `count` samples in their order, `batchSize` at a time: the plan of an evaluation. */
+/** The plan of an evaluation: all of `count` samples in their order, `batchSize` at a time. */
 export function inOrder(count: number, batchSize: number): Uint32Array[] {
   const order = Uint32Array.from({ length: count }, (_, i) => i)
   return Array.from({ length: Math.ceil(count / batchSize) }, (_, i) =>

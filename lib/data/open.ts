@@ -16,11 +16,14 @@ import { listFolder } from './walk.js'
 import { fromWebDataset } from './web-dataset.js'
 
 export interface OpenOptions extends DatasetOptions {
-  /** The classes in the order of their ids, or a file with one a line. Default: the folders' names, or the list found. */
+  /**
+   * The classes in the order of their ids, or a file with one per line. Default: the folders' names, or the list next
+   * to the annotations.
+   */
   classes?: string | readonly string[] | undefined
-  /** Of tables: which columns hold what. */
+  /** The columns of a table. */
   columns?: Columns | undefined
-  /** Those of a model that was trained already: of folders, and of annotations without a list beside them. */
+  /** The classes of a trained model, for folders, and for annotations without a list next to them. */
   modelClasses?: readonly string[] | undefined
 }
 
@@ -28,13 +31,13 @@ export interface OpenOptions extends DatasetOptions {
  * Opens what a user calls "the data":
  *
  * - a folder of images, see {@link ImageFolder};
- * - an annotation file. `cls_train.txt` brings `cls_val.txt` and `cls_test.txt` along if they are beside it;
- * - a folder with `cls_train.txt` and no folders of classes: that of classification-pytorch;
+ * - an annotation file. With `cls_train.txt`, `cls_val.txt` and `cls_test.txt` in the same folder are opened too;
+ * - a folder with `cls_train.txt` and no class folders, as for classification-pytorch;
  * - a file of another kind, see {@link fromCsv} (.csv, .tsv), {@link fromJsonLines} (.jsonl, .ndjson), {@link fromWebDataset} (.tar,
  *   .tar.gz, .tgz) and {@link fromParquet} (.parquet);
- * - a folder with nothing but tar or Parquet files, or such files in its folder `data`, as Hugging Face has them.
+ * - a folder with nothing but tar or Parquet files, or with such files in its folder `data`, as on the Hugging Face Hub.
  *
- * The classes of annotations are in `cls_classes.txt` beside them or in `model_data`, as in classification-pytorch.
+ * The classes of annotations are in `cls_classes.txt` in the same folder or in `model_data`, as in classification-pytorch.
  *
  * @throws ERR_DATASET, as {@link ImageFolder.open} and {@link fromAnnotations} do.
  */
@@ -49,7 +52,7 @@ export async function openDataset(data: string, options: OpenOptions = {}): Prom
   }
   if (Object.keys(columns).length > 0) {
     throw refuse(
-      `columns: expected data in a file of a table (.csv, .tsv, .jsonl, .ndjson or .parquet), got ${path}`,
+      `columns: expected the data to be a table (.csv, .tsv, .jsonl, .ndjson or .parquet), got ${path}`,
       'columns',
     )
   }
@@ -62,20 +65,20 @@ export async function openDataset(data: string, options: OpenOptions = {}): Prom
   if (known === undefined) {
     throw new VisionTorchError(
       'ERR_DATASET',
-      `${annotations}: expected the class names in ${CLASSES_FILE} beside it, or in ${MODEL_DATA}. Write them there, a name a line, or give another file with --classes FILE`,
+      `${annotations}: expected the class names in ${CLASSES_FILE} in the same folder, or in ${MODEL_DATA}. Write them there, one per line, or give another file with --classes FILE`,
     )
   }
   return fromAnnotations(await annotationFiles(annotations), known, rest)
 }
 
-/** What `data` stands for: a path, see {@link openDataset}, or a data set that was opened before. */
+/** The data set for a path, see {@link openDataset}, or `data` itself if it is an open data set. */
 export async function toDataset(data: unknown, options: OpenOptions): Promise<Dataset> {
   if (is.string(data)) return openDataset(data, options)
   if (is.object(data)) return checkDataset('data', data)
   throw invalid('data', 'a folder of images, an annotation file or a data set', data)
 }
 
-/** @internal The files that a path stands for if they are of a kind that says the class of each image. */
+/** @internal The files for a path if they are of a kind that names the class of each image. */
 export async function sourceFiles(path: string): Promise<string[] | undefined> {
   const isFolder = await stat(toPath(path)).then(
     found => found.isDirectory(),
@@ -116,7 +119,7 @@ async function openSource(files: string[], options: TableOptions): Promise<Datas
   if (other !== undefined) {
     throw new VisionTorchError(
       'ERR_DATASET',
-      `${dirname(first)}: expected files of one kind, got ${basename(first)} and ${basename(other)}. Move one kind elsewhere`,
+      `${dirname(first)}: expected files of one kind, got ${basename(first)} and ${basename(other)}. Move one kind to another folder`,
     )
   }
   if (kind === 'parquet') return fromParquet(files, options)
@@ -124,7 +127,7 @@ async function openSource(files: string[], options: TableOptions): Promise<Datas
   return fromWebDataset(files, rest)
 }
 
-/** Where classification-pytorch keeps its list of classes. */
+/** The folder in which classification-pytorch keeps its list of classes. */
 const MODEL_DATA = 'model_data'
 
 const classLists = (folder: string): string[] => [
@@ -138,8 +141,8 @@ async function firstExisting(paths: readonly string[]): Promise<string | undefin
 }
 
 /**
- * The annotation file that a path stands for, if any, and the list of classes that belongs to it. A folder's own folders
- * of classes win: `visiontorch annotate` writes its files into a folder of photos, which may grow afterwards.
+ * The annotation file for a path, if any, and its list of classes. If a folder also has class folders, these win:
+ * `visiontorch annotate` writes its files into a folder of photos, which may grow afterwards.
  */
 export async function findAnnotations(
   path: string,

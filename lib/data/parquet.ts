@@ -23,18 +23,18 @@ import { type Shards, shardFiles } from './shards.js'
 export interface ParquetOptions extends SourceOptions, Columns {}
 
 /**
- * A data set in Parquet files, as Hugging Face stores images: a column of `{ bytes, path }` or of bytes, and a column of labels,
- * whose names are taken from the file's metadata. An image without bytes is read from its path, which counts from the file's folder.
- * Compressed with Snappy, gzip, Brotli or Zstandard (from Node 22.15 on).
+ * Opens a data set in Parquet files, as Hugging Face stores images: a column of `{ bytes, path }` or of bytes, and a column of
+ * labels, whose names come from the file's metadata. An image without bytes is read from its path, relative to the file's
+ * folder. Snappy, gzip, Brotli and Zstandard (with Node 22.15 or later) are supported.
  *
- * Each image is taken once, before this resolves, and kept in memory, or, beyond a quarter of what is free, in the disk cache until
- * the process ends.
+ * Each image is read once, before this resolves. Images are kept in memory, up to a quarter of the free memory, and beyond that
+ * in the disk cache until the process ends.
  *
  * ```ts
  * await fromParquet({ train: 'data/train-00000-of-00001.parquet', test: 'data/test-00000-of-00001.parquet' })
  * ```
  *
- * @throws ERR_DATASET when a file cannot be read, is damaged or lacks a column.
+ * @throws ERR_DATASET if a file cannot be read, is damaged or lacks a column.
  */
 export async function fromParquet(shards: Shards, options: ParquetOptions = {}): Promise<SampleDataset> {
   checkSourceOptions(options, columnNames)
@@ -95,7 +95,7 @@ async function* recordsOf(
   }
 }
 
-/** Where an image's bytes are: `{ bytes, path }`, or bytes. */
+/** The value of an image: `{ bytes, path }`, or bytes. */
 async function imageOf(
   value: unknown,
   file: string,
@@ -127,7 +127,7 @@ function nameOf(value: unknown, names: readonly string[] | undefined, where: str
   return isIndex ? (names[Number(label)] ?? label) : label
 }
 
-/** The columns, and the classes' names if the metadata of Hugging Face says them. */
+/** The columns, and the names of the classes if the metadata of Hugging Face has them. */
 function featuresOf(
   { metadata, columnNames }: ParquetFile,
   options: Columns,
@@ -167,7 +167,7 @@ function huggingFaceFeatures(metadata: FileMetaData): Record<string, unknown> {
   }
 }
 
-/** A file whose metadata was read, and the names of its columns. */
+/** A file with its metadata and the names of its columns. */
 interface ParquetFile {
   file: FileHandle
   buffer: AsyncBuffer
@@ -195,13 +195,13 @@ function asyncBuffer(file: FileHandle, size: number): AsyncBuffer {
   return {
     byteLength: size,
     async slice(start, end = size) {
-      // Never more than the file has, whatever its metadata says.
+      // Never read more than the file has, whatever its metadata says.
       if (!(start >= 0 && start <= end && end <= size))
         throw new Error('a part lies beyond the end of the file')
       const bytes = Buffer.alloc(end - start)
       for (let done = 0; done < bytes.length; ) {
         const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done)
-        if (bytesRead === 0) throw new Error('the file was cut off while it was read')
+        if (bytesRead === 0) throw new Error('the file became shorter during reading')
         done += bytesRead
       }
       return bytes.buffer
@@ -215,12 +215,12 @@ function explain(path: string, error: unknown): unknown {
   if (code?.startsWith('E') && !code.startsWith('ERR_')) return unreadable(path, error)
   return new VisionTorchError(
     'ERR_DATASET',
-    `${path}: is not a Parquet file that can be read (${printable(message, 200)}). Write or download it again`,
+    `${path}: is not a readable Parquet file (${printable(message, 200)}). Write or download it again`,
     { cause: error },
   )
 }
 
-/** Beside Snappy, which hyparquet unpacks itself: Node's own. None gives more than the file says it should. */
+/** Node's decompressors; hyparquet decompresses Snappy itself. None returns more bytes than the file announces. */
 const compressors: Compressors = {
   GZIP: (input, length) => zlib.gunzipSync(input, { maxOutputLength: Math.max(1, length) }),
   BROTLI: (input, length) => zlib.brotliDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
@@ -230,7 +230,7 @@ const compressors: Compressors = {
       return zstdDecompressSync(input, { maxOutputLength: Math.max(1, length) })
     throw new VisionTorchError(
       'ERR_DATASET',
-      `the Parquet file is compressed with Zstandard, which needs Node 22.15, and this is ${process.versions.node}. ` +
+      `the Parquet file is compressed with Zstandard, which needs Node 22.15 or later, but this is Node ${process.versions.node}. ` +
         "Write it with compression='snappy'",
     )
   },

@@ -14,40 +14,40 @@ import {
 import { holdOut, holdOutOptions } from './hold-out.js'
 import { byCodePoint, pause, SLICE } from './sort.js'
 
-/** A labelled image as a file or a program describes it: its class and its split are still words. */
+/** A labelled image as a file or a program describes it: its class and its split are still text. */
 export interface ImageRecord extends Omit<Sample, 'label'> {
-  /** Where it is described, for errors: `labels.csv:7`. */
+  /** The place of the description, for errors: `labels.csv:7`. */
   where: string
   label: string
-  /** Undefined: `train`. */
+  /** Undefined means `train`. */
   split: string | undefined
 }
 
-/** How a data set is opened that names the class of each image. */
+/** Options for opening a data set that names the class of each image. */
 export interface SourceOptions extends DatasetOptions {
   /**
-   * The classes in the order of their ids, or a file with one a line. A label is then the name of one of them, or its index.
-   * Default: the labels of the training images; numbers in their order, anything else sorted.
+   * The classes in the order of their ids, or a file with one per line. A label is then the name of one of them, or its index.
+   * Default: the labels of the training images, sorted as numbers or as text.
    */
   classes?: string | readonly string[]
 }
 
 export const sourceOptionNames = ['classes', 'valFraction', 'seed', 'signal', 'onProgress'] as const
 
-/** Where records come from. */
+/** The source of records. */
 export interface RecordSource {
-  /** What the data set is called. */
+  /** The name of the data set. */
   root: string
-  /** What opens it again; null if nothing can. */
+  /** The path that opens it again; null if there is none. */
   source: string | null
   records: AsyncIterable<ImageRecord>
-  /** The names of its classes, if it says them. */
+  /** The names of its classes, if it has them. */
   classes?: readonly string[] | undefined
 }
 
 /**
- * The data set that records make up, in their order.
- * @throws ERR_DATASET for a label that is none of the classes, and for a split that is none of train, val and test.
+ * Creates a data set from records, in their order.
+ * @throws ERR_DATASET for a label that is not one of the classes, and for a split other than train, val and test.
  */
 export async function datasetOfRecords(
   { root, source, records, classes: own }: RecordSource,
@@ -101,11 +101,11 @@ function splitOf({ split, where }: ImageRecord): SplitName {
   if (known !== undefined) return known
   throw new VisionTorchError(
     'ERR_DATASET',
-    `${where}: expected a split out of ${splitOrder.join(', ')}, got '${printable(split, 40)}'`,
+    `${where}: expected one of the splits ${splitOrder.join(', ')}, got '${printable(split, 40)}'`,
   )
 }
 
-/** The labels of the training images, or of all images if there is no split to train on. */
+/** The labels of the training images, or of all images if there is no training split. */
 function namesOf(root: string, found: ReadonlyMap<SplitName, readonly ImageRecord[]>): readonly string[] {
   const records = found.get('train') ?? [...found.values()].flat()
   const names = [...new Set(records.map(({ label }) => label))]
@@ -123,12 +123,12 @@ function unknownLabel({ where, label }: ImageRecord, classes: readonly string[])
   const shown = classes.length > 5 ? `${names.join(', ')}, ...` : names.join(', ')
   return new VisionTorchError(
     'ERR_DATASET',
-    `${where}: the label '${printable(label, 60)}' is none of the ${classes.length} classes (${shown}). ` +
-      'Correct it, or give the list of classes that the labels were made with',
+    `${where}: the label '${printable(label, 60)}' is not one of the ${classes.length} classes (${shown}). ` +
+      'Correct it, or give the list of classes with which the labels were made',
   )
 }
 
-/** A label as a file or a program writes it. Numbers are the indices of classes, or names. */
+/** Converts a label from a file or a program. Numbers are the indices of classes, or names. */
 export function labelText(value: unknown, where: string): string {
   const isIndex = (typeof value === 'bigint' || is.integer(value)) && value >= 0
   const text = isIndex ? String(value) : typeof value === 'string' ? value.trim() : ''
@@ -138,14 +138,14 @@ export function labelText(value: unknown, where: string): string {
     throw new VisionTorchError('ERR_DATASET', `${where}: the label '${shown}' ${fault}. Correct it`)
   }
   if (text !== '') return text
-  const got = typeof value === 'string' ? 'an empty one' : printable(String(value), 40)
+  const got = typeof value === 'string' ? 'an empty label' : printable(String(value), 40)
   throw new VisionTorchError(
     'ERR_DATASET',
     `${where}: expected a label, the name of a class or its index from 0, got ${got}`,
   )
 }
 
-/** The options that every source takes, and `more`; `name` is checked to be a non-empty string if it is given. */
+/** Checks the options that every source takes, and `more`. If `name` is given, it must be a non-empty string. */
 export function checkSourceOptions(options: object, more: readonly string[]): void {
   check.options('options', options, [...sourceOptionNames, ...more])
   for (const name of more) {

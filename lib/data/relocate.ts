@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { toPath } from '../util/file-name.js'
 import type { Sample } from './dataset.js'
 
-/** Images that were found elsewhere, and the folders in question. */
+/** Images that were found elsewhere, with their old and new folders. */
 export interface Relocated {
   samples: Sample[]
   from: string
@@ -11,15 +11,15 @@ export interface Relocated {
 }
 
 /**
- * Annotations that were written on another machine, or before their folder was moved, name images that do not exist here.
- * If the ends of their paths exist below the annotations' own folder, gives the samples with those paths.
+ * Annotations from another machine, or from before their folder was moved, name images that do not exist here. If the last
+ * parts of their paths exist below the annotations' own folder, this returns the samples with those paths.
  */
 export async function relocate(samples: readonly Sample[], folder: string): Promise<Relocated | undefined> {
   const probes = [samples[0]!, samples[samples.length >> 1]!, samples.at(-1)!]
   for (const { path } of probes) if (await exists(path)) return undefined
   for (const { path } of probes) {
     const parts = split(path)
-    // The folder of the class must match, too: names such as 1.jpg are found everywhere.
+    // The folder of the class must match, too, because names such as 1.jpg exist everywhere.
     for (let cut = 1; cut <= parts.length - 2; cut++) {
       if (!(await exists(join(folder, ...parts.slice(cut))))) continue
       const from = parts.slice(0, cut).join('/')
@@ -35,7 +35,7 @@ function movedPath(path: string, from: string, cut: number, folder: string): str
   return parts.slice(0, cut).join('/') === from ? join(folder, ...parts.slice(cut)) : path
 }
 
-/** Of paths of Windows, too. */
+/** Also splits Windows paths. */
 const split = (path: string): string[] => path.split(/[\\/]/)
 
 export const exists = (path: string): Promise<boolean> =>

@@ -22,13 +22,13 @@ export interface LabelledSample {
   split?: string
 }
 
-/** What the images are called in messages. */
+/** A name for the images in messages. */
 const ROOT = 'the samples'
 
 /**
- * A data set from what a program gives: rows of a database, responses of a server, buffers, streams. Each image is taken once, in
- * order, before this resolves. Files are read when they are needed; everything else is kept in memory, or, beyond a quarter of
- * what is free, in the disk cache until the process ends.
+ * Creates a data set from objects of a program: rows of a database, responses of a server, buffers, streams. Each image is read
+ * once, in order, before this resolves. Image files are read only when they are needed; all other images are kept in memory, up
+ * to a quarter of the free memory, and beyond that in the disk cache until the process ends.
  *
  * ```ts
  * const data = await fromSamples(database.iterate('SELECT jpeg AS image, species AS label FROM birds'))
@@ -36,7 +36,7 @@ const ROOT = 'the samples'
  * ```
  *
  * @throws ERR_INVALID_ARGUMENT for a sample that is not an image with a label, ERR_DATASET, ERR_FILE_WRITE if the disk is full,
- *   and what the iterable throws.
+ *   and whatever the iterable throws.
  */
 export async function fromSamples(
   samples: Iterable<LabelledSample> | AsyncIterable<LabelledSample>,
@@ -78,7 +78,7 @@ async function* recordsOf(
   if (index === 0) throw invalid('samples', 'at least one { image, label }', samples)
 }
 
-/** Pixels as the bytes of a file that keeps them as they are. Alpha is dropped, as decoding does. */
+/** Encodes pixels without loss as the bytes of an image file. Alpha is dropped, as decoding does. */
 function toPnm({ data, width, height, channels }: Pixels): Uint8Array {
   const kept = channels === 1 ? 1 : 3
   const header = Buffer.from(`P${kept === 1 ? 5 : 6} ${width} ${height} 255\n`)

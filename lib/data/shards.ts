@@ -3,10 +3,13 @@ import { VisionTorchError } from '../util/errors.js'
 import { check, invalid, is } from '../util/is.js'
 import { type SplitName, splitName, splitOrder } from './dataset.js'
 
-/** Files that hold many images each: one, several, or some for each split. `{000..012}` in a name stands for numbers. */
+/**
+ * Files that hold many images each: one, several, or some for each split. `{000..012}` in a name stands for a range
+ * of numbers.
+ */
 export type Shards = string | readonly string[] | Partial<Record<SplitName, string | readonly string[]>>
 
-/** The files of each split, absolute. Those whose split is not said are told by their names: `val-0001.tar`. */
+/** The absolute paths of the files of each split. If no split is given, their names decide: `val-0001.tar`. */
 export function shardFiles(shards: Shards): Map<SplitName, string[]> {
   if (is.object(shards) && !Array.isArray(shards)) {
     check.options('shards', shards, splitOrder)
@@ -29,7 +32,7 @@ function list(name: string, value: unknown): string[] {
 
 const MOST_SHARDS = 100_000
 
-/** `a-{08..10}.tar`: a-08.tar, a-09.tar, a-10.tar. */
+/** `a-{08..10}.tar` stands for a-08.tar, a-09.tar and a-10.tar. */
 function expand(path: string): string[] {
   const [, before = '', first = '', last = '', after = ''] = /^(.*?)\{(\d+)\.\.(\d+)\}(.*)$/s.exec(path) ?? []
   if (first === '') return [path]
@@ -41,14 +44,14 @@ function expand(path: string): string[] {
   ).flatMap(number => expand(`${before}${number}${after}`))
 }
 
-/** The split that a word in the name of a file says: `train-00000-of-00002.parquet`, `birds-val-0001.tar`. */
+/** The split that a word in the name of a file means: `train-00000-of-00002.parquet`, `birds-val-0001.tar`. */
 const splitInName = (path: string): SplitName | undefined =>
   basename(path)
     .match(/[a-z]+/gi)
     ?.map(splitName)
     .find(split => split !== undefined)
 
-/** Files by the splits that their names say; all are for training if none says any. */
+/** Groups files by the splits in their names; if no name has one, all are for training. */
 function bySplit(paths: readonly string[]): Map<SplitName, string[]> {
   const named = paths.filter(path => splitInName(path) !== undefined)
   if (named.length === 0) return new Map([['train', [...paths]]])
@@ -61,6 +64,6 @@ function bySplit(paths: readonly string[]): Map<SplitName, string[]> {
   if (unclear === undefined) return splits
   throw new VisionTorchError(
     'ERR_DATASET',
-    `${unclear}: expected the split in its name, as in the names of others: train, val or test. Rename the file`,
+    `${unclear}: expected train, val or test in its name, as in the names of other files. Rename the file`,
   )
 }

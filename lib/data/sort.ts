@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 
 /**
- * Python's order of strings. JavaScript compares UTF-16 units, which puts characters outside the first plane
- * (surrogates) before U+E000 to U+FFFF; Python compares code points.
+ * Compares strings as Python does, by code points. JavaScript compares UTF-16 units, which puts characters outside the
+ * first plane (surrogates) before U+E000 to U+FFFF.
  */
 export function byCodePoint(a: string, b: string): number {
   const length = Math.min(a.length, b.length)
@@ -16,10 +16,10 @@ export function byCodePoint(a: string, b: string): number {
 
 const rank = (unit: number): number => (unit >= 0xe000 ? unit - 0x800 : unit >= 0xd800 ? unit + 0x2000 : unit)
 
-/** How many names are handled at once: a few milliseconds of work. */
+/** How many names to process between two pauses: a few milliseconds of work. */
 export const SLICE = 8192
 
-/** Lets the event loop run, and throws if the signal was aborted. */
+/** Lets the event loop run, and throws if the signal is aborted. */
 export async function pause(signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted()
   await setImmediate()

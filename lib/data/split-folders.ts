@@ -4,16 +4,16 @@ import { type SplitName, splitName, splitOrder } from './dataset.js'
 import { hasImageExtension } from './extensions.js'
 import { listFolder } from './walk.js'
 
-/** Which folders below a root are splits, and what should be said of the others. */
+/** The folders below a root that are splits, and messages about the others. */
 export interface SplitFolders {
-  /** By split; train's is the root itself if that holds the classes. */
+  /** The folder of each split. That of `train` is the root itself if the root holds the classes. */
   splits: Map<SplitName, string>
   problems: string[]
   notes: string[]
   junk: readonly string[]
 }
 
-/** What a folder holds itself: a folder of a split has folders, a folder of a class has images. */
+/** The direct content of a folder: the folder of a split has folders, the folder of a class has images. */
 interface Peek {
   name: string
   images: boolean
@@ -38,9 +38,11 @@ export async function findSplits(root: string, signal?: AbortSignal): Promise<Sp
     if (all)
       return {
         ...whole,
-        notes: [`Taken for classes, because they hold images themselves, as ${beside} does: ${train}.`],
+        notes: [
+          `Interpreted ${train} as classes, not splits, because they hold images directly, as ${beside} does.`,
+        ],
       }
-    const unclear = `cannot tell whether ${train} is a split or a class: it holds both images and folders, and ${beside} beside it holds images. Move the images into folders of classes, or rename it`
+    const unclear = `cannot tell whether ${train} is a split or a class: it holds both images and folders, and ${beside} in the same folder holds images. Move the images into class folders, or rename it`
     return { ...whole, problems: [unclear] }
   }
   const found = new Map<SplitName, string>()
@@ -56,11 +58,11 @@ export async function findSplits(root: string, signal?: AbortSignal): Promise<Sp
   const notes =
     photos.length === 0
       ? []
-      : [`Images beside the splits are not used: ${quoted(photos.map(({ name }) => name))}.`]
+      : [`Skipped folders with images next to the splits: ${quoted(photos.map(({ name }) => name))}.`]
   return { splits, problems, notes, junk }
 }
 
-/** A root that is itself called `train` is fine, but the splits beside it are probably meant, too. */
+/** A root may itself be called `train`, but the user probably wants the splits next to it, too. */
 async function noteAbove(root: string, signal?: AbortSignal): Promise<string[]> {
   const [own, parent] = [basename(root), dirname(root)]
   if (splitName(own) === undefined) return []
@@ -69,14 +71,17 @@ async function noteAbove(root: string, signal?: AbortSignal): Promise<string[]> 
     const others = directories.filter(name => name !== own && splitName(name) !== undefined)
     return others.length === 0
       ? []
-      : [`${parent} also holds ${quoted(others)}, which is not used. Give ${parent} to use it.`]
+      : [`${parent} also holds ${quoted(others)}, which is not used. To use it, give ${parent}.`]
   } catch {
     signal?.throwIfAborted()
-    return [] // the folder above may not be readable, and need not be
+    return [] // the folder above need not be readable
   }
 }
 
-/** The folder below or above that is probably meant by a root without at least two classes; else empty. */
+/**
+ * If a root has fewer than two classes, suggests the folder below or above that was probably meant; otherwise an
+ * empty string.
+ */
 export async function otherLevel(root: string, classes: readonly string[]): Promise<string> {
   if (classes.length === 1) {
     const below = join(root, classes[0]!)

@@ -18,28 +18,29 @@ import {
 
 export interface TableOptions extends SourceOptions, Columns {}
 
-/** One file, whose column `split` may say more, or one for each split. */
+/** One file, which may have a column `split`, or one file for each split. */
 export type SplitFiles = string | Partial<Record<SplitName, string>>
 
 /**
- * A data set from a CSV file with a header, a line an image: `path,label` or `path,label,split`. The separator is a comma, a
- * semicolon or a tab, whichever the header has. A relative path counts from the file's own folder; a path may lead out of it.
+ * Opens a data set from a CSV file with a header and one line for each image: `path,label` or `path,label,split`. The separator
+ * is a comma, a semicolon or a tab, whichever the header has. A relative path is relative to the file's own folder, and may lead
+ * out of it.
  *
  * ```ts
  * await fromCsv('birds.csv', { image: 'photo', label: 'species' })
  * ```
  *
- * @throws ERR_DATASET when the file cannot be read or lacks a column, and for a line that is not understood, naming it.
+ * @throws ERR_DATASET if the file cannot be read or lacks a column, or has an invalid line, which the message names.
  */
 export function fromCsv(files: SplitFiles, options: TableOptions = {}): Promise<SampleDataset> {
   return fromTable(files, options, csvRows)
 }
 
 /**
- * A data set from a file of JSON Lines, an object an image: `{"image": "a.jpg", "label": "ant", "split": "train"}`. Paths as in
- * {@link fromCsv}.
+ * Opens a data set from a JSON Lines file with one object for each image: `{"image": "a.jpg", "label": "ant", "split": "train"}`.
+ * Paths work as in {@link fromCsv}.
  *
- * @throws ERR_DATASET when the file cannot be read, and for a line that is not understood, naming it.
+ * @throws ERR_DATASET if the file cannot be read, or has an invalid line, which the message names.
  */
 export function fromJsonLines(files: SplitFiles, options: TableOptions = {}): Promise<SampleDataset> {
   return fromTable(files, options, jsonRows)
@@ -77,7 +78,7 @@ async function* recordsOf(
   for await (const row of read(path, options.signal)) {
     const where = `${path}:${row.line}`
     const names = row.columns.join('\0')
-    // The objects of JSON Lines may differ in their keys.
+    // The objects in a JSON Lines file may have different keys.
     if (columns === undefined || names !== chosenFrom) columns = chooseColumns(row.columns, options, where)
     chosenFrom = names
     const image = row.get(columns.image)
@@ -138,7 +139,7 @@ async function* csvRows(path: string, signal: AbortSignal | undefined): AsyncGen
   }
 }
 
-/** The separator that the header has most of, outside of quotes. */
+/** The separator that occurs most often in the header, outside of quotes. */
 async function delimiterOf(path: string, signal: AbortSignal | undefined): Promise<string> {
   let header = ''
   for await (const lines of readLines(path, signal)) {
@@ -175,6 +176,6 @@ function parseObject(text: string, where: string): Record<string, unknown> {
   }
   throw new VisionTorchError(
     'ERR_DATASET',
-    `${where}: expected an object of JSON, such as {"image": "a.jpg", "label": "ant"}, got '${printable(text, 80)}'`,
+    `${where}: expected a JSON object, such as {"image": "a.jpg", "label": "ant"}, got '${printable(text, 80)}'`,
   )
 }

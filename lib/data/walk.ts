@@ -4,12 +4,12 @@ import { decodeName, toPath } from '../util/file-name.js'
 import { isJunkFile, isJunkFolder } from './junk.js'
 import { byCodePoint, pause, SLICE, sortInSlices } from './sort.js'
 
-// Entries a system call: large enough to be quick, small enough that handling them does not hold up the event loop.
+// Entries per system call: enough to be fast, and few enough that processing them does not block the event loop.
 const ENTRIES = 256
 
 const hidden = (name: string): boolean => name.startsWith('.')
 
-/** An entry of a folder whose names are read as bytes, which the types of Node do not know. */
+/** Reads the names in a folder as bytes, which Node's types do not declare. */
 interface Entry {
   name: Uint8Array
   isFile(): boolean
@@ -22,11 +22,14 @@ async function openFolder(path: string): Promise<AsyncIterable<Entry>> {
   return (await opendir(toPath(path), { bufferSize: ENTRIES, encoding })) as unknown as AsyncIterable<Entry>
 }
 
-/** What an entry is, through symbolic links. A dangling link counts as a file: reading it must fail, not be missed. */
+/**
+ * The kind of an entry, through symbolic links. A dangling link counts as a file, so that reading it fails instead of
+ * being skipped.
+ */
 async function kindOf(path: string, entry: Entry): Promise<'file' | 'directory' | undefined> {
   if (entry.isFile()) return 'file'
   if (entry.isDirectory()) return 'directory'
-  if (!entry.isSymbolicLink()) return undefined // a pipe or a socket: opening it could wait for ever
+  if (!entry.isSymbolicLink()) return undefined // a pipe or a socket: opening it could wait forever
   try {
     const target = await stat(toPath(path))
     return target.isFile() ? 'file' : target.isDirectory() ? 'directory' : undefined
@@ -35,12 +38,12 @@ async function kindOf(path: string, entry: Entry): Promise<'file' | 'directory' 
   }
 }
 
-/** A folder's own entries by kind, without hidden ones. */
+/** The direct entries of a folder by kind, without hidden ones. */
 export interface Entries {
   /** Names, in Python's order. */
   readonly directories: readonly string[]
   readonly files: readonly string[]
-  /** Absolute paths of what other programs left there: see junk.ts. */
+  /** Absolute paths of files and folders that other programs left there, see junk.ts. */
   readonly junk: readonly string[]
 }
 
@@ -66,9 +69,9 @@ export async function listFolder(path: string, signal?: AbortSignal): Promise<En
 }
 
 /**
- * All files below a folder, through symbolic links, without hidden files and folders, in the order of torchvision's
- * `make_dataset`: folders by their path, in each the files by name. They come in slices, between which the event loop runs.
- * What other programs left there is left out, and added to `junk`.
+ * Yields all files below a folder, through symbolic links, without hidden files and folders, in the order of torchvision's
+ * `make_dataset`: folders by path, and the files in each by name. They come in slices, between which the event loop runs.
+ * Files and folders that other programs left there are skipped, and added to `junk`.
  */
 export async function* listFiles(
   root: string,
@@ -76,7 +79,7 @@ export async function* listFiles(
   junk: string[] = [],
 ): AsyncGenerator<string[]> {
   const folders: { path: string; files: readonly string[] }[] = []
-  // A folder that is its own ancestor is skipped: a symbolic link upwards would be followed forever.
+  // Skip a folder that is its own ancestor: following a symbolic link upwards would never end.
   const open: { path: string; ancestors: readonly string[] }[] = [{ path: root, ancestors: [] }]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { path, ancestors } = next

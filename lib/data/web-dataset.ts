@@ -28,17 +28,17 @@ export interface WebDatasetOptions extends SourceOptions {
 }
 
 /**
- * A data set in the tar files of WebDataset: files beside each other whose names differ only in what follows the first dot are a
- * sample, `0001.jpg` and `0001.cls`. Its label is the text of `.cls`, the name of a class or its index, or in `.json`.
+ * Opens a data set in the tar files of WebDataset. Successive files whose names are the same up to the first dot form a sample,
+ * such as `0001.jpg` and `0001.cls`. Its label, the name of a class or its index, is the text of `.cls` or a key in `.json`.
  *
- * Images are read where they lie in the tar files, which must not change meanwhile. Those of `.tar.gz` files are kept in memory,
- * or, beyond a quarter of what is free, in the disk cache until the process ends.
+ * Images are read directly from the tar files, which must not change meanwhile. Those of `.tar.gz` files are kept in memory, up
+ * to a quarter of the free memory, and beyond that in the disk cache until the process ends.
  *
  * ```ts
  * await fromWebDataset({ train: 'birds-train-{0000..0012}.tar', val: 'birds-val-0000.tar' }, { classes: 'classes.txt' })
  * ```
  *
- * @throws ERR_DATASET when a file cannot be read, is damaged or cut off, or a sample has an image without a label.
+ * @throws ERR_DATASET if a file cannot be read, is damaged or cut off, or has an image without a label.
  */
 export async function fromWebDataset(
   shards: Shards,
@@ -56,7 +56,7 @@ export async function fromWebDataset(
   return datasetOfRecords({ root: dirname(first), source, records }, options)
 }
 
-/** What was found of a sample so far. */
+/** The parts of a sample found so far. */
 interface Part {
   key: string
   image?: { name: string; read: () => Promise<Uint8Array> }
@@ -72,12 +72,12 @@ async function* recordsOf(
   const fail = (message: string, cause?: unknown) =>
     new VisionTorchError('ERR_DATASET', `${path}: ${message}`, { cause })
   const finish = ({ key, image, label }: Part): ImageRecord | undefined => {
-    if (image === undefined) return undefined // of something else, or only a label
+    if (image === undefined) return undefined // other files, or only a label
     const where = `${path}: ${printable(key)}`
     if (label !== undefined) return { where, path: `${path}/${image.name}`, read: image.read, label, split }
     const name = printable(basename(key))
     throw fail(
-      `the image ${image.name} has no label: expected ${name}.cls or ${name}.json beside it. Unpack a tar file of folders of classes`,
+      `the image ${image.name} has no label: expected ${name}.cls or ${name}.json next to it. If the tar file has class folders, unpack it`,
     )
   }
   let part: Part = { key: '' }
@@ -96,7 +96,7 @@ async function* recordsOf(
       const read = offset === undefined ? await store.add(await content()) : rangeOf(path, offset, size)
       part.image = { name: printable(name), read }
     } else if (kind === 'cls' || kind === 'json') {
-      if (size > MOST_LINE) throw fail(`${printable(name)} has ${size} bytes. Expected a label`)
+      if (size > MOST_LINE) throw fail(`expected a label in ${printable(name)}, but it has ${size} bytes`)
       const text = Buffer.from(await content()).toString()
       if (kind === 'cls') part.label = labelText(text, where)
       else if (part.label === undefined) {
@@ -125,11 +125,11 @@ function labelInJson(text: string, key: string | undefined, where: string): stri
   return labelText(value[label], where)
 }
 
-/** A regular file in a tar file. Its content must be asked for, if at all, before the next entry. */
+/** A regular file in a tar file. Its content can only be read before the next entry. */
 interface Entry {
   name: string
   size: number
-  /** Where its bytes begin in the tar file; undefined if that is compressed. */
+  /** The offset of its bytes in the tar file; undefined if that is compressed. */
   offset: number | undefined
   content: () => Promise<Uint8Array>
 }
@@ -153,7 +153,7 @@ async function* entriesOf(path: string, signal: AbortSignal | undefined): AsyncG
     if (code?.startsWith('E')) return unreadable(path, error)
     return new VisionTorchError(
       'ERR_DATASET',
-      `${path}: is not a whole tar file (${printable(message, 200)}). Copy or download it again`,
+      `${path}: is not a complete tar file (${printable(message, 200)}). Copy or download it again`,
       { cause: error },
     )
   }
@@ -179,7 +179,7 @@ async function* entriesOf(path: string, signal: AbortSignal | undefined): AsyncG
   }
 }
 
-/** Of an entry. No image is larger. */
+/** The largest size of an entry; no image is larger. */
 const MOST_BYTES = 1 << 29
 
 async function collect(entry: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
@@ -198,7 +198,7 @@ function rangeOf(path: string, offset: number, length: number): () => Promise<Ui
       const bytes = Buffer.allocUnsafe(length)
       for (let done = 0; done < length; ) {
         const { bytesRead } = await file.read(bytes, done, length - done, offset + done)
-        if (bytesRead === 0) throw failed('it was cut off since it was opened')
+        if (bytesRead === 0) throw failed('it has become shorter since it was opened')
         done += bytesRead
       }
       return bytes

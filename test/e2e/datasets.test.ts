@@ -122,7 +122,7 @@ describe('data sets as users have them', () => {
     const data = (name: string) => join(root, 'data', name)
     const classes = trainFrom(data('class_called_train'), join(root, 'a'))
     assert.equal(classes.status, 0, classes.stderr)
-    const taken = /Taken for classes, .* as 'bus', 'car' does: 'train'\./
+    const taken = /Interpreted 'train' as classes, not splits, .* as 'bus', 'car' does\./
     assert.match(classes.stderr, taken)
     const preview = ['--out', join(root, 'preview.png'), '--batch-size', '4']
     assert.match(run('preview', '--data', data('class_called_train'), ...preview).stderr, taken)

@@ -103,7 +103,7 @@ describe('the data set check', () => {
     assert.deepEqual(report.classes, ['cat', 'dog', 'empty', 'owl'])
     assert.deepEqual(found(report, 'layout'), [
       `: no images of the class 'empty' in train. Add images, or remove the folder`,
-      `: 'train' lacks the class 'Dog' of val. Did you mean 'dog'? Name the folders alike, or remove it`,
+      `: 'train' lacks the class 'Dog' of val. Did you mean 'dog'? Give the folders the same name, or remove this one`,
     ])
     assert.deepEqual(found(report, 'unreadable'), ['train/dog/gone.jpg: ENOENT'])
     assert.deepEqual(found(report, 'empty-file'), ['train/cat/zero.jpg'])

@@ -51,7 +51,7 @@ describe('training that cannot work', () => {
 
   it('says that the model has other classes, and never confuses their order', async () => {
     using other = await smallNetwork({ classes: ['rows', 'columns', 'dots'] })
-    await refused(options(), 'ERR_DATASET', /class 'checks' is none of the model's 3 classes/, other)
+    await refused(options(), 'ERR_DATASET', /class 'checks' is not one of the model's 3 classes/, other)
     using turned = await smallNetwork({ classes: classes.toReversed() })
     await train(turned, options({ epochs: 20, optimizer: 'adam', learningRate: 0.01, augmentation: 'none' }))
     assert.deepEqual(turned.classes, classes.toReversed())

@@ -38,12 +38,12 @@ describe('a list of classes', () => {
   })
 
   it('is refused for what names cannot be, with the line', async () => {
-    await refused('a\n\nb\n', /classes\.txt:2: is empty, and every line counts as a class/)
+    await refused('a\n\nb\n', /classes\.txt:2: is empty, but every line counts as a class/)
     await refused('a\nb\u2028c\n', /classes\.txt:2: the class name 'b\\u\{2028\}c' contains a line break/)
     await refused('a\nb\x1b[2J\n', /:2: the class name 'b\\u\{1b\}\[2J' contains a control character/)
     await refused('a\nb\ufffd\n', /:2: .* contains U\+FFFD/)
-    await refused('a\nb\na\n', /the class 'a' is there twice, as numbers 1 and 3/)
-    await refused('a\n', /expected at least two class names, a line each, got 1/)
+    await refused('a\nb\na\n', /expected different class names, but numbers 1 and 3 are both 'a'/)
+    await refused('a\n', /expected at least two class names, one per line, got 1/)
   })
 
   it('of a model is refused at once for a line break', async () => {

@@ -35,7 +35,7 @@ describe('an image folder', () => {
     ])
     assert.deepEqual(shown(data, 'val'), ['dog: val/dog/3.jpg'])
     assert.deepEqual(data.warnings, [
-      `no images of the class 'cat' in ${root}/val: it is left out of the figures of 'val'.`,
+      `no images of the class 'cat' in ${root}/val: it is left out of the metrics for 'val'.`,
     ])
   })
 
@@ -63,7 +63,7 @@ describe('an image folder', () => {
     assert.deepEqual(shown(data, 'test'), ['a: test/a/1.jpg', 'b: test/b/1.jpg'])
     assert.throws(() => data.split('holdout'), {
       code: 'ERR_DATASET',
-      message: `${root}: expected a split out of train, val, test, got 'holdout'`,
+      message: `${root}: expected one of the splits train, val, test, got 'holdout'`,
     })
   })
 
@@ -109,7 +109,7 @@ describe('an image folder', () => {
     assert.deepEqual(data.classes, ['a', 'b'])
     assert.equal(data.split('train').length, 4)
     assert.deepEqual(data.warnings, [
-      'Images in no class folder are not used: 1.',
+      'Skipped images outside of the class folders: 1.',
       'Skipped files that are not images: 2 (.psd), 1 (.txt).',
     ])
   })
@@ -161,7 +161,7 @@ describe('an image folder', () => {
       const data = await ImageFolder.open(root, { valFraction: 0 })
       assert.deepEqual(data.classes, ['bus', 'test', 'train'])
       assert.deepEqual(data.warnings, [
-        "Taken for classes, because they hold images themselves, as 'bus' does: 'test', 'train'.",
+        "Interpreted 'test', 'train' as classes, not splits, because they hold images directly, as 'bus' does.",
       ])
       const inSplits = await folderOf(['train/train/1.jpg', 'train/bus/1.jpg', 'val/train/2.jpg'])
       assert.deepEqual((await ImageFolder.open(inSplits)).classes, ['bus', 'train'])
@@ -171,7 +171,8 @@ describe('an image folder', () => {
       const root = await folderOf([...many('bus', 2), 'train/1.jpg', 'train/a/1.jpg', 'train/b/1.jpg'])
       await assert.rejects(ImageFolder.open(root), {
         code: 'ERR_DATASET',
-        message: /cannot tell whether 'train' is a split or a class: .*'bus' beside it.*or rename it/,
+        message:
+          /cannot tell whether 'train' is a split or a class: .*'bus' in the same folder.*or rename it/,
       })
     })
 
@@ -179,7 +180,10 @@ describe('an image folder', () => {
       const root = await folderOf([...many('train/a', 20), ...many('train/b', 20), ...many('test', 9)])
       const data = await ImageFolder.open(root)
       assert.deepEqual([...data.splits.keys()], ['train', 'val'])
-      assert.equal(data.warnings[0], `${root}/test is not used: it has no folders of classes, only 9 images.`)
+      assert.equal(
+        data.warnings[0],
+        `${root}/test is not used, because it has no class folders, only 9 images.`,
+      )
     })
 
     it('may hold what other programs leave: it is skipped, and makes no class', async () => {
@@ -198,7 +202,7 @@ describe('an image folder', () => {
       assert.deepEqual(data.classes, ['cat', 'dog'])
       assert.equal(data.split('train').length, 6)
       assert.deepEqual(data.warnings, [
-        'Skipped what other programs left there: 2 (@eaDir), 1 (.DS_Store), 1 (.ipynb_checkpoints), 1 (__MACOSX), 1 (Thumbs.db), 1 (._1.jpg).',
+        'Skipped files that other programs left: 2 (@eaDir), 1 (.DS_Store), 1 (.ipynb_checkpoints), 1 (__MACOSX), 1 (Thumbs.db), 1 (._1.jpg).',
       ])
     })
 
@@ -215,17 +219,17 @@ describe('an image folder', () => {
       await fails('', /one folder \('photos'\).* Did you mean .*\/photos, which holds 'train', 'val'\?/)
       await fails(
         'photos/train/a',
-        /its one image lies in no class folder.* give the one above: .*photos\/train\./,
+        /its one image is in no class folder.* give the one above: .*photos\/train\./,
       )
       const { warnings } = await ImageFolder.open(join(root, 'photos/train'))
-      assert.match(warnings[0]!, /photos also holds 'val', which is not used\. Give .*photos to use it/)
+      assert.match(warnings[0]!, /photos also holds 'val', which is not used\. To use it, give .*photos/)
     })
 
     it('says when names differ only in how letters are encoded', async () => {
       const root = await folderOf(['train/caf\u00e9/1.jpg', 'train/bar/1.jpg', 'val/cafe\u0301/1.jpg'])
       await assert.rejects(
         ImageFolder.open(root),
-        /is written with other code points \(Unicode NFC and NFD\)/,
+        /has the same characters in other code points \(Unicode NFC and NFD\)/,
       )
     })
 
@@ -254,7 +258,7 @@ describe('an image folder', () => {
       assert.deepEqual(count('train'), [27, 3, 1])
       assert.deepEqual(count('val'), [3, 1, 0])
       assert.deepEqual(data.warnings, [
-        'There are only training images: 4 of 35 are held out for validation, chosen by the seed 0.',
+        'There are only training images, so 4 of 35 are held out for validation (seed 0).',
       ])
     })
 
@@ -280,7 +284,7 @@ describe('an image folder', () => {
   describe('refuses, with a remedy,', () => {
     const cases: [string, string[], RegExp][] = [
       ['a folder without classes', ['readme.txt'], /no class folders in .*Expected DIR\/train\/<class>/],
-      ['images in no class folder', ['1.jpg', '2.jpg'], /its 2 images lie in no class folder/],
+      ['images in no class folder', ['1.jpg', '2.jpg'], /its 2 images are in no class folder/],
       ['one class', ['train/only/1.jpg'], /at least two classes, got one folder \('only'\)/],
       [
         'a class without images',
@@ -300,7 +304,7 @@ describe('an image folder', () => {
       [
         'val without train',
         ['val/a/1.jpg', 'val/b/1.jpg'],
-        /has a folder for the split 'val' but none that is called 'train'/,
+        /has a folder for the split 'val' but no folder 'train'/,
       ],
       [
         'two folders for one split',
@@ -316,7 +320,10 @@ describe('an image folder', () => {
 
     it('several faults at once, pointing to the doctor', async () => {
       const root = await folderOf(['train/a/1.jpg', 'train/b/x.txt', 'val/c/1.jpg'])
-      await assert.rejects(ImageFolder.open(root), /There is more: visiontorch doctor --data lists it$/)
+      await assert.rejects(
+        ImageFolder.open(root),
+        /There are more problems: visiontorch doctor --data lists them$/,
+      )
     })
 
     it('a folder that does not exist, or is a file', async () => {
@@ -412,7 +419,7 @@ describe('annotation files', () => {
     assert.equal(data.source, join(root, 'cls_train.txt'))
     assert.equal(
       data.warnings[0],
-      `The images of ${root}/cls_train.txt are not where it says: those below /elsewhere/seed are read from ${root}.`,
+      `The images in ${root}/cls_train.txt have moved: those below /elsewhere/seed are read from ${root} instead.`,
     )
   })
 
@@ -426,7 +433,7 @@ describe('annotation files', () => {
   it('take their classes from a list that is named, before the one beside them', async () => {
     const root = await folderOf({ 'cls_train.txt': '0;1.jpg\n1;2.jpg\n', 'names.txt': 'a\nb\n' })
     const open = (options: object) => openDataset(join(root, 'cls_train.txt'), options)
-    await assert.rejects(open({}), /cls_classes\.txt beside it, or in model_data\. .*--classes FILE/)
+    await assert.rejects(open({}), /cls_classes\.txt in the same folder, or in model_data\. .*--classes FILE/)
     assert.deepEqual((await open({ classes: join(root, 'names.txt') })).classes, ['a', 'b'])
     assert.deepEqual((await open({ modelClasses: ['m', 'n'] })).classes, ['m', 'n'])
     await writeFiles(root, { 'cls_classes.txt': 'c\nd\n' })
@@ -461,9 +468,9 @@ describe('annotation files', () => {
     await fails('nowhere.txt', /cannot be read \(ENOENT\)/)
     await assert.rejects(
       openDataset(join(root, 'words.txt')),
-      /expected the class names in cls_classes\.txt beside it/,
+      /expected the class names in cls_classes\.txt in the same folder/,
     )
-    await assert.rejects(fromAnnotations('x', ['a', 'a']), /the class 'a' is there twice/)
+    await assert.rejects(fromAnnotations('x', ['a', 'a']), /expected different class names, but numbers 1 and 2 are both 'a'/)
   })
 })
 

@@ -55,7 +55,7 @@ describe('a table of images', () => {
       given.split('train').map(({ label }) => label),
       [10, 9, 0],
     )
-    await refused(content, /labels\.csv:2: the label '10' is none of the 2 classes \(a, b\)/, {
+    await refused(content, /labels\.csv:2: the label '10' is not one of the 2 classes \(a, b\)/, {
       classes: ['a', 'b'],
     })
   })
@@ -63,7 +63,7 @@ describe('a table of images', () => {
   it('names a column that is missing, and those that there are', async () => {
     await refused(
       'a,b\n1.png,x\n',
-      /labels\.csv:2: expected a column for the image \(image, path, .*got a, b\. Name it/,
+      /labels\.csv:2: expected a column for the image \(image, path, .*got a, b\. Name the column/,
     )
     await refused('path,b\n1.png,x\n', /expected a column for the label/)
     await refused('path,label\n1.png,x\n', /expected the column 'photo', got path, label/, { image: 'photo' })
@@ -73,12 +73,12 @@ describe('a table of images', () => {
 
   it('names the line of a label, a path or a split that makes no sense', async () => {
     const head = 'path,label,split\n1.png,a,train\n2.png,b,train\n'
-    await refused(`${head}3.png,,train\n`, /labels\.csv:4: expected a label.* got an empty one/)
+    await refused(`${head}3.png,,train\n`, /labels\.csv:4: expected a label.* got an empty label/)
     await refused(`${head},a,train\n`, /labels\.csv:4: expected the path of an image, got an empty one/)
-    await refused(`${head}3.png,c,val\n`, /labels\.csv:4: the label 'c' is none of the 2 classes \(a, b\)/)
+    await refused(`${head}3.png,c,val\n`, /labels\.csv:4: the label 'c' is not one of the 2 classes \(a, b\)/)
     await refused(
       `${head}3.png,a,fold3\n`,
-      /labels\.csv:4: expected a split out of train, val, test, got 'fold3'/,
+      /labels\.csv:4: expected one of the splits train, val, test, got 'fold3'/,
     )
     await refused(`${head}3.png,a\n`, /is not a CSV file: Invalid Record Length.* line 4/)
     await refused(`${head}3.png\0,a,train\n`, /labels\.csv:4: is not UTF-8 text/)
@@ -119,8 +119,8 @@ describe('a table of images', () => {
   it('of JSON Lines: names the line that is not an object, or lacks a key', async () => {
     const jsonl = (content: string, message: RegExp) => refused(content, message, {}, 'labels.jsonl')
     const line = '{"image":"1.png","label":"a"}\n'
-    await jsonl(`${line}{"image":\n`, /labels\.jsonl:2: expected an object of JSON.*got '\{"image":'/)
-    await jsonl(`${line}[1]\n`, /labels\.jsonl:2: expected an object of JSON/)
+    await jsonl(`${line}{"image":\n`, /labels\.jsonl:2: expected a JSON object.*got '\{"image":'/)
+    await jsonl(`${line}[1]\n`, /labels\.jsonl:2: expected a JSON object/)
     await jsonl(`${line}{"image":"2.png"}\n`, /labels\.jsonl:2: expected a column for the label/)
     await jsonl(`${line}{"image":5,"label":"a"}\n`, /labels\.jsonl:2: expected the path of an image, got 5/)
     await jsonl(`${line}{"image":"2.png","label":{}}\n`, /labels\.jsonl:2: expected a label/)
@@ -241,7 +241,7 @@ describe('tar files of samples', () => {
         ['1.jpg', 'x'],
         ['1.cls', 'a'.repeat(2 ** 20 + 1)],
       ],
-      /1\.cls has 1048577 bytes\. Expected a label/,
+      /expected a label in 1\.cls, but it has 1048577 bytes/,
     )
     await refused([['1.cls', 'x']], /no images/)
     await refused([], /no images/)
@@ -262,11 +262,14 @@ describe('tar files of samples', () => {
       }
     }
     await writeFile(join(root, 'x.tar'), Buffer.alloc(5000, 'not a tar file '))
-    await assert.rejects(fromWebDataset(join(root, 'x.tar')), ERR_DATASET(/x\.tar: is not a whole tar file/))
+    await assert.rejects(
+      fromWebDataset(join(root, 'x.tar')),
+      ERR_DATASET(/x\.tar: is not a complete tar file/),
+    )
     await writeFile(join(root, 'x.tgz'), 'not gzip')
     await assert.rejects(
       fromWebDataset(join(root, 'x.tgz')),
-      ERR_DATASET(/x\.tgz: is not a whole tar file \(incorrect header/),
+      ERR_DATASET(/x\.tgz: is not a complete tar file \(incorrect header/),
     )
   })
 
@@ -322,7 +325,7 @@ describe('tar files of samples', () => {
     await writeTar(join(root, 's/more.tar'), pair)
     await assert.rejects(
       openDataset(join(root, 's')),
-      ERR_DATASET(/more\.tar: expected the split in its name/),
+      ERR_DATASET(/more\.tar: expected train, val or test in its name/),
     )
     const wrong = { code: 'ERR_INVALID_ARGUMENT' }
     await assert.rejects(fromWebDataset([]), wrong)
@@ -376,7 +379,7 @@ describe('Parquet files', () => {
       await assert.rejects(fromParquet(path), { code: 'ERR_DATASET' }, `${end} bytes`)
     }
     await writeFile(path, 'PAR1 but not really, PAR1')
-    await assert.rejects(fromParquet(path), ERR_DATASET(/a\.parquet: is not a Parquet file/))
+    await assert.rejects(fromParquet(path), ERR_DATASET(/a\.parquet: is not a readable Parquet file/))
   })
 
   it('with any byte changed, are read or refused, and ask for little memory and time', async function () {
@@ -416,7 +419,7 @@ describe('samples from a program', () => {
         { image, label: 'a' },
         { image, label: 'b', split: 'x' },
       ],
-      /samples\[1\]: expected a split/,
+      /samples\[1\]: expected one of the splits/,
       'ERR_DATASET',
     )
     await wrong([], /samples: expected at least one/)

@@ -58,7 +58,7 @@ export function interruptCode(): number | undefined {
 /** Tells how to continue a training run that was stopped. */
 export function noteSaved(directory: string): void {
   note(
-    `saved ${join(directory, 'last.pth')}; go on with: visiontorch train --resume --out ${quoted(directory)}`,
+    `saved ${join(directory, 'last.pth')}; continue with: visiontorch train --resume --out ${quoted(directory)}`,
   )
 }
 

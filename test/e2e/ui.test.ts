@@ -170,7 +170,7 @@ describe('visiontorch ui', function () {
       }
       assert.equal(await ui.stop('SIGINT'), 0)
       await access(join(directory!, 'last.pth'))
-      assert.match(ui.stderr, /go on with: visiontorch train --resume --out/)
+      assert.match(ui.stderr, /continue with: visiontorch train --resume --out/)
     })
 
     it('asks for the key of --api-key', async () => {

@@ -470,7 +470,10 @@ describe('annotation files', () => {
       openDataset(join(root, 'words.txt')),
       /expected the class names in cls_classes\.txt in the same folder/,
     )
-    await assert.rejects(fromAnnotations('x', ['a', 'a']), /expected different class names, but numbers 1 and 2 are both 'a'/)
+    await assert.rejects(
+      fromAnnotations('x', ['a', 'a']),
+      /expected different class names, but numbers 1 and 2 are both 'a'/,
+    )
   })
 })
 

@@ -48,8 +48,10 @@ export class VisionTorchError extends Error {
 
   /** Also true of the errors of another copy of visiontorch in this process, as copies share the addon and its errors. */
   static override [Symbol.hasInstance](value: unknown): boolean {
-    if (this === VisionTorchError) return value instanceof Error && brand in value
-    return Function.prototype[Symbol.hasInstance].call(this, value)
+    // biome-ignore lint/complexity/noThisInStatic: subclasses inherit this function
+    const self: unknown = this
+    if (self === VisionTorchError) return value instanceof Error && brand in value
+    return Function.prototype[Symbol.hasInstance].call(self, value)
   }
 
   constructor(code: ErrorCode, message: string, details?: VisionTorchErrorDetails) {

@@ -1,4 +1,4 @@
-// mocha's spec reporter, which also leaves its counts and the reasons of skipped tests for scripts/test.ts.
+// mocha's spec reporter, which also saves its counts and the reasons of skipped tests for scripts/test.ts.
 const { writeFileSync } = require('node:fs')
 const { reporters, Runner } = require('mocha')
 
@@ -17,7 +17,7 @@ module.exports = class extends reporters.Spec {
   }
 }
 
-/** What skip() of test/support/skip.ts noted for the test or for a suite around it, or undefined. */
+/** Returns the reason that skip() of test/support/skip.ts recorded for the test or a suite around it, or undefined. */
 function reasonOf(test) {
   for (let at = test; at; at = at.parent) if (at.skipReason) return at.skipReason
 }

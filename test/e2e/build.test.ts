@@ -4,7 +4,7 @@ import { symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 
-describe('building the addon, where something is missing', () => {
+describe('building the addon when something is missing', () => {
   afterEach(removeTemporaryFolders)
 
   /** Runs the build with only these tools on the PATH, on a machine without LibTorch and without a network. */
@@ -56,7 +56,7 @@ describe('building the addon, where something is missing', () => {
     assert.doesNotMatch(text, /libjpeg/)
   })
 
-  it('installs libjpeg-turbo with pip, and goes on without it if that fails', async () => {
+  it('installs libjpeg-turbo with pip, and continues without it if that fails', async () => {
     const without = 'while read -r line; do case "$line" in *jpeglib.h*) exit 1;; esac; done'
     const text = await build({ ...tools, 'g++': without })
     assert.match(text, /installing libjpeg-turbo into /)
@@ -64,7 +64,7 @@ describe('building the addon, where something is missing', () => {
     assert.match(text, /could not be obtained from anywhere:/) // LibTorch, which comes next
   })
 
-  it('says where LibTorch was looked for, and how to name one', async () => {
+  it('says where it looked for LibTorch, and how to name one', async () => {
     const text = await build({ ...tools, 'g++': 'exit 0' })
     assert.match(text, /could not be obtained from anywhere:/)
     assert.match(text, /Python's torch: found no python3 with torch/)

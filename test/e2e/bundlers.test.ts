@@ -13,14 +13,14 @@ import { skip } from '../support/skip.js'
 const run = promisify(execFile)
 const page = readFileSync('docs/bundlers.md', 'utf8')
 
-/** The file of this name that docs/bundlers.md shows. */
+/** Returns the file of this name that docs/bundlers.md shows. */
 function documented(name: string): string {
   const block = page.split('```').find(block => block.split('\n', 2)[1] === `// ${name}`)
   assert.ok(block, `docs/bundlers.md does not show ${name}`)
   return block.slice(block.indexOf('\n') + 1)
 }
 
-/** The command of this name that docs/bundlers.md shows. */
+/** Returns the command of this name that docs/bundlers.md shows. */
 function documentedCommand(name: string): string[] {
   const line = page.split('\n').find(line => line.startsWith(`${name} `))
   assert.ok(line, `docs/bundlers.md does not show how to run ${name}`)
@@ -31,7 +31,7 @@ interface Bundler {
   command: string[]
   output: string
   configuration?: string
-  /** What makes of the command or of the configuration one that bundles visiontorch, too. */
+  /** Changes the command or the configuration so that it bundles visiontorch, too. */
   bundleAll: (text: string) => string
 }
 
@@ -107,31 +107,31 @@ describe('an application', function () {
   const tool = (command: readonly string[], more: NodeJS.ProcessEnv = {}) =>
     run('npx', ['--no-install', ...command], { cwd: app, env: { ...env, ...more } })
 
-  it('is tested by Vitest', async () => {
+  it('works in tests with Vitest', async () => {
     const { stdout } = await tool(['vitest', 'run', 'app.test.js'])
     assert.match(stdout, /1 passed/)
   })
 
-  it('is tested by Jest', async () => {
+  it('works in tests with Jest', async () => {
     await writeFile(join(app, 'jest.config.js'), documented('jest.config.js'))
     const { stderr } = await tool(['jest'], { NODE_OPTIONS: '--experimental-vm-modules' })
     assert.match(stderr, /1 passed/)
   })
 
-  it('is compiled by TypeScript as CommonJS', async () => {
+  it('compiles with TypeScript as CommonJS', async () => {
     for (const name of ['tsconfig.json', 'app.cts']) await writeFile(join(app, name), documented(name))
     await tool(['tsc'])
     assert.equal(await node('out/app.cjs'), expected)
   })
 
   for (const [name, { command, output, configuration, bundleAll }] of Object.entries(bundlers)) {
-    it(`that ${name} bundles predicts if visiontorch is external`, async () => {
+    it(`predicts when ${name} bundles it with visiontorch as an external module`, async () => {
       if (configuration) await writeFile(join(app, configuration), documented(configuration))
       await tool(command)
       assert.equal(await node(output), expected)
     })
 
-    it(`that ${name} bundles together with visiontorch is told to mark it as external`, async () => {
+    it(`says to mark visiontorch as external when ${name} bundles both together`, async () => {
       const whole = configuration ? command : bundleAll(command.join(' ')).split(' ')
       assert.ok(configuration || !whole.includes('--external:visiontorch'))
       if (configuration) {
@@ -166,7 +166,7 @@ describe('an application', function () {
     }
   })
 
-  it('is complete after a file trace, as for a container', async () => {
+  it('is complete after a file trace, as for a container image', async () => {
     await writeFile(
       join(app, 'trace.js'),
       `import { cpSync } from 'node:fs'

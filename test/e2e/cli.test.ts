@@ -49,7 +49,7 @@ describe('the command line', function () {
   })
   after(removeTemporaryFolders)
 
-  it('shows what it can do', () => {
+  it('lists its commands', () => {
     const { status, stdout, stderr } = visiontorch(['--help'])
     assert.equal(status, 0)
     assert.equal(stderr, '')
@@ -81,7 +81,7 @@ describe('the command line', function () {
         const words = args.map(word => (word === 'CHECKPOINT' ? checkpoint : word))
         const terminal = new Terminal([process.execPath, program, ...words], { columns: 40 })
         assert.equal(await terminal.end(), 0)
-        // Sentences, which begin at the margin, are for the terminal to break.
+        // Sentences start at the margin, and the terminal wraps them.
         const indented = terminal.text.split('\r\n').filter(line => /^ /.test(line))
         assert.ok(indented.length > 2, terminal.text)
         for (const line of indented)
@@ -111,7 +111,7 @@ describe('the command line', function () {
     ],
   ]
   for (const [what, args, message] of wrong) {
-    it(`takes ${what} for wrong usage: exit code 2`, () => {
+    it(`treats ${what} as wrong usage: exit code 2`, () => {
       const { status, stdout, stderr } = visiontorch(args)
       assert.match(stderr, message)
       assert.equal(stdout, '')
@@ -150,7 +150,7 @@ describe('the command line', function () {
       assert.match(stdout, /^( *\d+\.\d% {2}(ant|bee|cow)\n){3}$/)
     })
 
-    it('shows a line an image where one class is wanted, and searches folders', () => {
+    it('shows one line per image if one class is requested, and searches folders', () => {
       const images = join(folder, 'images')
       const { status, stdout } = visiontorch(['predict', images, '--checkpoint', checkpoint, '--top-k', '1'])
       assert.equal(status, 0)
@@ -173,7 +173,7 @@ describe('the command line', function () {
       assert.equal(piped.stdout, visiontorch(['predict', path, '--checkpoint', checkpoint]).stdout)
     })
 
-    it('prints one JSON document, in input order, with an error in the place of what cannot be read', () => {
+    it('prints one JSON document, in input order, with errors in place of unreadable images', () => {
       const files = ['images/b.png', 'broken.jpg', 'missing.jpg', 'images/a.png'].map(name =>
         join(folder, name),
       )
@@ -206,7 +206,7 @@ describe('the command line', function () {
       assert.equal(status, 1)
     })
 
-    it('names what cannot be read and goes on: exit code 1', () => {
+    it('names unreadable files and goes on: exit code 1', () => {
       const files = [join(folder, 'broken.jpg'), join(folder, 'images/a.png')]
       const { status, stdout, stderr } = visiontorch([
         'predict',
@@ -228,7 +228,7 @@ describe('the command line', function () {
       assert.equal(status, 1)
     })
 
-    it('colours only on request or on a terminal, and never with NO_COLOR', () => {
+    it('uses colours only on request or on a terminal, and never with NO_COLOR', () => {
       const args = ['predict', join(folder, 'images'), '--checkpoint', checkpoint]
       const sequence = '\u001b['
       assert.ok(!visiontorch(args).stdout.includes(sequence))
@@ -236,7 +236,7 @@ describe('the command line', function () {
       assert.ok(!visiontorch(args, { env: { FORCE_COLOR: '1', NO_COLOR: '1' } }).stdout.includes(sequence))
     })
 
-    it('does not fail when its reader has seen enough', async () => {
+    it('does not fail when its reader closes the pipe', async () => {
       const many = join(folder, 'many')
       await mkdir(many)
       for (let i = 0; i < 200; i++) await copyFile(join(folder, 'images/a.png'), join(many, `${i}.png`))
@@ -259,7 +259,7 @@ describe('the command line', function () {
       assert.equal(status, 0)
     })
 
-    it('ends with 130 when it is interrupted', async () => {
+    it('exits with 130 when it is interrupted', async () => {
       const args = [join(folder, 'images/a.png'), '-', '--batch-size', '1', '--checkpoint', checkpoint]
       const child = spawn(process.execPath, [program, 'predict', ...args])
       await once(child.stdout, 'data') // now it waits for an image on stdin

@@ -23,7 +23,7 @@ describe('visiontorch convert', () => {
   })
   after(removeTemporaryFolders)
 
-  it('takes the container from the extension, and writes a model that loads', async () => {
+  it('chooses the container by the extension, and writes a model that loads', async () => {
     const { status, stdout, stderr } = convert(saved, to('model.safetensors'), '--dtype', 'bfloat16')
     assert.deepEqual([status, stdout], [0, ''], stderr)
     assert.match(stderr, /wrote .*model\.safetensors/)
@@ -31,7 +31,7 @@ describe('visiontorch convert', () => {
     assert.deepEqual(model.classes, ['ant', 'bee', 'cow'])
   })
 
-  it('takes the flags', async () => {
+  it('accepts the flags', async () => {
     const flags = ['--container', 'legacy', '--format', 'state_dict', '--no-classifier']
     assert.equal(convert(saved, to('weights.pth'), ...flags).status, 0)
     const { container, tensors } = await inspectCheckpoint(to('weights.pth'))
@@ -40,7 +40,7 @@ describe('visiontorch convert', () => {
       tensors.some(({ name }) => name.startsWith('classifier')),
       false,
     )
-    // Now it is a file that does not say which network it holds.
+    // The file no longer says which network it holds.
     const { status, stderr } = convert(to('weights.pth'), to('x.pth'), '--names', 'timm')
     assert.equal(status, 2)
     assert.match(
@@ -49,7 +49,7 @@ describe('visiontorch convert', () => {
     )
   })
 
-  it('refuses what it does not know', () => {
+  it('refuses unknown values', () => {
     assert.match(convert(saved, to('x.pth'), '--container', 'tar').stderr, /Allowed choices are zip, legacy/)
     const { status, stderr } = convert(to('missing.pth'), to('x.pth'))
     assert.equal(status, 1)

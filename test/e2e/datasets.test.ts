@@ -22,10 +22,10 @@ const run = (...args: string[]) =>
     env: { ...process.env, NO_COLOR: '1' },
   })
 
-describe('data sets as users have them', () => {
+describe('data sets from real users', () => {
   afterEach(removeTemporaryFolders)
 
-  it('train from the folder of classification-pytorch, and go on', async () => {
+  it('train and resume in the folder layout of classification-pytorch', async () => {
     const root = await temporaryFolder()
     await drawPhotos(join(root, 'datasets'), { classes: ['checks', 'rows'], train: 6, val: 2 })
     await mkdir(join(root, 'model_data'))
@@ -42,7 +42,7 @@ describe('data sets as users have them', () => {
     assert.match(second.stdout, /epoch +[12] +2$/m)
   })
 
-  it('become annotation files: a line for each image, with its class and its path', async () => {
+  it('are converted to annotation files with one line per image: its class and its path', async () => {
     const root = await temporaryFolder()
     await drawPhotos(join(root, 'data'), { classes: ['checks', 'rows'], train: 2, val: 1 })
     const lists = async (...flags: string[]) => {
@@ -77,7 +77,7 @@ describe('data sets as users have them', () => {
     assert.deepEqual(await lists('--relative'), expected('../data'))
   })
 
-  it('take a list of classes everywhere', async () => {
+  it('accept a list of classes in every command', async () => {
     const root = await temporaryFolder()
     await drawPhotos(root, { classes: ['checks', 'rows'], train: 4, val: 2 })
     const list = join(root, 'names.txt')
@@ -101,7 +101,7 @@ describe('data sets as users have them', () => {
     assert.match(run('doctor', '--data', root, '--classes', list).stdout, /lack the class 'checks'/)
   })
 
-  it('are refused before a file is written if the name of a class has a line break', async () => {
+  it('are refused before any file is written if a class name has a line break', async () => {
     const root = await temporaryFolder()
     await drawPhotos(root, { classes: ['checks', 'rows'], train: 4, val: 2 })
     for (const split of ['train', 'val']) await rename(join(root, split, 'rows'), join(root, split, 'a\nb'))

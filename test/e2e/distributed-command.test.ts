@@ -124,7 +124,7 @@ describe('visiontorch train on several processes', function () {
     }
   })
 
-  it('predicts with --processes, but not what comes on stdin', async () => {
+  it('predicts with --processes, but not from stdin', async () => {
     const words = [...node, 'lib/cli/main.ts', 'predict', ...checkpoint(), '--processes', '2']
     const child = start([...words, join(photos, 'val')])
     const { code, out, err } = await ended(child)
@@ -136,7 +136,7 @@ describe('visiontorch train on several processes', function () {
   })
 
   const checkpoint = () => ['--checkpoint', join(root, 'two', 'best.pth'), '--threads', '1']
-  /** What comes of a command in one process, and on the two ranks of a job. */
+  /** Runs a command in one process, and on the two ranks of a job. */
   async function aloneAndTogether(words: (name: string) => string[]) {
     const port = String(await freePort())
     const job = { WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: port }
@@ -154,11 +154,11 @@ describe('visiontorch train on several processes', function () {
     for await (const line of createInterface({ input: child.stdout! }))
       if (JSON.parse(line).type === type) return
   }
-  /** The processes that a process has started. */
+  /** Returns the child processes of a process. */
   const childrenOf = async ({ pid }: ChildProcess): Promise<number[]> =>
     (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ').map(Number)
 
-  it('ends all if one is killed, and says which', async () => {
+  it('ends all processes if one is killed, and says which', async () => {
     const child = start(command('--processes', '2', '--epochs', '1000', '--out', join(root, 'killed')))
     const err = text(child.stderr!)
     await sees(child, 'step')
@@ -172,7 +172,7 @@ describe('visiontorch train on several processes', function () {
     for (const pid of pids) assert.ok(!existsSync(`/proc/${pid}`))
   })
 
-  it('stops all after the same step when it is asked to, and saves once', async () => {
+  it('stops all processes after the same step when asked to, and saves once', async () => {
     const directory = join(root, 'stopped')
     const child = start(command('--processes', '2', '--epochs', '1000', '--out', directory))
     const err = text(child.stderr!)
@@ -186,7 +186,7 @@ describe('visiontorch train on several processes', function () {
     ])
   })
 
-  it('refuses --processes below another launcher, and a number that is none', async () => {
+  it('refuses --processes under another launcher, and an invalid number', async () => {
     const env = { RANK: '0', WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: '1' }
     const both = await ended(start(command('--processes', '2'), env))
     assert.equal(both.code, 2)
@@ -196,7 +196,7 @@ describe('visiontorch train on several processes', function () {
     assert.match(none.err, /Expected a number of processes, or auto/)
   })
 
-  it('starts each process without the option', () => {
+  it('does not pass the option on to the processes', () => {
     assert.deepEqual(withoutProcesses(['train', 'd', '--processes', '2', '--lr', '1']), [
       'train',
       'd',
@@ -206,7 +206,7 @@ describe('visiontorch train on several processes', function () {
     assert.deepEqual(withoutProcesses(['--processes=auto', 'd']), ['d'])
   })
 
-  it('runs under torchrun, which starts it again after a failure', async function () {
+  it('runs under torchrun, which restarts it after a failure', async function () {
     if (python === undefined) return skip(this, NO_PYTHON)
     const torchrun = join(dirname(python), 'torchrun')
     const directory = join(root, 'torchrun')
@@ -222,7 +222,7 @@ describe('visiontorch train on several processes', function () {
       port,
     ]
     const args = command('--epochs', '2', '--out', directory, '--resume')
-    // Rank 1 dies at its first attempt, once last.pth is there. torchrun makes $$ of $$$$.
+    // Rank 1 dies in its first attempt, once last.pth exists. torchrun turns $$$$ into $$.
     const script = `[ $RANK$TORCHELASTIC_RESTART_COUNT = 10 ] && (while [ ! -f ${directory}/last.pth ]; do sleep 0.1; done; kill -9 $$$$) & exec "$@"`
     const { code, out, err } = await ended(
       start([...launcher, 'sh', '-c', script, 'sh', ...args], { GLOO_SOCKET_IFNAME: 'lo' }),

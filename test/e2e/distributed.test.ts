@@ -36,7 +36,7 @@ describe('training on several processes', function () {
   })
   after(removeTemporaryFolders)
 
-  /** What comes of the runs on each rank: fewer outcomes than runs if a rank was killed. */
+  /** Returns the outcomes of the runs on each rank; fewer outcomes than runs if a rank was killed. */
   async function play(ranks: readonly (readonly Run[])[], timeout = 60): Promise<Outcome[][]> {
     const masterPort = await freePort()
     const place = (rank: number) => ({ rank, worldSize: ranks.length, masterPort, timeout })
@@ -64,7 +64,7 @@ describe('training on several processes', function () {
   const alone = async ({ network, options }: Run): Promise<TrainingResult> =>
     train(await createNetwork(network), { data: photos, inputSize: 32, ...options })
   const at = (name: string) => join(root, name)
-  /** What does not depend on the time. */
+  /** Removes the figures that depend on time. */
   const figures = (result: TrainingResult | undefined) =>
     result?.history.map(({ seconds: _, imagesPerSecond: _i, ...row }) => row)
 
@@ -121,7 +121,7 @@ describe('training on several processes', function () {
     }
   })
 
-  it('gives three processes the same weights, and exact figures of all images', async () => {
+  it('gives three processes the same weights, and exact figures over all images', async () => {
     const directory = at('three')
     const run: Run = { network: 'small', options: { epochs: 2, batchSize: 5, directory, report: true } }
     const outcomes = (await play(everywhere(3, run))).map(([outcome]) => outcome!)
@@ -136,7 +136,7 @@ describe('training on several processes', function () {
     assert.ok(existsSync(join(directory, 'report.html')))
   })
 
-  it('goes on bit for bit after a stop, which all ranks make after the same step', async () => {
+  it('resumes bit for bit after a stop, which all ranks make after the same step', async () => {
     const options: TrainOptions = { epochs: 3, batchSize: 5, ema: 0.9, seed: 3 }
     const straight: Run = { network: 'small', options: { ...options, directory: at('straight') } }
     const stopped: Run = { network: 'small', options: { ...options, directory: at('stopped') } }
@@ -164,7 +164,7 @@ describe('training on several processes', function () {
       )
   })
 
-  it('goes on bit for bit after processes were killed', async () => {
+  it('resumes bit for bit after processes were killed', async () => {
     const options: TrainOptions = { epochs: 4, batchSize: 5, optimizer: 'adam', report: false }
     const run = (name: string): Run => ({ network: 'small', options: { ...options, directory: at(name) } })
     await play(everywhere(2, run('never-killed')))
@@ -196,12 +196,13 @@ describe('training on several processes', function () {
     assert.equal(second?.code, 'ERR_DISTRIBUTED') // once it wakes up
   })
 
-  it('names the rank that was started with other options or other data, and the difference', async () => {
+  it('names the rank that has different options or data, and the difference', async () => {
     const less = join(root, 'less')
     await drawPhotos(less, { train: 7 })
     const options: TrainOptions = { epochs: 1, batchSize: 5 }
     const run = (own: TrainOptions): Run => ({ network: 'small', options: { ...options, ...own } })
-    // On a port of their own each: a rank that starts again at once could meet the store of the job that has just failed.
+    // Each on a port of its own, because a rank that restarts at once could meet the store of the job that has just
+    // failed.
     const differing = async (directory: string, own: TrainOptions) => {
       const ranks = await play([[run({ directory: at(directory) })], [run(own)]])
       return ranks.map(([outcome]) => outcome!)

@@ -9,7 +9,7 @@ import { link, removeTemporaryFolders, temporaryFolder, writeFiles } from '../su
 import { hasShared, NO_SHARED, shared } from '../support/shared.js'
 import { skip } from '../support/skip.js'
 
-/** A small image that no other seed gives: two colours. */
+/** Makes a small image of two colours, different for each seed. */
 const picture = (seed: number) =>
   sharp({
     create: { width: 40, height: 32, channels: 3, background: { r: seed % 256, g: (seed * 7) % 256, b: 90 } },
@@ -17,7 +17,7 @@ const picture = (seed: number) =>
 
 const jpeg = (seed: number) => picture(seed).jpeg().toBuffer()
 
-/** Good images: `count` in each class of each split. */
+/** Writes good images, `count` in each class of each split. */
 async function plant(root: string, splits: string[], classes: string[], count: number): Promise<void> {
   let seed = 1
   const files: Record<string, Uint8Array> = {}
@@ -29,7 +29,7 @@ async function plant(root: string, splits: string[], classes: string[], count: n
   await writeFiles(root, files)
 }
 
-/** The places of a kind, relative to the root, with their details. */
+/** Returns the places of a kind of finding, relative to the root, with their details. */
 function found(report: DatasetReport, kind: string): string[] {
   const places = report.findings.find(finding => finding.kind === kind)?.places ?? []
   return places.map(({ path, detail }) =>
@@ -72,7 +72,7 @@ describe('the data set check', () => {
       .jpeg()
       .toBuffer()
     const bomb = await picture(209).png().toBuffer()
-    bomb.writeUInt32BE(16_000, 16) // the width and height that its header tells
+    bomb.writeUInt32BE(16_000, 16) // the width and height in its header
     bomb.writeUInt32BE(16_000, 20)
     bomb.writeUInt32BE(crc32(bomb.subarray(12, 29)), 29)
     await writeFiles(root, {
@@ -138,7 +138,7 @@ describe('the data set check', () => {
     assert.deepEqual(found(report, 'cmyk'), ['train/cat/inks.jpg'])
   })
 
-  it('looks at images that lie in no class folder, too', async () => {
+  it('also checks images outside of the class folders', async () => {
     const root = await temporaryFolder()
     await writeFiles(root, { 'good.jpg': await jpeg(1), 'zero.jpg': '' })
     const report = await checkDataset(root)
@@ -149,7 +149,7 @@ describe('the data set check', () => {
     assert.deepEqual(report.splits, [])
   })
 
-  it('warns of what other programs left, of which training makes no classes', async () => {
+  it('warns about leftovers of other programs, which do not become classes in training', async () => {
     const root = await temporaryFolder()
     await plant(root, ['train', 'val'], ['cat', 'dog'], 2)
     await writeFiles(root, {
@@ -171,7 +171,7 @@ describe('the data set check', () => {
     assert.equal(report.ok, true)
   })
 
-  it('tells of batches of one image, classes alike, and more images to validate on than to train on', async () => {
+  it('warns about batches of one image, similar class names, and more validation images than training images', async () => {
     const root = await temporaryFolder()
     await plant(root, ['val', 'train'], ['Cat', 'cat'], 5)
     await rm(join(root, 'train/cat/4.jpg'))
@@ -182,7 +182,7 @@ describe('the data set check', () => {
     assert.deepEqual(await kinds(1), ['names-alike', 'uneven-splits', 'batch-of-one'])
   })
 
-  it('takes annotation files, whose images may be gone', async () => {
+  it('checks annotation files, whose images may be missing', async () => {
     const root = await temporaryFolder()
     await writeFiles(root, {
       'cls_classes.txt': 'cat\ndog\n',
@@ -214,7 +214,7 @@ describe('the data set check', () => {
       })
     const run = (...args: string[]) => runWith({}, ...args)
 
-    it('prints a table, and ends with 0 where training can use the data', async () => {
+    it('prints a table and exits with 0 if training can use the data', async () => {
       const root = await temporaryFolder()
       await plant(root, ['train', 'val'], ['cat', 'dog'], 2)
       const { status, stdout, stderr } = run('--data', root)
@@ -233,7 +233,7 @@ describe('the data set check', () => {
       assert.match(stdout, /Training can use this data set\./)
     })
 
-    it('ends with 1 where it cannot, with each file and a remedy, and prints JSON alike', async () => {
+    it('exits with 1 if training cannot use the data, with each file and a remedy, also as JSON', async () => {
       const root = await temporaryFolder()
       await plant(root, ['train', 'val'], ['cat', 'dog'], 2)
       await writeFiles(root, { 'train/cat/zero.jpg': '' })
@@ -252,14 +252,14 @@ describe('the data set check', () => {
       )
     })
 
-    it('ends with 1 for a folder that does not exist', () => {
+    it('exits with 1 for a folder that does not exist', () => {
       const { status, stderr } = run('--data', '/nonexistent')
       assert.equal(status, 1)
       assert.match(stderr, /no such folder\. Expected DIR\/train/)
     })
   })
 
-  it('tells what is wrong with the awkward files of real programs', async function () {
+  it('says what is wrong with awkward files of real programs', async function () {
     if (!hasShared) skip(this, NO_SHARED)
     const root = await temporaryFolder()
     await plant(root, ['train'], ['plain'], 1)

@@ -60,7 +60,7 @@ describe('a download', () => {
     assert.deepEqual(await readdir(folder), ['file.pth'])
   }
 
-  it('arrives whole, reports its progress, and is not asked for twice', async () => {
+  it('arrives complete, reports its progress, and is not requested twice', async () => {
     const seen: number[] = []
     await get({
       onProgress: ({ received, total }) => {
@@ -86,8 +86,8 @@ describe('a download', () => {
     assert.deepEqual(await readFile(`${destination}2`), content)
   })
 
-  describe('that is cut', () => {
-    it('goes on where it was, as often as there is progress', async () => {
+  describe('whose connection is cut', () => {
+    it('continues where it was, as often as there is progress', async () => {
       server.behaviours = [10_000, 20_000, 30_000, 40_000, 50_000, 60_000].map(cutAt)
       server.behaviours.push(behave.well)
       await get({ retries: 1 })
@@ -96,7 +96,7 @@ describe('a download', () => {
       assert.equal(server.requests[1]!.headers['if-range'], '"one"')
     })
 
-    it('fails when there is no more progress, and goes on in the next run', async () => {
+    it('fails when there is no more progress, and continues in the next run', async () => {
       server.behaviours = [cutAt(10_000)]
       await assert.rejects(get(), {
         code: 'ERR_DOWNLOAD',
@@ -109,24 +109,24 @@ describe('a download', () => {
       assert.equal(server.starts.at(-1), 10_000)
     })
 
-    it('starts again where the server ignores ranges', async () => {
+    it('starts again if the server ignores ranges', async () => {
       server.behaviours = [cutAt(10_000), behave.ignoreRange]
       await get()
       await isComplete()
     })
 
-    it('starts again where the server answers with another part', async () => {
+    it('starts again if the server answers with another part', async () => {
       server.behaviours = [cutAt(10_000), behave.wrongRange, behave.well]
       await get()
       await isComplete()
     })
 
-    it('gives up where the server keeps answering with another part', async () => {
+    it('gives up if the server keeps answering with another part', async () => {
       server.behaviours = [behave.wrongRange]
       await assert.rejects(get(), /sent a different part than requested/)
     })
 
-    it('starts again where the file has changed meanwhile', async () => {
+    it('starts again if the file has changed in the meantime', async () => {
       server.behaviours = [cutAt(10_000)]
       await assert.rejects(get())
       server.content = randomBytes(200_000)
@@ -146,7 +146,7 @@ describe('a download', () => {
       await isComplete()
     })
 
-    it('takes the date of a file for its validator', async () => {
+    it('uses the date of a file as its validator', async () => {
       server.etag = undefined
       server.lastModified = 'Wed, 21 Oct 2015 07:28:00 GMT'
       server.behaviours = [cutAt(10_000), behave.well]
@@ -155,7 +155,7 @@ describe('a download', () => {
       await isComplete()
     })
 
-    it('is complete where only the renaming was missing', async () => {
+    it('is complete if only the renaming was missing', async () => {
       await writeFile(`${destination}.part`, content)
       await writeFile(`${destination}.part.json`, JSON.stringify({ url, validator: '"one"' }))
       await get()
@@ -163,7 +163,7 @@ describe('a download', () => {
       assert.deepEqual(server.starts, [content.length])
     })
 
-    it('is fetched afresh where the earlier part was damaged', async () => {
+    it('starts from scratch if the earlier part was damaged', async () => {
       await writeFile(`${destination}.part`, randomBytes(5000))
       await writeFile(`${destination}.part.json`, JSON.stringify({ url, validator: '"one"' }))
       await get()
@@ -172,14 +172,14 @@ describe('a download', () => {
     })
   })
 
-  it('that stalls is taken up again', async () => {
+  it('that stalls is resumed', async () => {
     server.behaviours = [behave.stallAt(10_000), behave.well]
     await get()
     await isComplete()
     assert.deepEqual(server.starts, [0, 10_000])
   })
 
-  it('that stalls for good, or is never answered, fails', async () => {
+  it('that stalls permanently, or is never answered, fails', async () => {
     server.behaviours = [behave.stallAt(10_000)]
     await assert.rejects(get({ retries: 1 }), {
       code: 'ERR_DOWNLOAD',
@@ -202,14 +202,14 @@ describe('a download', () => {
     })
   }
 
-  it('that is answered with 503 for a moment is repeated', async () => {
+  it('that is answered with 503 temporarily is repeated', async () => {
     server.behaviours = [behave.status(503), behave.status(503), behave.well]
     await get()
     await isComplete()
   })
 
   describe('that is too large', () => {
-    it('is not begun if the server says so', async () => {
+    it('does not start if the server announces the size', async () => {
       await assert.rejects(get({ maxBytes: content.length - 1 }), {
         code: 'ERR_DOWNLOAD',
         message: /expected at most 299999 bytes, but the server sends 300000 or more\. Nothing was kept/,
@@ -218,7 +218,7 @@ describe('a download', () => {
       await isComplete()
     })
 
-    it('is stopped if the server does not say', async () => {
+    it('is stopped if the server does not announce the size', async () => {
       server.length = false
       await assert.rejects(
         get({ maxBytes: 100_000 }),
@@ -236,7 +236,7 @@ describe('a download', () => {
         response.end()
       }
 
-    it('follows, also a relative address', async () => {
+    it('follows redirects, including relative ones', async () => {
       server.behaviours = [to(() => `${url}?again`), to(() => '/elsewhere'), behave.well]
       await get()
       await isComplete()
@@ -246,13 +246,13 @@ describe('a download', () => {
       )
     })
 
-    it('for ever is refused', async () => {
+    it('endlessly is refused', async () => {
       server.behaviours = [to(() => url)]
       await assert.rejects(get(), { code: 'ERR_DOWNLOAD', message: /more than 5 redirects/ })
       assert.equal(server.requests.length, 6)
     })
 
-    it('to what is not a web address is refused', async () => {
+    it('to anything but a web address is refused', async () => {
       for (const location of ['file:///etc/passwd', 'ftp://127.0.0.1/x', 'data:,x']) {
         server.behaviours = [to(() => location)]
         await assert.rejects(get(), { code: 'ERR_DOWNLOAD', message: /which is not https/ })
@@ -269,7 +269,7 @@ describe('a download', () => {
     })
   })
 
-  it('of another content is refused by its hash and not kept', async () => {
+  it('with unexpected content is refused by its hash and not kept', async () => {
     server.content = randomBytes(1000)
     await assert.rejects(get(), {
       code: 'ERR_DOWNLOAD_HASH',
@@ -281,14 +281,14 @@ describe('a download', () => {
     assert.equal(existsSync(`${destination}.part`), false)
   })
 
-  it('that lies there already is hashed when asked to', async () => {
+  it('that is already there is hashed on request', async () => {
     await writeFile(destination, 'something else')
     await get()
     await assert.rejects(get({ verify: true }), { code: 'ERR_DOWNLOAD_HASH', message: /Remove the file/ })
     assert.equal(server.requests.length, 0)
   })
 
-  it('from what is no web address is refused', async () => {
+  it('from anything but a web address is refused', async () => {
     const refused = { code: 'ERR_INVALID_ARGUMENT', message: /url: expected an http\(s\) address/ }
     await assert.rejects(download('ftp://example.org/file.pth', destination), refused)
     await assert.rejects(download('file.pth', destination), refused)
@@ -304,7 +304,7 @@ describe('a download', () => {
     )
   })
 
-  it('from a port where nobody listens says that the connection was refused', async () => {
+  it('from a port without a server says that the connection was refused', async () => {
     const free = createServer().listen(0, '127.0.0.1')
     await once(free, 'listening')
     const { port } = free.address() as { port: number }
@@ -325,7 +325,7 @@ describe('a download', () => {
     })
   })
 
-  it('that cannot fit on the disk is not begun', async () => {
+  it('that cannot fit on the disk does not start', async () => {
     server.behaviours = [
       (_request, response) => {
         response.writeHead(200, { 'content-length': 2 ** 52 })
@@ -360,7 +360,7 @@ describe('a download', () => {
     })
   })
 
-  it('that is aborted rejects, keeps its part and goes on from it', async () => {
+  it('that is aborted rejects, keeps its part, and continues from there later', async () => {
     server.behaviours = [behave.stallAt(10_000), behave.well]
     const controller = new AbortController()
     const run = get({ signal: controller.signal, stallTimeout: 60_000, onProgress: () => controller.abort() })
@@ -370,7 +370,7 @@ describe('a download', () => {
     assert.deepEqual(server.starts, [0, 10_000])
   })
 
-  it('is done once when two processes and two calls want it', async () => {
+  it('happens only once if two processes and two calls request it', async () => {
     const child = (): Promise<unknown[]> =>
       once(
         fork(new URL('../support/download-child.ts', import.meta.url), [url, destination, sha256], {

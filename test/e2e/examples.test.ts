@@ -20,7 +20,7 @@ describe('the examples', function () {
   })
   after(() => rm(directory, { recursive: true }))
 
-  it('predict: says what is in pictures, the three best classes each', async () => {
+  it('predict: shows the three most probable classes of each picture', async () => {
     const checkpoint = join(directory, 'model.pth')
     using model = await mobilenetV2({ classes: ['cat', 'dog', 'owl'], widthMult: 0.25 })
     await model.save(checkpoint)
@@ -33,7 +33,7 @@ describe('the examples', function () {
     }
   })
 
-  it('fine-tune: trains on weights of another number of classes, evaluates, and leaves a report', async () => {
+  it('fine-tune: starts from weights for another number of classes, trains, evaluates, and writes a report', async () => {
     const weights = join(directory, 'resnet18.pth')
     using model = await resnet18({ numClasses: 10 })
     await model.save(weights, { format: 'state_dict' })
@@ -56,7 +56,7 @@ describe('the examples', function () {
     }
   })
 
-  it('similar-images: finds the query itself first, then other pictures', async () => {
+  it('similar-images: finds the query itself first, and then other pictures', async () => {
     const weights = join(directory, 'mobilenet_v2.pth')
     using model = await mobilenetV2({ numClasses: 1000 })
     await model.save(weights, { format: 'state_dict' })
@@ -66,12 +66,12 @@ describe('the examples', function () {
     assert.match(lines[0]!, /^1\.000 {2}star.star-0001\.jpg$/)
   })
 
-  it('resume: goes on with a run that was stopped', async () => {
+  it('resume: continues a run that was stopped', async () => {
     const lines = await example('resume', photos, join(directory, 'resumed'))
     assert.deepEqual(lines, ['stopped; last.pth holds weights, optimizer and position', 'done: 4 epochs'])
   })
 
-  it('demo: trains, and names pictures that it never saw', async () => {
+  it('demo: trains, and classifies pictures that it has never seen', async () => {
     const command = ['run', '--silent', 'demo', '--', '--pictures', '16', '--epochs', '2']
     const { stdout } = await run('npm', command)
     const [figures, predicted] = stdout.split('Pictures that it never saw:')
@@ -96,7 +96,7 @@ describe('the examples', function () {
   })
 })
 
-/** Runs an example as its first lines say; gives the lines that it prints. */
+/** Runs an example as its first lines say, and returns the lines that it prints. */
 async function example(name: string, ...args: string[]): Promise<string[]> {
   const { stdout } = await run(process.execPath, ['--import', 'tsx', `examples/${name}.ts`, ...args])
   return stdout.trimEnd().split('\n')

@@ -7,7 +7,7 @@ import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 
 const rounds = 20
 
-/** Runs one of the programs beside ending-tasks.mjs. */
+/** Runs one of the programs next to ending-tasks.mjs. */
 function run(program: string, ...args: string[]) {
   const path = join(import.meta.dirname, '../support', program)
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [path, ...args], {
@@ -31,7 +31,7 @@ describe('a thread that ends while the addon works', function () {
   })
   after(removeTemporaryFolders)
 
-  it('ends alone if it is a worker: the process lives', () => {
+  it('does not end the process if it is a worker', () => {
     assert.deepEqual(
       { status: endings.status, signal: endings.signal, stderr: endings.stderr },
       { status: 0, signal: null, stderr: '' },
@@ -39,7 +39,7 @@ describe('a thread that ends while the addon works', function () {
     )
   })
 
-  it('was tried with every entry point that gives a promise, and with each way to end', async () => {
+  it('is tested with every entry point that returns a promise, and with each way to end', async () => {
     const contract = await readFile('lib/native/native.ts', 'utf8')
     const promising = [...contract.matchAll(/^ {2}(\w+)\([^;]*?\): (Promise<|\w)/gm)]
       .filter(([, , result]) => result === 'Promise<')
@@ -51,7 +51,7 @@ describe('a thread that ends while the addon works', function () {
       assert.deepEqual(triedWith(way, names[0]!).sort(), [...names].sort())
   })
 
-  /** The entry points that were under way when workers ended in this way, this one among them. */
+  /** Returns the entry points that were running when workers ended in this way. */
   function triedWith(way: string, name: string): string[] {
     const start = `${rounds} workers ended by ${way}: `
     const lines = endings.stdout.split('\n').filter(line => line.startsWith(start))

@@ -25,7 +25,7 @@ interface Network {
   isSlow?: boolean
 }
 
-/** A network of each family, as small as its options allow, for images of this size. */
+/** A network of each family, as small as its options allow, and the size of its images. */
 const networks: Record<string, Network> = {
   vgg: { architecture: 'vgg11', size: 32, isSlow: true },
   mobilenet_v2: { architecture: 'mobilenet_v2', options: { widthMult: 0.25 }, size: 64 },
@@ -58,7 +58,7 @@ async function weightsOf(model: Model): Promise<Weights> {
   return new Map([...(await model.stateDict())].map(([name, { data }]) => [name, bytes(data)]))
 }
 
-/** The names of the tensors that differ. */
+/** Returns the names of the tensors that differ. */
 const changed = (before: Weights, after: Weights): string[] =>
   [...before].flatMap(([name, bytes]) => (Buffer.compare(bytes, after.get(name)!) === 0 ? [] : [name]))
 
@@ -103,7 +103,7 @@ describe('every family of networks', function () {
         if (isSlow && !process.env.VISIONTORCH_TEST_LARGE) skip(this, 'slow (npm test -- --large)')
       })
 
-      it('gets a new classifier, on the same backbone', async () => {
+      it('gets a new classifier on the same backbone', async () => {
         using model = await create()
         const before = await weightsOf(model)
         await model.replaceClassifier(['a', 'b', 'c'])
@@ -120,7 +120,7 @@ describe('every family of networks', function () {
         assert.deepEqual((await predict(model, photo)).map(({ label }) => label).sort(), ['a', 'b', 'c'])
       })
 
-      it('gives features, and predicts in bfloat16 nearly what it predicts in float32', async () => {
+      it('computes features, and predicts nearly the same in bfloat16 as in float32', async () => {
         using model = await create()
         const vector = await model.features(photo)
         assert.ok(vector.every(Number.isFinite))
@@ -135,7 +135,7 @@ describe('every family of networks', function () {
         }
       })
 
-      it('keeps its first stages, or the layers of a prefix, or all but the classifier', async () => {
+      it('can freeze its first stages, the layers of a prefix, or everything but the classifier', async () => {
         using fresh = await create()
         const before = await weightsOf(fresh)
         const first = [...before.keys()].find(tensor => tensor.includes('.'))!
@@ -147,7 +147,7 @@ describe('every family of networks', function () {
           const batch = model.createBatch(2)
           batch.setTensor(Float32Array.from({ length: 2 * 3 * size ** 2 }, (_, i) => Math.sin(i * i)))
           const step = { learningRate: 0.1, seed: 0, scale: 1, update: true, mixed: null }
-          // Two steps, since ViT's classifier starts from zeros, which give the other layers no gradient.
+          // Two steps, because ViT's classifier starts from zeros, which give the other layers no gradient.
           for (let i = 0; i < 2; i++) await trainer.step(batch, Int32Array.of(0, 0), step)
           return changed(before, await weightsOf(model))
         }
@@ -174,7 +174,7 @@ describe('every family of networks', function () {
         assert.deepEqual(await predict(loaded, photo), await predict(model, photo))
       })
 
-      it('goes on after a run that was killed in its second epoch, to the same weights', async () => {
+      it('resumes a run that was killed in its second epoch, with the same final weights', async () => {
         const run = {
           data: photos,
           epochs: 2,
@@ -190,7 +190,7 @@ describe('every family of networks', function () {
         await mkdir(killed)
         using model = await create()
         for await (const event of train(model, { ...run, directory: straight })) {
-          // What a killed process leaves.
+          // The files that a killed process leaves.
           if (event.type === 'checkpoint' && event.kind === 'last' && event.epoch === 1)
             copyFileSync(event.path, join(killed, 'last.pth'))
         }

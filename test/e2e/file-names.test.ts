@@ -18,7 +18,7 @@ describe('names of files and folders that are not UTF-8', function () {
   let photos: string
   let checkpoint: string
 
-  /** `args` may hold such names: the system takes bytes, so that a shell has to make them. */
+  /** `args` may contain such names. The system takes bytes, so a shell has to make them. */
   async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
     const command = [process.execPath, '--import', 'tsx', 'lib/cli/main.ts', ...args]
     const octal = (text: string) =>
@@ -60,7 +60,7 @@ describe('names of files and folders that are not UTF-8', function () {
       ],
     )
 
-  it('are trained on, reported, and kept as class names', async () => {
+  it('work in training and reports, and as class names', async () => {
     const { code, stderr } = await train(photos, 'run')
     assert.equal(code, 0, stderr)
     const { metadata } = await inspectCheckpoint(checkpoint)
@@ -87,7 +87,7 @@ describe('names of files and folders that are not UTF-8', function () {
     )
   })
 
-  it('are predicted, from a folder and as arguments, and shown escaped', async () => {
+  it('work in predictions, from a folder and as arguments, and are shown escaped', async () => {
     const image = join(photos, 'val', FOLDER, FILE)
     for (const input of [photos, image]) {
       const json = await run('predict', input, '--checkpoint', checkpoint, '--json')
@@ -99,7 +99,7 @@ describe('names of files and folders that are not UTF-8', function () {
     assert.ok(text.stdout.startsWith(`${join(photos, 'val')}/Gro\\u{dcdf}/\\u{dce9}.png: `), text.stdout)
   })
 
-  it('are checked, previewed, and written to annotation files that can be trained on', async () => {
+  it('work in the check, the preview, and annotation files for training', async () => {
     const doctor = await run('doctor', '--data', photos)
     assert.equal(doctor.code, 0, doctor.stdout + doctor.stderr)
     assert.match(doctor.stdout, /Gro\\u\{dcdf\} /)
@@ -115,7 +115,7 @@ describe('names of files and folders that are not UTF-8', function () {
     assert.equal(trained.code, 0, trained.stderr)
   })
 
-  it('of the data set itself are no hindrance', async () => {
+  it('work as the name of the data set itself', async () => {
     const moved = join(root, FOLDER)
     await rename(photos, toPath(moved))
     const { code, stderr } = await run('evaluate', '--data', moved, '--checkpoint', checkpoint, '--json')

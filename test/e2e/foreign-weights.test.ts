@@ -12,7 +12,7 @@ const { FORCE_COLOR: _, ...environment } = process.env
 function visiontorch(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     encoding: 'utf8',
-    // Nothing listens there: whatever would be downloaded fails.
+    // Nothing listens there, so any download fails.
     env: { ...environment, VISIONTORCH_WEIGHTS_URL: 'http://127.0.0.1:9' },
   })
   return { status, stdout, stderr }
@@ -55,7 +55,7 @@ describe('weights of other programs, on the command line', function () {
     assert.match(named.stdout, /image\.png: [\d.]+% +(cat|dog|fox)\n/)
   })
 
-  it('do not predict or evaluate with a classifier for other classes', () => {
+  it('do not predict or evaluate if their classifier is for other classes', () => {
     for (const { status, stdout, stderr } of [
       predict('--weights', weights, '--classes', join(folder, 'two.txt'), '--json'),
       visiontorch(
@@ -70,13 +70,13 @@ describe('weights of other programs, on the command line', function () {
     }
   })
 
-  it('predict at random if that is asked for', () => {
+  it('predict at random on request', () => {
     const { status, stdout, stderr } = predict('--weights', 'none', '--top-k', '1')
     assert.equal(status, 0, stderr)
     assert.match(stdout, /% +\d+\n/)
   })
 
-  it('that are not finite give no probabilities, but the name of the tensor', async () => {
+  it('that are not finite are refused with the name of the tensor', async () => {
     const broken = new Map(tensors)
     const variance = tensors.get('features.18.1.running_var')!
     const data = Float32Array.from(variance.data as Float32Array)
@@ -89,7 +89,7 @@ describe('weights of other programs, on the command line', function () {
     assert.match(stderr, /nan\.pth: features\.18\.1\.running_var holds a number that is not finite/)
   })
 
-  it('load in part with --no-strict, which the error mentions', async () => {
+  it('load partially with --no-strict, which the error mentions', async () => {
     const path = join(folder, 'more.pth')
     const extra: TensorData = { dtype: 'float32', shape: [2], data: new Float32Array(2) }
     await writeCheckpoint(path, new Map(tensors).set('attention.scale', extra))
@@ -101,13 +101,13 @@ describe('weights of other programs, on the command line', function () {
     assert.equal(relaxed.stdout, predict('--weights', weights).stdout)
   })
 
-  it('of another network are named', () => {
+  it('of another network are recognized', () => {
     const { status, stderr } = visiontorch('predict', image, '--model', 'resnet18', '--weights', weights)
     assert.equal(status, 1)
     assert.match(stderr, /These look like the weights of mobilenet_v2/)
   })
 
-  it('take their normalisation and sizes from flags', () => {
+  it('use the normalisation and sizes from flags', () => {
     const usual = predict('--weights', weights).stdout
     const flags = [
       '--mean',
@@ -130,7 +130,7 @@ describe('weights of other programs, on the command line', function () {
     )
   })
 
-  it('are downloaded only after the other files were checked', () => {
+  it('are downloaded only after the other files have been checked', () => {
     const none = join(folder, 'none')
     for (const [args, message] of [
       [['predict', none, '--model', 'resnet18'], /none: no such file/],
@@ -144,7 +144,7 @@ describe('weights of other programs, on the command line', function () {
     }
   })
 
-  it('are not needed to train, as the error of a download says', () => {
+  it('are not necessary for training, as the error of a download says', () => {
     const args = [
       'train',
       '--data',

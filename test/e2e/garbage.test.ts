@@ -16,16 +16,16 @@ const program = `
   for (let i = 0; i < 24; i++) {
     await use()
     gc()
-    await setTimeout(0) // finalizers run in a task of their own
+    await setTimeout(0) // lets the finalizers run, which need a task of their own
     memory.push(process.memoryUsage.rss() / 2 ** 20)
   }
   console.log(JSON.stringify(memory))
 `
 
-describe('models that nobody disposes of', function () {
+describe('models that are not disposed of', function () {
   this.timeout(120_000)
 
-  it('give their memory back when they are collected as garbage', () => {
+  it('free their memory when they are garbage-collected', () => {
     const args = ['--expose-gc', '--import', 'tsx', '--input-type=module', '--eval', program]
     const memory = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as number[]
     const growth = Math.max(...memory.slice(12)) - Math.max(...memory.slice(0, 12))

@@ -89,7 +89,7 @@ describe('weights on the Hugging Face Hub', function () {
     assert.equal(server.cdn.requests.length, 1)
   })
 
-  it('lie in the cache as the Python library keeps them', async () => {
+  it('are cached in the same layout as by the Python library', async () => {
     const path = await fetchWeights(`hf:${name}`)
     const { commit } = server
     assert.equal(path, join(folder, 'snapshots', commit, 'model.safetensors'))
@@ -104,7 +104,7 @@ describe('weights on the Hugging Face Hub', function () {
     assert.ok(lstatSync(path).isSymbolicLink())
   })
 
-  it('are taken from the cache if the Hub is not reachable, offline, or the commit is named', async () => {
+  it('come from the cache if the Hub is unreachable, in offline mode, or if the commit is named', async () => {
     const path = await fetchWeights(`hf:${name}`)
     const count = server.requests.length
     assert.equal(await fetchWeights(`hf:${name}@${server.commit}`), path)
@@ -124,7 +124,7 @@ describe('weights on the Hugging Face Hub', function () {
     })
   })
 
-  it('are downloaded on from where a download was interrupted', async () => {
+  it('resume an interrupted download', async () => {
     const part = join(folder, 'blobs', `${sha256(content)}.part`)
     server.cdn.behaviours = [
       behave.cutAt(100_000, async () => {
@@ -136,7 +136,7 @@ describe('weights on the Hugging Face Hub', function () {
     assert.deepEqual(server.cdn.starts, [0, 100_000])
   })
 
-  it('are asked for with HF_TOKEN, which no other host sees', async () => {
+  it('are requested with HF_TOKEN, which no other host receives', async () => {
     server.token = 'hf_secret'
     await assert.rejects(fetchWeights(`hf:${name}`), {
       code: 'ERR_DOWNLOAD',
@@ -165,7 +165,7 @@ describe('weights on the Hugging Face Hub', function () {
     assert.equal(existsSync(join(folder, 'refs/main')), false)
   })
 
-  it('of networks that visiontorch does not have are refused by name', async () => {
+  it('of unsupported networks are refused by name', async () => {
     for (const [json, message] of [
       [
         { architecture: 'mobilenetv3_large_100' },
@@ -183,21 +183,21 @@ describe('weights on the Hugging Face Hub', function () {
     }
   })
 
-  it('of another network than the one that was asked for are refused', async () => {
+  it('of a network other than the requested one are refused', async () => {
     await assert.rejects(createModel('resnet18', { weights: `hf:${name}` }), {
       code: 'ERR_CHECKPOINT_MISMATCH',
       message: /expected the weights of resnet18, got those of mobilenet_v2/,
     })
   })
 
-  it('without config.json are those of the network that is named', async () => {
+  it('without config.json belong to the network that the caller names', async () => {
     server.small.clear()
     using model = await createModel('mobilenet_v2', { weights: `hf:${name}`, device: 'cpu' })
     assert.deepEqual(model.classes, ['0', '1', '2'])
     await assert.rejects(loadModel(`hf:${name}`), { code: 'ERR_CHECKPOINT_MISMATCH' })
   })
 
-  it('have names of an owner and a repository', async () => {
+  it('are named by an owner and a repository', async () => {
     for (const wrong of [
       'hf:resnet50',
       'hf:a/b/c',

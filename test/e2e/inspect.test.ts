@@ -17,7 +17,7 @@ function inspect(...args: string[]) {
 }
 
 describe('visiontorch inspect', () => {
-  it('lists container, tensors and metadata', () => {
+  it('lists the container, tensors and metadata', () => {
     const { status, stdout, stderr } = inspect(fixture('training_legacy.pth'))
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' })
     assert.match(stdout, /^state_dict\/0\.weight +float32 +2 x 1 x 1 x 1 +8 B$/m)
@@ -42,7 +42,7 @@ describe('visiontorch inspect', () => {
     assert.equal(metadata.big, String(2n ** 70n))
   })
 
-  it('lists skipped objects, and shows nothing that moves the cursor', () => {
+  it('lists skipped objects, and prints no control sequences', () => {
     const directory = mkdtempSync(join(tmpdir(), 'visiontorch-inspect-'))
     const path = join(directory, 'hostile.pth')
     const namespace = Buffer.concat([
@@ -69,7 +69,7 @@ describe('visiontorch inspect', () => {
     }
   })
 
-  it('cuts a table of very many tensors', () => {
+  it('shortens a table of very many tensors', () => {
     const directory = mkdtempSync(join(tmpdir(), 'visiontorch-inspect-'))
     const path = join(directory, 'many.pth')
     const others = Array.from({ length: 4999 }, (_, i) => Buffer.concat([op.int(i), op.get(1)]))

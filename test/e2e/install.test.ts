@@ -32,7 +32,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     if (machine) await rm(machine, { recursive: true, force: true })
   })
 
-  /** An empty project, with the programs of test/e2e/install. */
+  /** Makes an empty project with the programs of test/e2e/install. */
   async function project(name: string): Promise<string> {
     const directory = join(machine, name)
     await cp('test/e2e/install', directory, { recursive: true })
@@ -40,13 +40,13 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     return directory
   }
 
-  /** What the program prints, from JSON. */
+  /** Runs the program and parses the JSON that it prints. */
   async function output(program: string, cwd = app, more: NodeJS.ProcessEnv = {}) {
     const { stdout } = await run('node', [program], { cwd, env: { ...env, ...more } })
     return JSON.parse(stdout)
   }
 
-  /** A folder of images: plain ones, of two colours. */
+  /** Makes a folder of plain images in two colours. */
   async function images(root: string): Promise<void> {
     for (const [label, background] of Object.entries({ red: '#d02020', blue: '#2020d0' }))
       for (const [split, count] of Object.entries({ train: 4, val: 2 })) {
@@ -81,7 +81,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     )
   })
 
-  it('loads by import, from a path with spaces and other letters', async () => {
+  it('loads by import, from a path with spaces and non-ASCII letters', async () => {
     isInstalled(await output('info.mjs'))
   })
 
@@ -135,7 +135,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     const { width, height, channels } = { width: 50, height: 40, channels: 3 } as const
     const data = Uint8Array.from({ length: width * height * channels }, (_, i) => (i * i) % 251)
     await sharp(data, { raw: { width, height, channels } }).png().toFile(join(app, 'image.png'))
-    // Named again, as package.json was rewritten above, and npm removes what it does not name.
+    // Named again, because package.json was rewritten above and npm removes packages that it does not name.
     await run('npm', ['install', '--no-save', 'visiontorch', 'bun', 'deno'], { cwd: app, env })
 
     const expected = await output('predict.mjs')
@@ -161,7 +161,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     assert.doesNotMatch(stderr, /node_modules\/vega/)
   })
 
-  it('loads in the layout of pnpm', async () => {
+  it("loads from pnpm's layout", async () => {
     const directory = await project('pnpm')
     const store = join(machine, 'pnpm-store')
     const pnpm = resolve('node_modules/pnpm/bin/pnpm.cjs')
@@ -174,7 +174,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     )
   })
 
-  it('takes no other LibTorch from LD_LIBRARY_PATH', async () => {
+  it('ignores another LibTorch in LD_LIBRARY_PATH', async () => {
     const other = await stubLibTorch('system', '2.12.0')
     isInstalled(await output('info.mjs', app, { LD_LIBRARY_PATH: join(other, 'lib') }))
   })
@@ -198,7 +198,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
       assert.match(message, /unset VISIONTORCH_LIBTORCH$/)
     })
 
-    it('ERR_LIBTORCH with a LibTorch that is not what it says', async () => {
+    it('ERR_LIBTORCH with a LibTorch that is not what it claims to be', async () => {
       const VISIONTORCH_LIBTORCH = await stubLibTorch('impostor', '2.13.0')
       const { code, message } = await output('info.mjs', app, { VISIONTORCH_LIBTORCH })
       assert.equal(code, 'ERR_LIBTORCH')
@@ -217,7 +217,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
       })
     })
 
-    it('ERR_LIBTORCH_NOT_FOUND, and not at the import, where optional packages were left out', async () => {
+    it('ERR_LIBTORCH_NOT_FOUND, but not at the import, if optional packages were left out', async () => {
       const directory = await project('omitted')
       await run('npm', ['install', '--omit=optional', 'visiontorch'], { cwd: directory, env })
       const { code, message } = await output('info.mjs', directory)
@@ -225,7 +225,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
       assert.match(message, /Run: npm install @visiontorch/)
     })
 
-    it('ERR_ADDON_NOT_FOUND with the addon of another platform', async () => {
+    it('ERR_ADDON_NOT_FOUND with the addon for another platform', async () => {
       const prebuilds = join(app, 'node_modules/visiontorch/prebuilds')
       const linux = join(prebuilds, 'linux-x64')
       const addon = join(linux, 'visiontorch.node')
@@ -244,7 +244,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     })
   })
 
-  /** Runs with another runtime package in the place of the installed one, or with none. */
+  /** Runs with another runtime package in place of the installed one, or with none. */
   async function withRuntime(directory: string | null, test: () => Promise<void>): Promise<void> {
     const aside = `${runtime()}-aside`
     await rename(runtime(), aside)
@@ -257,7 +257,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     }
   }
 
-  /** A directory that looks like LibTorch: libraries that load, and hold nothing. */
+  /** Makes a directory that looks like LibTorch, with libraries that load but are empty. */
   async function stubLibTorch(name: string, version: string): Promise<string> {
     const directory = join(machine, name)
     await mkdir(join(directory, 'lib'), { recursive: true })

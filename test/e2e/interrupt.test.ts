@@ -36,7 +36,7 @@ describe('an interrupted command', function () {
     ...['--epochs', '10000', '--batch-size', '4', '--input-size', '32', '--threads', '1', '--workers', '1'],
   ]
 
-  /** The run can go on, and nothing half-written lies about. */
+  /** Checks that the run can be resumed, and that no half-written file is left. */
   async function assertSaved(directory: string): Promise<void> {
     using model = await loadModel(join(directory, 'last.pth'))
     assert.deepEqual(model.classes, ['checks', 'columns', 'rows'])
@@ -49,7 +49,7 @@ describe('an interrupted command', function () {
       if (!hasTerminals) this.skip()
     })
 
-    it('train saves last.pth, says how to go on, and exits with 130', async () => {
+    it('train saves last.pth, says how to resume, and exits with 130', async () => {
       const out = join(folder, 'interrupted')
       const terminal = new Terminal(endlessTraining(out))
       await terminal.shows(/2\/10000 /)
@@ -86,7 +86,7 @@ describe('an interrupted command', function () {
       assert.equal(await terminal.end(), 130, terminal.text)
     })
 
-    it('weights pull exits with 130, keeps what it has, and frees the download for the next pull', async () => {
+    it('weights pull exits with 130, keeps the downloaded part, and releases its lock for the next pull', async () => {
       const content = Buffer.alloc(1 << 20)
       let asked = ''
       const server = createServer((request, response) => {
@@ -162,7 +162,7 @@ describe('an interrupted command', function () {
   }
 
   let many: string | undefined
-  /** A folder of 2,000 images for which a command needs a while. */
+  /** Makes a folder of 2,000 images, which keep a command busy for a while. */
   async function manyPhotos(): Promise<string> {
     if (many !== undefined) return many
     many = join(folder, 'many')

@@ -17,7 +17,7 @@ describe('the largest networks, from a .pth file with 1000 classes', function ()
   after(removeTemporaryFolders)
 
   for (const architecture of ['resnet50', 'vgg16'] satisfies Architecture[])
-    it(`${architecture} trains an epoch, and its best.pth predicts`, async () => {
+    it(`${architecture} trains for an epoch, and its best.pth predicts`, async () => {
       const weights = join(root, `${architecture}.pth`)
       {
         using model = await createModel(architecture, { numClasses: 1000, seed: 1 })

@@ -52,7 +52,7 @@ describe('visiontorch libtorch', () => {
     return path
   }
 
-  it('install downloads, checks and unpacks, leaves nothing else, and list and remove know it', async () => {
+  it('install downloads, checks and unpacks, leaves nothing else behind, and list and remove know the result', async () => {
     const { code, out, err } = await run('libtorch', 'install', 'cu130', '--sha256', sha256(archive))
     assert.equal(code, 0, err)
     assert.equal(err, '')
@@ -72,7 +72,7 @@ describe('visiontorch libtorch', () => {
     assert.deepEqual(await readdir(cache()), ['downloads'])
   })
 
-  it('install goes on where a download was cut', async () => {
+  it('install resumes an interrupted download', async () => {
     const part = join(cache(), 'downloads/libtorch-shared-with-deps-2.13.0+cu130.zip.part')
     const handled = async () => {
       while (((await stat(part).catch(() => null))?.size ?? 0) < 100_000) await setTimeout(10)
@@ -83,14 +83,14 @@ describe('visiontorch libtorch', () => {
     assert.deepEqual(server.starts, [0, 100_000])
   })
 
-  it('install of one build twice at once leaves one', async () => {
+  it('two concurrent installs of one build leave one', async () => {
     const from = await file()
     const results = await Promise.all([1, 2].map(() => run('libtorch', 'install', 'cu130', '--from', from)))
     for (const { code, err } of results) assert.equal(code, 0, err)
     assert.deepEqual(await readdir(cache()), ['2.13.0-cu130'])
   })
 
-  it('install takes a file, a directory or an address with --from', async () => {
+  it('install accepts a file, a directory or an address with --from', async () => {
     const fromFile = await run('libtorch', 'install', 'cu130', '--from', await file())
     assert.equal(fromFile.code, 0, fromFile.err)
     const other = home
@@ -112,7 +112,7 @@ describe('visiontorch libtorch', () => {
     )
   })
 
-  it('install keeps to its folder, whatever the address says', async () => {
+  it('install does not leave its folder, whatever the address says', async () => {
     for (const path of [
       '..%2F..%2F..%2F..%2Fescaped.zip',
       '%E0%A4%A.zip',
@@ -155,7 +155,7 @@ describe('visiontorch libtorch', () => {
       await refused(/is damaged: .*checksum.*Download it again/, 'cu130', '--from', await file(damaged))
     })
 
-    it('an archive that is cut off', async () => {
+    it('a truncated archive', async () => {
       await refused(/is damaged: /, 'cu130', '--from', await file(archive.subarray(0, 300_000)))
     })
 
@@ -170,31 +170,31 @@ describe('visiontorch libtorch', () => {
       await refused(/expected LibTorch for cpu, got cu130/, 'cpu', '--from', await file())
     })
 
-    it("an archive of PyTorch's name with another content", async () => {
+    it("an archive with PyTorch's name but different content", async () => {
       await refused(/expected a file whose SHA-256 starts with 945c5a3d9\w+, got \w+/, 'cu130')
     })
 
-    it('an archive with a path that leads out of it', async () => {
+    it('an archive with a path that leads outside of it', async () => {
       const hostile = await libtorchArchive('2.13.0+cu130', 'libtorch', '../../../../escaped.h')
       await refused(/is damaged: invalid relative path/, 'cu130', '--from', await file(hostile))
     })
 
-    it('a hash that is none', async () => {
+    it('an invalid hash', async () => {
       await refused(/--sha256: expected 64 hexadecimal digits, got 'abc'/, 'cu130', '--sha256', 'abc')
     })
 
-    it('a build that there is not', async () => {
+    it('a build that does not exist', async () => {
       server.behaviours = [behave.status(404)]
       await refused(/HTTP status 404/, 'cu999')
       await refused(/expected 'cpu' or a build for CUDA like 'cu130', got 'cuda'/, 'cuda')
     })
 
-    it('a file that there is not', async () => {
+    it('a file that does not exist', async () => {
       await refused(/nowhere\.zip: expected an archive or a directory/, 'cu130', '--from', '/nowhere.zip')
     })
   })
 
-  it('a damaged LibTorch in the cache is refused by every command that needs it, not loaded', async () => {
+  it('every command that needs LibTorch refuses a damaged one in the cache instead of loading it', async () => {
     await run('libtorch', 'install', 'cu130', '--from', await file())
     const library = join(directory(), 'lib/libtorch_cpu.so')
     await writeFile(library, (await libtorchArchive('2.13.0+cu130')).subarray(0, 100))
@@ -203,14 +203,14 @@ describe('visiontorch libtorch', () => {
     assert.match(err, /libtorch_cpu\.so is not a shared library for Linux \(ELF\)/)
   })
 
-  it('doctor tells what is loaded, and as JSON all of it', async () => {
+  it('doctor shows what is loaded, with all details as JSON', async () => {
     const { code, out, err } = await run('doctor', '--json')
     const report = JSON.parse(out)
     if (code === 0) {
       assert.match(report.runtime.libtorchPath, /libtorch_cpu\.so$/)
       return
     }
-    // Nothing in this home's cache: what was looked for, and the command that helps.
+    // Nothing is in this home's cache: shows the places that were searched, and the command that helps.
     assert.equal(err, '')
     assert.equal(report.error.code, 'ERR_LIBTORCH_NOT_FOUND')
     assert.deepEqual(

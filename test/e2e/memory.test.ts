@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 
-// A step of training, whose activations take most of a gigabyte, and then nothing: the resident sizes in MiB after the
-// step and at the end, which comes when a third is given back, or after two minutes.
+// Makes a training step, whose activations take most of a gigabyte, and then nothing. Measures the resident size in MiB
+// after the step and at the end, which comes when a third has been returned, or after two minutes.
 const program = `
   import { setTimeout } from 'node:timers/promises'
   import { createModel } from './lib/model/create-model.js'
@@ -26,11 +26,11 @@ const program = `
 
 describe('the memory of a process', function () {
   this.timeout(180_000)
-  it('is given back when nothing is computed any more', () => {
+  it('is returned to the system when nothing is computed any more', () => {
     const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
     const [after, end, step] = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }))
     console.log(`      (${after.toFixed(0)} MiB after a step, ${end.toFixed(0)} later)`)
     assert.ok(end <= (after * 2) / 3)
-    assert.ok(Number.isFinite(step.loss)) // and it goes on computing
+    assert.ok(Number.isFinite(step.loss)) // and it can still compute
   })
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 
-// In a process of its own, which may take half a gigabyte more than it has.
+// In a process of its own that may use half a gigabyte more than it already has.
 const program = `
   import { execFileSync } from 'node:child_process'
   import { readFileSync } from 'node:fs'
@@ -38,7 +38,7 @@ const program = `
 describe('a process whose memory runs out', function () {
   this.timeout(120_000)
 
-  it('gets ERR_OUT_OF_MEMORY with what to do, and computes on', () => {
+  it('gets ERR_OUT_OF_MEMORY with a remedy, and can still compute', () => {
     const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
     const failed = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }))
     const expected = [

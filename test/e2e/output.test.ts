@@ -9,7 +9,7 @@ import { tinyModel } from '../support/tiny-model.js'
 
 const program = `'${process.execPath}' '${join(import.meta.dirname, '../../dist/cli/main.js')}'`
 
-/** Runs a line of the shell in which `visiontorch` is the built program. */
+/** Runs a shell command in which `visiontorch` is the built program. */
 function shell(line: string) {
   const script = `visiontorch() { ${program} "$@"; }\n${line}`
   const { status, stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8' })
@@ -58,7 +58,7 @@ describe('the output of a command', function () {
     }
   })
 
-  it('may be cut by its reader, which is no error', () => {
+  it('may be cut off by its reader without an error', () => {
     for (const [name, command] of Object.entries(commands)) {
       const { status, stderr } = shell(`visiontorch ${command} | head -c 1; exit \${PIPESTATUS[0]}`)
       assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, name)
@@ -75,7 +75,7 @@ describe('the output of a command', function () {
     assert.equal(Object.keys(JSON.parse(stdout).metadata).length, names.length)
   })
 
-  it('of training that nobody can read stops the run, which is saved', async () => {
+  it('stops and saves a training run when it cannot be written', async () => {
     for (const [name, redirection, code] of [
       ['full', '> /dev/full', 1],
       ['closed', '| head -1 > /dev/null', 0],

@@ -9,7 +9,7 @@ const program = [process.execPath, '--import', 'tsx', 'test/support/play-trainin
 const esc = '\u001b'
 
 describe('the progress of training', () => {
-  it('is a line an epoch without a terminal, and the result on stdout', async () => {
+  it('is one line per epoch without a terminal, with the result on stdout', async () => {
     const { stdout, stderr } = await play([])
     assert.ok(!`${stdout}${stderr}`.includes(esc))
     const lines = stderr.trimEnd().split('\n')
@@ -30,7 +30,7 @@ describe('the progress of training', () => {
     assert.match(stdout, /done in 48 s; files in runs\/mobilenet_v2-1\n$/)
   })
 
-  it('leaves out the top 5 of five classes', async () => {
+  it('omits the top-5 accuracy for five classes', async () => {
     const { stdout, stderr } = await play(['--five'])
     assert.match(stderr, /val loss +val acc +lr +img\/s/)
     assert.match(stderr, /1\/4 +0\.745 +68\.1% +0\.932 +66\.4% +0\.008536/)
@@ -42,7 +42,7 @@ describe('the progress of training', () => {
     assert.match(stdout, /stopped early after 48 s, because nothing improved/)
   })
 
-  it('is silent with --quiet, but for warnings and the result', async () => {
+  it('shows only warnings and the result with --quiet', async () => {
     const { stdout, stderr } = await play(['--quiet'])
     assert.equal(stderr, 'warning: roses/broken.jpg was left out\n')
     assert.match(stdout, /accuracy/)
@@ -53,7 +53,7 @@ describe('the progress of training', () => {
       if (!hasTerminals) skip(this, 'script(1) is not installed')
     })
 
-    it('is a bar with step, loss, accuracy, learning rate, speed and the time left', async () => {
+    it('is a bar with the step, loss, accuracy, learning rate, speed and remaining time', async () => {
       const { screen, text } = await playOnTerminal({})
       assert.match(
         text,
@@ -63,7 +63,7 @@ describe('the progress of training', () => {
       assert.ok(screen.includes(`${esc}[32m`), 'no colours')
     })
 
-    it('has no colours with NO_COLOR, and leaves the cursor alone', async () => {
+    it('has no colours and moves no cursor with NO_COLOR', async () => {
       const { screen } = await playOnTerminal({ NO_COLOR: '1' })
       assert.match(screen, /━/)
       // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control characters
@@ -77,7 +77,7 @@ describe('the progress of training', () => {
       assert.match(text, /^1\/4 {2}loss 0\.745 {2}acc 68\.1%\r\n {2}val loss 0\.932 {2}val acc 66\.4%\r$/m)
       const table = text.slice(text.indexOf('2/4'))
       for (const line of table.split('\r\n')) {
-        const isSentence = /^(warning|done|files)/.test(line) // which the terminal breaks
+        const isSentence = /^(warning|done|files)/.test(line) // the terminal wraps sentences
         assert.ok(line.length <= 40 || isSentence, line)
       }
     })

@@ -37,7 +37,7 @@ describe('a report', () => {
 
   it('leaves the event loop free while it is drawn', async () => {
     const data = sample(40, 100)
-    await writeReport(directory, data) // loads what a report needs
+    await writeReport(directory, data) // loads the modules that a report needs
     const before = performance.eventLoopUtilization()
     await writeReport(directory, data)
     const { utilization } = performance.eventLoopUtilization(before)
@@ -55,7 +55,7 @@ describe('a report', () => {
     assert.deepEqual((await readdir(join(directory, 'run'))).sort(), ['report.html', 'results.png'])
   })
 
-  it('holds the figures by class, the confusions and the configuration as text', async () => {
+  it('has the figures by class, the confusions and the configuration as text', async () => {
     const html = await pageOf(sample(6, 5))
     for (const text of [
       'a class with quite a long name',
@@ -67,7 +67,7 @@ describe('a report', () => {
     }
   })
 
-  it('shows names of classes, files and options as text, whatever they hold', async () => {
+  it('shows names of classes, files and options as text, whatever they contain', async () => {
     const hostile = `"><script>alert('x')</script>&amp;`
     const data = sample(2, 3)
     data.evaluation!.classes[0]!.label = hostile
@@ -80,7 +80,7 @@ describe('a report', () => {
     assert.equal(html.match(/<script/g)?.length, 1)
   })
 
-  it('shows figures as numbers, whatever a checkpoint held in their place', async () => {
+  it('shows figures as numbers, whatever a checkpoint has in their place', async () => {
     const data = sample(2, 3)
     for (const row of data.history)
       for (const name of Object.keys(row) as (keyof typeof row)[])
@@ -90,7 +90,7 @@ describe('a report', () => {
     assert.match(html, /<td>NaN<\/td>/)
   })
 
-  it('allows its own script and style sheet by their hashes, and nothing else', async () => {
+  it('allows only its own script and style sheet, by their hashes', async () => {
     const html = await pageOf(sample(3, 3))
     const policy = /Content-Security-Policy" content="([^"]*)"/.exec(html)![1]!
     assert.ok(!policy.includes('unsafe'))
@@ -102,12 +102,12 @@ describe('a report', () => {
     assert.ok(!/<[^>]* (style|on\w+)=/.test(html), 'there is an inline style or handler')
   })
 
-  it('leaves top-5 accuracy out for five classes or fewer', async () => {
+  it('omits the top-5 accuracy for five or fewer classes', async () => {
     assert.doesNotMatch(await pageOf(sample(5, 3)), /top 5/i)
     assert.match(await pageOf(sample(6, 3)), /top 5/i)
   })
 
-  it('says first which options differ from the defaults', async () => {
+  it('starts with the options that differ from the defaults', async () => {
     const options = { ...resolveOptions({ batchSize: 8, optimizer: 'adamw' }) }
     const html = await pageOf({ ...sample(2, 3), config: { options, device: 'cpu' } })
     const [, differing, rest] = /differ from the defaults(.*?)<details>(.*)/s.exec(html)!
@@ -122,7 +122,7 @@ describe('a report', () => {
     assert.match(rest!, /<dt>learningRate<.*<dt>device</s)
   })
 
-  it('of 10,000 classes stays small, shows the most confused, and says where all are', async function () {
+  it('of 10,000 classes stays small, shows the most confused ones, and says where to find all', async function () {
     this.timeout(60_000)
     const data = sample(10_000, 5)
     const paths = await writeReport(directory, data)
@@ -147,7 +147,7 @@ describe('a report', () => {
     assert.ok(rows[2]!.startsWith('"a, b",'))
   })
 
-  it('shows the worst predictions as small pictures, and says which file is gone', async () => {
+  it('shows the worst predictions as small pictures, and names missing files', async () => {
     const data = await withImages(sample(3, 3), directory)
     await rm(data.evaluation!.worst[1]!.file)
     await writeReport(directory, data)
@@ -156,7 +156,7 @@ describe('a report', () => {
     assert.equal(html.match(/cannot be read any more/g)?.length, 1)
   })
 
-  it('takes a run whose figures are not finite', async () => {
+  it('accepts a run whose figures are not finite', async () => {
     const data = sample(2, 3)
     const [first, second, third] = data.history
     const history = [first!, { ...second!, validationLoss: Number.NaN }, { ...third!, trainLoss: Infinity }]
@@ -200,7 +200,7 @@ describe('a report', () => {
       })
     }
 
-    it('tells the figures of the epoch under the pointer', async () => {
+    it('shows the figures of the epoch under the pointer', async () => {
       await writeReport(directory, sample(6, 20))
       const { page } = await open(directory, { colorScheme: 'light', width: 1280, height: 900 })
       const chart = (await page.locator('figure svg').first().boundingBox())!
@@ -208,7 +208,7 @@ describe('a report', () => {
       assert.match(await page.innerText('#tip'), /^Epoch \d+: training [\d.]+, validation [\d.]+$/)
     })
 
-    it('fits the width of a phone, with 200 classes too', async () => {
+    it('fits the width of a phone, even with 200 classes', async () => {
       await writeReport(directory, await withImages(sample(200, 60), directory))
       const { page, complaints } = await open(directory, { colorScheme: 'light', width: 375, height: 800 })
       assert.ok(Number(await page.evaluate('document.documentElement.scrollWidth')) <= 375)
@@ -233,12 +233,12 @@ describe('a report', () => {
   })
 })
 
-/** The page alone, which takes no thread and writes no file. */
+/** Makes only the page, which needs no thread and writes no file. */
 async function pageOf(data: ReportData): Promise<string> {
   return (await renderReport({ data, thumbnails: [] })).html
 }
 
-/** Six poorly predicted images: gradients of several shapes. */
+/** Makes six poorly predicted images: gradients of several shapes. */
 async function withImages(data: ReportData, directory: string): Promise<ReportData> {
   const folder = join(directory, 'images')
   await mkdir(folder)
@@ -266,7 +266,7 @@ async function withImages(data: ReportData, directory: string): Promise<ReportDa
   return data
 }
 
-/** Keeps a screenshot of the whole page where `VISIONTORCH_TEST_SCREENSHOTS` names a directory. */
+/** Saves a screenshot of the whole page if `VISIONTORCH_TEST_SCREENSHOTS` names a directory. */
 async function keep(page: Page, name: string): Promise<void> {
   const directory = process.env.VISIONTORCH_TEST_SCREENSHOTS
   if (directory) await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true })

@@ -32,7 +32,7 @@ describe('a run on all threads that is repeated, or killed and resumed', () => {
     }
     for (let i = 0; i < kills; i++) {
       const child = start('killed')
-      // Up to an epoch and a half after the run got going (an epoch tells 3 steps and up to 4 other events).
+      // Up to an epoch and a half after the start of the run (an epoch has 3 step events and up to 4 others).
       await events(child, 1 + Math.floor(Math.random() * 9))
       await sleep(Math.random() * 30)
       child.kill('SIGKILL')
@@ -53,7 +53,7 @@ describe('a run on all threads that is repeated, or killed and resumed', () => {
   })
 })
 
-/** Waits until the child has told `count` events after the start. */
+/** Waits until the child has reported `count` events after the start. */
 async function events(child: ChildProcess, count: number): Promise<void> {
   let seen = -1
   for await (const line of createInterface({ input: child.stdout! })) {

@@ -10,7 +10,7 @@ import { tinyModel } from '../support/tiny-model.js'
 const root = join(import.meta.dirname, '../..')
 const example = (name: string) => readFileSync(join(root, 'examples/serve', name), 'utf8')
 
-/** The instructions of the Dockerfile in order, with their lines joined. */
+/** Returns the instructions of the Dockerfile in order, with continued lines joined. */
 const instructions = example('Dockerfile')
   .replaceAll(/\\\n\s*/g, '')
   .split('\n')
@@ -27,14 +27,14 @@ describe('the files for deployment', function () {
   })
   after(removeTemporaryFolders)
 
-  it('the Dockerfile runs a slim Node as a user without rights', () => {
+  it('the Dockerfile runs a slim Node.js image as an unprivileged user', () => {
     assert.match(values('FROM')[0]!, /^node:2\d-slim$/)
     const user = instructions.findIndex(([name]) => name === 'USER')
     assert.equal(instructions[user]![1], 'node')
     assert.ok(!instructions.slice(user).some(([name]) => name === 'RUN' || name === 'COPY'))
   })
 
-  it('its command serves the model in a fresh folder, its health check agrees, and it ends at SIGTERM', async () => {
+  it('its command serves the model in a fresh folder, its health check succeeds, and it ends on SIGTERM', async () => {
     const folder = await temporaryFolder()
     await mkdir(join(folder, 'models'))
     await mkdir(join(folder, 'node_modules'))
@@ -43,7 +43,7 @@ describe('the files for deployment', function () {
     await model.save(join(folder, 'best.pth'))
     await copyFile(join(folder, 'best.pth'), join(folder, 'models/best.pth'))
 
-    // The port of the host may be taken: any other will do.
+    // The port may be in use on this machine, so use any other.
     const [command, ...args] = [...words('ENTRYPOINT'), ...words('CMD')]
     assert.deepEqual([command, args[args.indexOf('--port') + 1]], ['node', values('EXPOSE')[0]])
     args[args.indexOf('--port') + 1] = '0'
@@ -67,7 +67,7 @@ describe('the files for deployment', function () {
     assert.deepEqual(await healthy(port), [1, null])
   })
 
-  it('every file uses options and routes that exist', () => {
+  it('every file uses existing options and routes', () => {
     const { stdout } = spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), 'serve', '--help'], {
       encoding: 'utf8',
     })

@@ -59,7 +59,7 @@ describe("the server's page", function () {
   const done = (page: Page, text: string) => page.getByRole('status').filter({ hasText: text }).waitFor()
   const choose = (page: Page, paths: string[]) => page.setInputFiles('#files', paths)
 
-  it('takes less than 60 kB, and nothing from elsewhere', async () => {
+  it('has less than 60 kB, and loads nothing from other servers', async () => {
     const folder = join(import.meta.dirname, '../../dist/serve/page')
     const sizes = await Promise.all(
       ['index.html', 'page.css', 'page.js'].map(name => stat(join(folder, name))),
@@ -68,7 +68,7 @@ describe("the server's page", function () {
     assert.ok(total < 60_000, `${total} bytes`)
   })
 
-  it("shows predict()'s predictions for files that are chosen", async () => {
+  it("shows predict()'s predictions for chosen files", async () => {
     const { page, complaints } = await open()
     await choose(page, files)
     await done(page, '2 of 2 images')
@@ -86,7 +86,7 @@ describe("the server's page", function () {
     await page.close()
   })
 
-  it('takes images that are dropped and pasted', async () => {
+  it('accepts dropped and pasted images', async () => {
     const { page, complaints } = await open()
     const bytes = (await readFile(files[0]!)).toString('base64')
     for (const type of ['drop', 'paste']) {
@@ -108,7 +108,7 @@ describe("the server's page", function () {
     await page.close()
   })
 
-  it('says what is wrong with a file if it is not an image, and shows names as text', async () => {
+  it('says why a file is not an image, and shows names as text', async () => {
     const { page } = await open()
     const hostile = '<img src=x onerror=alert(1)>.png'
     await page.setInputFiles('#files', {
@@ -136,7 +136,7 @@ describe("the server's page", function () {
     await page.close()
   })
 
-  it('gives the results as JSON and CSV, and TypeScript that calls the server', async () => {
+  it('offers the results as JSON and CSV, and TypeScript code that calls the server', async () => {
     const { page } = await open()
     await page.setInputFiles('#files', {
       name: '=1+1,"x".png',
@@ -207,7 +207,7 @@ describe("the server's page", function () {
     })
   }
 
-  it('can be left out', async () => {
+  it('can be turned off', async () => {
     const handler = createHandler(model, { page: false })
     assert.equal((await handler(new Request('http://localhost/'))).status, 404)
   })

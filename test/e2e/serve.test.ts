@@ -61,7 +61,7 @@ describe('visiontorch serve', function () {
       assert.deepEqual(two.predictions, await expected(second))
     })
 
-    it('is live and ready, and describes its models and its routes', async () => {
+    it('is live and ready, and describes its models and routes', async () => {
       assert.equal((await fetch(`${served.url}/v2/health/live`)).status, 200)
       assert.equal((await fetch(`${served.url}/v2/health/ready`)).status, 200)
       const { models } = JSON.parse(await text(`${served.url}/models`))
@@ -94,7 +94,7 @@ describe('visiontorch serve', function () {
         assert.match(metrics, pattern)
     })
 
-    it('logs a line of JSON for each request, with its id', async () => {
+    it('logs one line of JSON per request, with its id', async () => {
       await served.predict(image, '?model=first', { 'x-request-id': 'my-request' })
       await served.logs('request')
       await sleep(50)
@@ -103,7 +103,7 @@ describe('visiontorch serve', function () {
       assert.ok(Number(line.milliseconds) > 0)
     })
 
-    it('answers to the names of the loopback interface only, against DNS rebinding', async () => {
+    it('answers only to the names of the loopback interface, against DNS rebinding', async () => {
       const { port } = new URL(served.url)
       const ask = (host: string) =>
         new Promise<number | undefined>((resolve, reject) => {
@@ -117,7 +117,7 @@ describe('visiontorch serve', function () {
     })
   })
 
-  it('drains at SIGTERM: it is not ready at once, and no request fails', async () => {
+  it('drains on SIGTERM: it is unready at once, and no request fails', async () => {
     const served = await ServeProcess.start('--checkpoint', first, '--threads', '1', '--grace', '5')
     const statuses: number[] = []
     let isDraining = false
@@ -130,7 +130,7 @@ describe('visiontorch serve', function () {
     await served.logs('draining')
     assert.equal((await fetch(`${served.url}/v2/health/ready`)).status, 503)
     assert.equal((await fetch(`${served.url}/v2/health/live`)).status, 200)
-    await sleep(200) // as long as a load balancer takes to notice
+    await sleep(200) // the time that a load balancer needs to notice
     isDraining = true
     await Promise.all(clients)
     assert.equal(await served.exited, 0)
@@ -170,7 +170,7 @@ describe('visiontorch serve', function () {
     assert.equal(await served.stop(), 0)
   })
 
-  it('reloads what POST /v2/repository/models/{name}/load names', async () => {
+  it('reloads the model that POST /v2/repository/models/{name}/load names', async () => {
     const path = join(folder, 'loaded.pth')
     await copyFile(first, path)
     const served = await ServeProcess.start('--checkpoint', path, '--threads', '1', '--no-watch')
@@ -188,7 +188,7 @@ describe('visiontorch serve', function () {
     assert.equal(await served.stop(), 0)
   })
 
-  it('reloads a file that changed, and keeps the model if the new file cannot be used', async () => {
+  it('reloads a changed file, and keeps the old model if the new file cannot be used', async () => {
     const path = join(folder, 'watched.pth')
     await copyFile(first, path)
     const served = await ServeProcess.start('--checkpoint', path, '--threads', '1')
@@ -202,7 +202,7 @@ describe('visiontorch serve', function () {
     assert.equal(await served.stop(), 0)
   })
 
-  it('runs several processes behind one port, with the metrics of all', async () => {
+  it('runs several processes behind one port, and adds up their metrics', async () => {
     const path = join(folder, 'shared.pth')
     await copyFile(first, path)
     const served = await ServeProcess.start(
@@ -228,7 +228,7 @@ describe('visiontorch serve', function () {
     assert.equal(await served.stop(), 0)
   })
 
-  it('asks for the key of --api-key, except for health', async () => {
+  it('requires the key of --api-key, except for health checks', async () => {
     const served = await ServeProcess.start(
       '--checkpoint',
       first,

@@ -11,7 +11,7 @@ describe(`photographs of sign language`, () => {
   })
   after(removeTemporaryFolders)
 
-  it('are told apart by a MobileNetV2 that was trained on 40 of each from random weights', async function () {
+  it('are distinguished by a MobileNetV2 that was trained on 40 of each, from random weights', async function () {
     this.timeout(600_000)
     const data = await ImageFolder.open(shared('data/sign-mini'))
     using model = await createModel('mobilenet_v2', { classes: data.classes })

@@ -44,7 +44,7 @@ describe('the commands train, evaluate and preview', () => {
       .split('\n')
       .map(line => JSON.parse(line))
 
-  it('train, tell an event a line, and evaluate what was trained', async () => {
+  it('train, print one event per line, and evaluate the result', async () => {
     const options = ['--epochs', '2', '--optimizer', 'adamw,weightDecay=0.1', '--lr', '0.002', '--ema', '0.5']
     const { code, stdout, stderr } = await run(...trainArgs('json', ...options, '--json'))
     assert.equal(code, 0, stderr)
@@ -105,7 +105,7 @@ describe('the commands train, evaluate and preview', () => {
       await access(join(out, file))
   })
 
-  it('stop at the first Ctrl-C with 130 and a checkpoint, and go on from there', async () => {
+  it('stop at the first Ctrl-C with 130 and a checkpoint, and resume from there', async () => {
     const child = start(...trainArgs('stopped', '--epochs', '500', '--json'))
     let errors = ''
     child.stderr!.on('data', chunk => (errors += chunk))
@@ -124,7 +124,7 @@ describe('the commands train, evaluate and preview', () => {
     assert.equal(end.history.length, 1)
   })
 
-  it('take the data as an argument, too', async () => {
+  it('also take the data as an argument', async () => {
     const [, , ...options] = trainArgs('argument', '--epochs', '1')
     const { code, stderr } = await run('train', ...options.with(0, photos))
     assert.equal(code, 0, stderr)
@@ -136,7 +136,7 @@ describe('the commands train, evaluate and preview', () => {
     assert.match(both.stderr, /^error: expected DATA once, got '.*' and --data .*\. Leave one out\n$/)
   })
 
-  it('give the cells of the confusion matrix that are not zero if there are more than 100 classes', async () => {
+  it('print only the non-zero cells of the confusion matrix if there are more than 100 classes', async () => {
     const classes = Array.from({ length: 101 }, (_, i) => `class ${String(i).padStart(3, '0')}`)
     const data = join(root, 'many classes')
     for (const name of classes) {
@@ -158,7 +158,7 @@ describe('the commands train, evaluate and preview', () => {
     )
   })
 
-  it('refuse before a download what they cannot use', async () => {
+  it('refuse wrong input before they download anything', async () => {
     const refused = async (message: RegExp, ...args: string[]) => {
       const env = { ...process.env, VISIONTORCH_WEIGHTS_URL: 'http://127.0.0.1:1/', XDG_CACHE_HOME: root }
       const { stderr } = await runWith(env, ...args)
@@ -233,7 +233,7 @@ describe('the commands train, evaluate and preview', () => {
     await rm(out)
   })
 
-  it('draw each image of the batch as it is, above the name of its class', async () => {
+  it('draw each image of the batch unchanged, above the name of its class', async () => {
     const colors = { blue: [0, 0, 255], green: [0, 255, 0], red: [255, 0, 0] }
     const plain = join(root, 'plain')
     for (const [name, [r, g, b]] of Object.entries(colors)) {
@@ -250,7 +250,7 @@ describe('the commands train, evaluate and preview', () => {
     for (let at = 0; at < data.length; at += info.channels)
       for (const [name, color] of Object.entries(colors))
         if (color.every((value, c) => data[at + c] === value)) count[name]!++
-    // Three whole pictures, whichever the epoch begins with, and nothing else is coloured.
+    // Three whole pictures, whichever the epoch starts with, and nothing else that is coloured.
     const shown = Object.values(count)
     assert.equal(
       shown.reduce((a, b) => a + b, 0),

@@ -58,7 +58,7 @@ describe('training that cannot work', () => {
     assert.ok((await evaluate(turned, photos)).top1 >= 0.9)
   })
 
-  it('gives names to classes that were only numbered', async () => {
+  it('names classes that were only numbered', async () => {
     using numbered = await smallNetwork({ classes: ['0', '1', '2'] })
     await train(numbered, options())
     assert.deepEqual(numbered.classes, classes)
@@ -79,10 +79,10 @@ describe('training that cannot work', () => {
       'ERR_INVALID_ARGUMENT',
       /batchSize: expected at most the 24 training images, got 25/,
     )
-    await train(model, { ...options(), batchSize: undefined } as never) // the default of 32 is not insisted on
+    await train(model, { ...options(), batchSize: undefined } as never) // the default of 32 adapts
   })
 
-  it('says that batch norm cannot normalise by one image, before it trains', async () => {
+  it('says that batch norm cannot normalise a single image, before it trains', async () => {
     using deep = await smallNetwork({
       invertedResidualSetting: [[1, 16, 1, 1], ...[2, 2, 2, 2].map(stride => [2, 24, 1, stride])],
     })
@@ -92,14 +92,14 @@ describe('training that cannot work', () => {
       /batchSize: with one image of 32 x 32 pixels, the batch norm features\.\S+ sees only one value .*at least 2 images/,
       deep,
     )
-    await train(deep, options({ batchSize: 1, freezeEpochs: 1 })) // which keeps the statistics
+    await train(deep, options({ batchSize: 1, freezeEpochs: 1 })) // keeps the statistics
     const steps: number[] = []
     const run = train(deep, options({ batchSize: 23 }))
     for await (const event of run) if (event.type === 'step') steps.push(event.steps)
     assert.deepEqual(steps, [1]) // the 24th image joins the others
   })
 
-  it('says which stages and names there are to freeze', async () => {
+  it('says which stages and names can be frozen', async () => {
     const invalid = 'ERR_INVALID_ARGUMENT'
     await refused(
       options({ freeze: 6 }),
@@ -109,7 +109,7 @@ describe('training that cannot work', () => {
     await refused(
       options({ freeze: 'layer1.' }),
       invalid,
-      /freeze: no parameter's name begins with 'layer1\.'; the stages are features\.0, /,
+      /freeze: no parameter's name starts with 'layer1\.'; the stages are features\.0, /,
     )
   })
 
@@ -131,7 +131,7 @@ describe('training that cannot work', () => {
     )
   })
 
-  it('stops when the loss is no number any more, says where, and keeps the last checkpoint', async () => {
+  it('stops when the loss becomes NaN, says where, and keeps the last checkpoint', async () => {
     const given = options({ epochs: 3, learningRate: 1e30, optimizer: { name: 'sgd', momentum: 0 } })
     await refused(
       given,
@@ -186,7 +186,7 @@ describe('training that cannot work', () => {
     await refused(options({ resume: join(root, 'none.pth') }), 'ERR_FILE_NOT_FOUND', /none\.pth/)
   })
 
-  describe('for want of an image', () => {
+  describe('because an image is missing', () => {
     let broken: string
     beforeEach(async () => {
       broken = join(root, 'broken')
@@ -202,7 +202,7 @@ describe('training that cannot work', () => {
         /train.rows.3\.png: expected an image, but it is damaged/,
       ))
 
-    it('leaves it out where that was asked for, and tells so', async () => {
+    it('skips the image on request, and says so', async () => {
       const warnings: string[] = []
       let images: number | undefined
       const run = train(model, options({ data: broken, onUnreadable: 'skip' }))

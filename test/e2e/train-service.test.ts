@@ -12,7 +12,7 @@ import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { onOneThread, smallNetwork } from '../support/small-network.js'
 
-/** A thread whose event loop has nothing to do. Answers each message with how late it was since the start: p99, in ms. */
+/** A thread whose event loop has nothing to do. It answers each message with the p99 of its delays so far, in ms. */
 const idleThread = `
   const { parentPort } = require('node:worker_threads')
   const delay = require('node:perf_hooks').monitorEventLoopDelay({ resolution: 1 })
@@ -31,7 +31,7 @@ describe('a process that trains', () => {
   })
   after(removeTemporaryFolders)
 
-  it('goes on serving HTTP, and predicting with the model in training', async () => {
+  it('still serves HTTP, and predicts with the model in training', async () => {
     using model = await createModel('resnet18', { classes: ['checks', 'columns', 'rows'] })
     const server = createServer(async (_, response) => {
       const [best] = await predict(model, join(photos, 'val/rows/0.png'), { topK: 1 })
@@ -114,7 +114,7 @@ describe('a process that trains', () => {
     assert.equal(memory.length, 200)
     const mean = (from: number, to: number) => memory.slice(from, to).reduce((a, b) => a + b, 0) / (to - from)
     const growth = mean(150, 200) - mean(50, 100)
-    // A batch of each epoch that is not released, 96 KiB, would be 9.4 MiB.
+    // If one batch of 96 KiB per epoch were not released, this would be 9.4 MiB.
     assert.ok(growth < 5, `${growth.toFixed(1)} MiB more in epochs 151 to 200 than in 51 to 100`)
   })
 })

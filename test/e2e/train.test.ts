@@ -40,7 +40,7 @@ describe('train()', () => {
     ...more,
   })
 
-  /** In batches as train() evaluates: on a GPU, results depend on the batch in their last digits. */
+  /** With the batches of train()'s evaluation, because on a GPU the last digits of results depend on the batch. */
   const evaluated = (model: Model) => evaluate(model, photos, { batchSize: 8 })
 
   async function events(model: Model, options: TrainOptions): Promise<TrainingEvent[]> {
@@ -49,7 +49,7 @@ describe('train()', () => {
     return all
   }
 
-  it('learns, tells what it does, and leaves the best weights in the model and the files in the directory', async () => {
+  it('learns, reports its progress, and leaves the best weights in the model and the files in the directory', async () => {
     using model = await smallNetwork()
     const options = quick({
       epochs: 20,
@@ -115,7 +115,7 @@ describe('train()', () => {
     }
   })
 
-  it('stops early when nothing improves, with the best weights', async () => {
+  it('stops early, with the best weights, when nothing improves', async () => {
     using model = await smallNetwork()
     const seen = await events(model, quick({ epochs: 50, earlyStopping: 2, learningRate: 1e-9 }))
     const end = seen.at(-1)!
@@ -124,7 +124,7 @@ describe('train()', () => {
     assert.equal((await evaluated(model)).loss, end.best.validationLoss)
   })
 
-  it('stops when its signal is aborted, saves last.pth, and goes on from there to the same weights', async () => {
+  it('stops when its signal is aborted, saves last.pth, and resumes to the same weights', async () => {
     using straight = await smallNetwork()
     await train(straight, quick({ epochs: 2, augmentation: 'standard' }))
 
@@ -157,7 +157,7 @@ describe('train()', () => {
     )
   })
 
-  it('goes on in another directory, with the best of before', async () => {
+  it('continues in another directory, with the best weights so far', async () => {
     using model = await smallNetwork()
     const options = quick({ monitor: 'loss' })
     const { best } = await train(model, options)
@@ -179,10 +179,10 @@ describe('train()', () => {
   describe('with a frozen backbone', () => {
     const frozen = (more: TrainOptions = {}) =>
       quick({ epochs: 2, freezeEpochs: 2, learningRate: 0.05, augmentation: 'none', ...more })
-    // Never happens, but could: the same images, which must be looked at each epoch.
+    // An augmentation that never happens, but could: the images stay the same, yet must be decoded in each epoch.
     const almostNone = { scale: null, horizontalFlip: 1e-300 }
 
-    it('and images that do not vary, computes the features once, and comes to the same', async () => {
+    it('and images that do not vary, computes the features once, with the same result', async () => {
       using once = await smallNetwork({ dropout: 0 })
       using always = await smallNetwork({ dropout: 0 })
       const notes = (seen: TrainingEvent[]) => seen.filter(({ type }) => type === 'note').length
@@ -191,7 +191,7 @@ describe('train()', () => {
       await assertCloseWeights(once, always, 1e-4)
     })
 
-    it('accumulates gradients to those of a larger batch', async () => {
+    it('accumulates gradients to the same as a larger batch', async () => {
       using whole = await smallNetwork({ dropout: 0 })
       using parts = await smallNetwork({ dropout: 0 })
       const options = { augmentation: almostNone, classWeights: [1, 2, 5], labelSmoothing: 0.1 }
@@ -201,7 +201,7 @@ describe('train()', () => {
     })
   })
 
-  it('averages the weights, evaluates the average and saves it as the best', async () => {
+  it('averages the weights, evaluates the average, and saves it as the best', async () => {
     using model = await smallNetwork()
     const options = quick({ ema: 0.5 })
     const { best } = await train(model, options)
@@ -210,7 +210,7 @@ describe('train()', () => {
     assert.notEqual((await evaluated(last)).loss, best.validationLoss)
   })
 
-  it('trains on the same pixels from memory and from disk', async () => {
+  it('trains on the same pixels from the memory cache and the disk cache', async () => {
     const weights: Buffer[] = []
     const before = process.env.XDG_CACHE_HOME
     process.env.XDG_CACHE_HOME = join(root, 'cache')

@@ -47,7 +47,7 @@ describe('visiontorch weights', () => {
     return { code: await code, out, err }
   }
 
-  it('list shows sizes and accuracies, and as JSON the whole manifest', async () => {
+  it('list shows sizes and accuracies, or the whole manifest as JSON', async () => {
     const shown = await run('list', 'resnet50')
     assert.equal(shown.code, 0, shown.err)
     assert.match(shown.out, /^resnet50\.IMAGENET1K_V2 \* +97\.8 MiB +80\.858 +95\.434 +25,557,032$/m)
@@ -56,7 +56,7 @@ describe('visiontorch weights', () => {
     assert.equal(older.container, 'tar')
   })
 
-  it('pull downloads into the cache, prints the path alone on stdout, and goes on after a cut', async () => {
+  it('pull downloads into the cache, prints only the path on stdout, and resumes after an interruption', async () => {
     const url = `${address}/mine-${digits}.pth`
     server.behaviours = [behave.status(503), behave.well]
     const { code, out, err } = await run('pull', url)
@@ -69,7 +69,7 @@ describe('visiontorch weights', () => {
     assert.equal(server.requests.length, 2)
   })
 
-  it('pull asks the mirror, and refuses what it sends by the hash', async () => {
+  it('pull uses the mirror, and refuses a file with the wrong hash', async () => {
     const { code, out, err } = await run('pull', 'resnet18')
     assert.equal(code, 1)
     assert.equal(out, '')
@@ -80,7 +80,7 @@ describe('visiontorch weights', () => {
     assert.equal(server.requests[0]!.url, '/mirror/resnet18-f37072fd.pth')
   })
 
-  it('pull tells what to do when the mirror lacks a file', async () => {
+  it('pull says what to do when the mirror lacks a file', async () => {
     server.behaviours = [behave.status(404)]
     const { code, err } = await run('pull', 'vgg11')
     assert.equal(code, 1)
@@ -90,7 +90,7 @@ describe('visiontorch weights', () => {
     )
   })
 
-  it('pull names a file of the wrong size that was put into the cache by hand', async () => {
+  it('pull names a manually cached file of the wrong size', async () => {
     await mkdir(join(cache, 'visiontorch', 'weights'), { recursive: true })
     await writeFile(join(cache, 'visiontorch', 'weights', 'resnet18-f37072fd.pth'), 'half')
     const { code, err } = await run('pull', 'resnet18')
@@ -98,7 +98,7 @@ describe('visiontorch weights', () => {
     assert.match(err, /resnet18-f37072fd\.pth: expected 44\.661 MiB, got 4 bytes\. Remove the file/)
   })
 
-  it('pull looks into the folder that --weights-dir names, and checks the hash of what it finds', async () => {
+  it('pull looks in the folder that --weights-dir names, and checks the hash of the file', async () => {
     const path = join(cache, 'squeezenet1_1-f364aa15.pth')
     await writeFile(path, 'something else')
     const { code, err } = await run('pull', 'squeezenet1_1-f364aa15.pth', '--weights-dir', cache)
@@ -108,7 +108,7 @@ describe('visiontorch weights', () => {
     assert.match(listed.out, /^squeezenet1_1\.IMAGENET1K_V1_OLDER .*on this machine$/m)
   })
 
-  it('a wrong name is wrong usage', async () => {
+  it('treats a wrong name as wrong usage', async () => {
     const { code, err } = await run('pull', 'resnet19')
     assert.equal(code, 2)
     assert.match(err, /Did you mean 'resnet18'\?/)

@@ -13,7 +13,7 @@ const image = {
   channels: 3,
 } as const
 
-// Each rewrites the file with one model or the other, again and again.
+// Each of these repeatedly rewrites the file with one of two models.
 const writers = {
   'overwritten in place, piece by piece': `
     const file = openSync(path, 'r+')
@@ -32,7 +32,7 @@ describe('a checkpoint that another program keeps writing to', function () {
   })
 
   for (const [name, write] of Object.entries(writers)) {
-    it(`${name}, is loaded as the one model or the other, or refused`, async () => {
+    it(`${name}, loads as one of the two models, or is refused`, async () => {
       const directory = await temporaryFolder()
       const path = join(directory, 'model.pth')
       const models = await Promise.all(

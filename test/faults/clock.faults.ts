@@ -14,7 +14,7 @@ describe('a clock that jumps', function () {
   })
   after(removeTemporaryFolders)
 
-  it('changes neither what is learned nor how long it took', async () => {
+  it('changes neither the weights nor the reported durations', async () => {
     const root = await temporaryFolder()
     await drawPhotos(join(root, 'photos'))
     const run = async (directory: string) => {
@@ -24,7 +24,7 @@ describe('a clock that jumps', function () {
     }
     const steady = await run('steady')
     let calls = 0
-    // A day forth, two days back, three days forth, ...
+    // A day forward, two days back, three days forward, ...
     Date.now = () => now() + 86_400_000 * ++calls * (calls % 2 === 0 ? -1 : 1)
     const jumping = await run('jumping')
     const learned = ({ history }: { history: EpochMetrics[] }) =>

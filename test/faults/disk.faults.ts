@@ -24,7 +24,7 @@ describe(`faults of the file system${skip}`, function () {
   afterEach(removeTemporaryFolders)
 
   for (const [fault, { title, errors, unaffected }] of Object.entries(faults)) {
-    it(`${title} is an error that says so, loses no file, leaves none behind, and passes`, async () => {
+    it(`${title} causes an error that says so, loses no file, leaves none behind, and has no effect afterwards`, async () => {
       const outcomes = runUnder(fault as keyof typeof faults, await temporaryFolder())
       for (const { operation, result, message, damaged, extra } of outcomes) {
         const expected: readonly string[] = unaffected.includes(operation as never) ? ['done'] : errors

@@ -10,7 +10,7 @@ describe('a model that is disposed of in the middle of 64 predictions', function
   this.timeout(60_000)
   after(removeTemporaryFolders)
 
-  it('settles each of them: with a prediction or ERR_DISPOSED', async () => {
+  it('settles each of them with a prediction or ERR_DISPOSED', async () => {
     const root = await temporaryFolder()
     await drawPhotos(root)
     const photo = (i: number) => join(root, 'train/rows', `${i % 8}.png`)

@@ -36,7 +36,7 @@ describe('a process that is killed while it writes', function () {
   this.timeout(120_000)
   after(removeTemporaryFolders)
 
-  it('leaves every file as it was or as it was to be, and the next write removes its temporary files', async () => {
+  it('leaves every file with either its old or its new content, and the next write removes temporary files', async () => {
     const directory = await temporaryFolder()
     const cache = join(directory, 'cache')
     let leftovers = 0
@@ -65,7 +65,7 @@ describe('a process that is killed while it writes', function () {
     assert.deepEqual([hidden(directory), hidden(cache)], [[], []])
   })
 
-  it('can be trained on, with every file of the run whole', async () => {
+  it('leaves a run that can be resumed, with every file intact', async () => {
     const root = await temporaryFolder()
     const run = join(root, 'run')
     const libtorch = dirname(dirname(runtimeInfo().libtorchPath))

@@ -1,5 +1,5 @@
-// In place of native/runtime/allocator.cc: what reads weights takes the memory of PatternAllocator, too, whose bounds
-// ASan knows.
+// Replaces native/runtime/allocator.cc, so that code that reads weights also uses PatternAllocator, whose bounds ASan
+// knows.
 #include "runtime/allocator.h"
 
 #include <c10/core/CPUAllocator.h>

@@ -1,4 +1,4 @@
-// The whole file is fuzzed: containers, headers, pickles and data.
+// Fuzzes the whole file: containers, headers, pickles and data.
 #include "read_checkpoint.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

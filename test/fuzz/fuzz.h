@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-// What the fuzz targets share.
+// Shared by the fuzz targets.
 namespace fuzz {
 
 using Input = std::span<const uint8_t>;
@@ -24,7 +24,8 @@ using Input = std::span<const uint8_t>;
   std::abort();
 }
 
-// Fills the memory of tensors with a pattern: what depends on memory that nobody wrote differs between two patterns.
+// Fills the memory of tensors with a pattern. A result that depends on uninitialized memory differs between two
+// patterns.
 class PatternAllocator final : public c10::Allocator {
  public:
   static PatternAllocator& install() {
@@ -35,7 +36,7 @@ class PatternAllocator final : public c10::Allocator {
   char pattern = 0;
 
   c10::DataPtr allocate(size_t bytes) override {
-    // A fuzzed file is a few kilobytes, and may cost 64 MiB.
+    // A fuzzed file has a few kilobytes and may cost 64 MiB.
     if (bytes > size_t{1} << 28) fail("a tensor of more than 256 MiB");
     void* memory = bytes == 0 ? nullptr : std::aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (bytes != 0 && memory == nullptr) throw std::bad_alloc();
@@ -62,7 +63,7 @@ class MemoryFile {
   int descriptor_;
 };
 
-// Nothing that is fuzzed may take more than 10 s of processor time, sanitizers included.
+// No input may take more than 10 s of processor time, including the sanitizers.
 class Deadline {
  public:
   ~Deadline() {
@@ -73,7 +74,7 @@ class Deadline {
   std::clock_t start_ = std::clock();
 };
 
-// An FNV-1a hash that things are added to.
+// An incremental FNV-1a hash.
 class Digest {
  public:
   void add(const void* data, size_t bytes) {

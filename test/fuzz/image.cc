@@ -1,4 +1,4 @@
-// A file is decoded and resized as the addon does.
+// Decodes and resizes a file as the addon does.
 #include <ATen/Parallel.h>
 
 #include "fuzz.h"
@@ -34,7 +34,7 @@ fuzz::Digest decode(fuzz::Input file, char pattern) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const fuzz::Deadline deadline;
   if (!(decode({data, size}, 0x5A) == decode({data, size}, '\xA5')))
-    fuzz::fail("pixels depend on memory that nobody wrote");
+    fuzz::fail("pixels depend on uninitialized memory");
   return 0;
 }
 

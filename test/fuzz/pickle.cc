@@ -1,4 +1,4 @@
-// The pickle of a zip file is fuzzed, an opcode at a time, while the file around it stays sound.
+// Fuzzes the pickle of a zip file, an opcode at a time, while the file around it stays valid.
 #include "pickle_mutator.h"
 #include "read_checkpoint.h"
 #include "zip_file.h"

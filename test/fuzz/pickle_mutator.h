@@ -16,7 +16,7 @@ namespace fuzz {
 
 using Opcodes = std::vector<std::string>;
 
-// How many bytes an opcode's argument takes, from its first byte on; the formats are those of Python's pickletools.
+// Returns the number of bytes of an opcode's argument. The formats are those of Python's pickletools.
 inline size_t argument_length(char opcode, std::string_view rest) {
   auto counted = [&](size_t width) {
     if (rest.size() < width) return rest.size();
@@ -83,7 +83,7 @@ inline std::string text(std::string_view value) {
   return "X" + std::string(reinterpret_cast<const char*>(&size), 4) + std::string(value);
 }
 
-// What mutants are made of: single opcodes, and what torch.save writes.
+// Building blocks of mutants: single opcodes, and sequences that torch.save writes.
 inline const Opcodes& vocabulary() {
   static const Opcodes words = [] {
     Opcodes list;
@@ -137,7 +137,7 @@ inline const Opcodes& vocabulary() {
           "features.0.1.running_var", "classifier.1.weight", "classifier.1.bias", "model", "latin1", "f8",
           "architecture", "total_ops", "num_batches_tracked"})
       list.push_back(text(word));
-    // A storage by its persistent id, and a tensor of four numbers.
+    // A storage, by its persistent id, and a tensor of four numbers.
     const std::string storage = "(" + text("storage") + "ctorch\nFloatStorage\n" + text("0") + text("cpu") + "K\x10tQ";
     list.push_back(storage);
     list.push_back("ctorch._utils\n_rebuild_tensor_v2\n(" + storage + std::string("K\0K\x04\x85K\x01\x85\x89", 9) +

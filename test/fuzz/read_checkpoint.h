@@ -30,7 +30,8 @@ inline void add(Digest& digest, const Value& value) {
   }
 }
 
-// Opens and reads a checkpoint as the addon does, twice with other memory: both times must give the same or an error.
+// Opens and reads a checkpoint as the addon does, twice with different memory patterns. Both must give the same result
+// or an error.
 inline void read_checkpoint(std::string_view content) {
   using namespace visiontorch::checkpoint;
   const Deadline deadline;
@@ -47,7 +48,7 @@ inline void read_checkpoint(std::string_view content) {
     }
     return digest;
   };
-  if (!(read(0x5A) == read('\xA5'))) fail("what was read depends on memory that nobody wrote");
+  if (!(read(0x5A) == read('\xA5'))) fail("the result depends on uninitialized memory");
 }
 
 }  // namespace fuzz

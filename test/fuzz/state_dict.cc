@@ -1,4 +1,4 @@
-// A pickle is fuzzed, and what it holds is loaded into a small network.
+// Fuzzes a pickle and loads its content into a small network.
 #include "checkpoint/state_dict.h"
 
 #include "nn/registry.h"

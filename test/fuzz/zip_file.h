@@ -10,7 +10,7 @@
 
 namespace fuzz {
 
-// The zip file that torch.save writes around this pickle: with the storages '0' (64 bytes) and '1' (64 KiB).
+// Makes the zip file that torch.save writes around this pickle, with the storages '0' (64 bytes) and '1' (64 KiB).
 inline std::string zip_checkpoint(std::string_view pickle) {
   std::string small(64, '\x3F'), large(65536, '\0');
   const std::vector<std::pair<std::string, std::string_view>> records = {

@@ -58,13 +58,13 @@ describe('checkpoints that torch.load(weights_only=True) allows', function () {
     }
   })
 
-  it('a tensor that lies in several places is one object, and tied tensors share their data', async () => {
+  it('a tensor in several places is one object, and tied tensors share their data', async () => {
     const shared = (await readCheckpoint(join(directory, 'shared.pth'))) as CheckpointValue[]
     assert.equal(shared[0], shared[1])
     assert.equal((shared[2] as Map<string, CheckpointValue>).get('again'), shared[0])
   })
 
-  it('what was read is written so that it reads the same again', async () => {
+  it('all values survive being written and read again', async () => {
     for (const file of ['dtypes.pth', 'conj.pth', 'quantized.pth', 'sparse.pth', 'counter.pth']) {
       const value = await readCheckpoint(join(directory, file))
       const copy = join(directory, 'copy.pth')

@@ -50,7 +50,7 @@ describe('checkpoints that torch 2.13 writes', () => {
     }
   }
 
-  it('plain values come as they are in Python', async () => {
+  it('plain values are the same as in Python', async () => {
     const { metadata } = await inspectCheckpoint(join(fixtures, 'training_zip.pth'))
     const { state_dict, optimizer, ...values } = Object.fromEntries(metadata)
     assert.equal(state_dict, undefined)
@@ -83,7 +83,7 @@ describe('checkpoints that torch 2.13 writes', () => {
       size: [2, 3],
       device: 'cpu',
       dtype: 'torch.float32',
-      // In brackets: an own property, and not the prototype.
+      // In brackets, so that it is an own property instead of the prototype.
       ['__proto__']: 'a name like any other',
     })
   })
@@ -106,7 +106,7 @@ describe(`checkpoints of older torch`, () => {
   before(function () {
     if (!hasShared) skip(this, NO_SHARED)
   })
-  // If torch 2.13 refuses a file that holds the state dict of sd_zip.pth.
+  // torch 2.13 refuses this file, which holds the state dict of sd_zip.pth.
   const stateDict = hasShared ? readJson(shared('pth/expected-fixtures.json'))['sd_zip.pth']!.tensors! : {}
   const readable: Record<string, string[]> = {
     'p4_zip.pth': Object.keys(stateDict),
@@ -118,13 +118,13 @@ describe(`checkpoints of older torch`, () => {
     const path = shared(`pth/fixtures/${file}`)
     const tensors = Object.entries(expected.tensors ?? {})
     if (file in readable) {
-      it(`${file} is read, where torch refuses it`, async () => {
+      it(`${file} is read, although torch refuses it`, async () => {
         assert.deepEqual(Object.keys(hashTensors(await readCheckpoint(path))), readable[file])
       })
     } else if (expected.error !== undefined) {
       it(`${file} is refused`, () => assertUnsupported(path, /whole model/))
     } else if (tensors.some(([, { kind }]) => kind === 'unsupported')) {
-      it(`${file} is read: complex, quantized or sparse tensors beside others`, async () => {
+      it(`${file} is read, with complex, quantized or sparse tensors among others`, async () => {
         const hashes = hashTensors(await readCheckpoint(path))
         for (const [name, hash] of tensors)
           if (hash.kind !== 'unsupported') assert.deepEqual(hashes[name], hash)

@@ -15,7 +15,7 @@ import { skip } from '../support/skip.js'
 
 type Described = [type: string, value: unknown]
 
-/** What torch.load(path, weights_only=True) gives, with Python's types: test/reference/read_checkpoint.py. */
+/** The result of torch.load(path, weights_only=True), with Python's types: see test/reference/read_checkpoint.py. */
 const load = (path: string): Described => JSON.parse(runReference('read_checkpoint.py', path))
 
 const tensors: TensorData[] = [

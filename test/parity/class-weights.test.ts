@@ -15,7 +15,7 @@ describe('class weights', () => {
     assert.deepEqual(classWeights('balanced', samples, classes), Float32Array.from(fixture.balanced.weights))
   })
 
-  it('are given for each class', () => {
+  it('must have one weight per class', () => {
     assert.deepEqual(classWeights([1, 2, 3, 4], samples, classes), Float32Array.of(1, 2, 3, 4))
     assert.throws(() => classWeights([1, 2], samples, classes), {
       code: 'ERR_INVALID_ARGUMENT',

@@ -82,7 +82,7 @@ describe('converted checkpoints', function () {
     }
   })
 
-  it('keep the state of a training, but not in safetensors files', async () => {
+  it('keep the training state, except in safetensors files', async () => {
     const content = (await readCheckpoint(saved)) as Map<string, CheckpointValue>
     const trained = join(folder, 'last.pth')
     const optimizer = new Map<string, CheckpointValue>([['momentum', state.get('layers.0.weight')!]])
@@ -102,7 +102,7 @@ describe('converted checkpoints', function () {
     )
   })
 
-  it('have weights of another type, which a second conversion keeps', async () => {
+  it('have weights of the requested type, which a second conversion keeps', async () => {
     for (const [dtype, tolerance] of [
       ['float16', 2 ** -11],
       ['bfloat16', 2 ** -8],
@@ -142,7 +142,7 @@ describe('converted checkpoints', function () {
     assert.equal(loaded.untrained, true)
   })
 
-  it('of other programs have the names that torchvision gives, if the network is named', async () => {
+  it("of other programs get torchvision's names if the network is named", async () => {
     const foreign = join(folder, 'foreign.pth')
     const prefixed = new Map([...state].map(([name, tensor]) => [`module.${name}`, tensor]))
     await writeCheckpoint(
@@ -179,7 +179,7 @@ describe('converted checkpoints', function () {
     )
   })
 
-  it('of other programs need the name of the network for what depends on it', async () => {
+  it('of other programs need the name of the network for conversions that depend on it', async () => {
     const foreign = join(folder, 'foreign.pth')
     for (const options of [
       { container: 'safetensors' },

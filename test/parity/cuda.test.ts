@@ -11,7 +11,7 @@ import { smallNetwork } from '../support/small-network.js'
 
 const { cuda } = runtimeInfo()
 
-/** Outputs for noise of this size. */
+/** Computes outputs for noise of this size. */
 async function logits(model: Model, images: number, size: number): Promise<number[]> {
   const batch = new (native().ImageBatch)(images, size, size, [0, 0, 0], [1, 1, 1])
   batch.setTensor(Float32Array.from({ length: images * 3 * size * size }, (_, i) => Math.sin(i * i)))
@@ -50,7 +50,7 @@ describe(`a GPU`, function () {
         }
       })
 
-  it('trains to the same weights twice, and predicts with them what a saved model does', async () => {
+  it('trains to the same weights twice, and predicts the same as the saved model', async () => {
     const folder = await temporaryFolder()
     const photos = join(folder, 'photos')
     await drawPhotos(photos)
@@ -84,7 +84,7 @@ describe(`a GPU`, function () {
     assert.ok(history.at(-1)!.trainLoss < 0.5 * history[0]!.trainLoss)
   })
 
-  it('refuses what the CPU refuses', async () => {
+  it('refuses the same inputs as the CPU', async () => {
     using vgg = await createModel('vgg11', { numClasses: 10, device: 'cuda' })
     await assert.rejects(logits(vgg, 1, 16), { code: 'ERR_INVALID_ARGUMENT', message: /too small/ })
     using resnet = await createModel('resnet18', { numClasses: 10, device: 'cuda' })

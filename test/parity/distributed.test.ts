@@ -32,7 +32,7 @@ describe("ten steps on two processes, against PyTorch's DistributedDataParallel"
     )
   })
 
-  it('has the losses of each rank, within 1e-5', () => {
+  it('has the same losses on each rank, within 1e-5', () => {
     for (const [rank, losses] of fixture.losses.entries()) {
       for (const [step, expected] of losses.entries()) {
         const loss = ranks[rank]!.losses[step]!
@@ -44,7 +44,7 @@ describe("ten steps on two processes, against PyTorch's DistributedDataParallel"
     }
   })
 
-  it('has the parameters and the running statistics, within 1e-4', () => {
+  it('has the same parameters and running statistics, within 1e-4', () => {
     for (const { weights } of ranks) {
       assert.deepEqual(Object.keys(weights), Object.keys(fixture.weights))
       for (const [name, expected] of Object.entries(fixture.weights)) {

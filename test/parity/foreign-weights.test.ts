@@ -16,7 +16,7 @@ interface Case {
   'torch.load(weights_only=True)': string
 }
 
-// The checkpoints that ../shared/cases/make.py writes, each with PyTorch's probabilities of a fixed input.
+// The checkpoints that ../shared/cases/make.py writes, each with PyTorch's probabilities for a fixed input.
 describe('weights as people save them, against PyTorch', function () {
   this.timeout(300_000)
   let folder: string
@@ -52,7 +52,7 @@ describe('weights as people save them, against PyTorch', function () {
     return exponents.map(value => value / sum)
   }
 
-  it('give its probabilities if its restricted loader reads them', async () => {
+  it('predict the same probabilities if its restricted loader reads them', async () => {
     for (const [name, { probabilities: expected, 'torch.load(weights_only=True)': reads }] of Object.entries(
       cases,
     )) {
@@ -64,20 +64,20 @@ describe('weights as people save them, against PyTorch', function () {
     }
   })
 
-  it('are read without the Python objects beside them, which the load report names', async () => {
+  it('are read without the Python objects in the file, which the load report names', async () => {
     const weights = join(folder, 'checkpoints/namespace.pth')
     using model = await createModel('mobilenet_v2', { weights, device: 'cpu' })
     assert.deepEqual(model.loadReport!.skipped, ['args (argparse.Namespace)'])
   })
 
-  it('take the moving average', async () => {
+  it('use the moving average', async () => {
     const weights = join(folder, 'checkpoints/timm_ema.pth.tar')
     using model = await createModel('mobilenet_v2', { weights, device: 'cpu' })
     const { wrapper, averaged, others } = model.loadReport!
     assert.deepEqual([wrapper, averaged, others], ['state_dict_ema', true, ['state_dict']])
   })
 
-  it('are refused if they are not finite, and untrained if they have no classifier', async () => {
+  it('are refused if they are not finite, and count as untrained without a classifier', async () => {
     await assert.rejects(probabilities('nan_variance.pth'), {
       code: 'ERR_NON_FINITE',
       message: /features\.18\.1\.running_var/,

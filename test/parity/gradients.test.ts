@@ -13,16 +13,16 @@ import { skip } from '../support/skip.js'
 interface Case {
   name: string
   architecture: Architecture
-  /** Of the constructor: without dropout and stochastic depth. */
+  /** Options of the constructor, without dropout and stochastic depth. */
   options: NetworkOptions
   shape: [number, number, number]
   loss: number
   parameters: [name: string, values: number][]
-  /** Of each parameter, how far PyTorch's gradient in float32 is from that in float64 at most. */
+  /** For each parameter, the largest difference between PyTorch's gradients in float32 and float64. */
   float32: number[]
-  /** Of each parameter, how far PyTorch's gradient in bfloat16 is from that in float64. */
+  /** For each parameter, the difference between PyTorch's gradients in bfloat16 and float64. */
   bfloat16: number[]
-  /** The same of all parameters together. */
+  /** The same for all parameters together. */
   bfloat16All: number
 }
 
@@ -48,7 +48,7 @@ const names = [
   'swin_v2_t',
   'maxvit_t',
 ]
-/** Networks with parameters whose gradients are sums of so few values that rounding to bfloat16 decides much of them. */
+/** Networks some of whose gradients are sums of so few values that rounding to bfloat16 dominates. */
 const rounded = new Set([
   'mobilenet_v3_small',
   'efficientnet_b0',
@@ -58,7 +58,7 @@ const rounded = new Set([
   'shufflenet_v2_x0_5',
   'maxvit_t',
 ])
-// In which 3 x 3 convolutions have tiles enough for Winograd's filtering.
+// Here, 3 x 3 convolutions have enough tiles for Winograd filtering.
 const large = 'resnet18, large batch'
 
 function floats(path: string): Float32Array {
@@ -79,7 +79,7 @@ describe(`the gradients of one training step, against PyTorch in float64`, funct
 
   const caseOf = (name: string) => cases.find(c => c.name === name)!
 
-  /** The loss, and each parameter's gradient beside PyTorch's. */
+  /** Returns the loss, and each parameter's gradient with PyTorch's. */
   async function step(
     { name, architecture, options, shape, parameters }: Case,
     dtype: 'float32' | 'bfloat16',
@@ -94,7 +94,7 @@ describe(`the gradients of one training step, against PyTorch in float64`, funct
     batch.setTensor(floats(join(folder, `${name}.images.f32`)))
     const before = await model.network.stateDict()
     const trainer = await native().createTrainer(model.network, { ...plainSgd, dtype })
-    // So large a rate that the difference of the weights is the gradient, and not rounding.
+    // The rate is so large that the difference of the weights is the gradient, and rounding does not matter.
     const learningRate = 256
     const labels = Int32Array.from({ length: shape[0] }, (_, i) => i % 10)
     const { loss } = await trainer.step(batch, labels, {
@@ -120,9 +120,9 @@ describe(`the gradients of one training step, against PyTorch in float64`, funct
     return { loss, gradients }
   }
 
-  // GoogLeNet's agree on some processors only, with a cause that is not known yet.
+  // GoogLeNet's gradients agree on some processors only; we do not know the cause yet.
   for (const name of names.filter(each => each !== 'googlenet'))
-    it(`${name}: are within 1e-4 of each parameter's largest, or as near as PyTorch's in float32`, async () => {
+    it(`${name}: are within 1e-4 of each parameter's largest, or as close as PyTorch's in float32`, async () => {
       const { loss, gradients } = await step(caseOf(name), 'float32')
       const { loss: wanted, float32 } = caseOf(name)
       assert.ok(Math.abs(loss / wanted - 1) <= 2e-5, `loss ${loss}, PyTorch ${wanted}`)
@@ -132,15 +132,16 @@ describe(`the gradients of one training step, against PyTorch in float64`, funct
           largest = Math.max(largest, Math.abs(value))
           difference = Math.max(difference, Math.abs(value - values[i]!))
         }
-        // A gradient that is zero but for rounding, as that of a bias before a batch norm, has no digits to compare.
+        // A gradient that is zero except for rounding, such as that of a bias before a batch norm, has no digits to
+        // compare.
         const tolerance = Math.max(1e-4 * largest, 6 * float32[p]!, 3e-8)
         assert.ok(difference <= tolerance, `${parameter}: ${difference} of ${largest}, PyTorch ${float32[p]}`)
       }
     })
 
-  // Of AlexNet's first bias, 64 sums of few values, rounding decides too much.
+  // The gradient of AlexNet's first bias, 64 sums of few values, is mostly rounding.
   for (const name of [...names.filter(each => each !== 'alexnet'), large])
-    it(`${name}, in bfloat16: deviate no more than half as much again as PyTorch's`, async function () {
+    it(`${name}, in bfloat16: deviate at most 1.5 times as much as PyTorch's`, async function () {
       if (!runtimeInfo().bfloat16) skip(this, 'this processor does not have avx512_bf16')
       const { gradients } = await step(caseOf(name), 'bfloat16')
       const all = { difference: 0, size: 0 }
@@ -152,7 +153,7 @@ describe(`the gradients of one training step, against PyTorch in float64`, funct
         }
         const deviation = Math.sqrt(difference / size)
         const wanted = caseOf(name).bfloat16[p]!
-        // What is mostly rounding in PyTorch's too cannot be compared by itself.
+        // A gradient that is mostly rounding in PyTorch, too, cannot be compared by itself.
         const isNoise = rounded.has(name) && wanted > 0.25
         const most = Math.max((rounded.has(name) ? 4 : 1.5) * wanted, 0.01)
         assert.ok(isNoise || deviation <= most, `${parameter}: ${deviation}, PyTorch ${wanted}`)

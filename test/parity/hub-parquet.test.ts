@@ -11,9 +11,9 @@ const expected: { label: string; rgb: string }[] = JSON.parse(
   readFileSync(join(folder, 'expected.json'), 'utf8'),
 )
 
-describe('Parquet files that the library of Hugging Face wrote', () => {
+describe("Parquet files written by Hugging Face's library", () => {
   for (const compression of ['default', 'snappy', 'gzip', 'brotli', 'zstd', 'none']) {
-    it(`have the same images and labels, with the compression ${compression}`, async () => {
+    it(`have the same images and labels with ${compression} compression`, async () => {
       const path = join(folder, `${compression}.parquet`)
       if (compression === 'zstd' && !('zstdDecompressSync' in zlib)) {
         await assert.rejects(fromParquet(path), { code: 'ERR_DATASET', message: /needs Node 22\.15/ })

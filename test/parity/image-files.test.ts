@@ -9,7 +9,7 @@ import { skip } from '../support/skip.js'
 
 type Expected = { size: [number, number]; sha256: string; error?: never } | { error: string }
 
-/** How far pixels may be from Pillow's, of 255: libheif and libtiff turn YUV into RGB in ways of their own. */
+/** The largest difference from Pillow's pixels, of 255, because libheif and libtiff convert YUV to RGB in their own ways. */
 const DIFFERENCES: Readonly<Record<string, [largest: number, mean: number]>> = {
   'near-420.avif': [16, 2.5],
   'near-photo.avif': [16, 3],
@@ -37,7 +37,7 @@ describe('image files of many kinds, against Pillow', function () {
     gif: 14,
     avif: 10,
   })) {
-    it(`have the same pixels, or are refused, as ${extension}`, async () => {
+    it(`have the same pixels, or are refused, as ${extension} files`, async () => {
       const chosen = files.filter(([name]) => name.endsWith(`.${extension}`))
       assert.ok(chosen.length >= count, `${chosen.length} files`)
       for (const [name, expected] of chosen) {

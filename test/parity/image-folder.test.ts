@@ -7,7 +7,7 @@ import { link, removeTemporaryFolders, temporaryFolder, writeFiles } from '../su
 describe("ImageFolder against torchvision's", () => {
   afterEach(removeTemporaryFolders)
 
-  it('has its classes and samples, in its order', async () => {
+  it('has the same classes and samples in the same order', async () => {
     const expected = JSON.parse(
       await readFile(new URL('../fixtures/image-folder.json', import.meta.url), 'utf8'),
     )

@@ -10,7 +10,7 @@ import type { Operation, Rect } from '../../lib/native/operation.js'
 import { NO_PYTHON, python, runReference } from '../support/python.js'
 import { skip } from '../support/skip.js'
 
-/** A geometric operation by its magnitude, as torchvision names it: its matrix is lib/image/affine.ts's to make. */
+/** A geometric operation by torchvision's name and magnitude; lib/image/affine.ts makes its matrix. */
 interface Named {
   op?: undefined
   filter: 'nearest' | 'bilinear'
@@ -77,7 +77,7 @@ function toOperation(named: Operation | Named, size: Size): Operation {
 }
 
 describe(`image operations, against torchvision ${versions.torchvision} on Pillow ${versions.pillow}`, () => {
-  it(`are compared with what Python gives today`, function () {
+  it(`are compared with Python's present results`, function () {
     if (!python) skip(this, NO_PYTHON)
     assert.equal(runReference('image_operations.py'), fixtures)
   })

@@ -9,7 +9,7 @@ import { NO_PYTHON, python, runReference } from '../support/python.js'
 import { skip } from '../support/skip.js'
 
 describe(`the JPEG decoder, against Pillow`, () => {
-  it('gives the same bytes, for every kind of JPEG that Pillow writes', async function () {
+  it('gives the same bytes for every kind of JPEG that Pillow writes', async function () {
     if (!python) skip(this, NO_PYTHON)
     this.timeout(60_000)
     const folder = mkdtempSync(join(tmpdir(), 'visiontorch-'))

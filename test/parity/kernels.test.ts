@@ -27,7 +27,7 @@ describe(`the inference kernels, against PyTorch in float64`, function () {
   })
   after(removeTemporaryFolders)
 
-  /** Of each case: how far the logits are from PyTorch's, as a share of the largest. */
+  /** For each case, the difference of the logits from PyTorch's, as a fraction of the largest logit. */
   function deviations(kernels: string, dtype: 'float32' | 'bfloat16'): number[] {
     const child = ['--import', 'tsx', 'test/support/logits-child.ts', folder, dtype]
     const env = { ...process.env, VISIONTORCH_KERNELS: kernels }
@@ -49,9 +49,9 @@ describe(`the inference kernels, against PyTorch in float64`, function () {
     })
   }
 
-  // "" are the best: they hold kernels for bfloat16 where the processor multiplies it.
+  // "" selects the best kernels, which support bfloat16 if the processor can multiply it.
   for (const kernels of ['', 'onednn'])
-    it(`${kernels || 'the default'}, in bfloat16: logits deviate no more than twice as much as PyTorch's`, () => {
+    it(`${kernels || 'the default'}, in bfloat16: logits deviate at most twice as much as PyTorch's`, () => {
       for (const [i, deviation] of deviations(kernels, 'bfloat16').entries())
         assert.ok(
           deviation <= 2 * cases[i]!.bfloat16,

@@ -7,7 +7,7 @@ import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { plainSgd } from '../support/plain-sgd.js'
 import { smallNetwork } from '../support/small-network.js'
 
-// On a CPU, float16 computes in float32, so that only the scaling of the loss is tested here.
+// On a CPU, float16 computes in float32, so this tests only the scaling of the loss.
 describe('the scaled loss of training in float16', () => {
   after(removeTemporaryFolders)
 
@@ -31,7 +31,7 @@ describe('the scaled loss of training in float16', () => {
     return (metadata as Map<string, Map<string, unknown>>).get('scaler')!
   }
 
-  it('changes nothing while gradients are finite, as it is a power of two', async () => {
+  it('changes nothing while gradients are finite, because the scale is a power of two', async () => {
     const weights = []
     for (const dtype of ['float32', 'float16'] as const) {
       using model = await smallNetwork()
@@ -42,7 +42,7 @@ describe('the scaled loss of training in float16', () => {
     assert.deepEqual(weights[0], weights[1])
   })
 
-  it('leaves out an update whose gradients overflow, and halves the scale', async () => {
+  it('skips an update whose gradients overflow, and halves the scale', async () => {
     using model = await smallNetwork()
     const trainer = await trainerOf(model, 'float16')
     const parameters = async () =>

@@ -37,7 +37,7 @@ describe('the networks, against torchvision', function () {
       model.dispose()
     })
 
-    it(`${architecture} costs what torchvision publishes`, async () => {
+    it(`${architecture} has the multiply-adds that torchvision publishes`, async () => {
       // GoogLeNet's official weights are used without auxiliary heads.
       const options = architecture === 'googlenet' ? { auxLogits: false } : {}
       const model = await native().createModel(architecture, 1000, null, options)

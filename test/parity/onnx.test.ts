@@ -26,10 +26,10 @@ interface Computed {
   values: number[]
 }
 
-/** Sizes of images. 129 is no multiple of a window or a patch, so that Swin Transformer pads, and AlexNet pools unevenly. */
+/** Sizes of images. 129 is not a multiple of a window or a patch, so Swin Transformer pads, and AlexNet pools unevenly. */
 const sizesOf: Record<string, number> = { inception_v3: 299, vision_transformer: 224, maxvit: 224 }
 
-/** Networks that have blocks of their own, beside the smallest of each family. */
+/** Networks with blocks of their own, in addition to the smallest of each family. */
 const others = ['efficientnet_v2_s', 'resnet50', 'swin_v2_t']
 
 const networks = native()
@@ -51,7 +51,7 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
   })
   after(removeTemporaryFolders)
 
-  /** Exports the model to a file `name`, beside which images lie: normalised, and row by row. Gives the path. */
+  /** Exports the model to a file `name`, next to a file of images (normalised, row by row), and returns the path. */
   async function exported(folder: string, name: string, model: Model, images: Float32Array, options = {}) {
     const path = join(folder, `${name}.onnx`)
     await model.export(path, options)
@@ -168,7 +168,7 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
       assert.ok(!operations.includes('BatchNormalization'), operations.join())
     })
 
-    it('has architecture, classes and preprocessing in its metadata', () => {
+    it('has the architecture, classes and preprocessing in its metadata', () => {
       const { metadata, opset } = results.default
       assert.equal(opset, 18)
       assert.equal(metadata.architecture, 'mobilenet_v2')
@@ -177,7 +177,7 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
     })
 
     for (const name of ['opset 17', 'opset 22'] as const) {
-      it(`${name}: the same logits, also of a transformer`, () => {
+      it(`${name}: the same logits, also for a transformer`, () => {
         for (const { opset } of [results[name], results[`ViT, ${name}`]])
           assert.equal(opset, Number(name.slice(-2)))
         assert.ok(difference(results[name].values, logits) <= 1e-5)
@@ -204,7 +204,7 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
       assert.ok(difference(values, logits.slice(0, 3)) <= 1e-5)
     })
 
-    it('externalData: true puts the tensors into a file beside it, which may move with it', () => {
+    it('externalData: true puts the tensors into a second file, which can move with the first', () => {
       assert.ok(difference(results.external.values, logits) <= 1e-5)
     })
   })
@@ -234,7 +234,7 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
         })
         const input = toSize(preprocessing.crop)
         const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * i * 2654435761) >>> 13)
-        // A network that gives back what it takes.
+        // A network that returns its input.
         const identity = { type: 'Identity', inputs: ['pixel_values'], output: 'logits', attributes: {} }
         const network = {
           input: 'pixel_values',
@@ -267,9 +267,9 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
     })
 
     for (const { mode, interpolation, crop, width, height, name } of cases) {
-      it(`${mode}, ${interpolation}, ${width} x ${height} to ${formatSize(crop as InputSize)}: the pixels are ours, or next to them`, () => {
+      it(`${mode}, ${interpolation}, ${width} x ${height} to ${formatSize(crop as InputSize)}: the pixels equal ours or differ by one`, () => {
         const { ours, computed } = results.get(name)!
-        // Pillow's weights have 22 bits: of a sum halfway between two bytes, they decide which it becomes.
+        // Pillow's weights have 22 bits, which decide how a sum halfway between two bytes is rounded.
         const differ = ours.filter((value, i) => Math.abs(value - computed.values[i]!) > 1e-5)
         assert.ok(differ.length <= 0.03 * ours.length, `${differ.length} of ${ours.length}`)
         assert.ok(difference(computed.values, ours) <= 1 / (255 * 0.2) + 1e-5) // one of 255

@@ -54,7 +54,7 @@ describe("Triton's HTTP client", function () {
     await removeTemporaryFolders()
   })
 
-  /** The values that the network gets for an image. */
+  /** Returns the network's input for an image. */
   async function networkInput(model: Model, file: Buffer): Promise<Float32Array> {
     const pixels = await decode(file)
     const batch = model.createBatch(1)
@@ -62,7 +62,7 @@ describe("Triton's HTTP client", function () {
     return batch.getTensor(1)
   }
 
-  it('sees that the server and its model are ready, and what they are', () => {
+  it('sees that the server and its model are ready, and gets their metadata', () => {
     const { live, ready, model_ready, unknown_ready, server, model, index } = answers
     assert.deepEqual([live, ready, model_ready, unknown_ready], [true, true, true, false])
     assert.equal(server.name, 'visiontorch')
@@ -97,7 +97,7 @@ describe("Triton's HTTP client", function () {
     assert.equal(answers.classes[1]!.length, 2)
   })
 
-  it('gets errors that say what is wrong', () => {
+  it('gets helpful errors', () => {
     const patterns = {
       'unknown model': ['404', /there is no model 'unknown'/],
       'wrong shape': ['400', /input: expected the shape \[N, 3, 32, 32\], got \[1, 2, 32, 32\]/],

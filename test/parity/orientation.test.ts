@@ -46,7 +46,8 @@ describe("autoOrient, against Pillow's ImageOps.exif_transpose and torchvision",
       assert.deepEqual([width, height], size, name)
       const reference = await readFile(join(folder, `${name}.rgb`))
       const sum = reference.reduce((sum, value, i) => sum + Math.abs(value - data[i]!), 0)
-      // libheif and libavif turn YUV into RGB in different ways; a wrong turn gives a mean of more than 20.
+      // libheif and libavif convert YUV to RGB in different ways; a wrong orientation gives a mean difference of more
+      // than 20.
       assert.ok(sum / data.length < 2, `${name}: ${sum / data.length} on average`)
     }
   })

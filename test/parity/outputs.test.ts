@@ -10,19 +10,19 @@ import { fixture, skipIfLarge } from '../support/networks.js'
 import { NO_PYTHON, python, runReference } from '../support/python.js'
 import { skip } from '../support/skip.js'
 
-/** Sizes of images, for families that do not take those of the others. */
-// Inception's auxiliary head leaves nothing of smaller images in training.
+/** Image sizes of families that do not accept the usual ones. */
+// In training, Inception's auxiliary head would reduce smaller images to nothing.
 const sizesOf: Record<string, number[]> = {
   inception_v3: [299, 331],
   vision_transformer: [224],
   maxvit: [224],
 }
 
-/** Of images of one size. */
+/** The results for images of one size. */
 interface Outputs {
   images: number
   logits: number[]
-  /** How far PyTorch's logits in float32 are from these, as a share of the largest. */
+  /** The difference of PyTorch's logits in float32 from these, as a fraction of the largest. */
   deviation: number
 }
 
@@ -47,7 +47,10 @@ describe('the logits of every network, against torchvision in float64', function
       })
       after(removeTemporaryFolders)
 
-      /** For each size, the largest difference from the expected logits as a share of the largest, and PyTorch's. */
+      /**
+       * For each size, the largest difference from the expected logits as a fraction of the largest logit, and PyTorch's
+       * difference.
+       */
       async function deviations(architecture: string, dtype: 'float32' | 'bfloat16') {
         using model = await createModel(architecture as Architecture, {
           weights: join(folder, `${architecture}.pth`),

@@ -7,7 +7,7 @@ import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { NO_PYTHON, python, runReference } from '../support/python.js'
 import { skip } from '../support/skip.js'
 
-describe('weights beside what Python programs save with them', function () {
+describe('weights that Python programs save with other objects', function () {
   this.timeout(120_000)
   let folder: string
   let extras: string[]
@@ -75,11 +75,11 @@ describe('weights beside what Python programs save with them', function () {
     })
   })
 
-  it('load from arrays of NumPy', async () => {
+  it('load from NumPy arrays', async () => {
     assert.deepEqual(await load('numpy-weights.pth'), weights)
   })
 
-  it('load from a checkpoint of PyTorch Lightning', async () => {
+  it('load from a PyTorch Lightning checkpoint', async () => {
     assert.deepEqual(await load('lightning.ckpt'), weights)
     assert.deepEqual((await inspectCheckpoint(join(folder, 'lightning.ckpt'))).skipped, [
       { name: 'hyper_parameters/args', type: 'argparse.Namespace' },
@@ -87,7 +87,7 @@ describe('weights beside what Python programs save with them', function () {
     ])
   })
 
-  it('load behind the prefixes of wrappers', async () => {
+  it('load with the prefixes of wrappers', async () => {
     for (const prefix of [
       'module.',
       '_orig_mod.',

@@ -38,7 +38,7 @@ describe("a run with the preset 'classification-pytorch'", function () {
   })
   after(removeTemporaryFolders)
 
-  it("writes the platform's files beside its own", () => {
+  it("writes the platform's files in addition to its own", () => {
     const periodic = [2, 4, 5].map(epoch => {
       const { trainLoss, validationLoss } = epochs[epoch - 1]!
       return `ep00${epoch}-loss${trainLoss.toFixed(3)}-val_loss${validationLoss.toFixed(3)}.pth`
@@ -55,7 +55,7 @@ describe("a run with the preset 'classification-pytorch'", function () {
     )
   })
 
-  it("whose weights load in Python into torchvision's network with strict=True", async function () {
+  it("writes weights that load in Python into torchvision's network with strict=True", async function () {
     if (!python) skip(this, NO_PYTHON)
     const files = weights().map(name => ({
       path: join(directory, name),

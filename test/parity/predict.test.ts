@@ -66,7 +66,7 @@ describe(`predictions, against torchvision`, function () {
         })
       }
 
-      it('weights at odd addresses are saved as they are', async () => {
+      it('weights at odd addresses are saved unchanged', async () => {
         const saved: Buffer[] = []
         for (const container of ['zip', 'odd']) {
           using model = await createModel(architecture, {
@@ -80,7 +80,7 @@ describe(`predictions, against torchvision`, function () {
         assert.ok(saved[0]!.equals(saved[1]!))
       })
 
-      it('predict() gives the classes and probabilities of the softmax', async () => {
+      it('predict() returns the classes and probabilities of the softmax', async () => {
         using model = await createModel(architecture, { weights: join(folder, 'zip.pth'), device: 'cpu' })
         const predictions = await model.predict(Object.keys(expected), { topK: 3 })
         for (const [row, logits] of Object.values(expected).entries()) {

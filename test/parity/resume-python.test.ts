@@ -25,7 +25,7 @@ interface Continued {
   sums: Record<string, [number, number]>
 }
 
-describe(`training goes on in Python, and from there goes on here`, () => {
+describe(`training continues in Python, and from there continues here`, () => {
   onOneThread()
   let root: string
   before(async function () {
@@ -75,7 +75,7 @@ describe(`training goes on in Python, and from there goes on here`, () => {
         )
       }
 
-      // Its epoch 7, counted from 0, is done: the ninth is next.
+      // Epoch 7, counted from 0, is done, so the ninth is next.
       using resumed = await smallNetwork({ device: 'cpu', dropout: 0 })
       const run = train(resumed, {
         ...options,
@@ -96,7 +96,7 @@ function close(got: number, expected: number, what: string): void {
   assert.ok(Math.abs(got - expected) <= allowed, `${what}: ${got}, in PyTorch ${expected}`)
 }
 
-/** A trainer that goes on from a checkpoint. */
+/** Makes a trainer that continues from a checkpoint. */
 async function continued(
   model: Model,
   optimizer: (typeof optimizers)[keyof typeof optimizers],

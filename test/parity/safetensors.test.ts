@@ -23,7 +23,7 @@ describe("safetensors files, against Python's library", function () {
   })
   after(removeTemporaryFolders)
 
-  it('of every type are read as it wrote them, and written so that it reads the same', async () => {
+  it('of every type are read as Python wrote them, and written so that Python reads the same', async () => {
     const [theirs, ours] = [join(folder, 'theirs.safetensors'), join(folder, 'ours.safetensors')]
     const written = inPython('write', theirs)
     const content = (await readCheckpoint(theirs)) as Map<string, CheckpointValue>
@@ -33,7 +33,7 @@ describe("safetensors files, against Python's library", function () {
     assert.deepEqual(inPython('read', ours), written)
   })
 
-  it('of a model hold its state dict', async () => {
+  it('of a model contain its state dict', async () => {
     const path = join(folder, 'model.safetensors')
     using model = await createModel('resnet18', { classes: ['a', 'リンゴ'], device: 'cpu' })
     await model.save(path, { format: 'safetensors' })

@@ -27,7 +27,7 @@ describe(`saved models, in Python`, function () {
   })
   after(removeTemporaryFolders)
 
-  // The last is the folder name 'Gro\xdf' in Latin-1, as os.fsdecode() gives it.
+  // The last is the folder name 'Gro\xdf' in Latin-1, as os.fsdecode() returns it.
   const classes = ['ein Apfel', 'リンゴ', 'Gro\udcdf']
   const cases = [
     { architecture: 'mobilenet_v2', options: { widthMult: 0.25 }, kwargs: { width_mult: 0.25 } },

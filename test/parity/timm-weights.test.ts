@@ -15,7 +15,7 @@ interface Reference {
   logits: number[]
 }
 
-describe("weights by timm's names", function () {
+describe("weights with timm's names", function () {
   this.timeout(300_000)
   let folder: string
   let references: Record<string, Reference>
@@ -42,7 +42,7 @@ describe("weights by timm's names", function () {
     }
   })
 
-  it('are written so that timm loads them with strict=True, and gives the same logits', async () => {
+  it('are written so that timm loads them with strict=True and computes the same logits', async () => {
     const files = Object.entries(references).map(([architecture, reference]) => ({
       architecture: architecture as Architecture,
       reference,

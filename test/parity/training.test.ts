@@ -8,7 +8,7 @@ describe('ten steps of training, against PyTorch', () => {
   for (const name of trainingCases) it(name, () => checkTraining(name))
 
   for (const kernels of [...kernelSets, 'onednn'] as const)
-    it(`all of these with the kernels ${kernels}`, function () {
+    it(`matches in all of these cases with the kernels ${kernels}`, function () {
       if (kernels !== 'onednn' && !hasKernels(kernels)) skip(this, `this processor does not have ${kernels}`)
       const child = ['--import', 'tsx', 'test/support/training-child.ts']
       const env = { ...process.env, VISIONTORCH_KERNELS: kernels }

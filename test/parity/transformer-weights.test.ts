@@ -15,7 +15,7 @@ function floats(path: string): Float32Array {
   return new Float32Array(buffer.slice(byteOffset, byteOffset + length))
 }
 
-describe('weights of vision transformers in other forms than torchvision has them', function () {
+describe("weights of vision transformers in forms other than torchvision's", function () {
   this.timeout(120_000)
   let folder: string
   let logits: Record<'vit' | 'swin', number[]>
@@ -46,7 +46,7 @@ describe('weights of vision transformers in other forms than torchvision has the
     await check(model, 64, logits.vit)
   })
 
-  it("loads a Swin Transformer with Microsoft's names, and its matrices of positions", async () => {
+  it("loads a Swin Transformer with Microsoft's names and position matrices", async () => {
     using model = await createModel('swin_t', { weights: join(folder, 'swin.pth') })
     await check(model, 80, logits.swin)
   })

@@ -33,7 +33,7 @@ describe('a folder for transformers.js, loaded by it', function () {
     images = await Promise.all(
       sizes.map(async ([width, height], i) => {
         const path = join(folder, `${width}.png`)
-        // Smooth shapes with some noise, as photographs have.
+        // Smooth shapes with some noise, like photographs.
         const data = Uint8Array.from({ length: width * height * 3 }, (_, at) => {
           const [x, y, channel] = [Math.floor(at / 3) % width, Math.floor(at / 3 / width), at % 3]
           const wave = Math.sin(((x + 3 * i) * (channel + 2)) / 9) + Math.cos((y * (i + 1)) / 7)
@@ -46,7 +46,7 @@ describe('a folder for transformers.js, loaded by it', function () {
       }),
     )
     model = await tinyModel({ seed: 5 })
-    // A random classifier finds all classes about as probable; this one decides.
+    // A random classifier finds all classes about equally probable; this one is decisive.
     const weights = await model.stateDict()
     const { data } = weights.get('classifier.1.weight')!
     data.forEach((value, i) => {
@@ -90,7 +90,7 @@ describe('a folder for transformers.js, loaded by it', function () {
     }
   }
 
-  it('externalData: true works there, too', async () => {
+  it('also works with externalData: true', async () => {
     const path = join(folder, 'external')
     await model.export(path, { format: 'transformers', externalData: true })
     assert.ok((await readFile(join(path, 'onnx/model.onnx_data'))).length > 10_000)

@@ -1,7 +1,7 @@
 """Writes checkpoints with everything that torch.load(weights_only=True) allows, and what it reads from each.
 
 python allowed_globals.py OUT: OUT/expected.json holds a normal form of the value of each file, and the names of all
-globals that the restricted loader allows. Fails if one of these is in none of the files.
+globals that the restricted loader allows. Fails if one of these does not occur in any file.
 """
 
 import collections
@@ -30,18 +30,18 @@ def mapping(**items):
 def tensor(value):
     value = value.detach().resolve_conj().resolve_neg().contiguous()
     itemsize = value.element_size()
-    # The bytes of any type, also of those that NumPy lacks.
+    # The bytes of any type, including those that NumPy lacks.
     begin = value.storage_offset() * itemsize
     data = bytes(value.untyped_storage())[begin : begin + value.numel() * itemsize]
     return {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def quantized(value):
-    # NB: the order of the keys is not compared.
+    # The order of the keys is not compared.
     scheme = value.qscheme()
     if value.dtype in INTEGERS:
         data = tensor(value.int_repr())
-    else:  # several elements in a byte
+    else:  # several elements per byte
         data = tensor(torch.frombuffer(bytearray(bytes(value.untyped_storage())), dtype=torch.uint8))
     result = dict(type="quantized", dtype=str(value.dtype), shape=list(value.shape), data=data, scheme=str(scheme))
     if scheme == torch.per_tensor_affine:
@@ -129,7 +129,7 @@ def filled(dtype):
 
 
 dtypes = [value for value in _get_allowed_globals().values() if isinstance(value, torch.dtype)]
-# torch.save writes no tensors of the types of less than a byte.
+# torch.save does not write tensors of types smaller than a byte.
 subbyte = re.compile(r"torch\.(q|u?int[1-7]$)")
 plain_dtypes = [dtype for dtype in dtypes if not subbyte.match(str(dtype)) and dtype != torch.bool]
 eye = torch.eye(4)

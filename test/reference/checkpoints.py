@@ -1,7 +1,7 @@
 """Writes test/fixtures/checkpoints/: small .pth files of every container, and what torch reads from each.
 
 checkpoints.json: for each file its container and its tensors by nested path (keys joined by '/'): dtype, shape and the
-SHA-256 of the contiguous little-endian bytes; or `unsupported`, for what the reader refuses by design.
+SHA-256 of the contiguous little-endian bytes; or `unsupported`, for files that the reader refuses by design.
 """
 
 import collections
@@ -104,7 +104,7 @@ def write_tar(path):
         for name, data in members:
             member = tarfile.TarInfo(name)
             member.size = len(data)
-            member.mtime = 1500000000.5  # a fraction: PAX headers, as Python 3 wrote them
+            member.mtime = 1500000000.5  # a fraction, so that there are PAX headers, as Python 3 wrote them
             tar.addfile(member, io.BytesIO(data))
 
 
@@ -146,7 +146,7 @@ read("list.pth", "zip")
 write_tar(OUT / "tar.pth")
 read("tar.pth", "tar", weights_only=False)
 
-# A module in a legacy file brings its source code and where that lay.
+# A module in a legacy file comes with its source code and the path of that.
 torch.save(torch.nn.Sequential(torch.nn.Linear(1, 1)), OUT / "module_zip.pth")
 expected["module_zip.pth"] = {"container": "zip", "unsupported": "module"}
 torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), OUT / "torchscript.pth")

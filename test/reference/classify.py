@@ -1,7 +1,8 @@
-"""classify.py FOLDER ARCHITECTURE [IMAGE ...]: what torchvision says of images, and the weights that it said it with.
+"""classify.py FOLDER ARCHITECTURE [IMAGE ...]: torchvision's logits of images, and the weights that it used.
 
 Writes random weights of a network (seeded, with batch norm statistics as after some training) to FOLDER as zip.pth,
-legacy.pth, odd.pth (legacy, with data at odd addresses) and tar.pth, makes two images there, and prints {"image path": [logits]} for those and for each IMAGE.
+legacy.pth, odd.pth (legacy, with data at odd addresses) and tar.pth, makes two images there, and prints
+{"image path": [logits]} for those and for each IMAGE.
 """
 
 import io
@@ -36,7 +37,7 @@ def make_images(folder: pathlib.Path) -> list[str]:
 
 
 def save_tar(state_dict: dict[str, torch.Tensor], path: pathlib.Path) -> None:
-    """The container of torch 0.1, which torch itself can only read. It knew no num_batches_tracked."""
+    """The container of torch 0.1, which torch itself can only read. It had no num_batches_tracked."""
     tensors = {name: value for name, value in state_dict.items() if not name.endswith("num_batches_tracked")}
     storages, descriptions, numbers = io.BytesIO(), io.BytesIO(), {}
     pickle.dump(len(tensors), storages, protocol=2)

@@ -29,7 +29,7 @@ optimizer.load_state_dict(checkpoint["optimizer"])
 scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
 rate = checkpoint["optimizer"]["param_groups"][0]["lr"]
 for group in optimizer.param_groups:
-    group["lr"] = rate  # making the scheduler set its own
+    group["lr"] = rate  # which the scheduler overwrote
 
 images = torch.from_numpy(np.fromfile(batches, dtype=np.float32)).reshape(2, -1, 3, 32, 32)
 model.train()

@@ -14,7 +14,7 @@ from PIL import Image
 
 corpus = pathlib.Path(sys.argv[1])
 fixtures = pathlib.Path(__file__).parents[1] / "fixtures/checkpoints"
-STORAGES = {"0": 64, "1": 65536}  # those that test/fuzz/zip_file.h writes, in bytes
+STORAGES = {"0": 64, "1": 65536}  # the sizes in bytes that test/fuzz/zip_file.h writes
 
 
 def write(target: str, name: str, content: bytes) -> None:
@@ -24,7 +24,7 @@ def write(target: str, name: str, content: bytes) -> None:
 
 
 class Pickler(pickle.Pickler):
-    """As torch.save pickles, with every storage in one of STORAGES."""
+    """Pickles like torch.save, with every storage in one of STORAGES."""
 
     def persistent_id(self, value):
         if not isinstance(value, torch.storage.TypedStorage):

@@ -2,8 +2,8 @@
 
 Writes each case's weights as NAME.pth, at odd addresses, its images as NAME.images.f32 and its gradients, one parameter after the
 other, as NAME.gradients.f32; prints [{name, architecture, options, shape, loss, parameters: [[name, number of values]], bfloat16,
-bfloat16All}], the last two: for each parameter, and all together, how far the gradient under autocast to bfloat16 is from it, the norm of
-the difference as a share of its norm. The labels are 0, 1, 2, ... and 0 again after 9.
+bfloat16All}]. The last two are, for each parameter and for all together, the deviation of the gradient under autocast to bfloat16: the
+norm of the difference as a fraction of the gradient's norm. The labels are 0, 1, 2, ... and 0 again after 9.
 """
 
 import copy
@@ -29,7 +29,7 @@ KINKS = {"relu": (0,), "hardtanh": (0, 6), "hardswish": (-3, 3), "hardsigmoid": 
 
 
 def watching(on_activation, on_pool=lambda *_: None):
-    """Replaces the functions of KINKS, which then take what on_activation(x, kinks) returns, and shows each max-pool's windows."""
+    """Replaces the functions of KINKS, so that they get the result of on_activation(x, kinks), and passes on the windows of max pooling."""
 
     def activation(name):
         original = getattr(F, name)
@@ -47,9 +47,9 @@ def watching(on_activation, on_pool=lambda *_: None):
 
 @torch.no_grad()
 def keep_off_kinks(model, images):
-    """Changes the biases a little, so that no value lies near to an activation's kink.
+    """Changes the biases a little, so that no value is close to an activation's kink.
 
-    Each channel's by what takes its values farthest away, of shifts up to a twentieth of the layer's standard deviation.
+    Shifts each channel by up to a twentieth of the layer's standard deviation, choosing the shift that moves its values farthest away.
     """
     last = []  # the layer whose bias the next activation's inputs contain
 
@@ -81,8 +81,8 @@ def keep_off_kinks(model, images):
 
 @torch.no_grad()
 def is_clear(model, images):
-    """Whether all values stay farther than rounding from where a gradient changes its way: an activation's kink, and the second
-    largest of a pooling window, which rounding moves less: the errors of a channel's mean are those of both."""
+    """Returns whether rounding cannot change the path of a gradient: no value is close to an activation's kink or to the largest of its
+    pooling window. Rounding moves the latter less, because an error in a channel's mean affects both values."""
     far = []
 
     def activation(x, kinks):
@@ -91,7 +91,7 @@ def is_clear(model, images):
 
     def pool(x, windows):
         best, second = windows.topk(2).values.unbind(-1)
-        # What pooling before doubled is equal, and has one gradient.
+        # An earlier pooling may have duplicated a value: the copies are equal and have the same gradient.
         far.append((best - second)[(best > 0) & (best > second)].min() > 2e-6 * x.std())
 
     with watching(activation, pool):
@@ -103,11 +103,11 @@ def norm_of(tensors):
     return torch.cat([tensor.flatten() for tensor in tensors]).norm()
 
 
-# Few layers and pixels. Of these channels, some are no multiple of a vector's width, of these sizes, some are odd. So many
-# images as in the last case cannot all be kept off the kinks: it is for bfloat16, in which values cross them in any case.
+# Few layers and pixels. Some numbers of channels are not multiples of a vector's width, and some sizes are odd. The last case has too
+# many images to keep all away from the kinks. It is for bfloat16, in which values cross them in any case.
 SETTING = [[1, 16, 1, 1], [6, 72, 2, 2], [6, 88, 1, 1]]
 LARGE = "resnet18, large batch"
-# Networks of many blocks with shortcuts, which magnify rounding.
+# Networks with many residual blocks, which magnify rounding errors.
 DEEP = ("mobilenet_v3_small", "efficientnet_b0", "efficientnet_v2_s", "regnet_x_400mf", "regnet_y_400mf", "mnasnet0_5")
 # name, architecture, torchvision's arguments, ours, images
 CASES = (
@@ -156,7 +156,7 @@ def create(architecture, arguments):
 
 
 def loss_of(model, images, labels):
-    """With the losses of GoogLeNet's auxiliary heads, weighed as in its paper."""
+    """Includes the losses of GoogLeNet's auxiliary heads, weighted as in its paper."""
     outputs = model(images)
     if isinstance(outputs, torch.Tensor):
         return F.cross_entropy(outputs, labels)
@@ -165,7 +165,7 @@ def loss_of(model, images, labels):
 
 
 def step(model, images, labels):
-    """The loss, and the gradient of each parameter. Batch norms keep their statistics."""
+    """Returns the loss and the gradient of each parameter. Batch norms keep their statistics."""
     settled = copy.deepcopy(model.state_dict())
     model.zero_grad()
     loss = loss_of(model, images, labels)
@@ -175,7 +175,7 @@ def step(model, images, labels):
 
 
 def is_close(single, gradient):
-    """Whether float32 is so close to float64 that both are on the same side of every kink."""
+    """Returns whether float32 is so close to float64 that both are on the same side of every kink."""
     return (single - gradient).abs().max() <= max(1e-3 * gradient.abs().max(), 1e-5)
 
 
@@ -187,7 +187,7 @@ for name, architecture, arguments, options, shape in CASES:
     size = arguments.get("image_size", 224 if architecture == "maxvit_t" else 128)
     settle(model, torch.randn(8, 3, size, size), branch_weight=0.2 if architecture in DEEP else 1)
     for key, parameter in model.named_parameters():
-        if key.endswith("bn3.weight"):  # of so many blocks of equal weight, rounding errors would come out a thousandfold
+        if key.endswith("bn3.weight"):  # with so many blocks of equal weight, rounding errors would grow a thousandfold
             parameter.data *= 0.1
     model.train()
     for module in model.modules():
@@ -199,7 +199,7 @@ for name, architecture, arguments, options, shape in CASES:
         images = torch.randn(shape[0], 3, *shape[1:])
         model.load_state_dict(settled)
         keep_off_kinks(model.double(), images.double())
-        model.float().double()  # what the file will hold
+        model.float().double()  # as in the file
         if name != LARGE and not is_clear(model, images.double()):
             continue
         loss, gradients = step(model, images.double(), labels)

@@ -1,9 +1,9 @@
-"""Fixtures for test/parity/hub-parquet.test.ts: Parquet files as the library `datasets` writes data sets of images.
+"""Fixtures for test/parity/hub-parquet.test.ts: Parquet files with images, written by the library `datasets`.
 
     pip install datasets Pillow
     python test/reference/hub_parquet.py test/fixtures/hub
 
-Writes a file for each kind of compression, and expected.json: the label of each row, and the SHA-256 of the RGB that Pillow decodes.
+Writes one file per kind of compression, and expected.json: the label of each row, and the SHA-256 of the RGB that Pillow decodes.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Writes image files of many formats and kinds into a folder, some with Pillow and some by hand, and prints for each the
-size and SHA-256 of the RGB that Pillow reads back, or Pillow's error. Files whose name begins with `near-` also come as
-raw RGB (`.rgb`), since their pixels may differ a little."""
+size and SHA-256 of the RGB that Pillow reads back, or Pillow's error. For files whose name starts with `near-`, it also
+writes the raw RGB (`.rgb`), because their pixels may differ a little."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ def bitmaps():
                 for top_down in [False, True] if header > 12 else [False]:
                     name = f"{bits}-{header}-{'down' if top_down else 'up'}-{size}.bmp"
                     write(name, bmp(width, height, bits, data, header, palette=palette, top_down=top_down))
-        # Palettes of fewer colours than the bits allow, with indices beyond them, and of gray.
+        # Gray palettes, and palettes with fewer colours than the bits allow and indices beyond them.
         for bits, colors in [(4, 5), (8, 17), (8, 200), (1, 1)]:
             data = random.randbytes(stride(width, bits) * height)
             write(f"{bits}-{colors}colors-{size}.bmp", bmp(width, height, bits, data, colors=colors, palette=random_palette(colors, 4)))
@@ -103,7 +103,7 @@ def bitmaps():
 
 
 def runs():
-    """Run-length encoded bitmaps: sensible ones, and random codes."""
+    """Run-length encoded bitmaps, both valid ones and random codes."""
     for bits, compression in [(8, 1), (4, 2)]:
         palette = random_palette(1 << bits, 4)
         for case in range(120):
@@ -130,7 +130,7 @@ def runs():
                     left -= count
                 data += b"\0\0"
             data += b"\0\1"
-            if case >= 60:  # codes that make no sense
+            if case >= 60:  # invalid codes
                 mixed = bytearray(data)
                 for _ in range(3):
                     mixed[random.randrange(len(mixed))] = random.choice([0, 1, 2, 3, 255])
@@ -162,7 +162,7 @@ def portable():
         write(f"P1-{size}.pbm", f"P1\n# a comment\n{width} {height}\n".encode() + "".join(map(str, bits)).encode())
         write(f"P1-spaces-{size}.pbm", f"P1 {width} {height} ".encode() + " ".join(map(str, bits)).encode())
         write(f"P4-{size}.pbm", f"P4 {width} {height}\n".encode() + random.randbytes((width + 7) // 8 * height))
-        # Samples above the largest value, where a file may hold them.
+        # Samples above the maximum value, in formats that can hold them.
         write(f"above-{size}.ppm", f"P6 {width} {height} 100\n".encode() + random.randbytes(pixels * 3))
         write(f"above-gray-{size}.pgm", f"P5 {width} {height} 9\n".encode() + random.randbytes(pixels))
         write(f"short-{size}.ppm", f"P6 {width} {height} 255\n".encode() + bytes(pixels * 3 - 1))
@@ -189,7 +189,7 @@ def tiffs():
 
 
 def gifs():
-    """The first frame covers a part of the canvas, or more than that."""
+    """The first frame covers only a part of the canvas, or more than the canvas."""
     image = picture(8, 5)
     for name, frame in [("gray", image.convert("L")), ("colors", image.quantize(16))]:
         for transparency in [None, 3]:

@@ -1,6 +1,6 @@
 """Writes test/fixtures/image-folder.json: the classes and samples that torchvision's ImageFolder finds in awkward folders.
 
-Needs torchvision. Its compiled operators are not needed, so a torchvision that was built for another torch serves too.
+Needs torchvision, but not its compiled operators, so a torchvision that was built for another torch works, too.
 """
 
 import json
@@ -30,7 +30,7 @@ with tempfile.TemporaryDirectory() as root:
     pathlib.Path(root, "linked", "link").symlink_to(pathlib.Path(root, "b"), target_is_directory=True)
     found = ImageFolder(root)
     samples = [[str(pathlib.Path(path).relative_to(root)), label] for path, label in found.samples]
-    # torchvision also takes hidden folders and files, which visiontorch leaves out.
+    # torchvision also includes hidden folders and files, which visiontorch leaves out.
     samples = [[path, label] for path, label in samples if "/." not in path]
 
 path = pathlib.Path(__file__).parent.parent / "fixtures" / "image-folder.json"

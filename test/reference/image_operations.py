@@ -1,10 +1,10 @@
-"""Fixtures for test/parity/image-operations.test.ts: what torchvision's PIL back end makes of given parameters.
+"""Fixtures for test/parity/image-operations.test.ts: the results of torchvision's PIL back end for given parameters.
 
     python test/reference/image_operations.py > test/fixtures/image-operations.json
 
-Needs torch, torchvision and Pillow. Images are made by the formula below, which the test repeats. Each case holds the
-operations as the addon takes them, and the SHA-256 of the RGB bytes that Pillow gives: 9.4 and 13 give the same, since
-no case loses much more height than width (see docs/images.md).
+Needs torch, torchvision and Pillow. The formula below makes the images; the test repeats it. Each case has the operations
+in the addon's form, and the SHA-256 of Pillow's RGB bytes. Pillow 9.4 and 13 agree, because no case shrinks the height much
+more than the width (see docs/images.md).
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """kernels.py FOLDER: torchvision's logits of images of odd sizes, for the inference kernels.
 
-Computed in float64, with PyTorch's own deviation in bfloat16: on such small images, random networks magnify rounding errors, and those of PyTorch's own float32
-are up to 7e-6 of the largest logit.
+Computes them in float64, with PyTorch's own deviation in bfloat16. On such small images, random networks magnify rounding
+errors: PyTorch's own in float32 are up to 7e-6 of the largest logit.
 
 Writes each network's weights as NAME.pth, those of VGG at odd addresses, and its images as NAME-NxHxW.f32, and prints [{architecture, shape, images,
 weights, logits, bfloat16}].

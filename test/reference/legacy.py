@@ -1,4 +1,4 @@
-"""Legacy checkpoints whose data lie at addresses of a given remainder: torchvision's vgg16-397923af.pth at odd ones."""
+"""Writes legacy checkpoints whose data is at addresses with a given remainder; that of torchvision's vgg16-397923af.pth is at odd ones."""
 
 import pathlib
 
@@ -8,7 +8,7 @@ import torch
 def save_legacy(state_dict: dict[str, torch.Tensor], path: pathlib.Path, remainder: int) -> None:
     """Saves float32 values at addresses that leave this remainder when divided by four.
 
-    Data follows the pickles without padding: a longer, unused name in the state's metadata moves it.
+    The data follows the pickles without padding, so a longer, unused name in the state's metadata moves it.
     """
     metadata = state_dict._metadata
     for length in range(1, 9):

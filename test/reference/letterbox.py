@@ -1,6 +1,6 @@
 """Prints the SHA-256 of the RGB that the preprocessing of github.com/bubbliiiing/classification-pytorch (utils/utils.py,
-letterbox_image) makes of the PNG files of a folder, with letterbox_image=True and False, for input_shape [224, 224]. Written anew from
-its description: bicubic, sizes cut to integers, centred on gray; or resize and center_crop of torchvision."""
+letterbox_image) makes of the PNG files of a folder, with letterbox_image=True and False, for input_shape [224, 224]. This is a new
+implementation of its description: bicubic, sizes truncated to integers, centred on gray; or torchvision's resize and center_crop."""
 
 import hashlib
 import json

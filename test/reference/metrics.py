@@ -1,4 +1,4 @@
-"""Writes test/fixtures/metrics.json: what scikit-learn says of random logits, and its balanced class weights.
+"""Writes test/fixtures/metrics.json: scikit-learn's metrics of random logits, and its balanced class weights.
 
 Needs numpy and scikit-learn. One case has a class that is never predicted and one that never occurs.
 """

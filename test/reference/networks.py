@@ -1,8 +1,8 @@
-"""Writes test/fixtures/networks.json: what torchvision's networks look like and how they are initialized.
+"""Writes test/fixtures/networks.json: the structure and initialization of torchvision's networks.
 
 Every architecture with 10 classes: names and shapes of the state dict (as one SHA-256), the SHA-256 of all initial
-tensors after torch.manual_seed(seed), parameters; and what torchvision publishes of its official weights with the smallest
-input size: parameters, multiply-adds (in billions). Some networks with options of the constructor.
+tensors after torch.manual_seed(seed), parameters; and the figures that torchvision publishes for its official weights with
+the smallest input size: parameters, multiply-adds (in billions). Some networks also have options of the constructor.
 
     python test/reference/networks.py
 """
@@ -52,12 +52,12 @@ def contents(model):
 
 def create(name, **arguments):
     if name in ("googlenet", "inception_v3"):
-        arguments["init_weights"] = True  # torchvision's default, of which it warns
+        arguments["init_weights"] = True  # torchvision's default, about which it warns
     return getattr(models, name)(**arguments)
 
 
 def published(name):
-    """The input size and multiply-adds of the official weights for the smallest images."""
+    """Returns the input size and multiply-adds of the official weights for the smallest images."""
     weights = min(models.get_model_weights(name), key=lambda each: each.transforms().crop_size)
     return {
         "inputSize": weights.transforms().crop_size[0],

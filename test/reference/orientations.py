@@ -1,6 +1,6 @@
 """Writes pictures with each EXIF orientation into a folder, as JPEG, PNG, WebP, TIFF and AVIF files, and JPEGs whose EXIF data is of
-unusual or damaged kinds. Prints for each the size and SHA-256 of the RGB after ImageOps.exif_transpose, and of the evaluation
-crop (Resize 36, CenterCrop 32) that torchvision makes of it."""
+unusual or damaged kinds. Prints for each the size and SHA-256 of the RGB after ImageOps.exif_transpose, and of torchvision's
+evaluation crop of it (Resize 36, CenterCrop 32)."""
 
 import hashlib
 import json

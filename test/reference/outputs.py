@@ -1,9 +1,9 @@
 """outputs.py FOLDER SIZES ARCHITECTURE ...: logits of networks for images of each size, and their weights.
 
-SIZES: numbers or HEIGHTxWIDTH, separated by commas: two images of the first size, one of each other. Writes random weights, settled as by
-some training, to FOLDER/ARCHITECTURE.pth and the images to FOLDER/SIZE.f32; prints {"ARCHITECTURE": {"SIZE": {"images",
-"logits": [...], "deviation"}}}: logits computed in float64, and how far those in float32 are from them at most, as a share of
-the largest.
+SIZES: numbers or HEIGHTxWIDTH, separated by commas: two images of the first size, one of each other. Writes random weights, settled as
+if by some training, to FOLDER/ARCHITECTURE.pth and the images to FOLDER/SIZE.f32. Prints {"ARCHITECTURE": {"SIZE": {"images",
+"logits": [...], "deviation"}}}: logits computed in float64, and the largest deviation of those in float32, as a fraction of the
+largest logit.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""plain_data.py FOLDER: checkpoints with what programs leave beside the weights; prints the names of the files.
+"""plain_data.py FOLDER: writes checkpoints with objects that programs save with the weights; prints the names of the files.
 
 The weights are those of a SqueezeNet of two classes, under 'state_dict', with the other value under 'extra'.
 """
@@ -29,7 +29,7 @@ weights = model.state_dict()
 
 
 def project(**classes):
-    """Puts classes into a module that only the program that saved the file has."""
+    """Puts classes into a module that exists only in the program that saved the file."""
     module = sys.modules["project.config"]
     for name, value in classes.items():
         value.__module__, value.__qualname__, value.__name__ = "project.config", name, name

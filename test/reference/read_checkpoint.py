@@ -1,4 +1,4 @@
-"""Prints what torch.load(path, weights_only=True) gives, as JSON that keeps Python's types: [type, value]."""
+"""Prints the result of torch.load(path, weights_only=True) as JSON that keeps Python's types: [type, value]."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What Python's safetensors reads and writes.
+"""Reads and writes files with Python's safetensors.
 
 safetensors_files.py read PATH     prints the SHA-256 of every tensor, and the metadata
 safetensors_files.py write PATH    writes one tensor of each type, and prints the same

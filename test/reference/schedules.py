@@ -1,8 +1,8 @@
 """Writes test/fixtures/schedules.json: the learning rate of every update of whole runs.
 
-`torch`: torch.optim.lr_scheduler, stepped every update, warm-up by LinearLR and SequentialLR as in torchvision's
+`torch`: torch.optim.lr_scheduler, stepped in every update, with a warm-up by LinearLR and SequentialLR as in torchvision's
 references/classification/train.py. `seed`: the formulas of bubbliiiing/classification-pytorch (utils/utils_fit.py and
-nets/classifier_training.py in its last version), one value an epoch.
+nets/classifier_training.py in its last version), one value per epoch.
 """
 
 import json
@@ -12,7 +12,7 @@ import pathlib
 import torch
 from torch.optim import lr_scheduler as schedulers
 
-STEPS = 7  # updates an epoch
+STEPS = 7  # updates per epoch
 
 
 def run(name: str, epochs: int, lr: float, warmup: int, low: float = 0.0, **extra: float) -> dict:

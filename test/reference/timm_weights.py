@@ -1,4 +1,4 @@
-"""Weights by timm's names, and timm's logits.
+"""Weights with timm's names, and timm's logits.
 
 timm_weights.py write FOLDER       saves random weights of each network in NETWORKS, and prints the logits of a fixed input
 timm_weights.py read JSON          prints the logits of weights; JSON is a list of {"path", "name"}
@@ -25,7 +25,7 @@ NETWORKS = {
     "convnext_tiny": ("convnext_tiny", 64),
     "swin_t": ("swin_tiny_patch4_window7_224", 224),
 }
-if len(sys.argv) > 3:  # for a check by hand
+if len(sys.argv) > 3:  # for a manual check
     NETWORKS = {sys.argv[3]: (sys.argv[4], int(sys.argv[5]))}
 
 

@@ -40,7 +40,7 @@ CASES = {
     "accumulation over two micro-batches": {"optimizer": SGD, "lr": 0.002, "accumulate": 2},
     "an exponential moving average": {"optimizer": SGD, "lr": 0.002, "ema": 0.8},
     "mixed labels": {"optimizer": SGD, "lr": 0.002, "mixed": 0.3},
-    # So strong that the weights' tolerance sees it.
+    # Strong enough to exceed the weights' tolerance if it were missing.
     "SGD with strong weight decay": {"optimizer": {**SGD, "weightDecay": 0.5}, "lr": 0.002},
     "Adam with strong weight decay": {"optimizer": {**ADAM, "weightDecay": 5}, "lr": 0.0001},
     "AdamW with strong weight decay": {"optimizer": {**ADAM, "name": "adamw", "weightDecay": 5}, "lr": 0.0001},
@@ -53,7 +53,7 @@ CASES = {
 }
 
 
-# Networks of other families, as torchvision creates them; for ViT, smaller. (architecture, arguments, our options, SGD's learning
+# Networks of other families, as torchvision creates them, but a smaller ViT. (architecture, arguments, our options, SGD's learning
 # rate). From random weights, EfficientNet magnifies rounding so much that PyTorch's own losses differ at larger rates.
 NETWORKS = (
     ("mobilenet_v3_large", {}, {}, 0.002),
@@ -71,7 +71,7 @@ NETWORK_BATCH, NETWORK_SIZE = 4, 64
 
 
 def noise(i):
-    """A pseudo-random value in [-2, 2), by integer arithmetic that JavaScript repeats exactly."""
+    """Returns a pseudo-random value in [-2, 2), by integer arithmetic that JavaScript repeats exactly."""
     h = (i * 2654435761) & 0xFFFFFFFF
     h ^= h >> 15
     h = (h * 2246822519) & 0xFFFFFFFF
@@ -102,7 +102,7 @@ def make_optimizer(o, parameters, lr):
 
 
 def groups(model, case):
-    """The parameters by weight decay and learning rate: torchvision's references, and stages as the rows of `features`."""
+    """Groups the parameters by weight decay and learning rate, as torchvision's references do, with the rows of `features` as stages."""
     norms = (torch.nn.BatchNorm2d,)
     result = {}
     for prefix, module in model.named_modules():
@@ -119,7 +119,7 @@ def groups(model, case):
 
 
 def never_trained(model, case):
-    """The modules that the case freezes for all steps."""
+    """Returns the modules that the case freezes in all steps."""
     chosen = case.get("freeze", 0)
     if isinstance(chosen, str):
         return [module for name, module in model.named_modules() if f"{name}.".startswith(chosen)]
@@ -177,7 +177,7 @@ def run(case):
 
 
 def losses_of(architecture, arguments, case):
-    """Of a network, with its dropout and stochastic depth."""
+    """Returns the losses of a network with its dropout and stochastic depth."""
     torch.manual_seed(11)
     if architecture == "vit_b_16":
         model = models.VisionTransformer(num_classes=4, **arguments)

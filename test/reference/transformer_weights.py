@@ -1,8 +1,8 @@
-"""transformer_weights.py FOLDER: weights of a small ViT and of Swin-T, in other forms than torchvision's.
+"""transformer_weights.py FOLDER: weights of a small ViT and of Swin-T, in forms other than torchvision's.
 
-Writes vit.pth and swin.pth with the names of their first implementations (timm, Microsoft), position.f32 with the position
+Writes vit.pth and swin.pth with the names of the original implementations (timm, Microsoft), position.f32 with the position
 embedding of vit.pth as torchvision interpolates it for images of 96 pixels, and images as SIZE.f32 (two each). Prints
-{"vit": [logits], "swin": [logits]}, of torchvision's modules in float64.
+{"vit": [logits], "swin": [logits]}, computed by torchvision's modules in float64.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Calls a server with Triton's HTTP client, which speaks the Open Inference Protocol v2, and prints what it got as JSON.
+"""Calls a server with Triton's HTTP client, which speaks the Open Inference Protocol v2, and prints the results as JSON.
 
 triton_client.py HOST:PORT MODEL IMAGE TENSOR: IMAGE is a file, TENSOR the float32 values of one image of 3 x 32 x 32.
 """

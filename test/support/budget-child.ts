@@ -1,5 +1,5 @@
-// Opens a checkpoint in every way in a process of its own. Prints the error code (or 'ok'), the CPU seconds and the MiB by
-// which the peak of memory grew, of each way.
+// Opens a checkpoint in every way, in a process of its own. For each way, prints the error code (or 'ok'), the CPU
+// seconds, and by how many MiB the peak memory grew.
 import { readFileSync } from 'node:fs'
 import { inspectCheckpoint, loadModel, readCheckpoint } from '../../lib/index.js'
 import { native } from '../../lib/native/native.js'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { CheckpointValue, TensorData } from '../../lib/index.js'
 
-/** What the reference files record of a tensor: its type, shape and the SHA-256 of its contiguous bytes. */
+/** The reference files' record of a tensor: its type, its shape and the SHA-256 of its contiguous bytes. */
 export interface TensorHash {
   dtype: string
   shape: number[]
@@ -12,7 +12,7 @@ export function isTensor(value: CheckpointValue): value is TensorData {
   return typeof value === 'object' && value !== null && 'dtype' in value
 }
 
-/** The hash of every tensor in a value, by the keys that lead to it joined by '/'. */
+/** Returns the hash of every tensor in a value, by the keys on the path to it, joined by '/'. */
 export function hashTensors(value: CheckpointValue, path = ''): Record<string, TensorHash> {
   if (isTensor(value)) {
     const sha256 = createHash('sha256').update(new Uint8Array(value.data.buffer)).digest('hex')

@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-/** The system's Chromium, or undefined: `VISIONTORCH_TEST_CHROMIUM`, else the first of the usual names in PATH. */
+/** The path of Chromium, or undefined: `VISIONTORCH_TEST_CHROMIUM`, or the first of its usual names in PATH. */
 export const chromiumPath = find()
 
 function find(): string | undefined {

@@ -1,5 +1,5 @@
-// One rank of test/parity/distributed.test.ts: ten steps on the images of test/reference/training.py, whose losses and
-// samples of the weights it prints.
+// One rank of test/parity/distributed.test.ts: makes ten steps on the images of test/reference/training.py, and prints
+// the losses and samples of the weights.
 import { readFileSync } from 'node:fs'
 import { withGroup } from '../../lib/distributed/group.js'
 import { native } from '../../lib/native/native.js'

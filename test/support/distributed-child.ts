@@ -1,11 +1,11 @@
-// One rank of a job, for test/e2e/distributed.test.ts: trains each of the runs, and prints a line of JSON for each.
+// One rank of a job, for test/e2e/distributed.test.ts: trains each of the runs, and prints one line of JSON per run.
 import { createModel, setThreads, type TrainOptions, train } from '../../lib/index.js'
 import { smallNetwork } from './small-network.js'
 
 export interface Run {
   network: 'small' | 'squeezenet1_1'
   options: Omit<TrainOptions, 'signal'>
-  /** Sent to the process after so many steps. */
+  /** A signal that is sent to the process after so many steps. */
   signal?: { name: NodeJS.Signals | 'sleep'; step: number }
 }
 

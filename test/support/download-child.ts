@@ -1,4 +1,4 @@
-// A process of its own that downloads a file: the other side in the test of two processes.
+// A process that downloads a file: the second one in the test of two processes.
 import { download } from '../../lib/download/download.js'
 
 const [url, destination, sha256] = process.argv.slice(2)

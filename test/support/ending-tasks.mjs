@@ -1,4 +1,4 @@
-// Every asynchronous entry point of the addon, as a task that can be repeated while its thread ends.
+// Every asynchronous entry point of the addon, as a task that is repeated while its thread ends.
 import { openSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -39,13 +39,13 @@ function createBatch() {
 const largeValue = () =>
   new Map([['tensor', { dtype: 'float32', shape: [1 << 20], data: new Float32Array(1 << 20) }]])
 
-/** A group of this process alone. */
+/** Joins a group with this process as the only member. */
 const joinGroup = () =>
   addon.joinGroup({
     rank: 0,
     worldSize: 1,
     masterAddress: '127.0.0.1',
-    masterPort: 0, // any that is free
+    masterPort: 0, // any free port
     timeout: 20_000,
     hostsStore: true,
     prefix: 'test',
@@ -205,7 +205,7 @@ export const tasks = {
 
 const photo = () => Buffer.concat([Buffer.from('P6 512 512 255 '), Buffer.alloc(3 << 18, 7)])
 
-/** What the tasks read. */
+/** Writes the files that the tasks read. */
 export async function writeFiles(folder) {
   await writeFile(join(folder, 'photo.ppm'), photo())
   const create = name => openSync(join(folder, name), 'w')
@@ -216,7 +216,7 @@ export async function writeFiles(folder) {
   await addon.saveModel(create('last.pth'), await createModel(), new Map(), trainer)
 }
 
-/** Has the task under way until the thread ends. */
+/** Repeats the task until the thread ends. */
 export async function repeat(task) {
   for (;;) await Promise.all([task(), task(), task()])
 }

@@ -1,4 +1,4 @@
-// A process of its own that writes and reads everything that visiontorch does, once before a fault and once under it.
+// A process that writes and reads everything that visiontorch can, once before a fault and once during it.
 import { execFileSync } from 'node:child_process'
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -97,7 +97,7 @@ for (const [operation, run] of Object.entries(operations)) {
     extra: [...after.keys()].filter(path => !before.has(path)),
   })
 }
-// All is well again afterwards: nothing remembers the fault.
+// Afterwards, everything works again.
 for (const [operation, run] of Object.entries(operations)) {
   await run(2).catch(error =>
     outcomes.push({

@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** What the server does with one request. `send` answers as a good server would, `Range` and `If-Range` included. */
+/** The server's behaviour for one request. `send` answers like a correct server, with `Range` and `If-Range`. */
 export type Behaviour = (request: IncomingMessage, response: ServerResponse, send: () => void) => void
 
-/** Each behaviour serves one request, the last one all that follow. */
+/** Each behaviour serves one request; the last one also serves all that follow. */
 export const behave = {
   well: ((_request, _response, send) => send()) as Behaviour,
   /**
@@ -37,12 +37,12 @@ export const behave = {
       response.writeHead(code, { 'content-type': 'text/html' })
       response.end('<html>no</html>')
     },
-  /** As a server that knows no ranges. */
+  /** Answers like a server that does not support ranges. */
   ignoreRange: ((request, _response, send) => {
     delete request.headers.range
     send()
   }) as Behaviour,
-  /** Another part than the one that was asked for. */
+  /** Sends a part other than the requested one. */
   wrongRange: ((_request, response) => {
     response.writeHead(206, { 'content-range': 'bytes 0-4/1000', 'content-length': 5 })
     response.end('wrong')
@@ -58,7 +58,7 @@ export class FlakyServer {
   content: Buffer
   etag: string | undefined = '"one"'
   lastModified: string | undefined
-  /** Whether the length of the file is told. */
+  /** Whether the server announces the length of the file. */
   length = true
   behaviours: Behaviour[] = [behave.well]
   readonly #server = createServer((request, response) => {
@@ -81,7 +81,7 @@ export class FlakyServer {
     await new Promise(resolve => this.#server.close(resolve))
   }
 
-  /** The first byte that each request asked for. */
+  /** The first byte that each request requested. */
   get starts(): number[] {
     return this.requests.map(firstByte)
   }

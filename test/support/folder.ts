@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { toPath } from '../../lib/util/file-name.js'
 
-/** A folder of the test's own, removed when its test (or the suite that asked in a `before`) is over. */
+/** Makes a temporary folder that is removed when the test ends, or the suite whose `before` called this. */
 export async function temporaryFolder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'visiontorch-'))
   folders.push(path)
@@ -17,7 +17,7 @@ export async function removeTemporaryFolders(): Promise<void> {
   for (const path of folders.splice(0)) await rm(path, { recursive: true, force: true })
 }
 
-/** Writes files below a folder: names alone are empty files. */
+/** Writes files below a folder. Names without content become empty files. */
 export async function writeFiles(
   root: string,
   files: readonly string[] | Readonly<Record<string, string | Uint8Array>>,
@@ -29,7 +29,7 @@ export async function writeFiles(
   }
 }
 
-/** A symbolic link below a folder, relative to it. */
+/** Makes a symbolic link below a folder, relative to it. */
 export async function link(root: string, name: string, target: string): Promise<void> {
   await mkdir(dirname(join(root, name)), { recursive: true })
   await symlink(join(root, target), join(root, name))

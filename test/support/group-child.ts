@@ -1,4 +1,4 @@
-// One rank of a group, for test/unit/distributed/group.test.ts: runs a scenario, and prints what came of it as JSON.
+// One rank of a group, for test/unit/distributed/group.test.ts: runs a scenario and prints the outcome as JSON.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Group, withGroup } from '../../lib/distributed/group.js'
 import { inRounds, ownShare } from '../../lib/distributed/rounds.js'

@@ -9,19 +9,19 @@ export const gitHash = (content: Buffer): string =>
   createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex')
 
 /**
- * A server that answers as the Hugging Face Hub does for one repository: it gives small files itself, and redirects to another
+ * A server that answers like the Hugging Face Hub for one repository: it sends small files itself, and redirects to another
  * host for the weights.
  */
 export class HubServer {
   readonly commit = '0123456789abcdef0123456789abcdef01234567'
   readonly requests: IncomingMessage[] = []
-  /** The host that gives the weights. */
+  /** The host that serves the weights. */
   readonly cdn: FlakyServer
-  /** Files that the Hub gives itself. */
+  /** Files that the Hub serves itself. */
   readonly small = new Map<string, Buffer>()
-  /** Answers only requests with this token. */
+  /** If set, the server answers only requests with this token. */
   token: string | undefined
-  /** What the Hub says the weights' hash is. */
+  /** The hash of the weights that the Hub announces. */
   etag: string
   #cdnAddress = ''
   readonly #server = createServer((request, response) => {

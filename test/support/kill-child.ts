@@ -1,4 +1,4 @@
-// A process of its own that replaces files again and again, each with the one content or the other: to be killed.
+// A process that repeatedly replaces files, each with one of two contents, until it is killed.
 import { join } from 'node:path'
 import { diskCache } from '../../lib/data/cache.js'
 import { writeCheckpoint } from '../../lib/index.js'

@@ -23,7 +23,7 @@ export async function libtorchArchive(
     zip.end()
     return buffer(zip.outputStream)
   }
-  // yazl refuses such a path, so that it is written by another name of the same length.
+  // yazl refuses such a path, so the entry is written with another name of the same length.
   const path = `${root}/include/${escaping}`
   const harmless = path.replaceAll('..', 'xx')
   zip.addBuffer(Buffer.from('#pragma once'), harmless)

@@ -1,5 +1,5 @@
-// A process of its own, as the kernels are chosen once: prints the logits of each case of test/reference/kernels.py.
-// Arguments: the folder, and the type.
+// A separate process, because a process chooses its kernels once. Prints the logits of each case of
+// test/reference/kernels.py. Arguments: the folder, and the type.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from '../../lib/model/architectures.js'

@@ -1,17 +1,17 @@
 import { spawnSync } from 'node:child_process'
 
-/** Whether this user may mount a file system of its own (root, with CAP_SYS_ADMIN). Tests skip where it may not. */
+/** Whether this user may mount a file system of its own (root, with CAP_SYS_ADMIN). If not, tests are skipped. */
 export const canMount =
   spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { stdio: 'ignore' }).status === 0
 
 export interface Outcome {
   operation: string
-  /** 'done', or the code of a VisionTorchError. Anything else is an error that nobody expected. */
+  /** 'done', or the code of a VisionTorchError. Anything else is an unexpected error. */
   result: string
   message: string
-  /** Files that were there before and are not what they were. */
+  /** Files that existed before and have changed. */
   damaged: string[]
-  /** Files that were not there before. */
+  /** Files that did not exist before. */
   extra: string[]
 }
 

@@ -16,13 +16,13 @@ interface Fixture {
 
 /** With 10 classes. */
 export interface Structure {
-  /** Of the state dict's names, shapes and types. */
+  /** SHA-256 of the state dict's names, shapes and types. */
   sha256: string
   parameters: number
   seed: number
   /** SHA-256 of the initial tensors with that seed. */
   initial: string
-  /** Of the official weights, with their number of classes. */
+  /** Of the official weights, for their number of classes. */
   published: { inputSize: number; parameters: number; multiplyAdds: number }
 }
 
@@ -30,7 +30,7 @@ export const fixture: Fixture = JSON.parse(
   readFileSync(new URL('../fixtures/networks.json', import.meta.url), 'utf8'),
 )
 
-/** Skips a test that is slow for a network of this size, unless asked for: `npm test -- --large`. */
+/** Skips a test that is slow for a network of this size, unless requested by `npm test -- --large`. */
 export function skipIfLarge(context: Mocha.Context, architecture: string): void {
   const { parameters } = fixture.structure[architecture]!
   if (parameters > 1e8 && !process.env.VISIONTORCH_TEST_LARGE)

@@ -10,5 +10,5 @@ export const tarballs = existsSync(directory)
       .map(name => join(directory, name))
   : []
 
-/** Why the tests of installed packages skip, or ''. */
+/** The reason to skip the tests of installed packages, or ''. */
 export const unavailable = tarballs.length === 2 ? '' : '`npm run package` has not built the packages'

@@ -4,7 +4,7 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import sharp from 'sharp'
 
-/** What the images of each class show; any network learns to tell them apart. */
+/** The pattern in the images of each class; any network learns to distinguish them. */
 const patterns: Readonly<Record<string, (x: number, y: number) => boolean>> = {
   columns: x => x % 8 < 4,
   rows: (_, y) => y % 8 < 4,

@@ -1,6 +1,6 @@
 import type { TrainerOptions } from '../../lib/native/native.js'
 
-/** A trainer whose step is the gradient times the learning rate, and nothing else. */
+/** Makes a trainer that subtracts exactly the gradient times the learning rate. */
 export const plainSgd: TrainerOptions = {
   optimizer: { name: 'sgd', momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 },
   labelSmoothing: 0,

@@ -1,5 +1,6 @@
-// Plays the events of a run that never was to the terminal display: for test/e2e/progress.test.ts, and to look at.
-// Arguments: --quiet, --slow (as a real run would go), --early (ends by early stopping), --five (classes, not six).
+// Plays the events of an imaginary run to the terminal display, for test/e2e/progress.test.ts and for a look at it.
+// Arguments: --quiet, --slow (at the speed of a real run), --early (ends by early stopping), --five (five classes
+// instead of six).
 import { setTimeout } from 'node:timers/promises'
 import { trainingDisplay } from '../../lib/cli/progress.js'
 import { setQuiet } from '../../lib/cli/terminal.js'

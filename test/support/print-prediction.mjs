@@ -1,4 +1,5 @@
-// Prints which kernels compute, and features of a picture, as JSON. It runs on its own, since an emulator cannot start tsx.
+// Prints the selected kernels, and features of a picture, as JSON. It is plain JavaScript, because an emulator cannot start
+// tsx.
 import { createModel, runtimeInfo } from '../../dist/index.js'
 
 const { kernels, cpuCapability } = runtimeInfo()

@@ -1,4 +1,4 @@
-// node process-ending.mjs FOLDER MILLISECONDS: exits with 3 while every task of the addon is under way.
+// node process-ending.mjs FOLDER MILLISECONDS: exits with 3 while every task of the addon is running.
 import { repeat, tasks } from './ending-tasks.mjs'
 
 const [folder, milliseconds] = process.argv.slice(2)

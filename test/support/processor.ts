@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 const flags = new Set(/^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' '))
 
-/** What Linux calls the instructions that a set of kernels needs beyond those of the set before it. */
+/** Linux's names of the instructions that a set of kernels needs in addition to those of the previous set. */
 const needed = { avx2: 'avx2', avx512: 'avx512vl', avx512_bf16: 'avx512_bf16' }
 
 export type KernelSet = keyof typeof needed
@@ -12,5 +12,5 @@ export const kernelSets = Object.keys(needed) as KernelSet[]
 /** The sets of kernels for bytes. */
 export const int8KernelSets = ['int8_avx2', 'int8_avx_vnni', 'int8_avx512_vnni']
 
-/** Whether this processor can run that set of the kernels. */
+/** Returns whether this processor can run that set of kernels. */
 export const hasKernels = (set: KernelSet) => flags.has(needed[set])

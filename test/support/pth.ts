@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 
-// Pickles and containers written byte by byte, for files that no Python would write.
+// Writes pickles and containers byte by byte, for files that Python would not write.
 
 type Part = Uint8Array | string
 
@@ -11,14 +11,14 @@ export const u16 = (value: number): Buffer => Buffer.from(Uint16Array.of(value).
 export const u32 = (value: number): Buffer => Buffer.from(Uint32Array.of(value).buffer)
 export const i64 = (value: number | bigint): Buffer => Buffer.from(BigInt64Array.of(BigInt(value)).buffer)
 
-/** Opcodes of Python's pickle, by their names in pickletools. */
+/** Opcodes of Python's pickle, with their names in pickletools. */
 export const op = {
   global: (name: string): Buffer => concat('c', name.replace(/\.([^.]*)$/, '\n$1'), '\n'),
   str: (text: string): Buffer => concat('X', u32(Buffer.byteLength(text)), Buffer.from(text)),
   int: (value: number | bigint): Buffer => concat('\x8a\x08', i64(value)),
   tuple: (...items: Part[]): Buffer => concat('(', ...items, 't'),
   list: (...items: Part[]): Buffer => concat('](', ...items, 'e'),
-  /** Keys and values by turns. */
+  /** Alternating keys and values. */
   dict: (...items: Part[]): Buffer => concat('}(', ...items, 'u'),
   call: (name: string, ...args: Part[]): Buffer => concat(op.global(name), op.tuple(...args), 'R'),
   put: (index: number): Buffer => concat('r', u32(index)),
@@ -34,7 +34,7 @@ export interface TensorParts {
   offset?: number | bigint
   sizes?: (number | bigint)[]
   strides?: (number | bigint)[]
-  /** What follows the location in the persistent id: the view of a legacy file. */
+  /** The part of the persistent id after the location: the view in a legacy file. */
   view?: Part
 }
 
@@ -49,7 +49,7 @@ export const storage = ({
     'Q',
   )
 
-/** A tensor of four floats in storage '0', unless told otherwise. */
+/** A tensor of four floats in storage '0', unless the options differ. */
 export function tensor({ offset = 0, sizes = [4], strides = [1], ...rest }: TensorParts = {}): Buffer {
   const ints = (values: (number | bigint)[]) => op.tuple(...values.map(op.int))
   const hooks = op.call('collections.OrderedDict')
@@ -67,7 +67,7 @@ export function tensor({ offset = 0, sizes = [4], strides = [1], ...rest }: Tens
 export interface ZipEntry {
   name: string
   data: Part
-  /** What the headers say, where it differs from the truth. */
+  /** Header fields that differ from the truth. */
   crc?: number
   method?: number
   flags?: number
@@ -112,7 +112,7 @@ export function zip(entries: ZipEntry[], { comment = '', count = entries.length 
   return concat(...locals, central, end, u16(comment.length), comment)
 }
 
-/** A zip file as torch.save writes it, with this object and one storage of four floats. */
+/** Makes a zip file like torch.save's, with this object and one storage of four floats. */
 export const zipFile = (object: Part, more: ZipEntry[] = []): Buffer =>
   zip([
     { name: 'a/data.pkl', data: pickle(object) },
@@ -121,7 +121,7 @@ export const zipFile = (object: Part, more: ZipEntry[] = []): Buffer =>
     ...more,
   ])
 
-/** A legacy file with this object; `rest` is all that follows it, `info` describes the system. */
+/** Makes a legacy file with this object. `rest` is everything after it; `info` describes the system. */
 export const legacyFile = (
   object: Part,
   rest: Part = concat(pickle(op.list(op.str('0'))), i64(4), new Uint8Array(16)),

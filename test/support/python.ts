@@ -4,10 +4,10 @@ import { join } from 'node:path'
 /** The Python of the parity tests, with the packages of test/reference/requirements.txt; `npm run reference:python` makes it. */
 export const python = process.env.VISIONTORCH_TEST_PYTHON
 
-/** Why tests that run Python skip. */
+/** The reason to skip tests that run Python. */
 export const NO_PYTHON = 'VISIONTORCH_TEST_PYTHON names no Python (npm run reference:python)'
 
-/** Runs a script of test/reference/, and gives what it prints. */
+/** Runs a script of test/reference/ and returns its output. */
 export function runReference(script: string, ...args: string[]): string {
   const path = join(import.meta.dirname, '../reference', script)
   const { status, stdout, stderr } = spawnSync(python!, [path, ...args], {

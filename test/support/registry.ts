@@ -75,7 +75,7 @@ export class Registry implements AsyncDisposable {
   }
 }
 
-/** Whether the registry of npm that this machine is configured for answers. */
+/** Returns whether the npm registry that this machine is configured for answers. */
 export async function registryAnswers(): Promise<boolean> {
   return run('npm', ['view', 'sharp', 'version'], { timeout: 30_000 }).then(
     () => true,
@@ -83,7 +83,7 @@ export async function registryAnswers(): Promise<boolean> {
   )
 }
 
-/** What a user's machine has: a home of its own, and a PATH with nothing but Node, npm and npx. */
+/** The environment of a user's machine: a separate home, and a PATH with nothing but Node, npm and npx. */
 export async function userEnvironment(home: string, registry: string): Promise<NodeJS.ProcessEnv> {
   const bin = join(home, 'bin')
   await mkdir(bin, { recursive: true })

@@ -1,7 +1,7 @@
 import type { Evaluation } from '../../lib/evaluate/metrics.js'
 import type { ReportData } from '../../lib/report/data.js'
 
-/** Figures of a run that never was, for tests that draw: plausible curves and a matrix with a few confusions. */
+/** Figures of an imaginary run, for tests that draw: plausible curves and a matrix with a few confusions. */
 export function sample(classes: number, epochs: number): ReportData {
   const labels = Array.from({ length: classes }, (_, index) => names[index] ?? `class ${index}`)
   const history = Array.from({ length: epochs }, (_, index) => {
@@ -38,7 +38,7 @@ export function sample(classes: number, epochs: number): ReportData {
 
 const names = ['daisy', 'dandelion', 'rose', 'sunflower', 'tulip <script>', 'a class with quite a long name']
 
-/** Each class is mostly itself, and is taken for one other class up to four times. */
+/** Each class is mostly recognized, and confused with one other class up to four times. */
 function evaluationOf(labels: readonly string[]): Evaluation {
   const count = labels.length
   const confusions = labels.flatMap((_, actual) => {

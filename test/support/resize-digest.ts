@@ -1,5 +1,5 @@
-// Prints a digest of many resized images: of noise, so that a wrong weight or a byte too many shows. Run by
-// test/parity/image-portable.test.ts.
+// Prints a digest of many resized images of noise, so that it reveals a wrong weight or an extra byte.
+// test/parity/image-portable.test.ts runs it.
 import { createHash } from 'node:crypto'
 import { native } from '../../lib/native/native.js'
 import { deriveSeed } from '../../lib/util/random.js'

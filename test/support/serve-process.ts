@@ -7,7 +7,7 @@ const running = new Set<ServeProcess>()
 
 /** The built `visiontorch serve` or `ui` in a process of its own, on a free port. */
 export class ServeProcess {
-  /** What it logged, parsed. */
+  /** The parsed lines of its log. */
   readonly log: Record<string, unknown>[] = []
   stderr = ''
   url = ''
@@ -27,7 +27,7 @@ export class ServeProcess {
     running.add(this)
   }
 
-  /** Starts it, and waits until it serves. */
+  /** Starts it and waits until it serves. */
   static start(...args: string[]): Promise<ServeProcess> {
     return ServeProcess.#run(['serve', ...args])
   }

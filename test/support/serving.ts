@@ -16,7 +16,7 @@ export const answerOf = async (response: Response): Promise<Answer> => (await re
 
 const servers: Server[] = []
 
-/** Listens on a free port of the loopback interface, and gives the URL. */
+/** Listens on a free port of the loopback interface and returns the URL. */
 export async function listen(listener: RequestListener): Promise<string> {
   const server = createServer(listener)
   servers.push(server)
@@ -32,7 +32,7 @@ export async function closeServers(): Promise<void> {
   }
 }
 
-/** A noisy picture of 40 x 40 pixels, a different one for each seed. */
+/** Makes a noisy picture of 40 x 40 pixels that depends on the seed. */
 export function picture(seed: number, format: 'png' | 'jpeg' = 'png', size = 40): Promise<Buffer> {
   const data = Buffer.alloc(size * size * 3)
   for (let i = 0; i < data.length; i++) data[i] = (i * (seed + 3) * 7919) % 251

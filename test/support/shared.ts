@@ -3,11 +3,11 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '../../../shared')
 
-/** Whether the folder of real images and checkpoints lies beside the repository. Tests skip where it does not. */
+/** Whether the folder of real images and checkpoints is next to the repository. If not, tests are skipped. */
 export const hasShared = existsSync(root)
 
-/** Why such a test skips. */
+/** The reason to skip such a test. */
 export const NO_SHARED = 'the shared images and checkpoints are not beside the repository'
 
-/** A path in that folder. */
+/** Returns a path in that folder. */
 export const shared = (path: string): string => join(root, path)

@@ -1,6 +1,6 @@
 import { type CreateModelOptions, createModel, type Model, runtimeInfo, setThreads } from '../../lib/index.js'
 
-/** A MobileNetV2 of 64,000 parameters, for images of 32 pixels in three classes. */
+/** A MobileNetV2 with 64,000 parameters for images of 32 pixels in three classes. */
 export function smallNetwork(options: CreateModelOptions = {}): Promise<Model> {
   const invertedResidualSetting = [
     [1, 16, 1, 1],
@@ -15,7 +15,7 @@ export function smallNetwork(options: CreateModelOptions = {}): Promise<Model> {
   })
 }
 
-/** Computes the tests of a suite on one thread, which is fastest for a network so small. */
+/** Runs the tests of a suite on one thread, which is fastest for such a small network. */
 export function onOneThread(): void {
   let threads: number
   before(() => {

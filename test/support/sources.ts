@@ -7,7 +7,7 @@ import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer'
 import { pack } from 'tar-stream'
 import type { Dataset, Sample } from '../../lib/data/dataset.js'
 
-/** The images of a data set that is in folders, one after the other. */
+/** Lists the images of a data set in folders. */
 export function* allSamples({
   splits,
   classes,
@@ -16,7 +16,7 @@ export function* allSamples({
     for (const sample of samples) yield { ...sample, split, name: classes[sample.label]! }
 }
 
-/** A tar file of these entries, in their order. */
+/** Makes a tar file of these entries, in their order. */
 export async function writeTar(
   path: string,
   entries: readonly (readonly [name: string, content: string | Buffer])[],
@@ -29,7 +29,7 @@ export async function writeTar(
   await (/gz$/.test(path) ? pipeline(tar, createGzip(), out) : pipeline(tar, out))
 }
 
-/** The tar files of WebDataset, one for each split. */
+/** Writes WebDataset tar files, one per split. */
 export async function writeShards(folder: string, dataset: Dataset, extension = 'tar'): Promise<void> {
   for (const split of dataset.splits.keys()) {
     const entries: [string, string | Buffer][] = []
@@ -42,7 +42,7 @@ export async function writeShards(folder: string, dataset: Dataset, extension = 
   }
 }
 
-/** Parquet files as the Hub's library writes them, one for each split. */
+/** Writes Parquet files like the Hub's library, one per split. */
 export async function writeParquet(folder: string, dataset: Dataset): Promise<void> {
   await mkdir(folder, { recursive: true })
   for (const split of dataset.splits.keys()) {
@@ -62,7 +62,7 @@ export async function writeParquet(folder: string, dataset: Dataset): Promise<vo
   }
 }
 
-/** A CSV file in the data set's folder, with paths relative to it. */
+/** Writes a CSV file in the data set's folder, with relative paths. */
 export function csvOf(dataset: Dataset, folder: string): string {
   const rows = [...allSamples(dataset)].map(
     ({ path, name, split }) => `${relative(folder, path)},${name},${split}`,

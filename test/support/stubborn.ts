@@ -1,4 +1,4 @@
-// A command that takes no notice of the first Ctrl-C while it shows a bar.
+// A command that ignores the first Ctrl-C while it shows a progress bar.
 import { interruptSignal } from '../../lib/cli/interrupt.js'
 import { note, progress } from '../../lib/cli/terminal.js'
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type CheckpointValue, native } from '../../lib/native/native.js'
 
-/** All tensors of a checkpoint, those of the optimizer too, as `name hash`. */
+/** Returns all tensors of a checkpoint, including the optimizer's, as `name hash`. */
 export async function tensorHashes(path: string): Promise<string[]> {
   const checkpoint = await native().openCheckpoint(path, { verify: true })
   const found: string[] = []

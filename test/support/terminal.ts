@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 
-/** Whether script(1) is there, which makes the terminals. */
+/** Whether script(1), which makes the terminals, is installed. */
 export const hasTerminals = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0
 
 /** A program that runs on a terminal of its own. */
 export class Terminal {
   /** The process of script(1), which owns the terminal. */
   readonly child: ChildProcess
-  /** All that the program has written. */
+  /** Everything that the program has written. */
   screen = ''
   readonly #exited: Promise<unknown>
 
@@ -26,7 +26,7 @@ export class Terminal {
     })
   }
 
-  /** What was written, without control sequences. */
+  /** The output without control sequences. */
   get text(): string {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: it removes them
     return this.screen.replace(/\u001b\[[0-9;?]*[a-zA-Z]/g, '')
@@ -45,7 +45,7 @@ export class Terminal {
     this.child.stdin!.write('\u0003')
   }
 
-  /** Waits for the program's end and gives its exit code; 128 + n when signal n ended it. */
+  /** Waits for the program to end and returns its exit code; 128 + n if signal n ended it. */
   async end(): Promise<number> {
     await this.#exited
     return this.child.exitCode!

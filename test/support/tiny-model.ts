@@ -1,7 +1,7 @@
 import { type CreateModelOptions, createModel } from '../../lib/model/create-model.js'
 import type { Model } from '../../lib/model/model.js'
 
-/** The options of a MobileNetV2 that is created and computed in a moment. */
+/** The options of a MobileNetV2 that is created and runs in a moment. */
 export const tinyOptions = {
   widthMult: 0.25,
   invertedResidualSetting: [
@@ -12,7 +12,7 @@ export const tinyOptions = {
   device: 'cpu',
 } satisfies CreateModelOptions
 
-/** A small network for images of 32 x 32 pixels. */
+/** Makes a small network for images of 32 x 32 pixels. */
 export async function tinyModel(options: CreateModelOptions = {}): Promise<Model> {
   const model = await createModel('mobilenet_v2', { ...tinyOptions, ...options })
   model.preprocessing = { ...model.preprocessing, resize: 36, crop: 32 }

@@ -1,4 +1,4 @@
-// A process of its own that trains, resuming what it finds, and tells each event as a line: to be killed.
+// A process that trains, resuming the run if there is one, and prints each event as a line, until it is killed.
 import { train } from '../../lib/index.js'
 import { smallNetwork } from './small-network.js'
 

@@ -69,7 +69,7 @@ export const labels = (step: number, { batch }: { batch: number } = fixture) =>
   Int32Array.from({ length: batch }, (_, i) => (i * 7 + step) % 4)
 const rolled = (values: Int32Array) => Int32Array.from(values, (_, i) => values.at(i - 1)!)
 
-// PyTorch averages num_batches_tracked as well, and truncates it; ours stays the count.
+// PyTorch also averages num_batches_tracked and truncates it; ours stays the count.
 const withoutCounters = <T>(entries: Record<string, T>): Record<string, T> =>
   Object.fromEntries(Object.entries(entries).filter(([name]) => !name.endsWith('num_batches_tracked')))
 
@@ -92,7 +92,7 @@ async function assertSamples(
 /** The titles of the cases. */
 export const trainingCases = Object.keys(fixture.cases)
 
-/** Trains as the case says; throws if a loss, a norm of the gradients or a weight is not PyTorch's. */
+/** Trains as the case says. Throws if a loss, a gradient norm or a weight differs from PyTorch's. */
 export async function checkTraining(name: string): Promise<void> {
   const { case: c, losses, gradNorms, weights, average } = fixture.cases[name]!
   const batch = new (native().ImageBatch)(fixture.batch, fixture.size, fixture.size, [0, 0, 0], [1, 1, 1])
@@ -130,7 +130,7 @@ export async function checkTraining(name: string): Promise<void> {
 
 export const networkRuns = fixture.networks.runs
 
-/** Trains another network, with its dropout and stochastic depth; throws if a loss is not PyTorch's. */
+/** Trains another network, with its dropout and stochastic depth. Throws if a loss differs from PyTorch's. */
 export async function checkNetwork({ architecture, options, case: c, losses }: NetworkRun): Promise<void> {
   const { networks } = fixture
   const batch = new (native().ImageBatch)(networks.batch, networks.size, networks.size, [0, 0, 0], [1, 1, 1])

@@ -1,4 +1,4 @@
-// A process of its own, as the kernels are chosen once: prints what failed of the training cases, by title.
+// A separate process, because a process chooses its kernels once. Prints the failed training cases, by title.
 import { checkTraining, trainingCases } from './training-cases.js'
 
 const failed: Record<string, string> = {}

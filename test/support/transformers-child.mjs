@@ -1,5 +1,5 @@
-// transformers-child.mjs PACKAGES MODEL IMAGE ...: what transformers.js, of node_modules below PACKAGES, says about images,
-// without a network: [[{ label, score }, ...], ...].
+// transformers-child.mjs PACKAGES MODEL IMAGE ...: prints the predictions of transformers.js, from node_modules below
+// PACKAGES, for images, without network access: [[{ label, score }, ...], ...].
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -9,7 +9,7 @@ const entry = createRequire(join(packages, 'package.json')).resolve('@huggingfac
 const { env, pipeline } = await import(pathToFileURL(entry).href)
 env.allowRemoteModels = false
 env.localModelPath = dirname(model)
-globalThis.fetch = () => Promise.reject(new Error('the network is not to be used'))
+globalThis.fetch = () => Promise.reject(new Error('this test must not access the network'))
 const classify = await pipeline('image-classification', basename(model))
 const results = []
 for (const image of images) results.push(await classify(image, { top_k: null }))

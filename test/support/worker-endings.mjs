@@ -1,4 +1,4 @@
-// node worker-endings.mjs FOLDER ROUNDS: ends worker threads while tasks of the addon are under way, and says which.
+// node worker-endings.mjs FOLDER ROUNDS: ends worker threads while tasks of the addon are running, and says which.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { repeat, tasks, writeFiles } from './ending-tasks.mjs'
 
@@ -22,7 +22,7 @@ async function endSome(job, rounds) {
   console.log(`${rounds} workers ended by ${job.way}: ${job.names.join(', ')}`)
 }
 
-/** Ends one worker, `round` milliseconds after its tasks began. */
+/** Ends one worker, `round` milliseconds after its tasks started. */
 function end(job) {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL(import.meta.url), { workerData: job })

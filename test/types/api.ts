@@ -1,5 +1,5 @@
-// What the public types promise. Checked by `npm run check:ts`, and against the package's own declarations by
-// test/e2e/install.test.ts; nothing here runs.
+// Tests of the public types. `npm run check:ts` compiles them, and test/e2e/install.test.ts compiles them against the
+// package's own declarations. Nothing here runs.
 import { expectTypeOf } from 'expect-type'
 import {
   type Architecture,
@@ -31,7 +31,7 @@ expectTypeOf(model).toEqualTypeOf<Model>()
 expectTypeOf(await loadModel('best.pth')).toEqualTypeOf<Model>()
 expectTypeOf(listArchitectures()).toEqualTypeOf<Architecture[]>()
 
-// Weights are official ones, any path or address, or none.
+// Weights are official ones, a path or address, or null.
 await createModel('resnet50', { weights: 'checkpoints/mine.pth', classes: ['cat', 'dog'] })
 await createModel('mobilenet_v2', { weights: new URL('https://example.org/a.pth'), numClasses: 3 })
 await createModel('vgg16', { weights: null, seed: 1, device: 'cuda:1', dtype: 'bfloat16' })
@@ -42,11 +42,11 @@ await createModel('resnet50', { device: 'gpu' })
 // @ts-expect-error: options that are misspelt are refused
 await createModel('resnet50', { weight: 'DEFAULT' })
 
-// One input gives its predictions, an array gives those of each.
+// One input returns its predictions, and an array those of each image.
 expectTypeOf(await predict(model, 'cat.jpg')).toEqualTypeOf<Prediction[]>()
 expectTypeOf(await predict(model, ['cat.jpg', Buffer.of()])).toEqualTypeOf<Prediction[][]>()
 await predict(model, { data: new Uint8Array(12), width: 2, height: 2, channels: 3 }, { topK: 1 })
-// @ts-expect-error: a number is no image
+// @ts-expect-error: a number is not an image
 await predict(model, 5)
 const files: string[] = []
 for await (const { input, predictions, error } of predictEach(model, files)) {
@@ -69,7 +69,7 @@ expectTypeOf(await run).toEqualTypeOf<TrainingResult>()
 for await (const event of run) {
   expectTypeOf(event).toEqualTypeOf<TrainingEvent>()
   if (event.type === 'epoch') expectTypeOf(event.top1).toEqualTypeOf<number>()
-  // @ts-expect-error: figures of an epoch are in its event alone
+  // @ts-expect-error: only an epoch's event has its figures
   event.top1
 }
 train(model, {

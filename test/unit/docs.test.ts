@@ -11,7 +11,7 @@ const pages = [
   ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`),
 ].filter(path => path.endsWith('.md'))
 
-/** The anchors that GitHub gives to a page's headings. */
+/** Returns GitHub's anchors of a page's headings. */
 function anchors(markdown: string): string[] {
   return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
     heading!

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the kernels are compared by: plain loops in double precision beside them.
+// Compares the kernels with plain loops in double precision.
 
 #include <algorithm>
 #include <bit>
@@ -67,7 +67,7 @@ inline double activated(double x, Activation activation) {
   return x;
 }
 
-// What one case should give, and how large its values are.
+// The expected values of one case, and how large they are.
 struct Expected {
   std::vector<double> values;
   double largest = 1e-9;

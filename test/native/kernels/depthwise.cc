@@ -1,4 +1,4 @@
-// Depthwise convolutions, of inference and of training.
+// Depthwise convolutions, for inference and training.
 #include "compare.h"
 
 namespace visiontorch::kernels {
@@ -115,7 +115,7 @@ void test_training(const Table& table, const std::string& name, int64_t channels
       }
       outputs.set(out * channels + c, sum);
     }
-  for (int64_t tap = 0; tap < taps_count; tap++)  // behind the channels, whatever is there
+  for (int64_t tap = 0; tap < taps_count; tap++)  // values after the channels must not matter
     for (int64_t c = channels; c < weight_stride; c++)
       weight_gradients[tap * weight_stride + c] = static_cast<float>(taps.values[tap * weight_stride + c]);
   const std::initializer_list<int64_t> sizes = {channels, kernel_size, stride, height, width};

@@ -1,4 +1,4 @@
-// Matrix products, and what goes with them: linear layers, sums of outer products.
+// Matrix products, linear layers, and sums of outer products.
 #include "compare.h"
 
 #include <cstring>
@@ -86,7 +86,7 @@ void test_linear(const Table& table, const char* name) {
       for (int64_t outputs : {1, 5, 8, 19, 40}) {
         const auto x = random_values<T>(count * inputs), weights = random_values<T>(outputs * inputs);
         const auto bias = noise(outputs);
-        std::vector<char> odd(weights.size() * sizeof(T) + 1);  // at an odd address, as in some files
+        std::vector<char> odd(weights.size() * sizeof(T) + 1);  // at an odd address, as in some checkpoint files
         std::memcpy(odd.data() + 1, weights.data(), weights.size() * sizeof(T));
         std::vector<float> out(count * outputs);
         Expected expected{std::vector<double>(count * outputs), kSummand, any_activation()};

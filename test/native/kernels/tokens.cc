@@ -22,7 +22,7 @@ void test_layer_norm(const Table& table, const char* name) {
         for (int64_t c = 0; c < channels; c++)
           expected.set(m * channels + c, (value_of(x[m * channels + c]) - mean) / deviation * weight[c] + bias[c]);
       }
-      // In place, as well as into other memory.
+      // Both in place and into other memory.
       std::vector<T> out(x.size());
       for (T* to : {out.data(), x.data()})
         table.of<T>().layer_norm({x.data(), count, channels, weight.data(), bias.data(), 1e-3F, to});

@@ -1,4 +1,4 @@
-// Winograd's filtering, and the gradients of its weights.
+// Winograd filtering, and the gradients of its weights.
 #include "compare.h"
 
 namespace visiontorch::kernels {
@@ -17,7 +17,7 @@ double filter_factor(int64_t point, int64_t tap) {
   return factor;
 }
 
-// filters [out][in][3][3] as the kernel takes them: panel after panel, in each all points.
+// Transforms filters [out][in][3][3] to the kernel's layout: [panel][point].
 template <class Factor>
 std::vector<Factor> transformed(const std::vector<float>& filters, int64_t in, int64_t out, const Panels& panels) {
   constexpr int64_t points = Winograd::kPoints, side = Winograd::kIn, pair = std::is_same_v<Factor, float> ? 1 : 2;
@@ -94,7 +94,8 @@ void test_convolution(const Table& table, const char* name, bool on_the_way) {
       }
 }
 
-// What is transformed of inputs and of outputs' gradients, multiplied, is the gradient of the transformed filters.
+// The product of the transformed inputs and the transformed gradients of the outputs is the gradient of the transformed
+// filters.
 template <class T>
 void test_winograd_gradient(const Table& table, const char* name) {
   constexpr int64_t points = Winograd::kPoints, in = 40, out = 24;

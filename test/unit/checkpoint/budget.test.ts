@@ -12,7 +12,7 @@ const many = (count: number, ...parts: (Uint8Array | string)[]) => {
   return Buffer.alloc(count * part.length, part)
 }
 const megabyte = 'k'.repeat(1 << 20)
-/** A list of `count` references to a list of `count` references to an item. */
+/** Makes a list of `count` references to a list of `count` references to an item. */
 const squared = (item: Uint8Array | string, count: number) =>
   op.list(op.list(item, op.put(1), many(count, op.get(1))), op.put(2), many(count, op.get(2)))
 const reduced = (name: string, argument: Uint8Array, count: number) =>
@@ -55,13 +55,12 @@ const tarFile = (object: Uint8Array, views = op.list()) =>
 const hostile: Record<string, () => Uint8Array> = {
   'one long key above many tensors': () =>
     zipFile(op.dict(op.str(megabyte), op.list(tensor(), op.put(1), many(50_000, op.get(1))))),
-  'a device of a long name, made again and again': () =>
+  'a device with a long name, made repeatedly': () =>
     zipFile(reduced('torch.device', op.str(megabyte), 60_000)),
-  'bytes of a long text, made again and again': () =>
+  'bytes of a long text, made repeatedly': () =>
     zipFile(reduced('builtins.bytearray', Buffer.concat([op.str(megabyte), op.str('latin-1')]), 60_000)),
-  'a copy of a long list, made again and again': () =>
-    zipFile(reduced('builtins.set', op.list(many(100_000, 'N')), 60_000)),
-  'a storage of a long name': () =>
+  'copies of a long list': () => zipFile(reduced('builtins.set', op.list(many(100_000, 'N')), 60_000)),
+  'a storage with a long name': () =>
     zipFile(
       op.list(
         op.tuple(
@@ -85,7 +84,7 @@ const hostile: Record<string, () => Uint8Array> = {
         many(300_000, op.get(1), 'Q'),
       ),
     ),
-  'tensors without number': () =>
+  'countless tensors': () =>
     zipFile(
       op.list(
         Buffer.concat(
@@ -93,7 +92,7 @@ const hostile: Record<string, () => Uint8Array> = {
         ),
       ),
     ),
-  'a tensor under 200,000 names': () =>
+  'a tensor with 200,000 names': () =>
     zipFile(
       op.dict(
         op.int(0),
@@ -102,7 +101,7 @@ const hostile: Record<string, () => Uint8Array> = {
         Buffer.concat(Array.from({ length: 200_000 }, (_, i) => Buffer.concat([op.int(i + 1), op.get(1)]))),
       ),
     ),
-  'storages without number': () =>
+  'countless storages': () =>
     zipFile(
       op.list(
         Buffer.concat(Array.from({ length: 200_000 }, (_, i) => storage({ key: String(i), numel: 0 }))),
@@ -113,11 +112,11 @@ const hostile: Record<string, () => Uint8Array> = {
     zipFile(squared(tensor({ sizes: [0], strides: [1] }), 2000)),
   'a million references to an empty dictionary': () => zipFile(squared('}', 2000)),
   'a million references to a text': () => zipFile(squared(op.str('x'), 2000)),
-  'dictionaries without number': () => zipFile(Buffer.concat([Buffer.from('('), many(2_000_000, '}')])),
+  'countless dictionaries': () => zipFile(Buffer.concat([Buffer.from('('), many(2_000_000, '}')])),
   'a legacy file of empty tuples': () => legacyFile(op.list(many(2_000_000, 'N', '\x85'))),
-  'memo entries without number': () =>
+  'countless memo entries': () =>
     zipFile(Buffer.concat([Buffer.from('N'), ...Array.from({ length: 800_000 }, (_, i) => op.put(i))])),
-  'a global of a long name': () =>
+  'a global with a long name': () =>
     zipFile(Buffer.concat([op.str(megabyte), op.str('n'), Buffer.from([0x93])])),
   'a long key twice': () => zipFile(op.dict(op.str(megabyte), 'N', op.str(megabyte), 'N')),
   'a tensor that is larger than its storage': () =>
@@ -125,7 +124,7 @@ const hostile: Record<string, () => Uint8Array> = {
   'operations without effect': () => zipFile(Buffer.concat([many(8_000_000, 'N', '0'), Buffer.from('N')])),
   'a tar file whose reference to a tensor has a million digits': () =>
     tarFile(op.list(op.str(`${'0'.repeat(1 << 20)}1`), op.put(1), many(200_000, op.get(1), 'Q'))),
-  'a tar file with views without number': () =>
+  'a tar file with countless views': () =>
     tarFile(
       op.list(),
       op.list(
@@ -134,7 +133,7 @@ const hostile: Record<string, () => Uint8Array> = {
         ),
       ),
     ),
-  'a zip file of very many records': () =>
+  'a zip file with very many records': () =>
     zip([
       { name: 'a/data.pkl', data: pickle('N') },
       { name: 'a/version', data: '3\n' },
@@ -153,7 +152,7 @@ describe('the budget of a checkpoint', function () {
   after(() => rmSync(directory, { recursive: true }))
 
   for (const [name, make] of Object.entries(hostile)) {
-    it(`${name}: a second, and 64 MiB above the file's size, are enough`, function () {
+    it(`suffices for ${name}: a second, and 64 MiB more than the file's size`, function () {
       if (process.platform !== 'linux') skip(this, 'the test reads /proc')
       writeFileSync(path, make())
       const command = ['--import', 'tsx', 'test/support/budget-child.ts', path]

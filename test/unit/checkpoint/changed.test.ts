@@ -64,7 +64,7 @@ describe('a checkpoint that changes on disk', () => {
       using model = await loadModel(file)
       change()
       assert.deepEqual(await predict(model), expected)
-      // The first batch of another size packs the weights again.
+      // The first batch of another size makes the model pack the weights again.
       const [one, two] = await model.predict([image, image], { topK: 3, batchSize: 2 })
       assert.deepEqual(one, two)
       await model.save(`${file}.saved`)
@@ -73,7 +73,7 @@ describe('a checkpoint that changes on disk', () => {
     })
   }
 
-  it('is an error if it is cut off between opening and reading', async () => {
+  it('is an error if it is truncated between opening and reading', async () => {
     const checkpoint = await native().openCheckpoint(file, { verify: false })
     truncateSync(file, 4096)
     await assert.rejects(checkpoint.read(), {
@@ -94,7 +94,7 @@ describe('a checkpoint that changes on disk', () => {
 
   const whole = { averaged: true, classifier: 'whole', strict: true } as const
 
-  it('leaves a model as it was if reading the weights fails', async () => {
+  it('leaves a model unchanged if reading the weights fails', async () => {
     using model = await loadModel(first)
     utimesSync(file, 1, 1)
     const checkpoint = await native().openCheckpoint(file, { verify: false })
@@ -103,7 +103,7 @@ describe('a checkpoint that changes on disk', () => {
     assert.deepEqual(await predict(model), expected)
   })
 
-  it('is read whole if it is replaced between opening and reading', async () => {
+  it('is read completely if it is replaced between opening and reading', async () => {
     const checkpoint = await native().openCheckpoint(file, { verify: false })
     changes['replaced by another model']!()
     using model = await smallNetwork({ seed: 2 })
@@ -117,7 +117,7 @@ describe('a checkpoint that changes on disk', () => {
       assert.deepEqual(await predict(model), expected)
     })
 
-    it('does not matter if the file is replaced or removed', async () => {
+    it('is not affected if the file is replaced or removed', async () => {
       using model = await loadModel(file, { mmap: true })
       changes['replaced by another model']!()
       assert.deepEqual(await predict(model), expected)

@@ -16,7 +16,7 @@ import { native } from '../../../lib/native/native.js'
 
 const fixture = (name: string) => readFileSync(join(import.meta.dirname, '../../fixtures/checkpoints', name))
 
-// Every container, and small enough to be damaged at every byte.
+// A file of every container, small enough to be damaged at every byte.
 const files = ['views_zip.pth', 'training_legacy.pth', 'protocol1.pth', 'protocol4.pth', 'tar.pth']
 
 describe('damaged checkpoints', function () {
@@ -29,7 +29,7 @@ describe('damaged checkpoints', function () {
   })
   after(() => rmSync(directory, { recursive: true }))
 
-  /** Reads all of the file; undefined, or the error where there was one. */
+  /** Reads the whole file and returns the error, if any. */
   async function read(): Promise<unknown> {
     try {
       const checkpoint = await native().openCheckpoint(path, { verify: true })
@@ -44,10 +44,10 @@ describe('damaged checkpoints', function () {
 
   for (const file of files) {
     const bytes = fixture(file)
-    // A tar file ends with blocks of zeros, of which it needs one.
+    // A tar file ends with blocks of zeros, but needs only one of them.
     const end = file === 'tar.pth' ? bytes.findLastIndex(byte => byte !== 0) + 1 : bytes.length
 
-    it(`${file}, cut off at any byte, is an error`, async () => {
+    it(`${file}, truncated at any byte, is an error`, async () => {
       writeFileSync(path, bytes)
       for (let length = bytes.length - 1; length >= 0; length--) {
         truncateSync(path, length)

@@ -31,7 +31,7 @@ describe('hostile checkpoints', () => {
     return readCheckpoint(path)
   }
 
-  it('the builders of these tests write files that are read', async () => {
+  it('valid files from the builders of these tests are read', async () => {
     for (const bytes of [zipFile(tensor()), legacyFile(tensor({ view: 'N' }))]) {
       assert.deepEqual(await reads(bytes), { dtype: 'float32', shape: [4], data: new Float32Array(4) })
     }
@@ -41,7 +41,7 @@ describe('hostile checkpoints', () => {
     const system = op.call('posix.system', op.str('echo gotcha'))
     const position = /"posix\.system" at byte 2 of data\.pkl/
 
-    it('is never run: a global is refused by name and place', async () => {
+    it('never runs: a global is refused with its name and place', async () => {
       await isUnsafe(zipFile(system), position)
       await isUnsafe(legacyFile(system), /"posix\.system" at byte \d+ of the file/)
       await isUnsafe(
@@ -89,7 +89,7 @@ describe('hostile checkpoints', () => {
         ))
     }
 
-    it('an allowed function takes only what it takes in a checkpoint', async () => {
+    it('an allowed function accepts only the arguments that it has in a checkpoint', async () => {
       await isCorrupt(
         zipFile(op.call('torch._utils._rebuild_tensor_v2', op.str('x'))),
         /wrong arguments for torch._utils/,
@@ -106,7 +106,7 @@ describe('hostile checkpoints', () => {
       )
     })
 
-    it('a whole model is refused with the line of Python that saves its weights', async () => {
+    it('a pickled model is refused with the Python code that saves its weights', async () => {
       const model = Buffer.concat([
         op.global('__main__.Net'),
         op.tuple(),
@@ -130,12 +130,12 @@ describe('hostile checkpoints', () => {
       assert.deepEqual((await inspectCheckpoint(path)).skipped, [{ name: '0', type: '__main__.Net' }])
     })
 
-    it('control characters of a name do not reach the message', async () => {
+    it('control characters in a name do not reach the message', async () => {
       await isUnsafe(zipFile(op.global('os.\x1b[31mred')), /"os\.\\u\{1b\}\[31mred"/)
     })
   })
 
-  describe('objects beside the tensors', () => {
+  describe('objects among the tensors', () => {
     const object = (type: string, ...state: (Uint8Array | string)[]) =>
       Buffer.concat([
         op.global(type),
@@ -159,7 +159,7 @@ describe('hostile checkpoints', () => {
       return { value: content.get('x'), skipped: skipped.map(({ name, type }) => `${name}: ${type}`) }
     }
 
-    it('are skipped and listed, and nothing of them is run', async () => {
+    it('are skipped and listed, and none of their code runs', async () => {
       const skips = async (value: Uint8Array, type: string) =>
         assert.deepEqual(await reads(value), { value: null, skipped: [`x: ${type}`] })
       await skips(object('argparse.Namespace', op.dict(op.str('lr'), 'N'), 'b'), 'argparse.Namespace')
@@ -173,7 +173,7 @@ describe('hostile checkpoints', () => {
       )
       await skips(op.call('__builtin__.getattr', op.global('conf.Color'), op.str('RED')), 'conf.Color')
     })
-    it('of a kind of list or dictionary stand for their items', async () => {
+    it('that subclass lists or dictionaries are replaced by their items', async () => {
       const dictionary = object('easydict.EasyDict', '(', op.str('a'), 'N', 'u')
       assert.deepEqual(await reads(dictionary), { value: new Map([['a', null]]), skipped: [] })
       const list = object('conf.List', '(', 'N', 'e')
@@ -185,7 +185,7 @@ describe('hostile checkpoints', () => {
       ])
       assert.deepEqual(await reads(missing), { value: new Map([['k', null]]), skipped: [] })
     })
-    it("NumPy's numbers and arrays are read", async () => {
+    it("that are NumPy's numbers and arrays are read", async () => {
       for (const module of ['numpy.core.multiarray', 'numpy._core.multiarray']) {
         const scalar = op.call(`${module}.scalar`, dtype('f8', '<'), bytes('\0\0\0\0\0\0\x0c@'))
         assert.deepEqual(await reads(scalar), { value: 3.5, skipped: [] })
@@ -219,13 +219,13 @@ describe('hostile checkpoints', () => {
   })
 
   describe('pickles that grow', () => {
-    it('nesting without end', async () => {
+    it('by endless nesting', async () => {
       for (const text of [']'.repeat(200_000) + 'a'.repeat(199_999), `N${'\x85'.repeat(200_000)}`]) {
         await isCorrupt(zipFile(text), /nested deeper than 256/)
       }
       await isCorrupt(zipFile('('.repeat(200_000)), /unfinished value/)
     })
-    it('nesting without end in what is dropped', async () => {
+    it('by endless nesting in a dropped value', async () => {
       const deep = `${']'.repeat(200_000)}${'a'.repeat(199_999)}`
       const object = tensor({ view: 'N' })
       const bytes = legacyFile(object, undefined, op.dict(op.str('x'), deep))
@@ -239,7 +239,7 @@ describe('hostile checkpoints', () => {
       const dict = Buffer.concat([Buffer.from('}'), op.put(0), op.str('x'), op.get(0), Buffer.from('s')])
       await isCorrupt(zipFile(dict), /contains itself/)
     })
-    it('lists that double', async () => {
+    it('by lists that double', async () => {
       const doubled = Array.from({ length: 60 }, (_, i) => op.list(op.get(i), op.get(i), op.put(i + 1)))
       const bomb = Buffer.concat([
         op.list('N'),
@@ -248,20 +248,20 @@ describe('hostile checkpoints', () => {
       ])
       await isCorrupt(zipFile(bomb), /./)
     })
-    it('a long string many times', async () => {
+    it('by a long string that occurs many times', async () => {
       const many = op.list(op.str('x'.repeat(1 << 20)), op.put(0), ...Array(1000).fill(op.get(0)))
       await isCorrupt(zipFile(many), /many times the size/)
     })
-    it('a tensor that is larger than the file', async () => {
+    it('by a tensor that is larger than the file', async () => {
       writeFileSync(path, zipFile(tensor({ sizes: [1 << 20, 1 << 20], strides: [0, 0] })))
       assert.deepEqual((await inspectCheckpoint(path)).tensors[0]?.shape, [1 << 20, 1 << 20])
       await assert.rejects(readCheckpoint(path), { code: 'ERR_CHECKPOINT_CORRUPT', message: /MiB of memory/ })
     })
-    it('values without number', async () => {
+    it('by countless values', async () => {
       await isCorrupt(zipFile('N'.repeat(3_000_000)), /MiB of memory/)
       await isCorrupt(zipFile(']'.repeat(500_000)), /MiB of memory/)
     })
-    it('memo indexes out of range', async () => {
+    it('by memo indexes out of range', async () => {
       await isCorrupt(zipFile(Buffer.concat([Buffer.from('N'), op.put(268_435_455)])), /memo index 268435455/)
       await isCorrupt(zipFile(op.get(7)), /memo index 7 was not stored/)
     })
@@ -283,7 +283,7 @@ describe('hostile checkpoints', () => {
       ],
       ['an extent that overflows', { sizes: [2n ** 62n], strides: [4] }, /beyond any file/],
       [
-        'an overflow behind a size of zero',
+        'an overflow after a size of zero',
         { sizes: [0, 2n ** 40n, 2n ** 40n], strides: [1, 1, 1] },
         /beyond any file/,
       ],
@@ -301,20 +301,20 @@ describe('hostile checkpoints', () => {
       ],
       ['a storage whose size overflows', { numel: 2n ** 62n }, /beyond any file/],
       ['a storage of negative size', { numel: -4 }, /beyond any file/],
-      ['a storage that is not there', { key: '1' }, /no record 'data\/1'/],
+      ['a missing storage', { key: '1' }, /no record 'data\/1'/],
     ]
     for (const [name, parts, message] of cases) {
       it(name, () => isCorrupt(zipFile(tensor(parts)), message))
     }
-    it('one storage under two types', async () => {
+    it('by one storage with two types', async () => {
       const two = op.list(tensor(), tensor({ type: 'IntStorage' }))
       await isCorrupt(zipFile(two), /named twice with another type/)
     })
-    it('a window outside its legacy storage', async () => {
+    it('by a window outside its legacy storage', async () => {
       const view = op.tuple(op.str('1'), op.int(2), op.int(3))
       await isCorrupt(legacyFile(tensor({ view, sizes: [1] })), /a storage view reaches beyond/)
     })
-    it('bytes of one type as another', async () => {
+    it('by bytes of one type used as another', async () => {
       const v3 = (type: string) =>
         op.call(
           'torch._utils._rebuild_tensor_v3',
@@ -354,7 +354,7 @@ describe('hostile checkpoints', () => {
     })
     it('bytes after a pickle', () => isCorrupt(zipFile('N.N'), /bytes after its pickle/))
 
-    it('zip records with names that lead elsewhere', async () => {
+    it('zip records with names that point elsewhere', async () => {
       for (const name of [
         '/a/x',
         'a/../x',
@@ -371,7 +371,7 @@ describe('hostile checkpoints', () => {
         await isCorrupt(zip([...good, { name, data: '' }]), /record|folder/)
       }
     })
-    it('zip records that are compressed, encrypted, links, or lie about themselves', async () => {
+    it('zip records that are compressed, encrypted, links or inconsistent', async () => {
       await isCorrupt(change(1, { method: 8 }), /compressed/)
       await isCorrupt(change(1, { flags: 1 }), /encrypted/)
       await isCorrupt(change(1, { mode: 0o120777 }), /is not a regular file/)
@@ -392,7 +392,7 @@ describe('hostile checkpoints', () => {
       await refuses(zip(good.slice(1)), 'ERR_CHECKPOINT_UNSUPPORTED', /without data\.pkl/)
     })
 
-    it('legacy files whose storages are not those of their tensors', async () => {
+    it("legacy files whose storages do not match their tensors'", async () => {
       const object = tensor({ view: 'N' })
       const keys = (...names: string[]) => pickle(op.list(...names.map(op.str)))
       const data = new Uint8Array(16)
@@ -415,7 +415,7 @@ describe('hostile checkpoints', () => {
       await isCorrupt(legacyFile(two, twice), /stands twice/)
     })
 
-    it('tar files with links, doubled members and PAX headers that change a member', async () => {
+    it('tar files with links, duplicate members and PAX headers that change a member', async () => {
       const info = { name: 'sys_info', data: pickle('}') }
       await isCorrupt(tar([info]), /no member 'storages'/)
       await isCorrupt(tar([info, info]), /two members with the name 'sys_info'/)
@@ -433,7 +433,7 @@ describe('hostile checkpoints', () => {
       await isCorrupt(trailing, /bytes after its end/)
     })
 
-    it('what is not a checkpoint is named, with a remedy', async () => {
+    it('other kinds of files, which are named, with a remedy', async () => {
       await isCorrupt(Buffer.alloc(0), /is empty.*Download/)
       await isCorrupt(Buffer.from('<!DOCTYPE html><html>404'), /a web page.*Download/)
       await isCorrupt(Buffer.from('hello'), /a text file that begins with 'hello'; expected a \.pth file/)

@@ -7,7 +7,7 @@ import { native } from '../../../lib/native/native.js'
 import { i64, legacyFile, op, pickle, tensor } from '../../support/pth.js'
 
 describe('large checkpoints', () => {
-  it('are inspected, and refused when cut off, without reading their data', async () => {
+  it('are inspected, and refused if truncated, without reading their data', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'visiontorch-large-'))
     const path = join(directory, 'large.pth')
     try {

@@ -16,7 +16,7 @@ import { newState, savedRun, trainingEntry } from '../../../lib/train/state.js'
 import { VisionTorchError } from '../../../lib/util/errors.js'
 import { tinyModel } from '../../support/tiny-model.js'
 
-/** What is put in place of a value: every type, and the extremes of each. */
+/** Replacements of a value: every type, with its extremes. */
 const VALUES: readonly CheckpointValue[] = [
   null,
   true,
@@ -44,7 +44,7 @@ const VALUES: readonly CheckpointValue[] = [
   new Map([['__proto__', 1]]),
 ]
 
-describe('the metadata of a checkpoint of ours, with any of its values replaced', function () {
+describe("the metadata of visiontorch's own checkpoints, with any of the values replaced", function () {
   this.timeout(120_000)
   let directory: string
   let path: string
@@ -68,11 +68,11 @@ describe('the metadata of a checkpoint of ours, with any of its values replaced'
   })
   after(() => rmSync(directory, { recursive: true }))
 
-  /** Copies of the metadata with one to three values or entries changed. */
+  /** Copies the metadata with one to three values or entries changed. */
   function* changed(count: number, seed: number): Generator<Map<CheckpointValue, CheckpointValue>> {
     const random = xoroshiro128plus(seed)
     const below = (limit: number) => uniformInt(random, 0, limit - 1)
-    /** Goes down to a random value inside, and changes it. */
+    /** Changes a random value inside. */
     const change = (value: CheckpointValue): CheckpointValue => {
       if (value instanceof Map && value.size > 0 && below(8) > 0) {
         const keys = [...value.keys()]
@@ -103,7 +103,7 @@ describe('the metadata of a checkpoint of ours, with any of its values replaced'
     assert.equal(savedRun(saved, 'last.pth').state.step, 2)
   })
 
-  it('is resumed from or refused by a VisionTorchError: 2,000 times', () => {
+  it('can be resumed from, or is refused with a VisionTorchError: 2,000 times', () => {
     const outcomes = { read: 0, refused: 0 }
     for (const metadata of changed(2000, 1)) {
       try {
@@ -118,7 +118,7 @@ describe('the metadata of a checkpoint of ours, with any of its values replaced'
     assert.ok(Math.min(outcomes.read, outcomes.refused) > 100, JSON.stringify(outcomes))
   })
 
-  it('is loaded or refused by a VisionTorchError: 60 times', async () => {
+  it('is loaded, or refused with a VisionTorchError: 60 times', async () => {
     const outcomes = { loaded: 0, refused: 0 }
     for (const metadata of changed(60, 2)) {
       await writeCheckpoint(path, new Map([...metadata, ['state_dict', saved.get('state_dict')!]]))

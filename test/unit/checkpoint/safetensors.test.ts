@@ -6,7 +6,7 @@ import { createModel, loadModel } from '../../../lib/model/create-model.js'
 import { removeTemporaryFolders, temporaryFolder } from '../../support/folder.js'
 import { i64 } from '../../support/pth.js'
 
-/** A file with this header, and as many bytes of data. */
+/** Makes a file with this header and so many bytes of data. */
 const file = (header: string | Buffer, bytes = 0) =>
   Buffer.concat([i64(Buffer.byteLength(header)), Buffer.from(header), Buffer.alloc(bytes)])
 
@@ -30,7 +30,7 @@ describe('safetensors files', () => {
       await assert.rejects(read(path), { code, message }, String(message))
   }
 
-  it('are read: tensors by name, and the metadata', async () => {
+  it('are read, with tensors by name and metadata', async () => {
     const header = `{"__metadata__":{"format":"pt"},"w":${entry(0, 8)},"caf\\u00e9 \\ud83d\\ude00":${entry(8, 8, [0, 3])}}  `
     assert.deepEqual(
       await read(file(header, 8)),
@@ -51,7 +51,7 @@ describe('safetensors files', () => {
     })
   })
 
-  it('may hold nothing, and may list tensors in another order than their data', async () => {
+  it('may be empty, and may list tensors in an order different from that of the data', async () => {
     assert.deepEqual(await read(file('{}')), new Map())
     const bytes = file(`{"b":${entry(4, 8)},"a":${entry(0, 4)}}`, 8)
     bytes.writeFloatLE(1, bytes.length - 8)
@@ -61,7 +61,7 @@ describe('safetensors files', () => {
     assert.deepEqual(content.get('b')!.data, Float32Array.of(2))
   })
 
-  it('are written with tensors of every type, each at a multiple of its size', async () => {
+  it('are written with tensors of every type, each aligned to its element size', async () => {
     const value = new Map<string, TensorData>([
       ['flag', { dtype: 'bool', shape: [1], data: Uint8Array.of(1) }],
       ['half', { dtype: 'float16', shape: [1], data: Uint8Array.of(0, 0x3c) }],
@@ -84,7 +84,7 @@ describe('safetensors files', () => {
     )
   })
 
-  it('cannot hold what is not a tensor with a name', async () => {
+  it('can hold only tensors with names', async () => {
     const options = { container: 'safetensors' } as const
     const refused = (value: Parameters<typeof writeCheckpoint>[1], message: RegExp) =>
       assert.rejects(writeCheckpoint(path, value, options), { code: 'ERR_INVALID_ARGUMENT', message })
@@ -118,7 +118,7 @@ describe('safetensors files', () => {
       await refuses(withLength(1n), /expected '"' at byte 1 of the header, got its end/)
     })
 
-    it('data that overlaps, leaves a gap, or reaches beyond the file', async () => {
+    it('data that overlaps, leaves a gap, or extends beyond the file', async () => {
       await refuses(file(`{"a":${entry(0, 8)},"b":${entry(4, 12)}}`, 12), /'b' overlaps that of another/)
       await refuses(
         file(`{"a":${entry(0, 4)},"b":${entry(8, 12)}}`, 12),
@@ -152,7 +152,7 @@ describe('safetensors files', () => {
         await refuses(file(`{"a":{"dtype":"F32","shape":[${size}],"data_offsets":[0,4]}}`, 4), /expected /)
     })
 
-    it('keys that stand twice, are missing, or are unknown', async () => {
+    it('keys that are duplicate, missing or unknown', async () => {
       await refuses(file(`{"a":${entry(0, 4)},"a":${entry(4, 8)}}`, 8), /'a' stands twice/)
       await refuses(file('{"__metadata__":{},"__metadata__":{}}'), /'__metadata__' stands twice/)
       await refuses(file('{"__metadata__":{"a":"1","\\u0061":"2"}}'), /'a' stands twice/)
@@ -201,7 +201,7 @@ describe('safetensors files', () => {
       await refuses(file(Buffer.from('{"\xff":1}', 'latin1')), /not UTF-8/)
     })
 
-    it('names without end, and tensors without number', async () => {
+    it('endless names, and countless tensors', async () => {
       await refuses(file(`{"${'n'.repeat(5000)}":${entry(0, 0)}}`), /more than 4096 bytes/)
       const many = Array.from({ length: 40_000 }, (_, i) => `"${i}":${entry(0, 0)}`)
       await refuses(file(`{${many}}`), /more than 32768 tensors/, 'ERR_CHECKPOINT_UNSUPPORTED')
@@ -209,7 +209,7 @@ describe('safetensors files', () => {
       await refuses(file(`{"__metadata__":{${strings}}}`), /steps to read|MiB of memory/)
     })
 
-    it('a file that was cut off at any byte', async () => {
+    it('a file that was truncated at any byte', async () => {
       const whole = file(`{"__metadata__":{"format":"pt"},"w":${entry(0, 8)},"v":${entry(8, 16)}}`, 16)
       for (let length = 0; length < whole.length; length++) {
         writeFileSync(path, whole.subarray(0, length))
@@ -233,7 +233,7 @@ describe('safetensors files', () => {
       }
     })
 
-    it('of other programs give their weights, and a NaN in them is found', async () => {
+    it('of other programs are loaded, and a NaN in them is found', async () => {
       using model = await createModel('squeezenet1_1', { numClasses: 2, seed: 3, device: 'cpu' })
       const state = await model.stateDict()
       const container = 'safetensors'
@@ -252,7 +252,7 @@ describe('safetensors files', () => {
       await assert.rejects(createModel('squeezenet1_1', { weights: path }), { code: 'ERR_NON_FINITE' })
     })
 
-    it('keep the mark of a classifier that nobody trained', async () => {
+    it('keep the mark of an untrained classifier', async () => {
       using model = await createModel('squeezenet1_1', { numClasses: 2, device: 'cpu' })
       await model.save(path)
       using other = await createModel('squeezenet1_1', { weights: path, numClasses: 3, device: 'cpu' })

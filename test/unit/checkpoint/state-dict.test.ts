@@ -57,27 +57,27 @@ describe('the weights in a file', () => {
       ['at the top', w => w, '', ''],
       ['under any key', w => dict({ epoch: 3, best_model: w }), 'best_model', ''],
       ['under several keys', w => dict({ run: dict({ nets: [dict({ a: w })] }) }), 'run/nets/?/a', ''],
-      ['behind any prefix', w => prefixed('student.backbone.', w), '', 'student.backbone.'],
+      ['after any prefix', w => prefixed('student.backbone.', w), '', 'student.backbone.'],
       [
-        'under a key and behind a prefix',
+        'under a key and after a prefix',
         w => dict({ state_dict: prefixed('_orig_mod.module.', w) }),
         'state_dict',
         '_orig_mod.module.',
       ],
       [
-        'beside tensors of another kind',
+        'among tensors of another kind',
         w => dict({ best_acc1: floats([]), rng_state: floats([16]), model: w, loss: floats([1]) }),
         'model',
         '',
       ],
       [
-        'beside the weights of a loss',
+        'next to the weights of a loss',
         w => dict({ state_dict: new Map([...prefixed('model.', w), ['criterion.weight', floats([3])]]) }),
         'state_dict',
         'model.',
       ],
       [
-        'beside a network that holds fewer of them',
+        'next to a network that has fewer of them',
         w => dict({ teacher: without(w, /^classifier/), student: w }),
         'student',
         '',
@@ -121,7 +121,7 @@ describe('the weights in a file', () => {
       ['model', 'ema'],
       ['net', 'netEma'],
     ] as const) {
-      it(`win over raw ones: ${average}`, async () => {
+      it(`are preferred to raw ones: ${average}`, async () => {
         using model = await load(dict({ [raw]: weights, [average]: averaged(weights) }))
         const { wrapper, others, averaged: isAveraged } = model.loadReport!
         assert.deepEqual([wrapper, others, isAveraged], [average, [raw], true])
@@ -129,7 +129,7 @@ describe('the weights in a file', () => {
       })
     }
 
-    it('are told by the counter of AveragedModel, too', async () => {
+    it("are also recognized by AveragedModel's counter", async () => {
       const counter: TensorData = { dtype: 'int64', shape: [], data: BigInt64Array.of(7n) }
       const swa = new Map([['n_averaged', counter], ...prefixed('module.', averaged(weights))])
       using model = await load(dict({ model: weights, swa_model: swa }))
@@ -137,20 +137,20 @@ describe('the weights in a file', () => {
       assert.deepEqual([wrapper, prefix, skipped], ['swa_model', 'module.', ['n_averaged']])
     })
 
-    it('lose to raw ones where they are not whole', async () => {
+    it('are not preferred to raw ones if they are incomplete', async () => {
       const partial = without(averaged(weights), /running_/)
       using model = await load(dict({ state_dict_ema: partial, state_dict: weights }))
       assert.equal(model.loadReport!.wrapper, 'state_dict')
       assert.equal(model.loadReport!.averaged, false)
     })
 
-    it('are not taken for a word that only contains "ema"', async () => {
+    it('are not recognized by a word that merely contains "ema"', async () => {
       using model = await load(dict({ model: weights, schema: averaged(weights), cinema: weights }))
       assert.equal(model.loadReport!.wrapper, 'model')
     })
   })
 
-  it('may lie beside the counters of profilers, which the report lists', async () => {
+  it("may have profilers' counters among them, which the report lists", async () => {
     const counted = new Map(weights)
     for (const name of ['total_ops', 'total_params', 'features.0.total_ops', 'classifier.1.total_params'])
       counted.set(name, { dtype: 'float64', shape: [1], data: Float64Array.of(1) })
@@ -159,13 +159,13 @@ describe('the weights in a file', () => {
     assert.deepEqual(model.loadReport!.unexpected, [])
   })
 
-  it('may lack the counters of batch norm, as those of PyTorch before 0.4.1 do', async () => {
+  it('may lack the counters of batch norms, like those of PyTorch before 0.4.1', async () => {
     using model = await load(without(weights, /num_batches_tracked/))
     assert.deepEqual(model.loadReport!.missing, [])
     assert.equal((await model.stateDict()).get('features.0.1.num_batches_tracked')!.data[0], 0n)
   })
 
-  it('with a mean and deviation of their own are not loaded without them', async () => {
+  it('with their own mean and deviation are not loaded without these', async () => {
     const content = new Map(weights).set('mean', floats([1, 3, 1, 1])).set('std', floats([1, 3, 1, 1]))
     await assert.rejects(load(content), { code: 'ERR_CHECKPOINT_MISMATCH', message: /mean is unexpected/ })
   })
@@ -229,7 +229,7 @@ describe('the weights in a file', () => {
       })
     }
 
-    it('or none: then it is new', async () => {
+    it('or none: then a new one is made', async () => {
       using model = await load(without(weights, /^classifier/), { classes: ['a', 'b'] })
       assert.equal(model.untrained, true)
       assert.deepEqual(model.loadReport!.missing, ['classifier.1.weight', 'classifier.1.bias'])
@@ -266,7 +266,7 @@ describe('the weights in a file', () => {
   })
 
   describe('that are not finite', () => {
-    it('are refused, naming the first such tensor, also where ReLU would hide it', async () => {
+    it('are refused, naming the first such tensor, even if ReLU would hide it', async () => {
       const broken = new Map(weights)
       for (const name of ['features.1.conv.0.1.running_var', 'classifier.1.bias']) {
         const { shape, data } = weights.get(name)!
@@ -282,7 +282,7 @@ describe('the weights in a file', () => {
       await assertSame(original, weights)
     })
 
-    it('only after conversion to float32 are refused, too', async () => {
+    it('after conversion to float32 are refused, too', async () => {
       const huge = new Map(weights).set('classifier.1.bias', {
         dtype: 'float64',
         shape: [3],
@@ -302,16 +302,8 @@ describe('the weights in a file', () => {
         { options, classes: ['a', 'b', 'c', 'd'] },
         /names 4 classes, but its classifier has 3/,
       ],
-      [
-        'with a name that is none',
-        { options, classes: ['a', 'b', 'x'.repeat(2000)] },
-        /at most 1000 characters/,
-      ],
-      [
-        'with an input size that is none',
-        { options, preprocessing: dict({ crop: 1e6 }) },
-        /preprocessing\.crop/,
-      ],
+      ['with an invalid name', { options, classes: ['a', 'b', 'x'.repeat(2000)] }, /at most 1000 characters/],
+      ['with an invalid input size', { options, preprocessing: dict({ crop: 1e6 }) }, /preprocessing\.crop/],
       [
         'with options of a larger network',
         { options: dict({ widthMult: 16 }) },
@@ -332,7 +324,7 @@ describe('the weights in a file', () => {
       })
     }
 
-    it('that claim a giant network cost neither time nor memory', async function () {
+    it('that claim to be a giant network cost neither time nor memory', async function () {
       this.timeout(60_000)
       const state_dict = dict({ x: floats([1]) })
       const claims: [string, Record<string, CheckpointValue>][] = [

@@ -21,7 +21,7 @@ describe('writing checkpoints', () => {
   })
   afterEach(() => rmSync(directory, { recursive: true }))
 
-  it('what was written is read again', async () => {
+  it('reads back the written values', async () => {
     const value = new Map<CheckpointValue, CheckpointValue>([
       ['state_dict', new Map([['conv1.weight', tensor(3)]])],
       ['epoch', 7],
@@ -36,14 +36,14 @@ describe('writing checkpoints', () => {
     })
   })
 
-  it('tensors with the same data are written once', async () => {
+  it('writes tensors with the same data once', async () => {
     const tied = tensor(100_000)
     await writeCheckpoint(path, [tied, { ...tied, shape: [1000, 100] }])
     assert.ok(statSync(path).size < 1.5 * tied.data.byteLength)
     assert.deepEqual(await readCheckpoint(path), [tied, { ...tied, shape: [1000, 100] }])
   })
 
-  it('an existing file is replaced at once, and nothing else is left', async () => {
+  it('replaces an existing file atomically, and leaves nothing else', async () => {
     await writeCheckpoint(path, tensor(1))
     const before = await readCheckpoint(path)
     await Promise.all(Array.from({ length: 8 }, (_, i) => writeCheckpoint(path, tensor(i + 2))))
@@ -52,10 +52,10 @@ describe('writing checkpoints', () => {
     await readCheckpoint(path, { verify: true })
   })
 
-  it('an error leaves the file as it was, and nothing else', async () => {
+  it('leaves the old file, and nothing else, after an error', async () => {
     await writeCheckpoint(path, tensor(1))
     const before = readFileSync(path)
-    // The shell's limit on the size of files stands for a disk that is full.
+    // The shell's limit on file sizes simulates a full disk.
     const script = `
       import { writeCheckpoint } from ${JSON.stringify(join(import.meta.dirname, '../../../lib/index.ts'))}
       const data = new Float32Array(1 << 20)
@@ -71,7 +71,7 @@ describe('writing checkpoints', () => {
     assert.deepEqual(readdirSync(directory), ['child.mts', 'model.pth'])
   })
 
-  it('a place that cannot be written to is named, with what to do', async () => {
+  it('names a path that cannot be written, with a remedy', async () => {
     await assert.rejects(writeCheckpoint(join(directory, 'missing/model.pth'), null), {
       code: 'ERR_FILE_WRITE',
       message: /missing\/model\.pth: its directory does not exist\. Create it first/,
@@ -81,7 +81,7 @@ describe('writing checkpoints', () => {
     assert.deepEqual(readdirSync(directory), ['model.pth'])
   })
 
-  it('what a checkpoint cannot hold is refused by its place', async () => {
+  it('refuses values that a checkpoint cannot hold, and names their place', async () => {
     const refuses = (value: unknown, message: RegExp) =>
       assert.rejects(writeCheckpoint(path, value as CheckpointValue), {
         code: 'ERR_INVALID_ARGUMENT',
@@ -105,7 +105,7 @@ describe('writing checkpoints', () => {
     assert.deepEqual(readdirSync(directory), [])
   })
 
-  it('arguments are checked by name', async () => {
+  it('checks its arguments', async () => {
     await assert.rejects(readCheckpoint(5 as never), { code: 'ERR_INVALID_ARGUMENT', message: /^path: / })
     await assert.rejects(readCheckpoint(path, { verfy: true } as never), /Did you mean 'verify'/)
     await assert.rejects(readCheckpoint(path), {

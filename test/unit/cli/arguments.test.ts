@@ -7,14 +7,14 @@ import { onOneThread } from '../../support/small-network.js'
 import { csvOf, writeParquet, writeShards } from '../../support/sources.js'
 import { tinyModel, tinyOptions } from '../../support/tiny-model.js'
 
-/** None of these is of the right type for all arguments; what is right for one is not an error there. */
+/** Each of these is wrong for most arguments; if it happens to be right for one, it need not be an error there. */
 const wrong: unknown[] = [
   ...[undefined, null, 0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 3n, '', 'x', true, Symbol('s')],
   ...[() => 1, {}, [], [null], new Map(), { foo: 1 }, Object.create(null), new Date(), Promise.resolve()],
 ]
 
 type Call = (...args: unknown[]) => unknown
-/** What is called, arguments that work, and the positions at which a string is a path that would be written. */
+/** The function, valid arguments, and the positions at which a string is a path that would be written. */
 type Row = [call: Call, args: unknown[], written?: number[]]
 
 describe('every exported function', function () {
@@ -45,7 +45,7 @@ describe('every exported function', function () {
       'all.jsonl': labels.map(label => `{"path":"x.png","label":"${label}","split":"train"}\n`).join(''),
     })
     process.env.VISIONTORCH_WEIGHTS_URL = 'no address' // nothing is downloaded
-    process.chdir(root) // for what would write a relative path
+    process.chdir(root) // for calls that write to a relative path
     const signal = new AbortController().signal
     const aborted = AbortSignal.abort()
     const onProgress = () => {}
@@ -197,7 +197,7 @@ describe('every exported function', function () {
     return removeTemporaryFolders()
   })
 
-  /** Runs a call to its end; gives what it threw, if anything. */
+  /** Runs a call to its end and returns the error, if any. */
   async function outcome(call: Call, args: readonly unknown[]): Promise<unknown> {
     try {
       const result = await call(...args)
@@ -208,7 +208,7 @@ describe('every exported function', function () {
     }
   }
 
-  it('takes wrong values of every argument and option, and throws only errors with a code', async () => {
+  it('throws only errors with a code for wrong values of every argument and option', async () => {
     const raw: string[] = []
     const codes = new Map<string, number>()
     for (const [name, [call, args, written = []]] of rows) {
@@ -242,7 +242,7 @@ describe('every exported function', function () {
     assert.ok(codes.get('ERR_INVALID_ARGUMENT')! > 1000)
   })
 
-  it('refuses an option that it does not know', async () => {
+  it('refuses an unknown option', async () => {
     for (const [name, [call, args]] of rows) {
       const position = args.findIndex(
         (argument, i) => i === args.length - 1 && Object.getPrototypeOf(argument) === Object.prototype,

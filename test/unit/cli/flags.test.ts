@@ -25,7 +25,7 @@ describe('messages on the command line', () => {
     })
   }
 
-  it('leave alone what the error does not name, longer words and paths', () => {
+  it('keep words that the error does not name, longer words, and paths', () => {
     const message = "epochs: see 'epochs/seed.jpg', /data/epochs and epochsLeft; seed stays"
     assert.equal(
       inFlags(message, ['epochs'], trainCommand()),
@@ -38,7 +38,7 @@ describe('an error for an invalid argument', () => {
   const optionsOf = (message: string, ...options: string[]) =>
     new VisionTorchError('ERR_INVALID_ARGUMENT', message, { options }).options
 
-  it('names the option that its message begins with, wherever it was thrown', async () => {
+  it('names the option that its message starts with, wherever it was thrown', async () => {
     assert.deepEqual(optionsOf('batchSize: expected an integer'), ['batchSize'])
     assert.deepEqual(optionsOf('optimizer.betas[0]: expected a number'), ['optimizer'])
     assert.deepEqual(optionsOf('resume: true needs directory', 'resume', 'directory'), [
@@ -67,7 +67,7 @@ describe('an error for an invalid argument', () => {
 })
 
 describe('the options of train', () => {
-  it('are each below one heading of --help', () => {
+  it('each appear under exactly one heading of --help', () => {
     assert.deepEqual(Object.values(optionGroups).flatMap(Object.keys).sort(), Object.keys(optionTable).sort())
   })
 })

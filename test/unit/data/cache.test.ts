@@ -41,14 +41,14 @@ describe('the cache of decoded images', () => {
     })
     afterEach(() => rm(directory, { recursive: true }))
 
-    it('gives the same pixels in a later run', async () => {
+    it('returns the same pixels in a later run', async () => {
       const first = await diskCache(decode, join(directory, 'cache'))(sample(image))
       const second = await diskCache(decode, join(directory, 'cache'))(sample(image))
       assert.deepEqual({ ...second, data: [...second.data] }, { ...first, data: [...first.data] })
       assert.equal(decoded.length, 1)
     })
 
-    it('notices that a file was changed', async () => {
+    it('notices a changed file', async () => {
       const cached = diskCache(decode, join(directory, 'cache'))
       await cached(sample(image))
       await utimes(image, 1, 1)
@@ -56,7 +56,7 @@ describe('the cache of decoded images', () => {
       assert.equal(decoded.length, 2)
     })
 
-    it('knows an image that is in no file of its own by its content', async () => {
+    it('identifies an image without a file of its own by its content', async () => {
       const cached = diskCache(decode, join(directory, 'cache'))
       const inArchive = (path: string, content: string): Sample => ({
         ...sample(path),
@@ -68,13 +68,13 @@ describe('the cache of decoded images', () => {
       assert.deepEqual(decoded, ['a.tar/1.jpg', 'a.tar/2.jpg'])
     })
 
-    it('keeps pixels that are made in different ways apart', async () => {
+    it('distinguishes pixels that are made in different ways', async () => {
       await diskCache(decode, join(directory, 'cache'))(sample(image))
       await diskCache(decode, join(directory, 'cache'), ' upright')(sample(image))
       assert.equal(decoded.length, 2)
     })
 
-    it('does not trust half a file', async () => {
+    it('does not trust a truncated file', async () => {
       const cached = diskCache(decode, join(directory, 'cache'))
       await cached(sample(image))
       const [file] = await readdir(join(directory, 'cache'))
@@ -83,7 +83,7 @@ describe('the cache of decoded images', () => {
       assert.equal(decoded.length, 2)
     })
 
-    it('says where it cannot be written', async () => {
+    it('names the path that cannot be written', async () => {
       const cached = diskCache(decode, join(image, 'cache'))
       await assert.rejects(cached(sample(image)), {
         code: 'ERR_FILE_WRITE',

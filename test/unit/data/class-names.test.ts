@@ -28,7 +28,7 @@ describe('a list of classes', () => {
     it(`is read from ${name}`, async () => assert.deepEqual(await read(content), names))
   }
 
-  it('in another encoding is refused, with the line and how it would read', async () => {
+  it('in another encoding is refused, with the line and how it reads in the likely encoding', async () => {
     const gbk = Buffer.of(0xc3, 0xa8, 0x0a, 0xb9, 0xb7, 0x0a) // the first line happens to be UTF-8, too
     await refused(gbk, /classes\.txt:2: is not UTF-8\. It reads '狗' if it is GBK\. .*iconv -f GBK -t UTF-8/)
     const shiftJis = Buffer.of(0x94, 0x4c, 0x0a, 0x8c, 0xa2)
@@ -37,7 +37,7 @@ describe('a list of classes', () => {
     await refused(Buffer.from('ant\nbee\n', 'utf16le'), /classes\.txt:1: contains zero bytes.*UTF-16/)
   })
 
-  it('is refused for what names cannot be, with the line', async () => {
+  it('with an invalid name is refused, with the line', async () => {
     await refused('a\n\nb\n', /classes\.txt:2: is empty, but every line counts as a class/)
     await refused('a\nb\u2028c\n', /classes\.txt:2: the class name 'b\\u\{2028\}c' contains a line break/)
     await refused('a\nb\x1b[2J\n', /:2: the class name 'b\\u\{1b\}\[2J' contains a control character/)
@@ -46,7 +46,7 @@ describe('a list of classes', () => {
     await refused('a\n', /expected at least two class names, one per line, got 1/)
   })
 
-  it('of a model is refused at once for a line break', async () => {
+  it('of a model is refused at once if a name has a line break', async () => {
     await assert.rejects(createModel('mobilenet_v2', { ...tinyOptions, classes: ['a', 'b\nc'] }), {
       code: 'ERR_INVALID_ARGUMENT',
       message: "classes[1]: the class name 'b\\u{a}c' contains a line break. Rename the class",

@@ -8,7 +8,7 @@ import { openDataset } from '../../../lib/data/open.js'
 import { byCodePoint, sortInSlices } from '../../../lib/data/sort.js'
 import { link, removeTemporaryFolders, temporaryFolder, writeFiles } from '../../support/folder.js'
 
-/** The files of a split with the names of their classes, relative to the root. */
+/** Returns the files of a split, relative to the root, with the names of their classes. */
 const shown = (data: Dataset, split: string): string[] =>
   data.split(split).map(({ path, label }) => `${data.classes[label]}: ${relative(data.root, path)}`)
 
@@ -54,7 +54,7 @@ describe('an image folder', () => {
     })
   }
 
-  it('keeps val and test apart where both are there', async () => {
+  it('keeps val and test apart if both exist', async () => {
     const root = await folderOf(
       ['train', 'val', 'test'].flatMap(split => [`${split}/a/1.jpg`, `${split}/b/1.jpg`]),
     )
@@ -67,7 +67,7 @@ describe('an image folder', () => {
     })
   })
 
-  it('takes the formats of torchvision, and those that are decoded besides', async () => {
+  it("finds torchvision's formats, and the others that can be decoded", async () => {
     const names = 'jpg jpeg png ppm bmp pgm tif tiff webp jfif avif gif pbm'
       .split(' ')
       .map(end => `train/a/1.${end}`)
@@ -76,7 +76,7 @@ describe('an image folder', () => {
     assert.deepEqual(data.warnings, [])
   })
 
-  it('has names that are not UTF-8, in the order of Python', async () => {
+  it("has names that are not UTF-8, in Python's order", async () => {
     const root = await folderOf([
       'train/a/z\udce9.jpg',
       'train/a/zz.jpg',
@@ -92,7 +92,7 @@ describe('an image folder', () => {
     assert.deepEqual(read.split('train'), data.split('train'))
   })
 
-  it('ignores hidden files, skips what is not an image and says so', async () => {
+  it('ignores hidden files, skips files that are not images, and says so', async () => {
     const root = await folderOf([
       ...many('train/a', 2),
       ...many('train/b', 2),
@@ -114,7 +114,7 @@ describe('an image folder', () => {
     ])
   })
 
-  it('follows symbolic links, but not in circles, and keeps dangling ones as images that cannot be read', async () => {
+  it('follows symbolic links, but not in circles, and keeps dangling ones as unreadable images', async () => {
     const root = await folderOf([
       'train/a/1.jpg',
       'train/b/1.jpg',
@@ -133,7 +133,7 @@ describe('an image folder', () => {
     )
   })
 
-  it('opens for given classes: other order, some without images', async () => {
+  it('opens with given classes, in another order and some without images', async () => {
     const root = await folderOf(['val/cat/1.jpg', 'val/dog/1.jpg'])
     const data = await ImageFolder.open(root, { classes: ['dog', 'bird', 'cat'] })
     assert.deepEqual(shown(data, 'val'), ['dog: val/dog/1.jpg', 'cat: val/cat/1.jpg'])
@@ -155,7 +155,7 @@ describe('an image folder', () => {
     assert.deepEqual(seen, [2, 5])
   })
 
-  describe('of unusual shape', () => {
+  describe('with an unusual layout', () => {
     it('may have a class called train, val or test', async () => {
       const root = await folderOf([...many('bus', 2), ...many('test', 2), ...many('train', 2)])
       const data = await ImageFolder.open(root, { valFraction: 0 })
@@ -167,7 +167,7 @@ describe('an image folder', () => {
       assert.deepEqual((await ImageFolder.open(inSplits)).classes, ['bus', 'train'])
     })
 
-    it('is refused if train may be a split as well as a class', async () => {
+    it("is refused if 'train' may be a split or a class", async () => {
       const root = await folderOf([...many('bus', 2), 'train/1.jpg', 'train/a/1.jpg', 'train/b/1.jpg'])
       await assert.rejects(ImageFolder.open(root), {
         code: 'ERR_DATASET',
@@ -176,7 +176,7 @@ describe('an image folder', () => {
       })
     })
 
-    it('may have images without classes to test on, as competitions do', async () => {
+    it('may have test images without classes, as in competitions', async () => {
       const root = await folderOf([...many('train/a', 20), ...many('train/b', 20), ...many('test', 9)])
       const data = await ImageFolder.open(root)
       assert.deepEqual([...data.splits.keys()], ['train', 'val'])
@@ -186,7 +186,7 @@ describe('an image folder', () => {
       )
     })
 
-    it('may hold what other programs leave: it is skipped, and makes no class', async () => {
+    it('may contain leftovers of other programs, which are skipped and do not become classes', async () => {
       const root = await folderOf([
         ...many('cat', 3),
         ...many('dog', 3),
@@ -206,13 +206,13 @@ describe('an image folder', () => {
       ])
     })
 
-    it('may have classes whose names differ in case only', async () => {
+    it('may have classes whose names differ only in case', async () => {
       const data = await ImageFolder.open(await folderOf([...many('Cat', 2), ...many('cat', 2)]))
       assert.deepEqual(data.classes, ['Cat', 'cat'])
       assert.match(data.warnings[0]!, /differ only in case .*: 'Cat', 'cat'/)
     })
 
-    it('is pointed out if another folder is meant', async () => {
+    it('suggests another folder if that is probably meant', async () => {
       const root = await folderOf(['photos/train/a/1.jpg', 'photos/train/b/1.jpg', 'photos/val/a/1.jpg'])
       const fails = (folder: string, message: RegExp) =>
         assert.rejects(ImageFolder.open(join(root, folder)), { code: 'ERR_DATASET', message })
@@ -225,7 +225,7 @@ describe('an image folder', () => {
       assert.match(warnings[0]!, /photos also holds 'val', which is not used\. To use it, give .*photos/)
     })
 
-    it('says when names differ only in how letters are encoded', async () => {
+    it('says when names differ only in the encoding of letters', async () => {
       const root = await folderOf(['train/caf\u00e9/1.jpg', 'train/bar/1.jpg', 'val/cafe\u0301/1.jpg'])
       await assert.rejects(
         ImageFolder.open(root),
@@ -233,7 +233,7 @@ describe('an image folder', () => {
       )
     })
 
-    it('may have thousands of classes, of which messages name a few', async () => {
+    it('may have thousands of classes; messages name only a few', async () => {
       const root = await folderOf(Array.from({ length: 3000 }, (_, i) => `train/${i}/1.jpg`))
       await writeFiles(root, ['val/7/1.jpg'])
       const { classes, warnings } = await ImageFolder.open(root)
@@ -250,7 +250,7 @@ describe('an image folder', () => {
     })
   })
 
-  describe('without a split to validate on', () => {
+  describe('without a validation split', () => {
     it('holds out a tenth of every class, at least one image and never the last', async () => {
       const root = await folderOf([...many('a', 30), ...many('b', 4), ...many('c', 1)])
       const data = await ImageFolder.open(root)
@@ -262,7 +262,7 @@ describe('an image folder', () => {
       ])
     })
 
-    it('chooses the same images wherever the folder lies, and others for another seed', async () => {
+    it('chooses the same images wherever the folder is, and others for another seed', async () => {
       const files = [...many('train/a', 40), ...many('train/b', 40)]
       const [one, two] = [await folderOf(files), await folderOf(files)]
       const options = { valFraction: 0.25 }
@@ -284,7 +284,7 @@ describe('an image folder', () => {
   describe('refuses, with a remedy,', () => {
     const cases: [string, string[], RegExp][] = [
       ['a folder without classes', ['readme.txt'], /no class folders in .*Expected DIR\/train\/<class>/],
-      ['images in no class folder', ['1.jpg', '2.jpg'], /its 2 images are in no class folder/],
+      ['images outside of class folders', ['1.jpg', '2.jpg'], /its 2 images are in no class folder/],
       ['one class', ['train/only/1.jpg'], /at least two classes, got one folder \('only'\)/],
       [
         'a class without images',
@@ -297,7 +297,7 @@ describe('an image folder', () => {
         /no images below .*Expected files ending in \.jpg/,
       ],
       [
-        'a class of val that train lacks',
+        'a class in val that train lacks',
         ['train/cat/1.jpg', 'train/dog/1.jpg', 'val/Cat/1.jpg'],
         /'train' lacks the class 'Cat' of .*Did you mean 'cat'\?/,
       ],
@@ -318,7 +318,7 @@ describe('an image folder', () => {
       })
     }
 
-    it('several faults at once, pointing to the doctor', async () => {
+    it('several faults at once, and suggests the doctor', async () => {
       const root = await folderOf(['train/a/1.jpg', 'train/b/x.txt', 'val/c/1.jpg'])
       await assert.rejects(
         ImageFolder.open(root),
@@ -343,7 +343,7 @@ describe('an image folder', () => {
 describe('annotation files', () => {
   afterEach(removeTemporaryFolders)
 
-  it('may hold spaces, semicolons and any script in paths, relative to the file', async () => {
+  it('may have spaces, semicolons and any script in paths, relative to the file', async () => {
     const root = await folderOf({
       'cls_classes.txt': '\ufeffcat\r\ndog\r\n',
       'cls_train.txt': '\ufeff0;images/a b.jpg\r\n\r\n1;x;y;z.jpg\n 1 ;/abs/狗\u2028.jpg\n0; lead',
@@ -360,7 +360,7 @@ describe('annotation files', () => {
     ])
   })
 
-  it('are opened by the path of the first, with their neighbours', async () => {
+  it('are opened by the path of the first, together with their neighbours', async () => {
     const root = await folderOf({
       'cls_classes.txt': 'a\nb\n',
       'cls_train.txt': '0;1.jpg\n1;2.jpg\n',
@@ -375,7 +375,7 @@ describe('annotation files', () => {
     assert.deepEqual([...(await openDataset(join(root, 'cls_test.txt'))).splits.keys()], ['test'])
   })
 
-  it('are written from a folder of images, and read back as they were', async () => {
+  it('are written from a folder of images, and read back the same', async () => {
     const root = await folderOf(['train/a b/1.jpg', 'train/c;d/ü 2.jpg', 'val/a b/3.jpg', 'val/c;d/;4.jpg'])
     const data = await ImageFolder.open(root)
     for (const relative of [false, true]) {
@@ -423,14 +423,14 @@ describe('annotation files', () => {
     )
   })
 
-  it('give way to the folders of classes that they were written for', async () => {
+  it('are ignored in favour of the class folders that they were written from', async () => {
     const root = await folderOf([...many('cat', 3), ...many('dog', 3)])
     await writeAnnotations(await ImageFolder.open(root), root)
     await writeFiles(root, ['cat/new.jpg'])
     assert.equal((await openDataset(root, { valFraction: 0 })).split('train').length, 7)
   })
 
-  it('take their classes from a list that is named, before the one beside them', async () => {
+  it('take their classes from a named list in preference to the one next to them', async () => {
     const root = await folderOf({ 'cls_train.txt': '0;1.jpg\n1;2.jpg\n', 'names.txt': 'a\nb\n' })
     const open = (options: object) => openDataset(join(root, 'cls_train.txt'), options)
     await assert.rejects(open({}), /cls_classes\.txt in the same folder, or in model_data\. .*--classes FILE/)
@@ -441,7 +441,7 @@ describe('annotation files', () => {
     assert.deepEqual((await open({ classes: ['e', 'f'] })).classes, ['e', 'f'])
   })
 
-  it('may be UTF-16, and have any line ends', async () => {
+  it('may be UTF-16, and may have any line endings', async () => {
     const root = await folderOf({
       'cls_train.txt': Buffer.from('\ufeff0;é.jpg\r\n1;b.jpg\r\n', 'utf16le'),
       'mac.txt': '0;a.jpg\r1;b.jpg\r',
@@ -451,7 +451,7 @@ describe('annotation files', () => {
     assert.deepEqual(shown(await open('mac.txt'), 'train'), ['a: a.jpg', 'b: b.jpg'])
   })
 
-  it('are refused with the line that is wrong', async () => {
+  it('are refused with the wrong line', async () => {
     const root = await folderOf({
       'words.txt': '0;1.jpg\ncat;2.jpg\n',
       'range.txt': '0;1.jpg\n2;2.jpg\n',

@@ -29,7 +29,7 @@ describe('a table of images', () => {
   const refused = (content: string | Uint8Array, message: RegExp, options?: TableOptions, name?: string) =>
     assert.rejects(open(content, options, name), ERR_DATASET(message), String(content).slice(0, 80))
 
-  it('takes quoted fields, line breaks in them, a byte order mark, semicolons and empty lines', async () => {
+  it('may have quoted fields, line breaks in them, a byte order mark, semicolons and empty lines', async () => {
     const { classes, splits } = await open(
       '\ufeff"path";label\r\n"a, b.png";ant\r\n\r\n"c ""d"".png";bee\r\n',
     )
@@ -40,13 +40,13 @@ describe('a table of images', () => {
     ])
   })
 
-  it('takes a path that leads out of its folder, absolute or not, and a file: URL', async () => {
+  it('may have paths outside of its folder, absolute or not, and file: URLs', async () => {
     const data = await open('path,label\n../x.png,a\n/y.png,b\nfile:///z%20z.png,b\n')
     const paths = data.split('train').map(({ path }) => path)
     assert.deepEqual(paths, [join(root, '../x.png'), '/y.png', '/z z.png'])
   })
 
-  it('orders labels that are numbers as numbers, and takes them for indices of given classes', async () => {
+  it('sorts numeric labels as numbers, and treats them as indices of given classes', async () => {
     const content = 'path,label\n1.png,10\n2.png,9\n3.png,0\n'
     assert.deepEqual((await open(content)).classes, ['0', '9', '10'])
     const names = Array.from({ length: 11 }, (_, i) => `class ${i}`)
@@ -60,7 +60,7 @@ describe('a table of images', () => {
     })
   })
 
-  it('names a column that is missing, and those that there are', async () => {
+  it('names a missing column, and the existing ones', async () => {
     await refused(
       'a,b\n1.png,x\n',
       /labels\.csv:2: expected a column for the image \(image, path, .*got a, b\. Name the column/,
@@ -71,7 +71,7 @@ describe('a table of images', () => {
     await refused('1.png,x\n2.png,y\n', /expected a column for the image/)
   })
 
-  it('names the line of a label, a path or a split that makes no sense', async () => {
+  it('names the line of an invalid label, path or split', async () => {
     const head = 'path,label,split\n1.png,a,train\n2.png,b,train\n'
     await refused(`${head}3.png,,train\n`, /labels\.csv:4: expected a label.* got an empty label/)
     await refused(`${head},a,train\n`, /labels\.csv:4: expected the path of an image, got an empty one/)
@@ -104,7 +104,7 @@ describe('a table of images', () => {
     await refused('\u001b[31mx,b\n1.png,x\n', /got \\u\{1b\}\[31mx, b/)
   })
 
-  it('refuses a quote that never ends, and a line without end, in bounded memory', async () => {
+  it('refuses a quote that never ends, and an endless line, in bounded memory', async () => {
     const endless = Buffer.alloc(40e6, 'x')
     const before = process.memoryUsage().rss
     await refused(
@@ -116,7 +116,7 @@ describe('a table of images', () => {
     assert.ok(process.memoryUsage().rss - before < 300e6)
   })
 
-  it('of JSON Lines: names the line that is not an object, or lacks a key', async () => {
+  it('names the line of a JSON Lines file that is not an object or lacks a key', async () => {
     const jsonl = (content: string, message: RegExp) => refused(content, message, {}, 'labels.jsonl')
     const line = '{"image":"1.png","label":"a"}\n'
     await jsonl(`${line}{"image":\n`, /labels\.jsonl:2: expected a JSON object.*got '\{"image":'/)
@@ -164,7 +164,7 @@ describe('tar files of samples', () => {
     ['2.cls', '\nbee\n'],
   ] as const
 
-  it('give labels from .cls and .json, in whatever order a sample has its files', async () => {
+  it('have labels in .cls and .json files, in any order within a sample', async () => {
     const { classes, splits } = await open([
       ['a/1.cls', 'ant'],
       ['a/1.jpg', 'x'],
@@ -186,7 +186,7 @@ describe('tar files of samples', () => {
     assert.equal(String(await samples[1]!.read!()), 'y')
   })
 
-  it('never open or write what a name in them points to', async () => {
+  it('never make the reader open or write a path that a name in them points to', async () => {
     const data = await open([
       ['../../etc/passwd.jpg', 'x'],
       ['../../etc/passwd.cls', 'a'],
@@ -197,7 +197,7 @@ describe('tar files of samples', () => {
     assert.deepEqual(await Promise.all(samples.map(async ({ read }) => String(await read!()))), ['x', 'y'])
   })
 
-  it('are refused if a sample has an image without a label, two images, or a label that is none', async () => {
+  it('are refused if a sample has an image without a label, two images, or an invalid label', async () => {
     const refused = (entries: Parameters<typeof open>[0], message: RegExp) =>
       assert.rejects(open(entries), ERR_DATASET(message))
     await refused(
@@ -247,7 +247,7 @@ describe('tar files of samples', () => {
     await refused([], /no images/)
   })
 
-  it('are refused if they are cut off anywhere, or are something else', async () => {
+  it('are refused if they are truncated anywhere, or are something else', async () => {
     for (const name of ['a.tar', 'a.tar.gz']) {
       await open(pair, name)
       const whole = await readFile(join(root, name))
@@ -273,7 +273,7 @@ describe('tar files of samples', () => {
     )
   })
 
-  it('with a header that claims a huge size, or a huge name, ask for no memory', async () => {
+  it('with a header that claims a huge size or name take no extra memory', async () => {
     const path = join(root, 'huge.tar')
     await open(pair)
     const tar = await readFile(join(root, 'a.tar'))
@@ -306,7 +306,7 @@ describe('tar files of samples', () => {
     assert.ok(process.memoryUsage().rss - before < 200e6)
   })
 
-  it('are told their splits by their names, and named by ranges', async () => {
+  it('have splits by their names, and can be named by ranges', async () => {
     for (const split of ['train', 'validation'])
       for (const i of [0, 1]) await writeTar(join(root, `s/birds-${split}-0${i}.tar`), pair)
     const data = await openDataset(join(root, 's'))
@@ -352,12 +352,12 @@ describe('Parquet files', () => {
     return fromParquet(path, { valFraction: 0 })
   }
 
-  it('take labels that are texts or numbers', async () => {
+  it('may have labels that are texts or numbers', async () => {
     assert.deepEqual((await open({ image: [bytes, bytes], label: ['b', 'a'] })).classes, ['a', 'b'])
     assert.deepEqual((await open({ img: [bytes, bytes], label: [10n, 9n] })).classes, ['9', '10'])
   })
 
-  it('are refused without a column for the image or the label, or with values that are neither', async () => {
+  it('are refused without a column for the image or the label, or with invalid values in these', async () => {
     const refused = (columns: Record<string, unknown[]>, message: RegExp) =>
       assert.rejects(open(columns), ERR_DATASET(message))
     await refused({ a: [bytes], label: ['a'] }, /a\.parquet: expected a column for the image .*got a, label/)
@@ -367,7 +367,7 @@ describe('Parquet files', () => {
     await refused({ image: ['https://x.org/a.png'], label: ['a'] }, /row 0: expected the bytes of an image/)
   })
 
-  it('are refused if they are cut off, damaged or something else', async () => {
+  it('are refused if they are truncated, damaged or something else', async () => {
     await open({
       image: Array(50).fill(bytes),
       label: Array.from({ length: 50 }, (_, i) => `label ${i % 3}`),
@@ -382,7 +382,7 @@ describe('Parquet files', () => {
     await assert.rejects(fromParquet(path), ERR_DATASET(/a\.parquet: is not a readable Parquet file/))
   })
 
-  it('with any byte changed, are read or refused, and ask for little memory and time', async function () {
+  it('with any byte changed are read or refused, with little memory and time', async function () {
     this.timeout(60_000)
     await open({ image: Array(6).fill(bytes), label: Array.from({ length: 6 }, (_, i) => `label ${i % 3}`) })
     const whole = await readFile(path)
@@ -459,7 +459,7 @@ describe('samples from a program', () => {
     await assert.rejects(fromSamples(endless, { signal: controller.signal }), { name: 'AbortError' })
   })
 
-  it('beyond what memory holds are kept on the disk, in a file that nobody sees', async () => {
+  it('that do not fit into memory are kept on disk, in an unlinked file', async () => {
     const root = await temporaryFolder()
     const store = new ImageStore(1000, join(root, 'cache'))
     const reads: (() => Promise<Uint8Array>)[] = []

@@ -4,7 +4,7 @@ import { inOrder, Loader } from '../../../lib/data/loader.js'
 import type { ImageBatch, Pixels } from '../../../lib/native/native.js'
 import { VisionTorchError } from '../../../lib/util/errors.js'
 
-/** A batch that remembers what was put into it. */
+/** A batch that records its images. */
 class FakeBatch implements ImageBatch {
   readonly capacity = 4
   readonly height = 1
@@ -55,7 +55,7 @@ describe('the loader', () => {
     return all
   }
 
-  it('gives the batches of a plan in its order, whatever image is ready first', async () => {
+  it('returns the batches of a plan in order, whichever image is ready first', async () => {
     const plan = [Uint32Array.of(9, 2, 17, 4), Uint32Array.of(0, 29, 1), Uint32Array.of(5)]
     assert.deepEqual(
       await contents(loader(), plan),
@@ -63,7 +63,7 @@ describe('the loader', () => {
     )
   })
 
-  it('is bounded: few batches, used again and again, and few images at once', async () => {
+  it('is bounded: it reuses few batches, and reads few images at once', async () => {
     const loading = loader()
     for (let epoch = 0; epoch < 3; epoch++) await contents(loading, inOrder(30, 4))
     assert.equal(made, 3)
@@ -80,7 +80,7 @@ describe('the loader', () => {
     await batches.return()
   })
 
-  it('throws what an image throws, when its batch is due, and ends', async () => {
+  it("throws an image's error when its batch is due, and ends", async () => {
     const failing = loader(async path => {
       if (path === '6') throw new VisionTorchError('ERR_IMAGE_DECODE', '6: expected an image')
     })
@@ -95,7 +95,7 @@ describe('the loader', () => {
     assert.equal(decoding, 0)
   })
 
-  it('stops reading when its reader leaves', async () => {
+  it('stops reading when its consumer stops', async () => {
     const read: string[] = []
     const loading = loader(async path => void read.push(path))
     for await (const _ of loading.batches(inOrder(30, 4), () => [])) break

@@ -55,7 +55,7 @@ describe('data sources', () => {
     fromSamples(
       (async function* () {
         for (const { path, name: label, split } of allSamples(folders)) {
-          // Each kind of image by turns.
+          // Alternates between the kinds of images.
           const bytes = await readFile(path)
           const images = [
             path,
@@ -125,7 +125,7 @@ describe('data sources', () => {
     assert.notDeepEqual(await weightsAfterTraining(reversed), expected, 'the order of the images counts')
   })
 
-  it('hold the same images out as their folders would', async () => {
+  it('hold out the same images as their folders would', async () => {
     const drawn = join(root, 'photos/train')
     const [a, b] = [await ImageFolder.open(drawn), await ImageFolder.open(drawn)]
     const table = join(drawn, 'labels.csv')
@@ -146,7 +146,7 @@ describe('data sources', () => {
     )
   })
 
-  it('are evaluated, and their worst images shown, in an archive as in files', async () => {
+  it('are evaluated, and their worst images shown, in archives as in files', async () => {
     using model = await tinyModel({ classes })
     const expected = await evaluate(model, folders)
     for (const data of [join(root, 'shards'), join(root, 'hub'), join(photos, 'all.csv')]) {
@@ -156,7 +156,7 @@ describe('data sources', () => {
     }
   })
 
-  it('write a report with pictures of images that are in no file of their own', async () => {
+  it('give a report pictures of images that have no file of their own', async () => {
     using model = await tinyModel({ classes })
     const directory = join(root, 'reported')
     await train(model, { data: await samples(), directory, epochs: 1, batchSize: 5, cache: 'memory' })
@@ -181,7 +181,7 @@ describe('data sources', () => {
     }
   })
 
-  it('resume by their path, and data that only the program has must be given again', async () => {
+  it('resume by their path, except that data from a program must be passed again', async () => {
     using model = await tinyModel({ classes })
     const directory = join(root, 'resumed')
     const table = join(photos, 'all.csv')
@@ -194,14 +194,14 @@ describe('data sources', () => {
     await train(model, { data: await samples(), resume: true, directory: other, epochs: 2 })
   })
 
-  it('cannot be written as annotations if images are in no file of their own', async () => {
+  it('cannot be written as annotations if images have no file of their own', async () => {
     await assert.rejects(writeAnnotations(await samples(), join(root, 'never')), {
       code: 'ERR_DATASET',
       message: /expected a separate file for each image/,
     })
   })
 
-  it('name the tar file if it is cut off or gone when an image is read', async () => {
+  it('name the tar file if it is truncated or missing when an image is read', async () => {
     await writeShards(join(root, 'changing'), folders)
     const path = join(root, 'changing/photos-train-0.tar')
     const dataset = await fromWebDataset(path)

@@ -33,7 +33,7 @@ describe('a group of processes', function () {
     children.push(child)
     return text(child.stdout!).then(output => (output === '' ? null : JSON.parse(output)))
   }
-  /** What comes of a scenario on each rank; null for one that was killed. */
+  /** Returns the outcome of a scenario on each rank; null for a killed rank. */
   const play = async (
     scenario: string,
     { size = 2, timeout = 60, argument = '' } = {},
@@ -57,16 +57,16 @@ describe('a group of processes', function () {
       })
   })
 
-  it('gives the results of shared work in order, if it does not divide evenly', async () => {
+  it('returns the results of shared work in order, even if it does not divide evenly', async () => {
     for (const outcome of await play('rounds', { size: 3 }))
       assert.deepEqual(outcome?.result, [0, 10, 20, 30, 40, 50, 60])
   })
 
-  it('stops together if one was asked to', async () => {
+  it('stops together if one process is asked to', async () => {
     for (const outcome of await play('stop')) assert.equal(outcome?.name, 'AbortError')
   })
 
-  it('copies a file of rank 0', async () => {
+  it('copies a file from rank 0', async () => {
     const path = join(await temporaryFolder(), 'file')
     const content = Buffer.from(Uint8Array.from({ length: 20_000_000 }, (_, i) => i % 251))
     await writeFile(path, content)
@@ -76,7 +76,7 @@ describe('a group of processes', function () {
   })
 
   for (const rank of [0, 1]) {
-    it(`says what rank ${rank} failed with`, async () => {
+    it(`says why rank ${rank} failed`, async () => {
       const outcomes = await play('throw', { argument: String(rank) })
       assert.equal(outcomes[rank]?.message, 'the disk is\nfull')
       assert.equal(outcomes[1 - rank]?.code, 'ERR_DISTRIBUTED')

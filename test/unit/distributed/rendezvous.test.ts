@@ -8,12 +8,12 @@ const code = 'ERR_INVALID_ARGUMENT'
 describe('the rendezvous of a job', () => {
   const variables = { RANK: '3', WORLD_SIZE: '4', MASTER_ADDR: '10.0.0.1', MASTER_PORT: '29500' }
 
-  it('is none without a launcher', () => {
+  it('does not exist without a launcher', () => {
     assert.equal(findRendezvous({}), null)
     assert.equal(findRendezvous({ MASTER_ADDR: 'somewhere', LOCAL_RANK: '0' }), null)
   })
 
-  it("is that of PyTorch's variables, as Kubeflow's PyTorchJob sets them", () => {
+  it("comes from PyTorch's variables, as Kubeflow's PyTorchJob sets them", () => {
     assert.deepEqual(findRendezvous(variables), {
       launcher: 'environment',
       rank: 3,
@@ -26,7 +26,7 @@ describe('the rendezvous of a job', () => {
     })
   })
 
-  it("knows torchrun's store, which is another one after each restart", () => {
+  it("uses torchrun's store, which is different after each restart", () => {
     const found = findRendezvous({
       ...variables,
       LOCAL_RANK: '1',
@@ -49,7 +49,7 @@ describe('the rendezvous of a job', () => {
     SLURM_JOB_NODELIST: 'node[03-05,9].cluster,gpu1',
   }
 
-  it("is that of srun: the step's first machine, and a port for each job", () => {
+  it("under srun is the step's first machine, with a port for each job", () => {
     assert.deepEqual(findRendezvous(slurm), {
       launcher: 'Slurm',
       rank: 1,
@@ -67,11 +67,11 @@ describe('the rendezvous of a job', () => {
     assert.equal(findRendezvous({ ...slurm, SLURM_STEP_NUM_TASKS: '2' })?.worldSize, 2)
   })
 
-  it('is none in a batch script of Slurm, which runs once', () => {
+  it('does not exist in a Slurm batch script, which runs once', () => {
     assert.equal(findRendezvous({ ...slurm, SLURM_STEP_ID: undefined }), null)
   })
 
-  it('is that of mpirun on one machine; on several, MASTER_ADDR names the first', () => {
+  it('comes from mpirun on one machine; on several, MASTER_ADDR names the first', () => {
     const mpi = {
       OMPI_COMM_WORLD_RANK: '1',
       OMPI_COMM_WORLD_SIZE: '2',
@@ -85,7 +85,7 @@ describe('the rendezvous of a job', () => {
     assert.equal(findRendezvous({ ...several, MASTER_ADDR: 'node1' })?.masterAddress, 'node1')
   })
 
-  it('is what doctor shows', () => {
+  it('is shown by doctor', () => {
     Object.assign(process.env, variables)
     try {
       assert.equal(checkMachine().job?.rank, 3)
@@ -101,7 +101,7 @@ describe('the rendezvous of a job', () => {
     ['without a rank', { ...variables, RANK: undefined }, /RANK.*not set/],
     ['of a rank that is not a number', { ...variables, RANK: 'one\u001b[31m' }, /RANK, got 'one\\u\{1b\}/],
     ['of a rank that the job does not have', { ...variables, RANK: '4' }, /below the 4 processes.*got 4/],
-    ['of a port that is none', { ...variables, MASTER_PORT: '70000' }, /MASTER_PORT, got '70000'/],
+    ['of an invalid port', { ...variables, MASTER_PORT: '70000' }, /MASTER_PORT, got '70000'/],
   ] as const) {
     it(`is refused ${what}`, () => assert.throws(() => findRendezvous(env), { code, message }))
   }
@@ -110,12 +110,12 @@ describe('the rendezvous of a job', () => {
 describe('the processes to launch', () => {
   const machines = { PET_NNODES: '2', PET_NODE_RANK: '1', PET_MASTER_ADDR: 'node-0', PET_NPROC_PER_NODE: '4' }
 
-  it('are those of this machine alone without other variables', () => {
+  it('are only those of this machine without other variables', () => {
     assert.deepEqual(planLaunch({}, 3), { processes: 3, machines: 1, machine: 0, master: null })
     assert.deepEqual(planLaunch({}, 'auto'), { processes: 1, machines: 1, machine: 0, master: null })
   })
 
-  it("are those of Kubeflow Trainer's variables", () => {
+  it("come from Kubeflow Trainer's variables", () => {
     const master = { address: 'node-0', port: 29500 }
     assert.deepEqual(planLaunch(machines, 'auto'), { processes: 4, machines: 2, machine: 1, master })
     assert.deepEqual(planLaunch({ ...machines, PET_NNODES: '2:2', PET_MASTER_PORT: '1234' }, 2), {
@@ -125,7 +125,7 @@ describe('the processes to launch', () => {
     assert.equal(planLaunch({ PET_NPROC_PER_NODE: 'gpu' }, 'auto').processes, 1)
   })
 
-  it('are refused if the variables make no sense', () => {
+  it('are refused if the variables are invalid', () => {
     assert.throws(() => planLaunch({ ...machines, PET_NODE_RANK: '2' }, 1), {
       code,
       message: /PET_NODE_RANK/,
@@ -141,7 +141,7 @@ describe('the processes to launch', () => {
 describe('the option distributed', () => {
   it('is off by default', () => assert.equal(resolveDistributed(undefined), null))
 
-  it('takes a rank, with defaults for one machine', () => {
+  it('accepts a rank, with defaults for one machine', () => {
     assert.deepEqual(resolveDistributed({ rank: 1, worldSize: 2, masterPort: 1234 }), {
       rank: 1,
       worldSize: 2,

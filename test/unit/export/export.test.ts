@@ -21,7 +21,11 @@ describe('model.export', () => {
   const wrong: [string, object | undefined, RegExp][] = [
     ['an unsupported opset', { opset: 12 }, /^opset: expected an integer from 17 to 22, got 12$/],
     ['a newer opset', { opset: 99 }, /^opset: expected an integer from 17 to 22, got 99$/],
-    ['an opset that is no number', { opset: '18' }, /^opset: expected an integer from 17 to 22, got '18'$/],
+    [
+      'an opset that is not a number',
+      { opset: '18' },
+      /^opset: expected an integer from 17 to 22, got '18'$/,
+    ],
     ['dynamicBatch', { dynamicBatch: 1 }, /^dynamicBatch: expected true or false, got 1$/],
     ['softmax', { softmax: 'yes' }, /^softmax: expected true or false, got 'yes'$/],
     ['a format', { format: 'tflite' }, /^format: expected one of onnx, transformers, got 'tflite'$/],
@@ -53,7 +57,7 @@ describe('model.export', () => {
     })
   }
 
-  it('refuses a path that is none', async () => {
+  it('refuses an invalid path', async () => {
     for (const path of ['', 3, undefined])
       await assert.rejects(model.export(path as string), {
         code: 'ERR_INVALID_ARGUMENT',
@@ -61,13 +65,13 @@ describe('model.export', () => {
       })
   })
 
-  it('refuses a network that was disposed', async () => {
+  it('refuses a model that was disposed of', async () => {
     const disposed = await tinyModel()
     disposed.dispose()
     await assert.rejects(disposed.export(join(folder, 'm.onnx')), { code: 'ERR_DISPOSED' })
   })
 
-  it('refuses a classifier that was never trained, unless allowUntrained is set', async () => {
+  it('refuses an untrained classifier, unless allowUntrained is set', async () => {
     await model.save(join(folder, 'm.pth'))
     using untrained = await createModel('mobilenet_v2', {
       ...{ weights: join(folder, 'm.pth'), classes: ['a', 'b'], device: 'cpu' },
@@ -79,7 +83,7 @@ describe('model.export', () => {
     assert.ok((await readFile(path)).length > 10_000)
   })
 
-  it('refuses probabilities of a single output, whose logits it exports', async () => {
+  it('refuses probabilities of a single output, but exports its logits', async () => {
     using single = await tinyModel({ classes: ['age'] })
     const path = join(folder, 'm.onnx')
     await assert.rejects(single.export(path, { softmax: true }), { code: 'ERR_INVALID_ARGUMENT' })

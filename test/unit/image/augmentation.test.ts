@@ -14,7 +14,7 @@ const transform = (option: AugmentationOption, index: number, epoch = 0, seed = 
   trainTransform(checkAugmentation('augmentation', option), preprocessing, { seed, epoch, index }, of)
 
 describe('the augmentation option', () => {
-  it('is a name, or an object of what differs from standard', () => {
+  it('is a name, or an object of differences from standard', () => {
     assert.equal(checkAugmentation('augmentation', 'none').scale, null)
     assert.deepEqual(checkAugmentation('augmentation', 'standard'), checkAugmentation('augmentation', {}))
     assert.equal(checkAugmentation('augmentation', { verticalFlip: 0.25 }).verticalFlip, 0.25)
@@ -23,7 +23,7 @@ describe('the augmentation option', () => {
     }
   })
 
-  it('names the field that is wrong', () => {
+  it('names the wrong field', () => {
     const refused = (value: unknown, message: RegExp) =>
       assert.throws(() => checkAugmentation('augmentation', value), { code: 'ERR_INVALID_ARGUMENT', message })
     refused('standart', /Did you mean 'standard'/)
@@ -56,7 +56,7 @@ describe('the transform of a training image', () => {
     assert.match(JSON.stringify(evalTransform(bicubic, size)), /"filter":"bicubic"/)
   })
 
-  it('depends on seed, epoch and index alone', () => {
+  it('depends only on the seed, the epoch and the index', () => {
     assert.deepEqual(transform('standard', 7, 3, 1), transform('standard', 7, 3, 1))
     const others = [
       transform('standard', 8, 3, 1),
@@ -66,7 +66,7 @@ describe('the transform of a training image', () => {
     for (const other of others) assert.notDeepEqual(other, transform('standard', 7, 3, 1))
   })
 
-  it("without a random crop is evaluation's, flipped half of the time", () => {
+  it("without a random crop is the evaluation's, flipped half of the time", () => {
     const expected = evalTransform(preprocessing, size)
     let flipped = 0
     for (let i = 0; i < 1000; i++) {
@@ -78,7 +78,7 @@ describe('the transform of a training image', () => {
     assert.ok(flipped > 440 && flipped < 560, `${flipped} of 1000`)
   })
 
-  it('crops parts whose area and position are spread over the whole range', () => {
+  it('crops parts whose areas and positions cover the whole range', () => {
     const areas: number[] = []
     const centers: number[] = []
     for (let i = 0; i < 2000; i++) {
@@ -94,23 +94,23 @@ describe('the transform of a training image', () => {
     const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length
     assert.ok(Math.min(...areas) < 0.09 && Math.max(...areas) > 0.98)
     assert.ok(Math.abs(mean(centers) - 0.5) < 0.01, `mean center ${mean(centers)}`)
-    // torchvision's mean over 20000 draws for this size is 0.435: large areas fit less often.
+    // torchvision's mean over 20000 draws for this size is 0.435, because large areas fit less often.
     assert.ok(Math.abs(mean(areas) - 0.435) < 0.02, `mean area ${mean(areas)}`)
   })
 
-  it('takes the largest centred part where no random one fits', () => {
+  it('takes the largest centred part if no random one fits', () => {
     const [resize] = transform({ scale: [1, 1], ratio: [1, 1] }, 0, 0, 0, { width: 300, height: 100 })
     assert.ok(resize?.op === 'resize')
     assert.deepEqual(resize.from, [100, 0, 100, 100])
   })
 })
 
-describe('what is drawn', () => {
+describe('a random draw', () => {
   const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length
   const all = (option: AugmentationOption, count = 1000) =>
     Array.from({ length: count }, (_, i) => transform(option, i).slice(1))
 
-  it('is the rotation, either way up to the limit', () => {
+  it('rotates in both directions, up to the limit', () => {
     const sines = all({ scale: null, horizontalFlip: 0, rotation: 30 }).map(([operation]) => {
       assert.ok(operation?.op === 'affine')
       return operation.matrix[1]
@@ -119,7 +119,7 @@ describe('what is drawn', () => {
     assert.ok(Math.min(...sines) >= -0.5 && Math.abs(mean(sines)) < 0.03)
   })
 
-  it('is the colour jitter, in every order, around 1', () => {
+  it('jitters the colours, in every order, around 1', () => {
     const jitter = { brightness: 0.4, contrast: 2, saturation: 0, hue: 0.1 }
     const drawn = all({ scale: null, horizontalFlip: 0, colorJitter: jitter })
     assert.equal(new Set(drawn.map(operations => operations.map(({ op }) => op).join())).size, 6)
@@ -132,7 +132,7 @@ describe('what is drawn', () => {
     assert.ok(Math.min(...amounts('hue')) >= -0.1 && Math.max(...amounts('hue')) <= 0.1)
   })
 
-  it('is erased with the mean colour, a part of 2 to 33 percent', () => {
+  it('erases 2 to 33 percent with the mean colour', () => {
     const drawn = all({ scale: null, horizontalFlip: 0, randomErasing: 0.25 }).flat()
     assert.ok(drawn.length > 200 && drawn.length < 300, `${drawn.length} of 1000`)
     for (const operation of drawn) {
@@ -143,7 +143,7 @@ describe('what is drawn', () => {
     }
   })
 
-  it('is three chains of one to three operations for AugMix, mixed with the image by weights that add up to 1', () => {
+  it('for AugMix has three chains of one to three operations, mixed with the image by weights that add up to 1', () => {
     const drawn = all({ scale: null, horizontalFlip: 0, policy: 'augmix' })
     const weights: number[] = []
     const depths = new Set<number>()
@@ -164,7 +164,7 @@ describe('what is drawn', () => {
     assert.ok(Math.abs(first! - 1 / 6) < 0.02 && Math.abs(last! - 1 / 6) < 0.02, `${first}, ${last}`)
   })
 
-  it('runs for every policy and any shape of image', async () => {
+  it('works for every policy and any image size', async () => {
     const everything = {
       rotation: 20,
       colorJitter: { hue: 0.2, contrast: 1 },
@@ -190,7 +190,7 @@ describe('what is drawn', () => {
     }
   })
 
-  it('is a Beta distribution for mixup', () => {
+  it('for mixup has a Beta distribution', () => {
     for (const alpha of [0.2, 1, 4]) {
       const values = Array.from({ length: 20000 }, (_, i) => drawBeta(alpha, new Draw(i)))
       const variance = mean(values.map(value => (value - 0.5) ** 2))
@@ -222,14 +222,14 @@ describe('mixing a batch', () => {
     assert.equal(mix('standard', 0), null)
   })
 
-  it('blends or pastes, and with both on takes one or the other for each batch', () => {
+  it('blends or pastes, and with both enabled chooses one for each batch', () => {
     const kinds = Array.from({ length: 400 }, (_, step) => mix({ mixup: 0.2, cutmix: 1 }, step)?.box === null)
     const blended = kinds.filter(Boolean).length
     assert.ok(blended > 150 && blended < 250, `${blended} of 400`)
     assert.deepEqual(mix({ cutmix: 1 }, 5), mix({ cutmix: 1 }, 5))
   })
 
-  it('weighs the labels of CutMix by the area that is left', () => {
+  it('weights the labels of CutMix by the remaining area', () => {
     for (let step = 0; step < 200; step++) {
       const drawn = mix({ cutmix: 1 }, step)
       assert.ok(drawn?.box)
@@ -239,7 +239,7 @@ describe('mixing a batch', () => {
     }
   })
 
-  it('pairs each image and its label with the one before', async () => {
+  it('pairs each image and its label with the previous one', async () => {
     const batch = new (native().ImageBatch)(4, 2, 2, preprocessing.mean, preprocessing.std)
     const value = (i: number) => new Array<number>(12).fill(i)
     batch.setTensor(Float32Array.from([0, 1, 2, 3].flatMap(value)))

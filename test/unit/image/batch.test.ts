@@ -13,12 +13,12 @@ const pixels = (width: number, height: number): Pixels => ({
 const invalid = (message: RegExp) => ({ name: 'VisionTorchError', code: 'ERR_INVALID_ARGUMENT', message })
 
 describe('an ImageBatch', () => {
-  it('has the size that was asked for', () => {
+  it('has the requested size', () => {
     const batch = new (native().ImageBatch)(4, 8, 6, mean, std)
     assert.deepEqual([batch.capacity, batch.height, batch.width], [4, 8, 6])
   })
 
-  it('takes many images at once', async () => {
+  it('accepts many images at once', async () => {
     const batch = new (native().ImageBatch)(16, 6, 8, mean, std)
     await Promise.all(Array.from({ length: 16 }, (_, i) => batch.set(i, pixels(8, 6), [])))
   })
@@ -37,7 +37,7 @@ describe('an ImageBatch', () => {
     assert.throws(() => batch.set(0, null as never, []), invalid(/pixels/))
   })
 
-  it('takes values, row by row, for as many images as there are', () => {
+  it('accepts values, row by row, for any number of images', () => {
     const batch = new (native().ImageBatch)(2, 4, 4, mean, std)
     batch.setTensor(new Float32Array(48))
     batch.setTensor(new Float32Array(96))
@@ -49,7 +49,7 @@ describe('an ImageBatch', () => {
     assert.throws(() => batch.setTensor([] as never), invalid(/Float32Array/))
   })
 
-  it('gives its values back', () => {
+  it('returns its values', () => {
     const batch = new (native().ImageBatch)(2, 4, 4, mean, std)
     const values = Float32Array.from({ length: 96 }, (_, i) => i / 7)
     batch.setTensor(values)
@@ -58,7 +58,7 @@ describe('an ImageBatch', () => {
     assert.throws(() => batch.getTensor(3), invalid(/count: expected an integer from 1 to 2, got 3/))
   })
 
-  it('gives the bytes back that it was set to', async () => {
+  it('returns the bytes that were set', async () => {
     const batch = new (native().ImageBatch)(2, 6, 8, mean, std)
     await batch.set(0, pixels(8, 6), [])
     await batch.set(1, pixels(8, 6), [{ op: 'verticalFlip' }])
@@ -67,14 +67,14 @@ describe('an ImageBatch', () => {
     assert.deepEqual(flipped!.data.slice(-24), pixels(8, 6).data.slice(0, 24))
   })
 
-  it('is not mixed by what is out of range', async () => {
+  it('refuses to mix with arguments out of range', async () => {
     const batch = new (native().ImageBatch)(2, 4, 4, mean, std)
     await assert.rejects(batch.mix(3, 0.5, null), invalid(/count: expected an integer from 1 to 2/))
     await assert.rejects(batch.mix(2, 0.5, [2, 0, 3, 1]), invalid(/box: expected a part of the batch's 4x4/))
     assert.throws(() => batch.mix(2, 1.5, null), invalid(/weight/))
   })
 
-  it('refuses sizes that are none', () => {
+  it('refuses invalid sizes', () => {
     const { ImageBatch } = native()
     assert.throws(() => new ImageBatch(0, 4, 4, mean, std), invalid(/capacity/))
     assert.throws(() => new ImageBatch(1, 4, -4, mean, std), invalid(/width/))
@@ -86,7 +86,7 @@ describe('a transform', () => {
   const run = async (transform: NativeTransform) => native().transformPixels(pixels(8, 6), transform)
   const whole = { from: [0, 0, 8, 6], size: [4, 4], crop: [0, 0, 4, 4], filter: 'bilinear' } as const
 
-  it('of nothing gives the same pixels', async () => {
+  it('without operations returns the same pixels', async () => {
     const { data, width, height } = await run([])
     assert.deepEqual([width, height], [8, 6])
     assert.deepEqual(data, pixels(8, 6).data)

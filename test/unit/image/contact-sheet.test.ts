@@ -15,7 +15,7 @@ describe('a contact sheet', () => {
     return { ...info, at: (x: number, y: number) => data[(y * info.width + x) * info.channels]! }
   }
 
-  it('is a PNG of about as many rows as columns, pictures in order', async () => {
+  it('is a PNG with about as many rows as columns, and the pictures in order', async () => {
     const sheet = await contactSheet([0, 50, 100, 150, 200].map(shade => image(shade, `${shade}`)))
     assert.equal((await sharp(sheet).metadata()).format, 'png')
     const { width, height, at } = await pixels(sheet)
@@ -24,7 +24,7 @@ describe('a contact sheet', () => {
     assert.equal(at(116, 80), 255)
   })
 
-  it('takes pictures of different sizes, and as many columns as asked for', async () => {
+  it('accepts pictures of different sizes, and a number of columns', async () => {
     const sheet = await contactSheet([image(9, 'a', 60, 20), image(9, 'b', 10, 50)], { columns: 1 })
     const { width, height } = await pixels(sheet)
     assert.deepEqual([width, height], [8 + 68, 8 + 2 * 78])
@@ -35,11 +35,11 @@ describe('a contact sheet', () => {
     const { width, height, at } = await pixels(await contactSheet([image(255, label, 100, 30)]))
     const strip = Array.from({ length: 100 * 20 }, (_, i) => at(8 + (i % 100), 38 + Math.floor(i / 100)))
     assert.deepEqual([width, height], [116, 66])
-    // Where the machine has no fonts at all, nothing can be written.
+    // If the machine has no fonts at all, no label can be drawn.
     if (Math.min(...strip) === 255) console.log('      no label was written: no fonts here')
   })
 
-  it('of nothing is refused', async () => {
+  it('without pictures is refused', async () => {
     await assert.rejects(contactSheet([]), /images: expected at least one image/)
     await assert.rejects(contactSheet([image(0, '')], { columns: 0 }), /options\.columns/)
   })

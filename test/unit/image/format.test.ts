@@ -34,7 +34,7 @@ describe('the content of a file, whatever its name', () => {
   }
 })
 
-describe('a small file that asks for much work', () => {
+describe('a small file that requires much work', () => {
   const chunk = (type: string, data: Buffer) => {
     const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)]
     length.writeUInt32BE(data.length)
@@ -66,7 +66,7 @@ describe('a small file that asks for much work', () => {
     await assert.rejects(decode(png(2e6, 80)), { code: 'ERR_IMAGE_DECODE', message })
   })
 
-  it('is refused if it is a TIFF whose pixels are not there', async () => {
+  it('is refused if it is a TIFF whose pixels are missing', async () => {
     const tiff = await sharp({ create: { width: 50, height: 40, channels: 3, background: 'red' } })
       .tiff({ compression: 'none' })
       .toBuffer()

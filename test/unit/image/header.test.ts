@@ -14,7 +14,7 @@ import {
 import { VisionTorchError } from '../../../lib/util/errors.js'
 
 const FORMATS = ['jpeg', 'png', 'gif', 'tiff', 'webp', 'avif'] as const
-/** What is put in place of a byte, beside a random one: extremes of lengths, counts and flags. */
+/** Replacements of a byte, in addition to random ones: extremes of lengths, counts and flags. */
 const BYTES = [0x00, 0x01, 0x7f, 0x80, 0xff]
 
 describe('a damaged image', function () {
@@ -26,7 +26,7 @@ describe('a damaged image', function () {
       files.set(format, await pixels.clone().withMetadata().toFormat(format).toBuffer())
   })
 
-  /** `count` copies of the file of a format, each with a few bytes changed, mostly in its header, or cut off. */
+  /** Makes `count` copies of a format's file, each truncated or with a few bytes changed, mostly in the header. */
   function* damaged(format: string, count: number): Generator<Buffer> {
     const file = files.get(format)!
     const random = xoroshiro128plus(FORMATS.indexOf(format as (typeof FORMATS)[number]) + 1)
@@ -52,7 +52,7 @@ describe('a damaged image', function () {
       }
     })
 
-    it(`is decoded or refused by a VisionTorchError: 200 of ${format}`, async () => {
+    it(`is decoded, or refused with a VisionTorchError: 200 of ${format}`, async () => {
       for (const bytes of damaged(format, 200)) {
         const result = await decode(bytes).catch((error: unknown) => error)
         if (result instanceof Error) assert.ok(result instanceof VisionTorchError, `${result.stack}`)

@@ -49,12 +49,7 @@ describe('an image input', () => {
   }
 
   const failures: [string, () => ImageInput, string, RegExp][] = [
-    [
-      'a file that is not there',
-      () => join(directory, 'none.jpg'),
-      'ERR_FILE_NOT_FOUND',
-      /none\.jpg: no such file/,
-    ],
+    ['a missing file', () => join(directory, 'none.jpg'), 'ERR_FILE_NOT_FOUND', /none\.jpg: no such file/],
     ['a directory', () => directory, 'ERR_FILE_READ', /not a regular file but a directory/],
     ['a device', () => '/dev/zero', 'ERR_FILE_READ', /not a regular file but a device/],
     ['a file that the kernel makes up', () => '/proc/self/mem', 'ERR_FILE_READ', /a file of \/proc/],
@@ -76,13 +71,13 @@ describe('an image input', () => {
     })
   }
 
-  it('that is a named pipe or a socket is refused at once, and blocks no thread', async () => {
+  it('that is a named pipe or a socket is refused at once without blocking a thread', async () => {
     const pipe = join(directory, 'pipe.jpg')
     assert.equal(spawnSync('mkfifo', [pipe]).status, 0)
     const socket = join(directory, 'socket.jpg')
     const server = createServer().listen(socket)
     try {
-      // More than libuv has threads: were they blocked, no file could be read any more.
+      // More than libuv has threads. If these blocked, no file could be read any more.
       for (let i = 0; i < 6; i++) {
         await assert.rejects(decode(pipe), {
           code: 'ERR_FILE_READ',
@@ -96,12 +91,12 @@ describe('an image input', () => {
     }
   })
 
-  it('is refused for a failing stream with the error of the stream', async () => {
+  it("of a failing stream is refused with the stream's error", async () => {
     const stream = new Readable({ read: () => stream.destroy(new Error('the network fell over')) })
     await assert.rejects(decode(stream), /the network fell over/)
   })
 
-  it('of a stream that stalls is given up when the signal is aborted', async () => {
+  it('of a stalled stream is given up when the signal is aborted', async () => {
     const controller = new AbortController()
     const stalled = [new Readable({ read() {} }), new ReadableStream<Uint8Array>({})]
     const decoding = stalled.map(stream => decode(stream, { signal: controller.signal }))
@@ -109,7 +104,7 @@ describe('an image input', () => {
     for (const pending of decoding) await assert.rejects(pending, { name: 'AbortError' })
   })
 
-  it('of random bytes behind any signature is refused, and never hangs', async () => {
+  it('of random bytes after any signature is refused, and never hangs', async () => {
     const signatures = [
       'ffd8ff',
       '89504e470d0a1a0a',
@@ -146,20 +141,20 @@ describe('decoding', () => {
     assert.equal(data[765], 255)
   })
 
-  it('turns an image by its EXIF orientation only when asked to', async () => {
+  it('turns an image by its EXIF orientation only on request', async () => {
     const turned = await sharp(png).withMetadata({ orientation: 6 }).jpeg().toBuffer()
     assert.equal((await decode(turned)).width, width)
     assert.equal((await decode(turned, { autoOrient: true })).width, height)
   })
 
-  it('with fastDecode gives about the asked for shorter side, and never enlarges', async () => {
+  it('with fastDecode returns about the requested shorter side, and never enlarges', async () => {
     const jpeg = await sharp(png).resize(400, 240).jpeg().toBuffer()
     const small = await decode(jpeg, { fastDecode: 60 })
     assert.deepEqual([small.width, small.height], [100, 60])
     assert.equal((await decode(jpeg, { fastDecode: 900 })).height, 240)
   })
 
-  it('works again after sharp could not be loaded for want of file descriptors', async () => {
+  it('works again after sharp could not be loaded because of a lack of file descriptors', async () => {
     const path = join(await temporaryFolder(), 'a.png')
     writeFileSync(path, png)
     const child = `
@@ -181,7 +176,7 @@ describe('decoding', () => {
 })
 
 describe('preprocess', () => {
-  it('fills what padding leaves free with a colour', async () => {
+  it('fills the padding with a colour', async () => {
     const bright = { data: new Uint8Array(3 * 40 * 20).fill(250), width: 40, height: 20, channels: 3 }
     for (const mode of ['pad', 'letterbox'] as const) {
       const gray = await preprocess(bright, { crop: 40, mode })
@@ -201,7 +196,7 @@ describe('preprocess', () => {
     })
   })
 
-  it('gives the square that the network sees, for any number of channels', async () => {
+  it('returns the square that the network sees, for any number of channels', async () => {
     for (const channels of [1, 3, 4]) {
       const data = new Uint8Array(width * height * channels).fill(77)
       const seen = await preprocess({ data, width, height, channels })
@@ -228,7 +223,7 @@ describe('preprocess', () => {
     }
   })
 
-  it('names the field that is wrong', async () => {
+  it('names the wrong field', async () => {
     const wrong = (preprocessing: object) => preprocess(png, preprocessing)
     await assert.rejects(wrong({ crop: 0 }), /preprocessing\.crop: expected an integer from 32/)
     await assert.rejects(wrong({ resize: 100 }), /preprocessing\.resize: expected an integer from 224/)

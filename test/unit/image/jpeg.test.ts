@@ -24,7 +24,7 @@ describe('the JPEG decoder', () => {
   })
   after(() => rmSync(directory, { recursive: true }))
 
-  it('gives RGB rows, of a path as of its bytes', async () => {
+  it('returns the same RGB rows for a path as for its bytes', async () => {
     const fromBytes = await decodeJpeg(jpeg)
     assert.ok(fromBytes)
     assert.deepEqual([fromBytes.width, fromBytes.height, fromBytes.channels], [width, height, 3])
@@ -38,14 +38,14 @@ describe('the JPEG decoder', () => {
     assert.deepEqual(await decodeJpeg(larger.subarray(13, 13 + jpeg.length)), await decodeJpeg(jpeg))
   })
 
-  it('keeps pixels as long as somebody has them', async () => {
+  it('keeps pixels as long as something refers to them', async () => {
     const expected = Buffer.from((await decodeJpeg(jpeg))!.data)
     const kept = await Promise.all(Array.from({ length: 50 }, () => decodeJpeg(jpeg)))
     for (let i = 0; i < 500; i++) await decodeJpeg(jpeg)
     for (const pixels of kept) assert.ok(expected.equals(pixels!.data))
   })
 
-  it('gives back the memory of pixels that nobody has any more', async () => {
+  it('frees the memory of unreachable pixels', async () => {
     const large = await sharp({ create: { width: 1000, height: 1000, channels: 3, background: 'red' } })
       .jpeg()
       .toBuffer()
@@ -59,7 +59,7 @@ describe('the JPEG decoder', () => {
       assert.equal(await decodeJpeg(other), null)
   })
 
-  it('leaves what cannot be read', async () => {
+  it('leaves unreadable files to sharp', async () => {
     const huge = join(directory, 'huge.jpg') // with a hole of 4 GiB, which takes no space on the disk
     writeFileSync(huge, jpeg)
     truncateSync(huge, 2 ** 32)
@@ -67,7 +67,7 @@ describe('the JPEG decoder', () => {
       assert.equal(await decodeFile(path), null)
   })
 
-  it('refuses an image of more pixels than allowed', async () => {
+  it('refuses an image with too many pixels', async () => {
     assert.ok(await native().decodeBytes(jpeg, width * height))
     await assert.rejects(native().decodeBytes(jpeg, width * height - 1), {
       code: 'ERR_IMAGE_DECODE',
@@ -75,7 +75,7 @@ describe('the JPEG decoder', () => {
     })
   })
 
-  it('refuses a file that ends early, at whatever byte', async () => {
+  it('refuses a file that is truncated at any byte', async () => {
     for (const progressive of [false, true]) {
       const whole = await picture().jpeg({ progressive }).toBuffer()
       const message = 'it is damaged (premature end of the file). Replace or remove the file'
@@ -84,7 +84,7 @@ describe('the JPEG decoder', () => {
     }
   })
 
-  it('survives damage at whatever byte', async () => {
+  it('survives damage at any byte', async () => {
     for (const progressive of [false, true]) {
       const whole = await picture().jpeg({ progressive }).toBuffer()
       for (let at = 2; at < whole.length; at += 3) {
@@ -100,7 +100,7 @@ describe('the JPEG decoder', () => {
     }
   })
 
-  it('goes through dozens of scans, but not through hundreds', async () => {
+  it('decodes dozens of scans, but not hundreds', async () => {
     const progressive = await picture().jpeg({ progressive: true }).toBuffer()
     // A scan that adds nothing: a Huffman table of one code, for a run of 16384 empty blocks, and that code.
     const table = [0xff, 0xc4, 0, 20, 0x10, 1, ...Array(15).fill(0), 0xe0]

@@ -34,9 +34,9 @@ function bmp(): Buffer {
   return Buffer.concat([header, Buffer.alloc(3 * pixels)])
 }
 
-describe('the most pixels that an image may have', () => {
+describe('the limit on the number of pixels', () => {
   for (const [format, make] of Object.entries(files))
-    it(`hold for ${format}`, async () => {
+    it(`applies to ${format}`, async () => {
       const file = await make()
       for (const options of [{}, { fastDecode: 16 }]) {
         await decode(file, { ...options, maxPixels: pixels })
@@ -50,7 +50,7 @@ describe('the most pixels that an image may have', () => {
 })
 
 describe('TIFF files', () => {
-  /** An uncompressed TIFF of gray levels in three samples, with this photometric interpretation. */
+  /** Makes an uncompressed TIFF of gray levels in three samples, with this photometric interpretation. */
   function tiff(photometric: number, more: readonly [tag: number, type: number, ...values: number[]][] = []) {
     const entries: [tag: number, type: number, ...values: number[]][] = [
       [256, 3, 16],
@@ -93,7 +93,7 @@ describe('TIFF files', () => {
     assert.deepEqual(new Uint8Array((await decode(tiff(6, [[530, 3, 1, 1]]))).data), gray)
   })
 
-  it('of Lab, and of subsampled YCbCr, are refused with what to do', async () => {
+  it('of Lab, and of subsampled YCbCr, are refused with a remedy', async () => {
     for (const file of [tiff(8), tiff(6), tiff(6, [[530, 3, 2, 1]])])
       await assert.rejects(decode(file), {
         code: 'ERR_IMAGE_DECODE',

@@ -21,7 +21,7 @@ describe('the kernels, beside plain loops', function () {
   })
 
   for (const set of [...kernelSets, ...int8KernelSets])
-    it(`${set} gives the same, whatever the sizes`, function () {
+    it(`${set} gives the same results for all sizes`, function () {
       const output = run(
         'ctest',
         '--test-dir',

@@ -13,7 +13,7 @@ const variables = [
   'CONDA_PREFIX',
 ] as const
 
-describe('the LibTorch that is used', () => {
+describe('the LibTorch in use', () => {
   const before = Object.fromEntries(variables.map(name => [name, process.env[name]]))
   let home: string
   beforeEach(async () => {
@@ -28,7 +28,7 @@ describe('the LibTorch that is used', () => {
     await removeTemporaryFolders()
   })
 
-  /** A directory that can be found as LibTorch, but not loaded. */
+  /** Makes a directory that is found as LibTorch but cannot be loaded. */
   async function install(directory: string, version: string): Promise<string> {
     const path = join(home, directory)
     await mkdir(join(path, 'lib'), { recursive: true })
@@ -41,7 +41,7 @@ describe('the LibTorch that is used', () => {
     install(`visiontorch/libtorch/${LIBTORCH_VERSION}-${build}`, `${LIBTORCH_VERSION}+${build}`)
   const found = () => locateLibTorch().found?.directory
 
-  it('comes from the first of these places that has one', async () => {
+  it('comes from the first place that has one', async () => {
     const { attempts } = locateLibTorch()
     const packaged = attempts.find(({ place }) => place.startsWith('@visiontorch/'))!.refused === null
     const places: [string, () => Promise<string>][] = [
@@ -76,7 +76,7 @@ describe('the LibTorch that is used', () => {
         },
       ],
     ]
-    // From the last to the first: each takes precedence over all before it.
+    // From last to first: each takes precedence over all previous ones.
     for (const [place, add] of places) {
       const directory = await add()
       if (packaged && /CPU|Python/.test(place)) continue // the platform's package comes before these
@@ -84,7 +84,7 @@ describe('the LibTorch that is used', () => {
     }
   })
 
-  it('is never of another minor version', async () => {
+  it('never has another minor version', async () => {
     const directory = await cached('cpu')
     process.env.LIBTORCH = await install('old', '2.1.0')
     assert.equal(found(), directory)
@@ -93,7 +93,7 @@ describe('the LibTorch that is used', () => {
     assert.equal(attempt!.refused!.reason, 'version')
   })
 
-  it('is that of VISIONTORCH_LIBTORCH or none', async () => {
+  it('comes from VISIONTORCH_LIBTORCH, if that is set, and from nowhere else', async () => {
     await cached('cpu')
     process.env.VISIONTORCH_LIBTORCH = join(home, 'nowhere')
     const { found, attempts } = locateLibTorch()

@@ -12,7 +12,7 @@ async function tensor(model: Model, name: string): Promise<number[]> {
   return Array.from((await model.stateDict()).get(name)!.data as Float32Array)
 }
 
-/** One step on random images: the loss. */
+/** Makes one step on random images and returns the loss. */
 async function step(model: Model, size: number, freeze = false): Promise<number> {
   const trainer = await native().createTrainer(model.network, plainSgd)
   if (freeze) await trainer.setFrozen(true, true)
@@ -65,7 +65,7 @@ describe('auxiliary heads', function () {
     assert.ok([...(await model.stateDict()).keys()].every(name => !isOfHead(name)))
   })
 
-  it('have new outputs for other classes, on layers that were trained', async () => {
+  it('have new outputs for other classes, on pretrained layers', async () => {
     using saved = await createModel('googlenet', { numClasses: 3, seed: 4 })
     using model = await createModel('googlenet', { weights: withHeads, numClasses: 5 })
     assert.deepEqual(
@@ -95,7 +95,7 @@ describe('auxiliary heads', function () {
     const before = await tensor(withTheirs, 'aux1.fc2.bias')
     const own = await step(without, 64)
     const all = await step(withTheirs, 64)
-    // Each of the two is about log(3), and counts 0.3; the parity tests compare with PyTorch.
+    // Each of the two losses is about log(3), with a weight of 0.3. The parity tests compare with PyTorch.
     assert.ok(Math.abs(all - own - 0.6 * Math.log(3)) < 0.3, `${all}, ${own} without`)
     assert.notDeepEqual(await tensor(withTheirs, 'aux1.fc2.bias'), before)
     const frozen = await tensor(withTheirs, 'aux1.fc2.bias')
@@ -103,7 +103,7 @@ describe('auxiliary heads', function () {
     assert.deepEqual(await tensor(withTheirs, 'aux1.fc2.bias'), frozen)
   })
 
-  it('refuse images of which they leave nothing, which predictions accept', async () => {
+  it('refuse images that they would reduce to nothing, but that predictions accept', async () => {
     using model = await createModel('inception_v3', { numClasses: 3 })
     assert.ok(model.summary(96).layers.length > 0)
     await assert.rejects(step(model, 96), { code: 'ERR_INVALID_ARGUMENT', message: /auxLogits: false/ })

@@ -24,7 +24,7 @@ describe('the classifier of SqueezeNet, a convolution before the pooling', funct
     assert.deepEqual((await other.stateDict()).get('classifier.1.weight')!.shape, [6, 512, 1, 1])
   })
 
-  it('leaves pooled features, and trains on the features of each pixel', async () => {
+  it('keeps pooled features, and trains on the features of each pixel', async () => {
     using model = await createModel('squeezenet1_1', { numClasses: 3, seed: 1, dropout: 0 })
     const batch = new (native().ImageBatch)(2, 64, 64, [0, 0, 0], [1, 1, 1])
     batch.setTensor(Float32Array.from({ length: 2 * 3 * 64 * 64 }, (_, i) => Math.sin(i * i)))
@@ -42,7 +42,7 @@ describe('the older names of DenseNet', function () {
   this.timeout(60_000)
   after(removeTemporaryFolders)
 
-  it('are read as the present ones', async () => {
+  it('are read like the present ones', async () => {
     const path = join(await temporaryFolder(), 'densenet121.pth')
     using saved = await createModel('densenet121', { numClasses: 3, seed: 1 })
     const weights = await saved.stateDict()

@@ -24,7 +24,7 @@ async function sameWeights(a: Model, b: Model): Promise<boolean> {
 }
 
 describe('createModel', () => {
-  it('has a type of all networks that the addon lists', () => {
+  it('has a type with all networks that the addon lists', () => {
     const type: Record<Architecture, true> = {
       vgg11: true,
       vgg11_bn: true,
@@ -110,7 +110,7 @@ describe('createModel', () => {
     assert.deepEqual(listArchitectures().sort(), Object.keys(type).sort())
   })
 
-  it('checks every option that a network takes', () => {
+  it('checks every option of a network', () => {
     const taken = new Set(families().flatMap(({ options }) => options))
     assert.deepEqual([...taken].sort(), [...networkOptionNames].sort())
   })
@@ -132,7 +132,7 @@ describe('createModel', () => {
     })
   }
 
-  it('says the least size of images that a network leaves something of', async () => {
+  it('names the smallest image size that a network accepts', async () => {
     const model = await native().createModel('vgg11', 2, null, {})
     assert.throws(() => model.summary(31, 31), {
       code: 'ERR_INVALID_ARGUMENT',
@@ -142,7 +142,7 @@ describe('createModel', () => {
     model.dispose()
   })
 
-  it('says which size of images a network takes that takes one only', async () => {
+  it('names the image size of a network that accepts only one', async () => {
     using model = await createModel('vit_b_32', {
       numClasses: 2,
       imageSize: 64,
@@ -191,7 +191,7 @@ describe('createModel', () => {
     )
   })
 
-  it('numbers the classes where they have no names', async () => {
+  it('numbers classes without names', async () => {
     using model = await createModel('mobilenet_v2', { numClasses: 2, widthMult: 0.25 })
     assert.deepEqual(model.classes, ['0', '1'])
   })
@@ -212,7 +212,7 @@ describe('createModel', () => {
       /Did you mean 'classes'/,
     ],
     [
-      'numbers of classes that contradict',
+      'contradictory numbers of classes',
       () => createModel('resnet18', { classes: ['a', 'b'], numClasses: 3 }),
       /numClasses: expected 2/,
     ],
@@ -223,7 +223,7 @@ describe('createModel', () => {
     ],
     ['an unknown dtype', () => createModel('resnet18', { dtype: 'float16' as never }), /float32, bfloat16/],
     [
-      'official weights that there are none of',
+      'official weights that do not exist',
       () => createModel('resnet18', { weights: 'IMAGENET1K_V2' }),
       /IMAGENET1K_V1/,
     ],
@@ -234,7 +234,7 @@ describe('createModel', () => {
     })
   }
 
-  it('says which device is not there', async function () {
+  it('names a missing device', async function () {
     if (native().runtimeInfo().cuda) skip(this, 'LibTorch sees a CUDA device')
     await assert.rejects(createModel('resnet18', { device: 'cuda' }), {
       code: 'ERR_DEVICE',
@@ -259,7 +259,7 @@ describe('weights from a file', () => {
     await removeTemporaryFolders()
   })
 
-  it('are loaded by path or URL, with as many classes as they have', async () => {
+  it('are loaded by path or URL, with their number of classes', async () => {
     await original.save(path, { format: 'state_dict' })
     const { classes: _, ...options } = tinyOptions
     for (const weights of [path, pathToFileURL(path), pathToFileURL(path).href]) {
@@ -270,7 +270,7 @@ describe('weights from a file', () => {
     }
   })
 
-  it('keep their backbone where another number of classes is asked for, and the report says so', async () => {
+  it('keep only their backbone if another number of classes is requested, and the report says so', async () => {
     await original.save(path, { format: 'state_dict' })
     using model = await createModel('mobilenet_v2', {
       ...tinyOptions,
@@ -306,7 +306,7 @@ describe('weights from a file', () => {
     })
   })
 
-  it('load in part with strict: false', async () => {
+  it('load partially with strict: false', async () => {
     await original.save(path, { format: 'state_dict' })
     const options = { ...tinyOptions, widthMult: 0.5, weights: path }
     await assert.rejects(createModel('mobilenet_v2', options), { code: 'ERR_CHECKPOINT_MISMATCH' })
@@ -315,7 +315,7 @@ describe('weights from a file', () => {
     assert.ok(model.loadReport!.loaded.length > 0)
   })
 
-  it('that do not exist are named', async () => {
+  it('that do not exist are named in the error', async () => {
     const missing = join(path, '../none.pth')
     await assert.rejects(createModel('resnet18', { weights: missing }), {
       code: 'ERR_FILE_NOT_FOUND',
@@ -323,7 +323,7 @@ describe('weights from a file', () => {
     })
   })
 
-  it('can be loaded into a model that is there', async () => {
+  it('can be loaded into an existing model', async () => {
     await original.save(path, { format: 'state_dict' })
     using model = await tinyModel({ seed: 2 })
     const report = await model.loadStateDict(path)
@@ -349,7 +349,7 @@ describe('weights from a file', () => {
       assert.deepEqual(await model.predict(gray), await original.predict(gray))
     })
 
-    it('serve createModel as weights, with other classes', async () => {
+    it('can be weights for createModel, with other classes', async () => {
       await original.save(path)
       using model = await createModel('mobilenet_v2', { weights: path, classes: ['x', 'y'] })
       assert.deepEqual(model.classes, ['x', 'y'])
@@ -360,7 +360,7 @@ describe('weights from a file', () => {
       })
     })
 
-    it('are told from a plain state_dict', async () => {
+    it('are distinguished from a plain state_dict', async () => {
       await original.save(path, { format: 'state_dict' })
       await assert.rejects(loadModel(path), {
         code: 'ERR_CHECKPOINT_MISMATCH',
@@ -371,7 +371,7 @@ describe('weights from a file', () => {
 })
 
 describe('Model', () => {
-  it('replaceClassifier() takes names or a number, and keeps the backbone', async () => {
+  it('replaceClassifier() accepts names or a number, and keeps the backbone', async () => {
     using model = await tinyModel()
     const before = await model.stateDict()
     await model.replaceClassifier(['x', 'y'])
@@ -385,7 +385,7 @@ describe('Model', () => {
     await assert.rejects(model.replaceClassifier([]), { code: 'ERR_INVALID_ARGUMENT' })
   })
 
-  it('summary() counts what the papers count', async () => {
+  it('summary() has the counts of the papers', async () => {
     using resnet = await createModel('resnet50', { device: 'cpu' })
     const summary = resnet.summary()
     assert.equal(summary.parameterCount, 25_557_032)
@@ -397,7 +397,7 @@ describe('Model', () => {
     assert.deepEqual(summary.layers.at(-1)!.outputShape, [1000])
   })
 
-  it('computes in bfloat16 on request, where the processor multiplies it, else in float32', async () => {
+  it('computes in bfloat16 on request if the processor can multiply it, otherwise in float32', async () => {
     using model = await tinyModel({ dtype: 'bfloat16' })
     assert.equal(model.dtype, 'bfloat16')
     const half = await model.predict(gray)
@@ -443,7 +443,7 @@ describe('Model', () => {
       for (const [i, score] of each.entries()) assert.ok(Math.abs(score - scores[0]![i]!) < 1e-5)
   })
 
-  it('says how it is meant to be frozen', async () => {
+  it('says how to freeze it', async () => {
     using model = await tinyModel()
     assert.equal(model.frozen, false)
     model.freeze()
@@ -466,7 +466,7 @@ describe('Model', () => {
     await assert.rejects(model.replaceClassifier(2), disposed)
   })
 
-  it('cannot be saved where nothing can be written', async () => {
+  it('cannot be saved at a path that cannot be written', async () => {
     using model = await tinyModel()
     await assert.rejects(model.save('/no/such/folder/model.pth'), { code: 'ERR_FILE_WRITE' })
   })

@@ -14,7 +14,7 @@ describe('official weights in a folder of the user', function () {
     weightsDir = await temporaryFolder()
   })
 
-  /** Random weights under the name of a file whose size the manifest does not know. */
+  /** Writes random weights to a file whose size the manifest does not know. */
   async function put(architecture: 'squeezenet1_1' | 'inception_v3', name: string): Promise<void> {
     using model = await createModel(architecture)
     await model.save(join(weightsDir, name), { format: 'state_dict' })
@@ -46,7 +46,7 @@ describe('official weights in a folder of the user', function () {
     })
   })
 
-  it('come with the options and the preprocessing that torchvision sets for them', async () => {
+  it("come with torchvision's options and preprocessing", async () => {
     const weights = 'inception_v3_google-1a9a5a14.pth'
     await put('inception_v3', weights)
     using model = await createModel('inception_v3', { weights, weightsDir })
@@ -61,7 +61,7 @@ describe('official weights in a folder of the user', function () {
     assert.equal(own.preprocessing.crop, 299)
   })
 
-  it('are not looked for in a folder that does not exist', async () => {
+  it('are an error if the folder does not exist', async () => {
     const entry = findWeights('squeezenet1_1-f364aa15.pth')
     await assert.rejects(fetchWeights(entry, { weightsDir: join(weightsDir, 'none') }), {
       code: 'ERR_FILE_NOT_FOUND',

@@ -18,7 +18,7 @@ const classes = ['checks', 'columns', 'rows']
 
 describe('autoOrient', () => {
   let root: string
-  /** Photographs that lie on their side but for their EXIF orientation, and the same pixels upright. */
+  /** Photographs that are upright only by their EXIF orientation, and the same pixels stored upright. */
   let turned: string
   let upright: string
   let cacheHome: string | undefined
@@ -66,7 +66,7 @@ describe('autoOrient', () => {
     return { model, directory, weights: [...(await model.stateDict())].map(([, { data }]) => data) }
   }
 
-  it('is on for new models: predict, one and many, features and evaluate see images upright', async () => {
+  it('is on for new models: predict (one and many), features and evaluate see images upright', async () => {
     using model = await tinyModel({ classes })
     assert.equal(model.preprocessing.autoOrient, true)
     const [a, b] = [files(turned, 'jpg'), files(upright, 'png')]
@@ -80,11 +80,11 @@ describe('autoOrient', () => {
     assert.notEqual((await evaluate(model, turned)).loss, loss)
   })
 
-  it('trains to the same weights on turned as on upright images, whatever the cache', async () => {
+  it('trains to the same weights on turned and on upright images, with any cache', async () => {
     const { weights } = await trained(upright)
     for (const cache of ['none', 'memory', 'disk', 'disk'] as const)
       assert.deepEqual((await trained(turned, { cache })).weights, weights, cache)
-    // The pixels that the cache on disk has by now are not those of this run.
+    // The cache on disk now has pixels that do not belong to this run.
     const off = await trained(turned, { cache: 'disk', autoOrient: false })
     assert.deepEqual(off.weights, (await trained(turned, { autoOrient: false })).weights)
     assert.notDeepEqual(off.weights, weights)
@@ -107,7 +107,7 @@ describe('autoOrient', () => {
     assert.equal(asked.model.preprocessing.autoOrient, true)
   })
 
-  it('is off for a checkpoint that was saved before there was the option, also if its run resumes', async () => {
+  it('is off for a checkpoint from before the option existed, even if its run resumes', async () => {
     const options = { schedule: 'constant', autoOrient: false } as const
     const { weights } = await trained(turned, { ...options, epochs: 2 })
     const { directory: half } = await trained(turned, { ...options, epochs: 1 })
@@ -119,7 +119,7 @@ describe('autoOrient', () => {
     await writeCheckpoint(last, content)
     using model = await loadModel(last)
     assert.equal(model.preprocessing.autoOrient, false)
-    // A new model, for which the option is on, continues the run as it was.
+    // A new model, for which the option is on, continues the run unchanged.
     using resumed = await tinyModel({ classes })
     await train(resumed, { resume: true, directory: half, epochs: 2 })
     assert.equal(resumed.preprocessing.autoOrient, false)
@@ -144,7 +144,7 @@ describe('autoOrient', () => {
 describe('model.preprocessing', () => {
   after(removeTemporaryFolders)
 
-  it("takes the name of another program's, and is saved as what that stands for", async () => {
+  it("accepts the name of another program's preprocessing, and saves its meaning", async () => {
     using model = await tinyModel({ classes })
     model.preprocessing = 'classification-pytorch-letterbox'
     const expected = {

@@ -121,7 +121,7 @@ describe('a quantised model', function () {
     })
   }
 
-  it('is not made after its signal was aborted', async () => {
+  it('is not made if the signal is aborted', async () => {
     const controller = new AbortController()
     const quantizing = model.quantize(photos, {
       signal: controller.signal,
@@ -162,7 +162,7 @@ describe('a quantised model', function () {
     assert.equal(model.dtype, 'float32')
   })
 
-  it('refuses layers that it does not have, and to keep all', async () => {
+  it('refuses unknown layers, and to keep all layers', async () => {
     await assert.rejects(model.quantize(photos, { keep: ['conv9'] }), /got 'conv9'\. The layers are features/)
     await assert.rejects(model.quantize(photos, { keep: ['features', 'classifier'] }), /nothing would be/)
     await assert.rejects(model.quantize([]), /at least one image/)

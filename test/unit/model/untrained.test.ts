@@ -23,7 +23,7 @@ async function assertUntrained(model: Model, reason: RegExp): Promise<void> {
   assert.equal((await model.predict(gray, { allowUntrained: true })).length, Math.min(5, model.numClasses))
 }
 
-describe('a classifier that nobody trained gives no probabilities', () => {
+describe('an untrained classifier gives no probabilities', () => {
   let folder: string
   let path: string // a state_dict for three classes
   before(async () => {
@@ -49,7 +49,7 @@ describe('a classifier that nobody trained gives no probabilities', () => {
     await assertUntrained(model, /has the classes ant, bee, cow, and cow, bee, ant were asked for/)
   })
 
-  it('if they bring none', async () => {
+  it('if the weights have no classifier', async () => {
     using model = await tinyModel()
     const backbone = [...(await model.stateDict())].filter(([name]) => !name.startsWith('classifier'))
     const file = join(folder, 'backbone.pth')
@@ -66,7 +66,7 @@ describe('a classifier that nobody trained gives no probabilities', () => {
     assert.equal((await model.predict(gray)).length, 3)
   })
 
-  it('nor after it was saved and loaded', async () => {
+  it('after it was saved and loaded', async () => {
     using model = await tinyModel({ weights: path, classes: ['x', 'y'] })
     const file = join(folder, 'saved.pth')
     await model.save(file)
@@ -77,7 +77,7 @@ describe('a classifier that nobody trained gives no probabilities', () => {
     assert.equal(trained.untrained, true)
   })
 
-  it('until it was trained', async () => {
+  it('until it is trained', async () => {
     const photos = join(folder, 'photos')
     await drawPhotos(photos)
     using model = await createModel('mobilenet_v2', {
@@ -93,7 +93,7 @@ describe('a classifier that nobody trained gives no probabilities', () => {
     assert.equal(best.untrained, false)
   })
 
-  it('but does if the whole network is random, on request', async () => {
+  it('except, on request, if the whole network is random', async () => {
     using model = await tinyModel({ weights: null })
     await model.replaceClassifier(['x', 'y'])
     assert.equal(model.untrained, false)
@@ -102,7 +102,7 @@ describe('a classifier that nobody trained gives no probabilities', () => {
 })
 
 describe('a network with one output', () => {
-  it('gives no probability, as that would always be 1', async () => {
+  it('gives no probability, because that would always be 1', async () => {
     using model = await tinyModel({ classes: ['age'] })
     const expected = { code: 'ERR_INVALID_ARGUMENT', message: /one output.*always 1/ }
     await assert.rejects(model.predict(gray), expected)
@@ -112,7 +112,7 @@ describe('a network with one output', () => {
 })
 
 describe('outputs that are not finite', () => {
-  it('give no probabilities, and the weights are told to be finite', async () => {
+  it('give no probabilities, and the error says that the weights are finite', async () => {
     using model = await tinyModel()
     const weights = await model.stateDict()
     const { shape } = weights.get('classifier.1.weight')!

@@ -9,7 +9,7 @@ describe('platforms', () => {
   it('are macOS on Apple processors', () => {
     assert.equal(unsupported('darwin', 'arm64'), null)
   })
-  it('that are not supported get an error that names what works', () => {
+  it('that are not supported get an error that says what works', () => {
     assert.match(
       unsupported('win32', 'x64')!,
       /built for linux-x64, linux-arm64 \(with glibc\) and darwin-arm64, but this is win32-x64.*WSL 2/,
@@ -22,7 +22,7 @@ describe('platforms', () => {
     assert.match(muslAdvice(null), /needs glibc.*node:22-slim/)
     assert.equal(muslAdvice('2.36'), '')
   })
-  it('are not blamed if the runtime cannot tell its C library, as Bun', () => {
+  it('are not blamed if the runtime, such as Bun, does not know its C library', () => {
     assert.equal(muslAdvice('unknown'), '')
   })
 })

@@ -6,7 +6,7 @@ describe('devices', () => {
   const none = { cuda: false, cudaDevices: 0 }
   const two = { cuda: true, cudaDevices: 2 }
 
-  it("'auto' is the first CUDA device where there is one, else the CPU", () => {
+  it("'auto' is the first CUDA device if there is one, otherwise the CPU", () => {
     assert.equal(resolveDevice('auto', none), 'cpu')
     assert.equal(resolveDevice('auto', two), 'cuda:0')
   })
@@ -15,7 +15,7 @@ describe('devices', () => {
     assert.equal(resolveDevice('cuda', two), 'cuda:0')
     assert.equal(resolveDevice('cuda:1', two), 'cuda:1')
   })
-  it('says what to do where the device is not there', () => {
+  it('says what to do if the device is missing', () => {
     assert.throws(() => resolveDevice('cuda', none), { code: 'ERR_DEVICE', message: /Use 'cpu' or 'auto'/ })
     assert.throws(() => resolveDevice('cuda:2', two), { code: 'ERR_DEVICE', message: /cuda:0 to cuda:1/ })
   })
@@ -26,13 +26,13 @@ describe('devices', () => {
 })
 
 describe('threads', () => {
-  it('are set for the whole process', () => {
+  it('apply to the whole process', () => {
     const { threads } = runtimeInfo()
     setThreads(1)
     assert.equal(runtimeInfo().threads, 1)
     setThreads(threads)
   })
-  it('are at least one', () => {
+  it('must be at least one', () => {
     assert.throws(() => setThreads(0), { code: 'ERR_INVALID_ARGUMENT' })
   })
 })

@@ -5,7 +5,7 @@ import { Batcher } from '../../../lib/predict/batcher.js'
 
 const pixels = (value: number): Pixels => ({ data: Uint8Array.of(value), width: 1, height: 1, channels: 1 })
 
-/** A batcher over a fake network that doubles each image's byte, when told to `finish` a batch. */
+/** A batcher with a fake network that doubles each image's byte when it is told to `finish` a batch. */
 function setUp(size: number) {
   const counts: number[] = []
   const finishers: (() => void)[] = []
@@ -45,7 +45,7 @@ function setUp(size: number) {
 }
 
 describe('batching', () => {
-  it('computes a single image at once, alone', async () => {
+  it('computes a single image at once', async () => {
     const { run, finish, counts } = setUp(4)
     const result = run(3)
     await finish()
@@ -53,7 +53,7 @@ describe('batching', () => {
     assert.deepEqual(counts, [1])
   })
 
-  it('merges the calls that come while the network computes, each getting its own row', async () => {
+  it('merges calls that arrive while the network computes, and returns to each its own rows', async () => {
     const { run, finish, counts } = setUp(4)
     const first = run(1)
     await turn()
@@ -64,7 +64,7 @@ describe('batching', () => {
     assert.deepEqual(counts, [1, 3])
   })
 
-  it('never fills a batch beyond its size, and reuses its batches', async () => {
+  it('never exceeds the size of a batch, and reuses batches', async () => {
     const { run, finish, counts, batches } = setUp(2)
     const results = Array.from({ length: 9 }, (_, value) => run(value))
     for (let i = 0; i < 5; i++) await finish()
@@ -73,7 +73,7 @@ describe('batching', () => {
     assert.ok(batches() <= 3)
   })
 
-  it('holds a batch back for images of the same call that are still being decoded', async () => {
+  it('waits with a batch for images of the same call that are still being decoded', async () => {
     const { run, finish, counts } = setUp(4)
     const results = [run(1, undefined, true), run(2, turn(), true)]
     await finish()
@@ -81,7 +81,7 @@ describe('batching', () => {
     assert.deepEqual(counts, [2])
   })
 
-  it('an image that cannot be decoded fails alone, and nothing waits for it any longer', async () => {
+  it('fails only the image that cannot be decoded, and no longer waits for it', async () => {
     const { run, finish, counts } = setUp(4)
     const results = Promise.allSettled([
       run(1, undefined, true),
@@ -94,7 +94,7 @@ describe('batching', () => {
     assert.deepEqual(counts, [1])
   })
 
-  it('a batch that cannot be computed fails its own images, and the next one is computed', async () => {
+  it('fails only the images of a batch that cannot be computed, and computes the next one', async () => {
     const { run, finish } = setUp(1)
     const results = Promise.allSettled([run(13), run(1)])
     await finish()

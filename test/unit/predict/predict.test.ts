@@ -13,7 +13,7 @@ import { mostProbable, PredictionError } from '../../../lib/predict/predict.js'
 import { removeTemporaryFolders, temporaryFolder } from '../../support/folder.js'
 import { tinyModel } from '../../support/tiny-model.js'
 
-/** Pixels of one gray; each another image. */
+/** Makes pixels of one gray; each image is different. */
 const flat = (value: number) => ({
   data: new Uint8Array(40 * 36 * 3).fill(value),
   width: 40,
@@ -21,7 +21,7 @@ const flat = (value: number) => ({
   channels: 3,
 })
 
-/** A model over a network that is only counted: its logits are the number of the image in its batch, and zeros. */
+/** A model with a fake network that counts its calls. Its logits are the image's number in the batch, and zeros. */
 function countingModel() {
   const counts: number[] = []
   const finishers: (() => void)[] = []
@@ -73,7 +73,7 @@ describe('predict', () => {
     assert.deepEqual(await model.predict(flat(90), { topK: 1 }), all.slice(0, 1))
   })
 
-  it('gives the same for an array, in its order, whatever the batches', async () => {
+  it('gives the same for an array, in order, for any batch size', async () => {
     const images = [10, 200, 60, 128, 250].map(flat)
     const single = []
     for (const image of images) single.push(await predict(model, image))
@@ -89,7 +89,7 @@ describe('predict', () => {
     assert.deepEqual(await predict(model, []), [])
   })
 
-  it('takes every kind of input', async () => {
+  it('accepts every kind of input', async () => {
     const { data, width, height } = flat(77)
     const image = sharp(data, { raw: { width, height, channels: 3 } }).png()
     const png = await image.toBuffer()
@@ -111,7 +111,7 @@ describe('predict', () => {
     await removeTemporaryFolders()
   })
 
-  it('rejects with the error of an image that cannot be read', async () => {
+  it('rejects with the error of an unreadable image', async () => {
     await assert.rejects(predict(model, '/no/such.jpg'), {
       code: 'ERR_FILE_NOT_FOUND',
       message: /\/no\/such\.jpg/,
@@ -120,7 +120,7 @@ describe('predict', () => {
     await assert.rejects(predict(model, 5 as never), { code: 'ERR_INVALID_ARGUMENT' })
   })
 
-  it('tries all images of an array before it rejects, and keeps what it has', async () => {
+  it('tries all images of an array before it rejects, and keeps the results', async () => {
     const inputs = [flat(10), '/no/such.jpg', flat(20), Buffer.from('no image')]
     const error = await predict(model, inputs).catch((error: unknown) => error)
     assert.ok(error instanceof PredictionError)
@@ -133,7 +133,7 @@ describe('predict', () => {
     )
   })
 
-  it('refuses options that it does not know or that are out of range', async () => {
+  it('refuses options that are unknown or out of range', async () => {
     await assert.rejects(predict(model, flat(1), { topk: 1 } as never), /Did you mean 'topK'/)
     await assert.rejects(
       predict(model, flat(1), { topK: 0 }),
@@ -180,7 +180,7 @@ describe('predict', () => {
 })
 
 describe('predictEach', () => {
-  it('gives results in order, with errors in their place', async () => {
+  it('yields results in order, with errors in their place', async () => {
     using model = await tinyModel()
     const inputs = [flat(10), '/no/such.jpg', flat(20)]
     const results = []
@@ -195,7 +195,7 @@ describe('predictEach', () => {
     )
   })
 
-  it('takes no more inputs than two batches ahead', async () => {
+  it('reads inputs at most two batches ahead', async () => {
     const { model, finishUntil } = countingModel()
     let taken = 0
     function* source() {
@@ -209,7 +209,7 @@ describe('predictEach', () => {
     await results.return()
   })
 
-  it('does not hold results back for a source that is slow', async () => {
+  it('does not hold back results because of a slow source', async () => {
     using model = await tinyModel()
     let release = () => {}
     const released = new Promise<void>(resolve => {
@@ -227,7 +227,7 @@ describe('predictEach', () => {
     assert.ok((await results.next()).done)
   })
 
-  it('closes its source when the reader has enough', async () => {
+  it('closes its source when the reader stops', async () => {
     using model = await tinyModel()
     let closed = false
     function* source() {
@@ -241,7 +241,7 @@ describe('predictEach', () => {
     assert.ok(closed)
   })
 
-  it('passes on what its source throws', async () => {
+  it("passes on its source's errors", async () => {
     using model = await tinyModel()
     async function* source() {
       yield flat(1)
@@ -255,7 +255,7 @@ describe('predictEach', () => {
 })
 
 describe('features', () => {
-  it('are the pooled vector before the classifier', async () => {
+  it('are the pooled vectors before the classifier', async () => {
     using model = await tinyModel()
     const [one, many] = [await model.features(flat(9)), await model.features([flat(9), flat(200)])]
     assert.equal(one.length, 1280)
@@ -265,14 +265,14 @@ describe('features', () => {
     assert.deepEqual(classifier.shape, [3, one.length])
   })
 
-  it('reject where an image cannot be read', async () => {
+  it('reject if an image cannot be read', async () => {
     using model = await tinyModel()
     await assert.rejects(model.features([flat(9), '/no/such.jpg']), { code: 'ERR_FILE_NOT_FOUND' })
   })
 })
 
 describe('mostProbable', () => {
-  it('chooses as a sort of all classes would, the first of equal ones, for few and many', () => {
+  it('chooses the same as a stable sort of all classes, for few and many', () => {
     const classes = Array.from({ length: 200 }, (_, i) => `class ${i}`)
     const logits = Float32Array.from(classes, (_, i) => (i * 7919) % 61) // each value several times
     const sorted = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b)
@@ -285,7 +285,7 @@ describe('mostProbable', () => {
     }
   })
 
-  it('puts equal scores in the order of the classes', () => {
+  it('orders equal scores by class', () => {
     const top = mostProbable(Float32Array.of(0, 1, 1, 0), ['a', 'b', 'c', 'd'], 3)
     assert.deepEqual(
       top.map(({ label }) => label),

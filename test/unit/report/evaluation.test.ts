@@ -7,7 +7,7 @@ import { drawClasses } from '../../../lib/report/class-chart.js'
 import { writeEvaluation } from '../../../lib/report/evaluation.js'
 import { removeTemporaryFolders, temporaryFolder } from '../../support/folder.js'
 
-/** Each image of `pairs`: its class, and the class that it was given. */
+/** Evaluates images: `pairs` has the class of each, and the predicted class. */
 function evaluationOf(classes: readonly string[], pairs: readonly (readonly [number, number])[]) {
   const metrics = new Metrics(classes, 0)
   for (const [label, predicted] of pairs) {
@@ -43,7 +43,7 @@ describe('the files of an evaluation', function () {
     assert.ok(width > 1000 && height > 200, `${width} x ${height}`)
   })
 
-  it('draw the worst classes first, and of many only these', async () => {
+  it('draw the worst classes first, and only these if there are many', async () => {
     const classes = Array.from({ length: 60 }, (_, i) => `class ${i}`)
     const pairs = classes.map((_, i) => [i, i < 50 ? i : 0] as const)
     const { svg, title } = await drawClasses(evaluationOf(classes, pairs))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { shortLabels } from '../../../lib/report/labels.js'
 
 describe('short names of classes', () => {
-  it('are the names themselves if there is room', () => {
+  it('are the full names if there is room', () => {
     assert.deepEqual(shortLabels(['cat', 'dog'], 10), ['cat', 'dog'])
   })
 
@@ -10,12 +10,12 @@ describe('short names of classes', () => {
     assert.deepEqual(shortLabels(['Canis lupus familiaris'], 13), ['Canis lu…aris'])
   })
 
-  it('show where they differ if they begin and end alike', () => {
+  it('show where names differ that start and end alike', () => {
     const names = ['red', 'blue'].map(color => `a quite long beginning, ${color}, and a quite long end`)
     assert.deepEqual(shortLabels(names, 20), ['a qui…g, red, and a…', 'a qui…g, blue, and …'])
   })
 
-  it('are never alike, and never too long', () => {
+  it('are never equal, and never too long', () => {
     const names = Array.from({ length: 500 }, (_, i) => `${'x'.repeat(40)}${i % 20}${'y'.repeat(40)}${i}`)
     const short = shortLabels(names, 24)
     assert.equal(new Set(short).size, 500)

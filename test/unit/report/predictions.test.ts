@@ -28,7 +28,7 @@ describe('files of predictions', function () {
       evaluate(model, join(folder, 'photos'), { batchSize: 4, onPrediction }),
     )
 
-  it('.jsonl: a line an image, in the order of the data, with the scores that predict gives', async () => {
+  it(".jsonl: one line per image, in the data's order, with predict's scores", async () => {
     const { count, top1 } = await write('p.jsonl')
     const rows = (await readFile(join(folder, 'p.jsonl'), 'utf8'))
       .trimEnd()
@@ -44,7 +44,7 @@ describe('files of predictions', function () {
     }
   })
 
-  it('.csv: a row an image below the names of the classes, with the same numbers', async () => {
+  it('.csv: one row per image below the class names, with the same numbers', async () => {
     await write('p.csv')
     await write('p.jsonl')
     const [header, ...rows] = (await readFile(join(folder, 'p.csv'), 'utf8')).trimEnd().split('\n')
@@ -59,7 +59,7 @@ describe('files of predictions', function () {
     )
   })
 
-  it('refuses another ending, and a listener that is no function', async () => {
+  it('refuses another file extension, and a listener that is not a function', async () => {
     for (const path of ['p.txt', 'p', 'csv'])
       assert.throws(() => checkPredictionsFile(path), {
         code: 'ERR_INVALID_ARGUMENT',
@@ -88,7 +88,7 @@ describe('files of predictions', function () {
     await assert.rejects(write('none/p.csv'), { code: 'ERR_FILE_WRITE', message: /directory does not exist/ })
   })
 
-  it('names of classes that a spreadsheet would run are text', async () => {
+  it('class names that a spreadsheet would run are written as text', async () => {
     const path = join(folder, 'formula.csv')
     await writePredictions(path, ['=1+1', 'a,b'], add =>
       add({ file: 'x.png', label: '=1+1', predicted: 'a,b', scores: Float32Array.of(0.25, 0.75) }),

@@ -54,7 +54,7 @@ describe('TensorBoard event files', () => {
       if (skipped) skip(this, skipped)
     })
 
-    it("come back from TensorBoard's own reader as they were written", async () => {
+    it("are read by TensorBoard's own reader as they were written", async () => {
       const writer = await TensorBoardWriter.open(directory)
       for (let step = 1; step <= 300; step++)
         writer.scalars(step, { 'loss/train': 1 / step, 'accuracy/val': 0.5 })
@@ -69,7 +69,7 @@ describe('TensorBoard event files', () => {
       assert.deepEqual(scalars['learning rate'], [[5_000_000_000, Math.fround(1e-4)]])
     })
 
-    it('hold the figures of an epoch under the names that people look for', async () => {
+    it('have the figures of an epoch under the usual names', async () => {
       const writer = await TensorBoardWriter.open(directory)
       writer.epoch({
         epoch: 7,
@@ -94,7 +94,7 @@ describe('TensorBoard event files', () => {
       })
     })
 
-    it('of a resumed run replace the steps that were lost', async () => {
+    it('of a resumed run replace the lost steps', async () => {
       const killed = await TensorBoardWriter.open(directory)
       for (const step of [1, 2, 3]) killed.scalars(step, { loss: 10 + step })
       await killed.close()

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { verdictOf } from '../../../lib/report/verdict.js'
 import { sample } from '../../support/report.js'
 
-/** The verdict on a run that ended with this accuracy, and whose epochs had these losses. */
+/** Returns the verdict on a run that ended with this accuracy and whose epochs had these losses. */
 function verdict(top1: number, losses: [train: number, validation: number][]) {
   const data = sample(4, losses.length)
   data.evaluation!.top1 = top1
@@ -12,7 +12,7 @@ function verdict(top1: number, losses: [train: number, validation: number][]) {
   return verdictOf({ ...data, best: data.history[1] ?? null })!
 }
 
-describe('what a report says came of a run', () => {
+describe("a report's verdict on a run", () => {
   const falling: [number, number][] = [
     [1, 1],
     [0.8, 0.8],
@@ -21,13 +21,13 @@ describe('what a report says came of a run', () => {
     [0.3, 0.7],
   ]
 
-  it('is that it is good, with the weakest class', () => {
+  it('is that it is good, and names the weakest class', () => {
     const { tone, text } = verdict(0.97, falling)
     assert.equal(tone, 'good')
     assert.match(text, /^Good: 97\.0%, weakest class '\w+' \(\d+\.\d% of its images were found\)\./)
   })
 
-  it('is that it never left chance', () => {
+  it('is that it is no better than chance', () => {
     const { tone, text, advice } = verdict(0.27, falling)
     assert.equal(tone, 'bad')
     assert.match(
@@ -37,7 +37,7 @@ describe('what a report says came of a run', () => {
     assert.match(advice, /learning rate/)
   })
 
-  it('is that it overfits, and from which epoch on', () => {
+  it('is that it overfits, and since which epoch', () => {
     const rising: [number, number][] = [...falling.slice(0, 3), [0.3, 0.9], [0.2, 1], [0.1, 1.1]]
     const { tone, text } = verdict(0.8, rising)
     assert.equal(tone, 'fair')
@@ -47,7 +47,7 @@ describe('what a report says came of a run', () => {
     )
   })
 
-  it('is an accuracy with advice in between, and nothing without an evaluation', () => {
+  it('is the accuracy with advice in other cases, and nothing without an evaluation', () => {
     const { tone, text } = verdict(0.8, falling)
     assert.equal(tone, 'fair')
     assert.match(text, /^Accuracy 80\.0%, weakest class .* Only \d+ images were classified/)

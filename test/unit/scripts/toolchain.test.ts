@@ -10,7 +10,7 @@ describe('the command that installs missing tools', () => {
   const all: Need[] = ['compiler', 'cmake', 'make', 'libjpeg']
   const command = (osRelease: string, needs = all) => installCommand(needs, 'linux', osRelease)
 
-  it('is that of the system', () => {
+  it("uses the system's package manager", () => {
     assert.equal(
       command('PRETTY_NAME="Debian GNU/Linux 12"\nID=debian\n'),
       'apt-get install --yes g++ cmake make libjpeg62-turbo-dev',
@@ -30,7 +30,7 @@ describe('the command that installs missing tools', () => {
     )
   })
 
-  it('is that of the system from which another descends', () => {
+  it("uses the package manager of a derived system's parent", () => {
     assert.match(command('ID=linuxmint\nID_LIKE="ubuntu debian"\n')!, /libjpeg-turbo8-dev/)
     assert.match(command('ID="rocky"\nID_LIKE="rhel centos fedora"\n')!, /^dnf /)
   })
@@ -60,7 +60,7 @@ describe('a build directory', () => {
     assert.ok(existsSync(out))
   })
 
-  it('that came with a copied or moved checkout is removed', async () => {
+  it('from a copied or moved checkout is removed', async () => {
     const elsewhere = await temporaryFolder()
     for (const home of [elsewhere, '/nowhere/visiontorch']) {
       const out = await configured(`CMAKE_HOME_DIRECTORY:INTERNAL=${home}`)
@@ -69,7 +69,7 @@ describe('a build directory', () => {
     }
   })
 
-  it('tells whether the addon has libjpeg-turbo', async () => {
+  it('says whether the addon has libjpeg-turbo', async () => {
     const states: [string, boolean, boolean][] = [
       ['JPEG:FILEPATH=/usr/lib/libjpeg.a', true, true],
       ['JPEG:FILEPATH=/usr/lib/libjpeg.so', true, false],

@@ -75,7 +75,7 @@ describe('a handler mounted', () => {
     await app.close()
   })
 
-  it('in a framework that passes whole paths, such as Next', async () => {
+  it('in a framework that passes full paths, such as Next.js', async () => {
     const handler = createHandler(model, { basePath: '/api/vision' })
     const ask = (path: string) =>
       handler(new Request(`http://localhost${path}`, { method: 'POST', body: image }))
@@ -99,7 +99,7 @@ describe('a handler mounted', () => {
     assert.deepEqual(aborted, ['POST'])
   })
 
-  it('takes an upload that breaks off as the fault of its client', async () => {
+  it("treats an upload that breaks off as the client's fault", async () => {
     const statuses: unknown[] = []
     const logger = {
       info: (fields: object) => void statuses.push((fields as { status: number }).status),
@@ -120,7 +120,7 @@ describe('a handler mounted', () => {
     assert.equal(statuses.length, 2)
   })
 
-  it('answers a body that is too long before it has come, and ends its connection', async () => {
+  it('answers before a body that is too long has arrived, and ends the connection', async () => {
     const { port } = new URL(await listen(toNodeListener(createHandler(model, { maxBodyBytes: 1000 }))))
     for (const framing of ['Content-Length: 1000000000', 'Transfer-Encoding: chunked']) {
       const socket = connect(Number(port), '127.0.0.1')

@@ -34,7 +34,7 @@ describe('POST /v2/models/{name}/infer', () => {
   const binary = (shape: number[], count: unknown) =>
     tensor(shape, undefined, { parameters: { binary_data_size: count } })
 
-  it('takes nested arrays, and versions', async () => {
+  it('accepts nested arrays and versions', async () => {
     const flat = await infer(tensor([1, 3, 32, 32], zeros))
     assert.equal(flat.status, 200, JSON.stringify(flat.body))
     const rows = Array.from({ length: 3 }, () => Array.from({ length: 32 }, () => new Array(32).fill(0)))
@@ -44,7 +44,7 @@ describe('POST /v2/models/{name}/infer', () => {
     assert.equal((await infer(tensor([1, 3, 32, 32], zeros), {}, '..%2F..%2F')).status, 404)
   })
 
-  it('computes as many images as asked for, whatever the size of a batch', async () => {
+  it('computes any number of images, whatever the batch size', async () => {
     handler = createHandler({ tiny: model }, { maxFiles: 4, batchSize: 3 })
     const one = await infer(tensor([1, 3, 32, 32], zeros))
     const four = await infer(tensor([4, 3, 32, 32], [zeros, zeros, zeros, zeros].flat()))
@@ -55,7 +55,7 @@ describe('POST /v2/models/{name}/infer', () => {
     )
   })
 
-  it('takes an image as base64', async () => {
+  it('accepts an image in base64', async () => {
     const image = (await picture(1)).toString('base64')
     const { status } = await infer(
       JSON.stringify({ inputs: [{ name: 'image', datatype: 'BYTES', shape: [1], data: [image] }] }),
@@ -69,13 +69,13 @@ describe('POST /v2/models/{name}/infer', () => {
       inputs: [{ name: 'image', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: count } }],
     })
   const refusals: [string, () => ReturnType<typeof infer>, number, RegExp][] = [
-    ['what is not JSON', () => infer('x'), 400, /expected JSON/],
+    ['a body that is not JSON', () => infer('x'), 400, /expected JSON/],
     ['no inputs', () => infer('{}'), 400, /with inputs/],
     ['an empty list of inputs', () => infer('{"inputs":[]}'), 400, /expected one input/],
-    ['a shape that is no array', () => infer(tensor('x', zeros)), 400, /shape/],
+    ['a shape that is not an array', () => infer(tensor('x', zeros)), 400, /shape/],
     ['a negative size', () => infer(tensor([-1, 3, 32, 32], zeros)), 400, /shape/],
     [
-      'a shape of more values than there are',
+      'a shape with more values than there are',
       () => infer(tensor([2, 3, 32, 32], zeros)),
       400,
       /expected 6144 values/,
@@ -123,24 +123,24 @@ describe('POST /v2/models/{name}/infer', () => {
       /bytes left/,
     ],
     [
-      'bytes that no tensor has',
+      'bytes that belong to no tensor',
       () => withHeader(binary([1, 3, 32, 32], size * 4), Buffer.alloc(size * 4 + 1)),
       400,
       /1 more/,
     ],
     [
-      'a binary_data_size that is no number',
+      'a binary_data_size that is not a number',
       () => withHeader(binary([1, 3, 32, 32], 'x'), Buffer.alloc(9)),
       400,
       /binary_data_size/,
     ],
     [
-      'a size that is not of floats',
+      'a size that is not a multiple of a float',
       () => withHeader(binary([1, 3, 32, 32], 9), Buffer.alloc(9)),
       400,
       /values/,
     ],
-    ['strings that are cut off', () => withHeader(strings(5), cut), 400, /cut/],
+    ['truncated strings', () => withHeader(strings(5), cut), 400, /cut/],
     [
       'an output that does not exist',
       () => infer(tensor([1, 3, 32, 32], zeros).replace('{', '{"outputs":[{"name":"x"}],')),

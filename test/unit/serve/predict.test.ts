@@ -38,7 +38,7 @@ describe('POST /predict', () => {
     return data
   }
 
-  it('predicts what predict() does, from the body, a form and base64', async () => {
+  it('predicts the same as predict(), from the body, a form and base64', async () => {
     const expected = await predict(model, images[1]!)
     const raw = await post(images[1]!, jpeg)
     assert.equal(raw.status, 200)
@@ -52,7 +52,7 @@ describe('POST /predict', () => {
     assert.deepEqual((await json({ images: [base64] })).body.results, [{ predictions: expected }])
   })
 
-  it('answers for each file of a form in its order, also for one that is not an image', async () => {
+  it('answers for each file of a form in order, even for one that is not an image', async () => {
     const { status, body } = await post(
       form([
         ['a.png', images[0]!],
@@ -69,7 +69,7 @@ describe('POST /predict', () => {
     assert.deepEqual(body.results[2]!.predictions, await predict(model, images[2]!))
   })
 
-  it('takes topK and minScore from the query, the form and the JSON', async () => {
+  it('reads topK and minScore from the query, the form and the JSON', async () => {
     assert.equal((await post(images[0]!, jpeg, '?topK=1')).body.predictions.length, 1)
     assert.equal(
       (await post(form([['a', images[0]!]], { topK: '2' }))).body.results[0]!.predictions.length,
@@ -119,7 +119,7 @@ describe('POST /predict', () => {
     assert.match(unnamed.body.error.message, /one of first, second/)
   })
 
-  it('lets several models take turns: a flood for one does not hold up the other', async () => {
+  it('lets several models take turns, so that a flood for one does not delay the other', async () => {
     const other = await tinyModel({ seed: 2 })
     const handler = createHandler({ busy: model, other }, { batchSize: 4 })
     const order: string[] = []
@@ -171,7 +171,7 @@ describe('POST /predict', () => {
       ],
       ['a form of a million parts', () => post(parts(1_000_000), multipart('b')), 413, 'ERR_TOO_LARGE'],
       [
-        'a form that is cut off',
+        'a truncated form',
         () => post('--b\r\nContent-Disposition: form-data; name="f', multipart('b')),
         400,
         'ERR_BAD_REQUEST',
@@ -189,7 +189,12 @@ describe('POST /predict', () => {
         400,
         'ERR_BAD_REQUEST',
       ],
-      ['what is not JSON', () => post('{', { 'content-type': 'application/json' }), 400, 'ERR_BAD_REQUEST'],
+      [
+        'a body that is not JSON',
+        () => post('{', { 'content-type': 'application/json' }),
+        400,
+        'ERR_BAD_REQUEST',
+      ],
       ['JSON without an image', () => json({ topK: 1 }), 400, 'ERR_BAD_REQUEST'],
       ['JSON with both image and images', () => json({ image: 'AAAA', images: [] }), 400, 'ERR_BAD_REQUEST'],
       ['JSON of no images', () => json({ images: [] }), 400, 'ERR_BAD_REQUEST'],
@@ -200,14 +205,19 @@ describe('POST /predict', () => {
         'ERR_TOO_LARGE',
       ],
       ['base64 with other characters', () => json({ image: 'AA*A' }), 400, 'ERR_BAD_REQUEST'],
-      ['base64 that is cut off', () => json({ image: 'AAAAA' }), 400, 'ERR_BAD_REQUEST'],
+      ['truncated base64', () => json({ image: 'AAAAA' }), 400, 'ERR_BAD_REQUEST'],
       ['an image that is a number', () => json({ image: 5 }), 400, 'ERR_BAD_REQUEST'],
       ['a path as the image', () => json({ image: '/etc/passwd' }), 422, 'ERR_IMAGE_DECODE'],
       ['a URL as the image', () => json({ image: 'file:///etc/passwd' }), 400, 'ERR_BAD_REQUEST'],
       ['an unknown field', () => json({ image: 'AAAA', topk: 1 }), 400, 'ERR_BAD_REQUEST'],
       ['a topK of 0', () => post(images[0]!, jpeg, '?topK=0'), 400, 'ERR_BAD_REQUEST'],
       ['a minScore above 1', () => post(images[0]!, jpeg, '?minScore=2'), 400, 'ERR_BAD_REQUEST'],
-      ['a minScore that is no number', () => post(images[0]!, jpeg, '?minScore=x'), 400, 'ERR_BAD_REQUEST'],
+      [
+        'a minScore that is not a number',
+        () => post(images[0]!, jpeg, '?minScore=x'),
+        400,
+        'ERR_BAD_REQUEST',
+      ],
       [
         'a wrong origin',
         () => post(images[0]!, { ...jpeg, origin: 'https://evil.example' }),
@@ -234,7 +244,7 @@ describe('POST /predict', () => {
       assert.equal(other.status, 404)
     })
 
-    it('with 429 and Retry-After what the queue has no room for, and takes requests again afterwards', async () => {
+    it('requests that exceed the queue with 429 and Retry-After, and accepts requests again afterwards', async () => {
       const handler = createHandler(model, { maxQueue: 2 })
       const ask = () =>
         handler(new Request('http://localhost/predict', { method: 'POST', body: images[0]!, headers: jpeg }))
@@ -246,7 +256,7 @@ describe('POST /predict', () => {
       assert.equal((await ask()).status, 200)
     })
 
-    it('with 503 what takes too long, such as a body that never ends', async () => {
+    it('requests that take too long with 503, such as a body that never ends', async () => {
       const body = new ReadableStream({ pull: () => sleep(1000) })
       const request = new Request('http://localhost/predict', {
         method: 'POST',
@@ -279,7 +289,7 @@ describe('POST /predict', () => {
     })
   })
 
-  it('does not compute for a client that is gone', async () => {
+  it('does not compute for a client that has disconnected', async () => {
     const handler = createHandler(model)
     let computed = 0
     model.onBatch = count => {
@@ -303,7 +313,7 @@ describe('POST /predict', () => {
     assert.equal(computed, 1)
   })
 
-  it('needs the key if there is one', async () => {
+  it('requires the key if one is set', async () => {
     const options = { apiKey: ['first-key', 'second-key'] }
     for (const headers of [{ authorization: 'Bearer second-key' }, { 'x-api-key': 'first-key' }])
       assert.equal((await post(images[0]!, { ...jpeg, ...headers }, '', options)).status, 200)
@@ -319,7 +329,7 @@ describe('POST /predict', () => {
     }
   })
 
-  it('allows pages of the origins in cors, and of its own', async () => {
+  it('allows pages of its own origin and of those in cors', async () => {
     const cors = ['https://example.com']
     const allowed = await post(images[0]!, { ...jpeg, origin: 'https://example.com' }, '', { cors })
     assert.equal(allowed.headers.get('access-control-allow-origin'), 'https://example.com')
@@ -332,7 +342,7 @@ describe('POST /predict', () => {
     assert.match(preflight.headers.get('access-control-allow-headers')!, /content-type/)
   })
 
-  it('sends security headers and the id of the request, which a client may give', async () => {
+  it("sends security headers and the request's id, which a client may choose", async () => {
     const { headers } = await post(images[0]!, { ...jpeg, 'x-request-id': 'abc-1' })
     assert.equal(headers.get('x-request-id'), 'abc-1')
     assert.equal(headers.get('x-content-type-options'), 'nosniff')

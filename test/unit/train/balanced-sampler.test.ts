@@ -40,7 +40,7 @@ describe("training with sampler: 'balanced'", () => {
     return { directory, weights, trainTop1: history[0]!.trainTop1 }
   }
 
-  it('gives the same weights with any number of workers, with a cache, and other ones than shuffling', async () => {
+  it('gives the same weights with any number of workers and with a cache, and others than shuffling', async () => {
     const { weights } = await trained({ workers: 1 })
     assert.deepEqual((await trained({ workers: 7 })).weights, weights)
     assert.deepEqual((await trained({ workers: 2, cache: 'memory' })).weights, weights)
@@ -48,7 +48,7 @@ describe("training with sampler: 'balanced'", () => {
     assert.notDeepEqual((await trained({ seed: 1 })).weights, weights)
   })
 
-  it('resumes, also in the middle of an epoch, to the same weights', async () => {
+  it('resumes to the same weights, even in the middle of an epoch', async () => {
     const { weights } = await trained({})
     using model = await tinyModel({ classes })
     const directory = join(root, 'interrupted')
@@ -76,7 +76,7 @@ describe("training with sampler: 'balanced'", () => {
     assert.ok(weights)
   })
 
-  it('cannot be combined with what does the same', () => {
+  it('cannot be combined with options that do the same', () => {
     const refused = (options: TrainOptions, message: RegExp) =>
       assert.throws(() => resolveOptions({ sampler: 'balanced', ...options }), {
         code: 'ERR_INVALID_ARGUMENT',
@@ -89,7 +89,7 @@ describe("training with sampler: 'balanced'", () => {
     })
   })
 
-  it('weighs the copies of repeated augmentation by their classes', async () => {
+  it('weights the copies of repeated augmentation by their classes', async () => {
     const { weights } = await trained({
       sampler: 'shuffle',
       repeatedAugmentation: 2,

@@ -3,7 +3,7 @@ import { DEFAULT_PREPROCESSING } from '../../../lib/image/preprocessing.js'
 import { resizedTo } from '../../../lib/train/data.js'
 
 describe('the preprocessing of training', () => {
-  it("is the model's, but for what the options change", () => {
+  it("is the model's, except for changes by the options", () => {
     const unchanged = { inputSize: null, resize: null, interpolation: null }
     assert.deepEqual(resizedTo(DEFAULT_PREPROCESSING, unchanged), DEFAULT_PREPROCESSING)
     const changed = resizedTo(DEFAULT_PREPROCESSING, {

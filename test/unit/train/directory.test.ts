@@ -39,7 +39,7 @@ describe('the directory of a run', () => {
     assert.deepEqual((await readdir(run.path)).sort(), ['metrics.csv', 'metrics.jsonl'])
   })
 
-  it('without a path is the first free one under runs/', async () => {
+  it('without a path is the first free directory under runs/', async () => {
     const before = process.cwd()
     process.chdir(root)
     try {
@@ -63,7 +63,7 @@ describe('the directory of a run', () => {
     await RunDirectory.open(root, 'resnet18', true)
   })
 
-  it('that cannot be made is an error with a remedy', async () => {
+  it('that cannot be created is an error with a remedy', async () => {
     await writeFile(join(root, 'file'), '')
     await assert.rejects(RunDirectory.open(join(root, 'file', 'run'), 'resnet18', false), {
       code: 'ERR_FILE_WRITE',

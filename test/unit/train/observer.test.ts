@@ -59,7 +59,7 @@ describe('an observer of a training run', () => {
     )
   })
 
-  it('fails the run if it cannot begin or finish', async () => {
+  it('fails the run if it cannot start or finish', async () => {
     const failing = async () => {
       throw new Error('no room')
     }

@@ -20,7 +20,7 @@ describe('optimizers', () => {
       await create(optimizer.check('optimizer', name))
     })
 
-  it('with any other name are refused by the addon too', async () => {
+  it('with any other name are also refused by the addon', async () => {
     await assert.rejects(create({ name: 'lion' }), {
       name: 'VisionTorchError',
       code: 'ERR_INVALID_ARGUMENT',
@@ -28,7 +28,7 @@ describe('optimizers', () => {
     })
   })
 
-  it('need their hyperparameters', async () => {
+  it('require their hyperparameters', async () => {
     await assert.rejects(create({ name: 'adam', weightDecay: 0 }), {
       code: 'ERR_INVALID_ARGUMENT',
       message: 'optimizer.betas: expected 2 numbers',

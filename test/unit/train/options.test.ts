@@ -23,14 +23,14 @@ describe('training options', () => {
     assert.equal(options.freezeBatchSize, options.batchSize)
   })
 
-  it('default to what depends on the others', () => {
+  it('have defaults that depend on each other', () => {
     const options = resolve({ optimizer: 'adam', batchSize: 8, freezeLearningRate: 0.1 })
     assert.equal(options.learningRate, 0.001)
     assert.equal(options.freezeBatchSize, 8)
     assert.equal(options.freezeLearningRate, 0.1)
   })
 
-  it('complete an optimizer or a schedule that is given as an object', () => {
+  it('complete an optimizer or a schedule given as an object', () => {
     assert.deepEqual(resolve({ optimizer: { name: 'adamw', weightDecay: 0.05 } }).optimizer, {
       name: 'adamw',
       betas: [0.9, 0.999],
@@ -68,7 +68,7 @@ describe('training options', () => {
     assert.deepEqual(optimizer, { name: 'adamw', betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.05 })
   })
 
-  it('take an explicit optimizer of such a network with the defaults of that optimizer', () => {
+  it('give an explicitly chosen optimizer of such a network its own defaults', () => {
     const options = resolveOptions({ data: 'photos', optimizer: 'sgd' }, 'vision_transformer')
     assert.equal(options.optimizer.name, 'sgd')
     assert.equal(options.learningRate, 0.01)
@@ -84,7 +84,7 @@ describe('training options', () => {
     refused({ layerDecay: 1.5 }, /^layerDecay: expected a number above 0, at most 1, got 1.5/)
   })
 
-  it('take the defaults of a preset, unless others are given', () => {
+  it('have the defaults of a preset, unless they are given', () => {
     const preset = 'classification-pytorch'
     const options = resolve({ preset, epochs: 40, optimizer: { name: 'sgd', momentum: 0.8 } })
     assert.equal(options.preset, preset)
@@ -100,7 +100,7 @@ describe('training options', () => {
     })
   })
 
-  it("take 'seed' for the preset's name, with one deprecation warning", async () => {
+  it("accept 'seed' as the preset's name, with one deprecation warning", async () => {
     const warnings: (Error & { code?: string })[] = []
     const listen = (warning: Error) => warnings.push(warning)
     process.on('warning', listen)
@@ -114,7 +114,7 @@ describe('training options', () => {
     )
   })
 
-  it('are refused when they are misspelt, out of range or contradict', () => {
+  it('are refused when they are misspelt, out of range or contradictory', () => {
     refused({ epocs: 3 }, /unknown option 'epocs'. Did you mean 'epochs'\?/)
     refused({ preset: 'sead' }, /preset: expected one of classification-pytorch, got 'sead'/)
     refused({ epochs: 0 }, /epochs: expected an integer of at least 1, got 0/)

@@ -17,7 +17,7 @@ describe('a training run', () => {
     assert.equal(await new TrainingRun(async () => result), result)
   })
 
-  it('gives every listener all events, also those of slow readers', async () => {
+  it('gives every listener all events, even slow ones', async () => {
     const run = new TrainingRun(async emit => {
       emit(warning('a'))
       await null
@@ -38,7 +38,7 @@ describe('a training run', () => {
     assert.equal(await run, result)
   })
 
-  it('throws where it is awaited and where it is iterated', async () => {
+  it('throws both when it is awaited and when it is iterated', async () => {
     const run = new TrainingRun(async emit => {
       emit(warning('a'))
       throw new Error('disk on fire')
@@ -51,7 +51,7 @@ describe('a training run', () => {
     await assert.rejects(Promise.resolve(run), /disk on fire/)
   })
 
-  it('goes on when a listener leaves early', async () => {
+  it('continues when a listener leaves early', async () => {
     const run = new TrainingRun(async emit => {
       emit(warning('a'))
       await null

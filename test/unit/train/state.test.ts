@@ -17,7 +17,7 @@ const row = {
 const given = { data: 'photos', epochs: 5, classWeights: [1, 2] }
 const state = { ...newState(), epoch: 1, step: 2, history: [row], best: row }
 
-/** What last.pth says about a run, with one value replaced: `training.history.0.epoch`. */
+/** The record of a run in last.pth, with one value replaced: `training.history.0.epoch`. */
 function saved(path?: string, value?: CheckpointValue): CheckpointValue {
   const training = trainingEntry(state, resolveOptions({ epochs: 5 }), given)
   const root = new Map<CheckpointValue, CheckpointValue>([
@@ -34,7 +34,7 @@ function saved(path?: string, value?: CheckpointValue): CheckpointValue {
 }
 
 describe('savedRun', () => {
-  it('reads what last.pth says about its run', () => {
+  it('reads the record of the run in last.pth', () => {
     const options = { autoOrient: false, ...given }
     assert.deepEqual(savedRun(saved(), 'last.pth'), { state, options, classes: ['a', 'b'] })
   })
@@ -44,7 +44,7 @@ describe('savedRun', () => {
     assert.equal(savedRun(root, 'model_4.pth').state.epoch, 5)
   })
 
-  it("takes the preset's name of before, 'seed', for the one of now", () => {
+  it("reads the preset's former name, 'seed', as the present one", () => {
     const { options } = savedRun(saved('training.options.preset', 'seed'), 'last.pth')
     assert.equal(options.preset, 'classification-pytorch')
   })

@@ -4,7 +4,7 @@ import ts from 'typescript'
 import { optionTable } from '../../../lib/train/table.js'
 
 describe('the table of training options', () => {
-  it('documents each row, whose comment becomes that of the public option', () => {
+  it("documents each row with the public option's comment", () => {
     const path = 'lib/train/table.ts'
     const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.ES2023, true)
     const documented = new Set<string>()

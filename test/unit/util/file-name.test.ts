@@ -5,7 +5,7 @@ import { decodeName, encodeName, escapeName, toPath, unescapeName } from '../../
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
 
 describe('a file name', () => {
-  it('that is UTF-8 is its text', () => {
+  it('in UTF-8 is its text', () => {
     for (const name of ['', 'cat.jpg', 'Groß 猫 🐈.jpg', 'a;b\n\u2028']) {
       assert.equal(decodeName(Buffer.from(name)), name)
       assert.deepEqual(encodeName(name), Buffer.from(name))
@@ -13,7 +13,7 @@ describe('a file name', () => {
     }
   })
 
-  it('that is not has a lone surrogate for each byte that is not, as in Python', () => {
+  it('that is not UTF-8 has a lone surrogate for each invalid byte, as in Python', () => {
     const names: [Buffer, string][] = [
       [latin1('Gro\xdf.jpg'), 'Gro\udcdf.jpg'],
       [Buffer.concat([Buffer.from('ß🐈'), latin1('\xdf')]), 'ß🐈\udcdf'],
@@ -27,7 +27,7 @@ describe('a file name', () => {
     }
   })
 
-  it('finds its way back to its bytes, whatever they are', () => {
+  it('converts back to its bytes, whatever they are', () => {
     for (let seed = 0; seed < 500; seed++) {
       const draw = new Draw(seed)
       const bytes = Buffer.from(
@@ -37,7 +37,7 @@ describe('a file name', () => {
     }
   })
 
-  it('is escaped where text must be Unicode, and read back', () => {
+  it('is escaped if text must be Unicode, and read back', () => {
     assert.equal(escapeName('Gro\udcdf 🐈'), 'Gro\\u{dcdf} 🐈')
     assert.equal(unescapeName('Gro\\u{dcdf} 🐈'), 'Gro\udcdf 🐈')
     assert.equal(unescapeName('\\u{41}'), '\\u{41}')

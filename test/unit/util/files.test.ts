@@ -14,7 +14,7 @@ describe('replacing a file', () => {
   })
   afterEach(() => rmSync(directory, { recursive: true }))
 
-  /** The name of a temporary file of a process that does not run any more. */
+  /** The name of a temporary file of a process that has ended. */
   function leftover(): string {
     const script = `
       import { temporaryPath } from ${JSON.stringify(join(import.meta.dirname, '../../../lib/util/files.ts'))}

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { check, closest } from '../../../lib/util/is.js'
 
 describe('argument checks', () => {
-  it('name the argument, what was expected and what came', () => {
+  it('name the argument, the expectation and the value', () => {
     assert.throws(() => check.integer('batchSize', 0, 1), {
       code: 'ERR_INVALID_ARGUMENT',
       message: 'batchSize: expected an integer of at least 1, got 0',

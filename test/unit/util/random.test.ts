@@ -3,7 +3,7 @@ import { epochUpdates } from '../../../lib/train/sampler.js'
 import { deriveSeed, permutation } from '../../../lib/util/random.js'
 
 describe('random choices', () => {
-  it('derive one seed from several numbers, a different one from every combination', () => {
+  it('derive a seed from several numbers, different for every combination', () => {
     assert.equal(deriveSeed(1, 2), deriveSeed(1, 2))
     const seeds = new Set<number>()
     for (let a = 0; a < 100; a++) for (let b = 0; b < 100; b++) seeds.add(deriveSeed(a, b))
@@ -19,7 +19,7 @@ describe('random choices', () => {
 })
 
 describe('the order of an epoch', () => {
-  it('holds every image once, in updates of several batches', () => {
+  it('has every image once, in updates of several batches', () => {
     const updates = epochUpdates(23, 4, 2, 7, 0)
     assert.deepEqual(
       updates.map(update => update.map(batch => batch.length)),
@@ -36,7 +36,7 @@ describe('the order of an epoch', () => {
     )
   })
 
-  it('repeats each image, and ends after as many as there are', () => {
+  it('repeats each image, and has as many draws as there are images', () => {
     const [count, repetitions] = [40, 3]
     const order = epochUpdates(count, 8, 1, 7, 0, { repetitions }).flatMap(update =>
       update.flatMap(batch => [...batch]),
@@ -49,7 +49,7 @@ describe('the order of an epoch', () => {
     }
   })
 
-  it('if balanced, has each class equally often, and as many images as there are', () => {
+  it('if balanced, has each class equally often, and as many draws as there are images', () => {
     const labels = Array.from({ length: 101 }, (_, i) => (i < 90 ? 0 : i < 99 ? 1 : 2))
     const seen = new Map<number, number>()
     const extra = new Set<number>()
@@ -68,7 +68,7 @@ describe('the order of an epoch', () => {
       extra.add(counts.indexOf(33))
     }
     assert.equal(extra.size, 3)
-    // Every image of a class comes equally often in the long run: 200 x 33.67 draws, over 90, 9 and 2 images.
+    // In the long run, every image of a class occurs equally often: 200 x 33.67 draws over 90, 9 and 2 images.
     const draws = labels.map((_, i) => seen.get(i) ?? 0)
     for (const [label, size] of [90, 9, 2].entries()) {
       const expected = (200 * 101) / 3 / size
@@ -80,7 +80,7 @@ describe('the order of an epoch', () => {
     assert.deepEqual(again, epochUpdates(101, 8, 1, 7, 3, { balancedBy: labels }))
   })
 
-  it('depends on seed and epoch alone', () => {
+  it('depends only on the seed and the epoch', () => {
     assert.deepEqual(epochUpdates(50, 8, 1, 3, 4), epochUpdates(50, 8, 1, 3, 4))
     assert.notDeepEqual(epochUpdates(50, 8, 1, 3, 4), epochUpdates(50, 8, 1, 3, 5))
     assert.notDeepEqual(epochUpdates(50, 8, 1, 3, 4), epochUpdates(50, 8, 1, 4, 4))

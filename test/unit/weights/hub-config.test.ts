@@ -17,7 +17,7 @@ const cfg = {
 }
 
 describe('the config.json of a repository on the Hub', () => {
-  it("names timm's network, and says how images are prepared", () => {
+  it("names timm's network, and describes the preprocessing", () => {
     const { architecture, preprocessing } = timm(cfg)
     assert.equal(architecture, 'resnet50')
     assert.deepEqual(preprocessing, {
@@ -42,7 +42,7 @@ describe('the config.json of a repository on the Hub', () => {
     assert.equal(timm().preprocessing, undefined)
   })
 
-  it('names the classes: label_names, id2label, or those of ImageNet for a thousand', () => {
+  it('names the classes: label_names, id2label, or ImageNet for a thousand classes', () => {
     assert.deepEqual(timm(cfg).classes, imagenetClasses())
     assert.deepEqual(timm(cfg, { num_classes: 2, label_names: ['b', 'a'] }).classes, ['b', 'a'])
     assert.deepEqual(timm(cfg, { num_classes: 2, id2label: { 1: 'b', 0: 'a' } }).classes, ['a', 'b'])
@@ -57,7 +57,7 @@ describe('the config.json of a repository on the Hub', () => {
       assert.equal(timm(cfg, rest).classes, undefined)
   })
 
-  it('is refused if the network is not one of visiontorch', () => {
+  it('is refused if visiontorch does not have the network', () => {
     const refused = (config: unknown, message: RegExp) =>
       assert.throws(() => read(config), { code: 'ERR_CHECKPOINT_UNSUPPORTED', message })
     refused({ architecture: 'eva02_large_patch14_448' }, /hf:a\/b: it holds timm's eva02_large_patch14_448/)
@@ -85,7 +85,7 @@ describe('the config.json of a repository on the Hub', () => {
       })
   })
 
-  it("names only networks of visiontorch by timm's names", () => {
+  it("knows timm's names only for networks of visiontorch", () => {
     const names = new Set<string>(listArchitectures())
     for (const name of ['resnet50.a1_in1k', 'vit_base_patch16_384', 'regnety_080_tv', 'mobilenetv2_100'])
       assert.ok(names.has(fromTimm(name)!), name)

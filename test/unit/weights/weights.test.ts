@@ -18,7 +18,7 @@ describe('the official weights', () => {
     }
   })
 
-  it('have a hash that their file name ends in, and sizes that agree', () => {
+  it('have a hash that matches their file name, and sizes that agree', () => {
     for (const entry of listWeights()) {
       const digits = /-([0-9a-f]{8,10})\.pth$/.exec(entry.url)![1]!
       assert.ok(entry.sha256.startsWith(digits), entry.url)
@@ -28,7 +28,7 @@ describe('the official weights', () => {
     }
   })
 
-  it('carry figures and preprocessing of torchvision', () => {
+  it("have torchvision's figures and preprocessing", () => {
     const { accuracy, preprocessing, parameterCount, container } = resolveWeights('resnet50', 'DEFAULT')
     assert.deepEqual(
       { accuracy, preprocessing, parameterCount, container },
@@ -55,7 +55,7 @@ describe('the official weights', () => {
     assert.deepEqual(resolveWeights('efficientnet_v2_l', 'DEFAULT').preprocessing.mean, [0.5, 0.5, 0.5])
   })
 
-  it("carry what torchvision's functions set for them, and their licence", () => {
+  it("have the options of torchvision's functions, and their licence", () => {
     assert.deepEqual(resolveWeights('inception_v3', 'DEFAULT').networkOptions, { transformInput: true })
     assert.deepEqual(resolveWeights('vit_b_16', 'IMAGENET1K_SWAG_E2E_V1').networkOptions, { imageSize: 384 })
     assert.match(resolveWeights('regnet_y_16gf', 'IMAGENET1K_SWAG_LINEAR_V1').license!, /^https:/)

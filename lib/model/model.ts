@@ -90,8 +90,8 @@ export class Model implements Disposable {
   /** Whether the caller asked for random weights, and so expects a random classifier. */
   #random: boolean
   readonly #batchers = new Map<string, Batcher>()
-  /** @internal Called with the number of images of each batch before it is computed. */
-  onBatch: ((count: number) => void) | undefined
+  /** @internal Called with the number of images of each batch before it is computed: one for each server of the model. */
+  readonly batchListeners = new Set<(count: number) => void>()
 
   /** @internal */
   constructor(parts: ModelParts) {
@@ -445,13 +445,18 @@ export class Model implements Disposable {
         batchSize,
         () => this.createBatch(batchSize),
         async (batch, count) => {
-          this.onBatch?.(count)
+          this.noteBatch(count)
           return this.network.forward(batch, count, output)
         },
       )
       this.#batchers.set(key, batcher)
     }
     return batcher
+  }
+
+  /** @internal Tells the listeners that a batch of so many images is computed. */
+  noteBatch(count: number): void {
+    for (const listener of this.batchListeners) listener(count)
   }
 
   /** @internal A batch that fits the model's preprocessing. */

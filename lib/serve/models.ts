@@ -78,7 +78,7 @@ export class ServedModels {
   }
 
   #set(name: string, model: Model, version: number): void {
-    model.onBatch = count => this.onBatch?.(name, count)
+    model.batchListeners.add(count => this.onBatch?.(name, count))
     this.#served.set(name, { model, version, since: new Date(), users: 0, isRetired: false })
   }
 

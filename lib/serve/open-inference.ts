@@ -135,7 +135,7 @@ async function compute(
     const count = Math.min(batchSize, total - at)
     const batch = model.createBatch(count)
     batch.setTensor(values.subarray(at * imageSize, (at + count) * imageSize))
-    model.onBatch?.(count)
+    model.noteBatch(count)
     const computed = await abortable(model.network.forward(batch, count, 'logits'), signal)
     await finiteLogits(model.network, computed)
     for (let i = 0; i < count; i++) rows.push(computed.subarray(i * numClasses, (i + 1) * numClasses))

@@ -52,6 +52,11 @@ describe('POST /predict', () => {
     assert.deepEqual((await json({ images: [base64] })).body.results, [{ predictions: expected }])
   })
 
+  it('gives back the names of files, with quotes and letters of any script', async () => {
+    const { body } = await post(form([['a "b" ü 猫.png', images[0]!]]))
+    assert.equal(body.results[0]!.file, 'a "b" ü 猫.png')
+  })
+
   it('answers for each file of a form in order, even for one that is not an image', async () => {
     const { status, body } = await post(
       form([
@@ -84,13 +89,13 @@ describe('POST /predict', () => {
   it('merges concurrent requests into batches', async () => {
     const handler = createHandler(model)
     const counts: number[] = []
-    model.onBatch = count => void counts.push(count)
+    model.batchListeners.add(count => counts.push(count))
     const body = images[0]!
     const requests = Array.from({ length: 32 }, () =>
       handler(new Request('http://localhost/predict', { method: 'POST', body, headers: jpeg })),
     )
     for (const response of await Promise.all(requests)) assert.equal(response.status, 200)
-    model.onBatch = undefined
+    model.batchListeners.clear()
     assert.equal(
       counts.reduce((a, b) => a + b),
       32,
@@ -292,9 +297,9 @@ describe('POST /predict', () => {
   it('does not compute for a client that has disconnected', async () => {
     const handler = createHandler(model)
     let computed = 0
-    model.onBatch = count => {
+    model.batchListeners.add(count => {
       computed += count
-    }
+    })
     const gone = new AbortController()
     const ask = (signal?: AbortSignal) =>
       handler(
@@ -309,7 +314,7 @@ describe('POST /predict', () => {
     gone.abort()
     await Promise.all(abandoned)
     assert.equal((await ask()).status, 200)
-    model.onBatch = undefined
+    model.batchListeners.clear()
     assert.equal(computed, 1)
   })
 

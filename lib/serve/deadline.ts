@@ -11,13 +11,11 @@ export class Deadline implements Disposable {
     private readonly client: AbortSignal,
     milliseconds: number,
   ) {
-    const expired = new HttpError(
-      503,
-      'ERR_TIMEOUT',
-      `the request took longer than ${milliseconds / 1000} seconds. Try again later`,
-      { 'retry-after': '1' },
-    )
-    this.#timer = setTimeout(() => this.#controller.abort(expired), milliseconds)
+    const expire = () => {
+      const message = `the request took longer than ${milliseconds / 1000} seconds. Try again later`
+      this.#controller.abort(new HttpError(503, 'ERR_TIMEOUT', message, { 'retry-after': '1' }))
+    }
+    this.#timer = setTimeout(expire, milliseconds)
     if (client.aborted) this.#leave()
     else client.addEventListener('abort', this.#leave, { once: true })
   }

@@ -109,34 +109,36 @@ async function fromForm(body: Buffer, type: string, maxFiles: number): Promise<S
     ?.slice(1)
     .find(text => text !== undefined)
   if (boundary === undefined) throw badRequest('expected multipart/form-data with a boundary, got none')
-  checkParts(body, boundary, maxFiles)
-  let form: FormData
-  try {
-    form = await new Response(body, { headers: { 'content-type': type } }).formData()
-  } catch {
-    throw badRequest('expected multipart/form-data, got a body that is cut off or not of this form')
-  }
+  const { MaxPartsExceededError, parseMultipart } = await import('./libraries.js')
   const images: SentImages['images'] = []
   const fields: [string, unknown][] = []
-  for (const [name, value] of form) {
-    if (typeof value === 'string') fields.push([name, value])
-    else images.push({ file: value.name, bytes: new Uint8Array(await value.arrayBuffer()) })
+  try {
+    const limits = {
+      maxHeaderSize: MOST_HEADER_BYTES,
+      maxParts: maxFiles + MOST_FIELDS,
+      maxFileSize: body.length,
+      maxTotalSize: body.length,
+    }
+    for (const part of parseMultipart(body, { boundary, ...limits })) {
+      const { name = '', filename } = part
+      if (!part.isFile) fields.push([name, part.text])
+      // Not `part.bytes`, which is a copy.
+      else
+        images.push({
+          bytes: part.content[0] ?? part.bytes,
+          ...(filename !== undefined && { file: unescapeName(filename) }),
+        })
+    }
+  } catch (error) {
+    if (error instanceof MaxPartsExceededError) throw tooLarge(`expected at most ${maxFiles} files, got more`)
+    throw badRequest(`expected multipart/form-data: ${printable((error as Error).message)}`)
   }
   return { images, fields, isList: true }
 }
 
-/** Refuses what the platform's parser would take seconds or much memory for: many parts, or headers without end. */
-function checkParts(body: Buffer, boundary: string, maxFiles: number): void {
-  const delimiter = `--${boundary}`
-  let parts = 0
-  for (let at = body.indexOf(delimiter); at >= 0; at = body.indexOf(delimiter, at)) {
-    if (++parts > maxFiles + MOST_FIELDS + 1) throw tooLarge(`expected at most ${maxFiles} files, got more`)
-    at += delimiter.length
-    if (body.toString('latin1', at, at + 2) === '--') return
-    if (!body.subarray(at, at + MOST_HEADER_BYTES).includes('\r\n\r\n'))
-      throw badRequest(`expected parts with headers of at most ${MOST_HEADER_BYTES} bytes, got more`)
-  }
-}
+/** Browsers escape a quote and the ends of lines in the name of a file. */
+const unescapeName = (name: string): string =>
+  name.replace(/%(22|0A|0D)/gi, (_, code) => String.fromCharCode(Number.parseInt(code, 16)))
 
 function fromJson(body: Buffer): SentImages {
   const value = parseJson(body, 10_000)

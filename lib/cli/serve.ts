@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, extname } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { loadModel } from '../model/create-model.js'
+import type { Architecture } from '../model/architectures.js'
+import { createModel, loadModel } from '../model/create-model.js'
 import type { Model, ModelDType } from '../model/model.js'
 import { type Device, setThreads } from '../native/runtime.js'
 import { joinWorkers, tellReload, Workers } from '../serve/cluster.js'
@@ -14,13 +15,18 @@ import { checkModel, type ModelSource, Reloader } from '../serve/reload.js'
 import { RunningServer } from '../serve/server.js'
 import { createService } from '../serve/service.js'
 import { refuse } from '../util/is.js'
+import { isHubName } from '../weights/hub.js'
+import { fileName, findWeights } from '../weights/manifest.js'
 import { type AddressOptions, addressOptions, noteOpenPort } from './address.js'
-import { dtypeOption } from './model.js'
+import { dtypeOption, weightsDirOption, withDownload } from './model.js'
 import { deviceOption, integer, list, number, threadsOption } from './options.js'
 import { note } from './terminal.js'
 
 interface ServeCommandOptions extends AddressOptions {
+  /** Files and official weights by name. */
   checkpoint: [name: string, path: string][]
+  model: [name: string, weights: string][]
+  weightsDir?: string
   grace: number
   workers: number
   cors?: string[]
@@ -45,9 +51,18 @@ export function serveCommand(): Command {
     .description('serve predictions over HTTP; docs/serving.md describes the routes')
     .addOption(
       new Option('--checkpoint <[name=]file>', 'a model that visiontorch saved; give it once for each model')
-        .argParser(addCheckpoint)
-        .makeOptionMandatory(),
+        .argParser(named(path => basename(path, extname(path)).replace(/[^\w.-]/g, '_')))
+        .default([], 'none'),
     )
+    .addOption(
+      new Option(
+        '--model <[name=]weights>',
+        'official weights by their names in `weights list`, such as resnet50 or resnet50.IMAGENET1K_V1',
+      )
+        .argParser(named(weights => weights.split('.')[0]!))
+        .default([], 'none'),
+    )
+    .addOption(weightsDirOption())
   for (const option of addressOptions()) command.addOption(option)
   return command
     .option(
@@ -81,15 +96,15 @@ export function serveCommand(): Command {
     .action(runServe)
 }
 
-/** `name=file`, or a file, which is called by its name without the extension. */
-function addCheckpoint(text: string, others: [string, string][] = []): [string, string][] {
-  const [, given, path = text] = /^([\w.-]+)=(.+)$/.exec(text) ?? []
-  const name = given ?? basename(path, extname(path)).replace(/[^\w.-]/g, '_')
-  if (!isModelName(name)) throw new InvalidArgumentError(`'${name}' cannot be a name: use name=${path}.`)
-  if (others.some(([other]) => other === name))
-    throw new InvalidArgumentError(`Two models are called '${name}': name them, as name=${path}.`)
-  return [...others, [name, path]]
-}
+/** Collects `name=source`, or a source, whose name is `nameOf(source)`. */
+const named =
+  (nameOf: (source: string) => string) =>
+  (text: string, others: [string, string][]): [string, string][] => {
+    const [, given, source = text] = /^([\w.-]+)=(.+)$/.exec(text) ?? []
+    const name = given ?? nameOf(source)
+    if (!isModelName(name)) throw new InvalidArgumentError(`'${name}' cannot be a name: use name=${source}.`)
+    return [...others, [name, source]]
+  }
 
 async function runServe(options: ServeCommandOptions): Promise<void> {
   const { pino } = await import('../serve/libraries.js')
@@ -117,11 +132,7 @@ async function runServer(options: ServeCommandOptions, logger: Logger): Promise<
     (isWorker ? Math.max(1, Math.floor(availableParallelism() / options.workers)) : undefined)
   if (threads !== undefined) setThreads(threads)
   const apiKey = options.apiKey?.split(',') ?? []
-  const { dtype } = options
-  const where = { device: options.device as Device, ...(dtype && { dtype }) }
-  const sources = new Map<string, ModelSource>(
-    options.checkpoint.map(([name, path]) => [name, { path, load: () => loadModel(path, where) }]),
-  )
+  const sources = modelSources(options)
   const allowUntrained = options.allowUntrained === true
   const example = options.example === undefined ? builtInExample() : await readFile(options.example)
   const models: Record<string, Model> = {}
@@ -144,7 +155,8 @@ async function runServer(options: ServeCommandOptions, logger: Logger): Promise<
     allowUntrained,
     logger,
   })
-  for (const [name, { path }] of sources) service.training.set(name, await readTraining(path))
+  for (const [name, { path }] of sources)
+    if (path !== null) service.training.set(name, await readTraining(path))
   const reloader = new Reloader(service, sources, example, logger)
   service.reload = async name => {
     await reloader.reload(name)
@@ -175,9 +187,39 @@ async function runServer(options: ServeCommandOptions, logger: Logger): Promise<
   logger.info({}, 'stopped')
 }
 
+/** @throws ERR_INVALID_ARGUMENT if there is no model, two have the same name, or there are no such official weights. */
+function modelSources(options: ServeCommandOptions): Map<string, ModelSource> {
+  const { checkpoint, model, dtype, weightsDir } = options
+  const where = { device: options.device as Device, ...(dtype && { dtype }) }
+  const sources = new Map<string, ModelSource>()
+  const add = (name: string, given: string, source: ModelSource) => {
+    if (sources.has(name)) throw refuse(`Two models are called '${name}': name them, as name=${given}`)
+    sources.set(name, source)
+  }
+  for (const [name, path] of checkpoint) {
+    const load = () => withDownload(path, onProgress => loadModel(path, { ...where, onProgress }))
+    add(name, path, { path: isHubName(path) ? null : path, load })
+  }
+  for (const [name, given] of model) {
+    const found = findWeights(given)
+    const load = () =>
+      withDownload(given, onProgress =>
+        createModel(found.architecture as Architecture, {
+          ...where,
+          weights: fileName(found),
+          weightsDir,
+          onProgress,
+        }),
+      )
+    add(name, given, { path: null, load })
+  }
+  if (sources.size > 0) return sources
+  throw refuse('expected --checkpoint FILE, or --model NAME for official weights')
+}
+
 function announce(options: ServeCommandOptions, url: string): void {
-  const { checkpoint, workers } = options
-  const names = checkpoint.map(([name]) => name).join(', ')
+  const { checkpoint, model, workers } = options
+  const names = [...checkpoint, ...model].map(([name]) => name).join(', ')
   note(`serving ${names} on ${url}${workers > 1 ? ` with ${workers} processes` : ''}; Ctrl-C ends it`)
   noteOpenPort(options)
 }

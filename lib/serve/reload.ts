@@ -10,7 +10,8 @@ const WATCH_MILLISECONDS = 1000
 
 /** Where a model comes from. */
 export interface ModelSource {
-  path: string
+  /** Null for official weights and those of the Hugging Face Hub. */
+  path: string | null
   load(): Promise<Model>
 }
 
@@ -44,6 +45,7 @@ export class Reloader {
   /** From now on reloads a model when its file changes, once it has not changed for a second. */
   watch(): void {
     for (const [name, { path }] of this.sources) {
+      if (path === null) continue
       let changed: Stats | undefined
       const settle = (now: Stats) => {
         if (now !== changed) return
@@ -73,7 +75,7 @@ export class Reloader {
       let about: object | null
       try {
         await checkModel(model, this.example, options.allowUntrained)
-        about = await readTraining(path)
+        about = path === null ? null : await readTraining(path)
       } catch (error) {
         model.dispose()
         throw error

@@ -4,7 +4,7 @@ import { copyFile, rename, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { loadModel, predict } from '../../lib/index.js'
+import { createModel, imagenetClasses, loadModel, predict } from '../../lib/index.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { ServeProcess, stopServing } from '../support/serve-process.js'
 import { answerOf, picture } from '../support/serving.js'
@@ -115,6 +115,19 @@ describe('visiontorch serve', function () {
       assert.equal(await ask(`localhost:${port}`), 200)
       assert.equal(await ask(`evil.example:${port}`), 403)
     })
+  })
+
+  it('serves official weights', async () => {
+    using network = await createModel('squeezenet1_1')
+    await network.save(join(folder, 'squeezenet1_1-f364aa15.pth'), { format: 'state_dict' })
+    const weights = 'net=squeezenet1_1-f364aa15.pth' // `squeezenet1_1` means the newer file, whose size is known
+    const served = await ServeProcess.start('--model', weights, '--weights-dir', folder)
+    const { model, predictions } = await answerOf(await served.predict(image))
+    assert.equal(model, 'net')
+    assert.ok(imagenetClasses().includes(predictions[0]!.label))
+    const load = `${served.url}/v2/repository/models/net/load`
+    assert.equal((await fetch(load, { method: 'POST' })).status, 200)
+    assert.equal(await served.stop(), 0)
   })
 
   it('drains on SIGTERM: it is unready at once, and no request fails', async () => {
@@ -255,7 +268,8 @@ describe('visiontorch serve', function () {
       ],
       [['--checkpoint', join(folder, 'none.pth')], 1, /none.pth/],
       [['--checkpoint', first, '--checkpoint', first], 2, /Two models are called 'first'/],
-      [[], 2, /--checkpoint/],
+      [[], 2, /expected --checkpoint FILE, or --model NAME/],
+      [['--model', 'resnet5'], 2, /got 'resnet5'. Did you mean/],
       [
         ['--checkpoint', first, '--max-files', '300'],
         2,

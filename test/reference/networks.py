@@ -5,10 +5,17 @@ tensors after torch.manual_seed(seed), parameters; and the figures that torchvis
 the smallest input size: parameters, multiply-adds (in billions). Some networks also have options of the constructor.
 
     python test/reference/networks.py
+
+On Arm, where PyTorch draws other numbers from the normal distribution, it writes the SHA-256 of the initial tensors of the
+named networks into test/fixtures/networks-arm64.json. networks_arm64.sh runs this in an emulator.
+
+    python test/reference/networks.py squeezenet1_1 mobilenet_v2
 """
 import hashlib
 import json
 import pathlib
+import platform
+import sys
 
 import torch
 
@@ -66,6 +73,17 @@ def published(name):
     }
 
 
+FIXTURES = pathlib.Path(__file__).parent.parent / "fixtures"
+
+if platform.machine() == "aarch64":
+    initial = {}
+    for name in sys.argv[1:]:
+        torch.manual_seed(NAMES.index(name))
+        initial[name] = contents(create(name, num_classes=10))
+    result = {"torch": torch.__version__, "initial": initial}
+    (FIXTURES / "networks-arm64.json").write_text(json.dumps(result, indent=1) + "\n")
+    sys.exit()
+
 result = {"torch": torch.__version__, "structure": {}, "initial": []}
 for seed, name in enumerate(NAMES):
     torch.manual_seed(seed)
@@ -84,5 +102,4 @@ for name, classes, seed, arguments, options in INITIAL:
         "architecture": name, "numClasses": classes, "seed": seed, "options": options, "sha256": contents(model),
     })
 
-path = pathlib.Path(__file__).parent.parent / "fixtures" / "networks.json"
-path.write_text(json.dumps(result, indent=1) + "\n")
+(FIXTURES / "networks.json").write_text(json.dumps(result, indent=1) + "\n")

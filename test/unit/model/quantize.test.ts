@@ -135,7 +135,7 @@ describe('a quantised model', function () {
     const training = train(quantized, { data: photos, epochs: 1, directory: file('run') })
     await assert.rejects(Promise.resolve(training), {
       ...refused,
-      message: /quantised.*load its float checkpoint, and quantise the result again/,
+      message: /quantised.*Load the float checkpoint that it was made from, .* and quantise the result/,
     })
     await assert.rejects(quantized.quantize(photos), { ...refused, message: /cannot be quantised/ })
     await assert.rejects(quantized.replaceClassifier(3), { ...refused, message: /a new classifier/ })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { copyFile, mkdir, symlink } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { tinyModel } from '../support/tiny-model.js'
@@ -26,6 +26,16 @@ describe('the files for deployment', function () {
     assert.equal(built.status, 0, built.stdout + built.stderr)
   })
   after(removeTemporaryFolders)
+
+  it('the server, the exporters and the readers of data add less than 3 MB to an installation', async () => {
+    let bytes = 0
+    for (const folder of ['serve', 'ui', 'export', 'data']) {
+      const path = join(root, 'dist', folder)
+      for (const name of await readdir(path, { recursive: true }))
+        bytes += (await stat(join(path, name))).size
+    }
+    assert.ok(bytes < 3_000_000, `${bytes} bytes`)
+  })
 
   it('the Dockerfile runs a slim Node.js image as an unprivileged user', () => {
     assert.match(values('FROM')[0]!, /^node:2\d-slim$/)

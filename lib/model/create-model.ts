@@ -474,10 +474,13 @@ function describe(checkpoint: NativeCheckpoint, { path, official, hub }: Located
   }
 }
 
-function describedByHub(foreign: Source, { architecture, classes, preprocessing }: HubConfig): Source {
+function describedByHub(
+  foreign: Source,
+  { architecture, networkOptions, classes, preprocessing }: HubConfig,
+): Source {
   const network = architecture === undefined ? undefined : checkArchitecture(architecture)
   const fixedSize = network === undefined ? {} : sizeOption(network, preprocessing?.crop)
-  return { ...foreign, network, networkOptions: fixedSize, classes, preprocessing }
+  return { ...foreign, network, networkOptions: { ...networkOptions, ...fixedSize }, classes, preprocessing }
 }
 
 function toObject(value: CheckpointValue | undefined): Record<string, unknown> {

@@ -36,6 +36,7 @@ const checks: { [Name in keyof NetworkOptions]-?: (value: unknown) => NetworkOpt
   transformInput: value => check.boolean('transformInput', value),
   dropoutAux: value => check.number('dropoutAux', value, 0, 1),
   layerScale: value => check.number('layerScale', value, 0, 1e3),
+  batchNormEps: value => check.number('batchNormEps', value, 0, 1),
   imageSize: value => check.integer('imageSize', value, 32, 4096),
   patchSize: value => check.integer('patchSize', value, 1, 4096),
   numLayers: value => check.integer('numLayers', value, 1, MOST_BLOCKS),

@@ -193,6 +193,7 @@ export interface NetworkOptions {
   /** GoogLeNet: dropout in the auxiliary heads. Default 0.7. */
   dropoutAux?: number
   layerScale?: number
+  batchNormEps?: number
   imageSize?: number
   patchSize?: number
   numLayers?: number

@@ -1,4 +1,5 @@
 import { checkPreprocessing, type Preprocessing } from '../image/preprocessing.js'
+import type { NetworkOptions } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
 import { is } from '../util/is.js'
 import { printable } from '../util/text.js'
@@ -9,6 +10,8 @@ import { fromTimm } from './timm.js'
 export interface HubConfig {
   /** torchvision's name of the network. */
   architecture: string | undefined
+  /** Options of its constructor, for it to compute the same. */
+  networkOptions: NetworkOptions
   classes: readonly string[] | undefined
   preprocessing: Preprocessing | undefined
 }
@@ -38,14 +41,24 @@ export function readHubConfig(source: string, text: string): HubConfig {
   if (is.string(network)) {
     throw unsupported(source, `${printable(network, 80)} of transformers, whose weights have other names`)
   }
-  return { architecture: undefined, classes: classesOf(config as Json), preprocessing: undefined }
+  return {
+    architecture: undefined,
+    networkOptions: {},
+    classes: classesOf(config as Json),
+    preprocessing: undefined,
+  }
 }
 
 function timmConfig(source: string, name: string, config: Json): HubConfig {
-  const architecture = fromTimm(name)
-  if (architecture === undefined) throw unsupported(source, `timm's ${printable(name, 80)}`)
+  const network = fromTimm(name)
+  if (network === undefined) throw unsupported(source, `timm's ${printable(name, 80)}`)
   const pretrained = is.object(config.pretrained_cfg) ? (config.pretrained_cfg as Json) : {}
-  return { architecture, classes: classesOf(config), preprocessing: preprocessingOf(source, pretrained) }
+  return {
+    architecture: network.architecture,
+    networkOptions: network.options,
+    classes: classesOf(config),
+    preprocessing: preprocessingOf(source, pretrained),
+  }
 }
 
 /** `label_names` of timm, or `id2label` of transformers; ImageNet's names for a thousand classes without any. */

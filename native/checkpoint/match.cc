@@ -447,7 +447,7 @@ class Matcher {
 Match match_state_dict(nn::Network& network, const Value& content, MatchOptions options) {
   Match match = Matcher(network, content, options, Naming::Torchvision).run();
   const bool is_whole = match.missing.empty() && match.mismatched.empty() && match.unexpected.empty();
-  if (is_whole || !nn::is_in_timm(network.architecture)) return match;
+  if (is_whole || !nn::is_in_timm(network)) return match;
   Match other = Matcher(network, content, options, Naming::Timm).run();
   return other.loaded.size() > match.loaded.size() ? other : match;
 }

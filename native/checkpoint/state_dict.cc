@@ -100,7 +100,7 @@ std::string first_non_finite(nn::Network& network) {
 }
 
 Value state_dict(nn::Network& network, const StateDictOptions& options) {
-  if (options.timm_names && !nn::is_in_timm(network.architecture))
+  if (options.timm_names && !nn::is_in_timm(network))
     throw Error("ERR_INVALID_ARGUMENT",
                 "names: timm has no " + network.architecture + " that computes the same. Use torchvision's names");
   Value::Dict items;

@@ -122,10 +122,12 @@ Network describe_efficientnet(const std::string& architecture, int64_t num_class
     blocks += stage.layers;
   }
   const double stochastic_depth = options.number("stochasticDepthProb", 0.2);
+  BatchNormOptions norm = variant.norm;
+  norm.eps = options.number("batchNormEps", norm.eps);
 
   auto conv_norm = [&](int64_t in, int64_t out, int64_t kernel, int64_t stride) {
     return conv_norm_activation({.in_channels = in, .out_channels = out, .kernel_size = kernel, .stride = stride},
-                                Activation::SiLU, variant.norm);
+                                Activation::SiLU, norm);
   };
   Nodes features = {{"0", conv_norm(3, stages[0].in, 3, 2)}};
   int64_t number = 0;
@@ -133,7 +135,7 @@ Network describe_efficientnet(const std::string& architecture, int64_t num_class
     Nodes layers;
     for (int64_t i = 0; i < stage.layers; i++) {
       const double probability = stochastic_depth * static_cast<double>(number++) / static_cast<double>(blocks);
-      layers.push_back({std::to_string(i), block(stage, variant.norm, probability)});
+      layers.push_back({std::to_string(i), block(stage, norm, probability)});
       stage.in = stage.out;
       stage.stride = 1;
     }
@@ -153,7 +155,8 @@ Network describe_efficientnet(const std::string& architecture, int64_t num_class
 }  // namespace
 
 Family efficientnet_family() {
-  Family family{"efficientnet", {}, {"dropout", "stochasticDepthProb"}, "classifier.1", describe_efficientnet};
+  Family family{
+      "efficientnet", {}, {"dropout", "stochasticDepthProb", "batchNormEps"}, "classifier.1", describe_efficientnet};
   for (const Variant& variant : kVariants) family.architectures.push_back(variant.architecture);
   return family;
 }

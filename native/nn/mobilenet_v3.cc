@@ -31,12 +31,12 @@ const std::vector<Row> kSmall = {
 };
 constexpr size_t kTail = 3;  // the last rows: those that torchvision's reduced_tail and dilated change
 
-InvertedResidual inverted_residual(int64_t in, const Row& row, int64_t dilation) {
+InvertedResidual inverted_residual(int64_t in, const Row& row, int64_t dilation, const BatchNormOptions& norm) {
   int index = 0;
   auto next_name = [&] { return "block." + std::to_string(index++); };
   auto conv_norm = [&](Conv2d conv, std::optional<Activation> activation) {
     const std::string name = next_name();
-    return conv_norm_activation(std::move(conv), activation, kNorm, {name + ".0", name + ".1", name + ".2"});
+    return conv_norm_activation(std::move(conv), activation, norm, {name + ".0", name + ".1", name + ".2"});
   };
   std::optional<Conv2dNormActivation> expand;
   if (row.expanded != in)
@@ -67,12 +67,14 @@ Network describe_mobilenet_v3(const std::string& architecture, int64_t num_class
   const double width_mult = options.number("widthMult", 1);
   const int64_t tail_divisor = options.flag("reducedTail", false) ? 2 : 1;
   const int64_t tail_dilation = options.flag("dilated", false) ? 2 : 1;
+  BatchNormOptions norm = kNorm;
+  norm.eps = options.number("batchNormEps", norm.eps);
   auto scaled = [&](int64_t channels) { return make_divisible(static_cast<double>(channels) * width_mult, 8); };
 
   const std::vector<Row>& rows = large ? kLarge : kSmall;
   int64_t channels = scaled(16);
   Nodes features = {{"0", conv_norm_activation(
-                              {.in_channels = 3, .out_channels = channels, .kernel_size = 3, .stride = 2}, HS, kNorm)}};
+                              {.in_channels = 3, .out_channels = channels, .kernel_size = 3, .stride = 2}, HS, norm)}};
   for (size_t i = 0; i < rows.size(); i++) {
     Row row = rows[i];
     const bool tail = i + kTail >= rows.size(), reduces_expanded = i + kTail > rows.size();
@@ -80,13 +82,13 @@ Network describe_mobilenet_v3(const std::string& architecture, int64_t num_class
     if (reduces_expanded) row.expanded /= tail_divisor;
     row.expanded = scaled(row.expanded);
     row.out = scaled(row.out);
-    features.push_back({std::to_string(i + 1), inverted_residual(channels, row, tail ? tail_dilation : 1)});
+    features.push_back({std::to_string(i + 1), inverted_residual(channels, row, tail ? tail_dilation : 1, norm)});
     channels = row.out;
   }
   const int64_t pooled = 6 * channels, last = scaled((large ? 1280 : 1024) / tail_divisor);
   features.push_back(
       {std::to_string(features.size()),
-       conv_norm_activation({.in_channels = channels, .out_channels = pooled, .kernel_size = 1}, HS, kNorm)});
+       conv_norm_activation({.in_channels = channels, .out_channels = pooled, .kernel_size = 1}, HS, norm)});
 
   return {architecture,
           num_classes,
@@ -103,7 +105,7 @@ Network describe_mobilenet_v3(const std::string& architecture, int64_t num_class
 Family mobilenet_v3_family() {
   return {"mobilenet_v3",
           {"mobilenet_v3_large", "mobilenet_v3_small"},
-          {"widthMult", "reducedTail", "dilated", "dropout"},
+          {"widthMult", "reducedTail", "dilated", "dropout", "batchNormEps"},
           "classifier.3",
           describe_mobilenet_v3};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -59,6 +60,55 @@ std::string mobilenet_v2(std::string_view name) {
                             {"classifier.1", "classifier"}});
 }
 
+// `depths`: how many blocks timm's stages have.
+std::string mobilenet_v3(std::string_view name, std::span<const int> depths) {
+  std::string_view rest = name;
+  int index = take(rest, "features.") ? take_number(rest) : -1;
+  size_t stage = 0;
+  if (index >= 1) {
+    for (index--; stage < depths.size() && index >= depths[stage]; stage++) index -= depths[stage];
+    if (stage == depths.size()) return block(static_cast<int>(stage), 0, rest, {{"0", "conv"}, {"1", "bn1"}});
+  }
+  // The convolution after the expansion, or after the depthwise one, comes third if there is an excitation.
+  if (index >= 0 && take(rest, "block.")) {
+    if (stage == 0)
+      return block(0, index, rest,
+                   {{"0.0", "conv_dw"},
+                    {"0.1", "bn1"},
+                    {"1.fc1", "se.conv_reduce"},
+                    {"1.fc2", "se.conv_expand"},
+                    {"1.0", "conv_pw"},
+                    {"1.1", "bn2"},
+                    {"2.0", "conv_pw"},
+                    {"2.1", "bn2"}});
+    return block(static_cast<int>(stage), index, rest,
+                 {{"0.0", "conv_pw"},
+                  {"0.1", "bn1"},
+                  {"1.0", "conv_dw"},
+                  {"1.1", "bn2"},
+                  {"2.fc1", "se.conv_reduce"},
+                  {"2.fc2", "se.conv_expand"},
+                  {"2.0", "conv_pwl"},
+                  {"2.1", "bn3"},
+                  {"3.0", "conv_pwl"},
+                  {"3.1", "bn3"}});
+  }
+  return with_prefix(name, {{"features.0.0", "conv_stem"},
+                            {"features.0.1", "bn1"},
+                            {"classifier.0", "conv_head"},
+                            {"classifier.3", "classifier"}});
+}
+
+std::string mobilenet_v3_large(std::string_view name) {
+  constexpr std::array kDepths = {1, 2, 3, 4, 2, 3};
+  return mobilenet_v3(name, kDepths);
+}
+
+std::string mobilenet_v3_small(std::string_view name) {
+  constexpr std::array kDepths = {1, 2, 3, 2, 3};
+  return mobilenet_v3(name, kDepths);
+}
+
 std::string mnasnet(std::string_view name) {
   std::string_view rest = name;
   const int stage = take(rest, "layers.") ? take_number(rest) : -1;
@@ -109,6 +159,25 @@ std::string efficientnet(std::string_view name) {
                             {"features.8.1", "bn2"},
                             {"classifier.1", "classifier"}});
 }
+
+// `head`: the number of the last convolution among torchvision's features. The first stages have fused blocks.
+std::string efficientnet_v2(std::string_view name, int head) {
+  std::string_view rest = name;
+  const int stage = take(rest, "features.") ? take_number(rest) : -1;
+  if (stage == head) return with_prefix(rest, {{"0", "conv_head"}, {"1", "bn2"}});
+  if (stage >= 1) {
+    const int index = take_number(rest);
+    if (!take(rest, "block.")) return std::string(name);
+    if (stage == 1) return block(0, index, rest, {{"0.0", "conv"}, {"0.1", "bn1"}});
+    if (stage <= 3)
+      return block(stage - 1, index, rest, {{"0.0", "conv_exp"}, {"0.1", "bn1"}, {"1.0", "conv_pwl"}, {"1.1", "bn2"}});
+  }
+  return efficientnet(name);
+}
+
+std::string efficientnet_v2_s(std::string_view name) { return efficientnet_v2(name, 7); }
+
+std::string efficientnet_v2_ml(std::string_view name) { return efficientnet_v2(name, 8); }
 
 std::string convnext(std::string_view name) {
   std::string_view rest = name;
@@ -170,16 +239,17 @@ std::string same(std::string_view name) { return std::string(name); }
 struct FamilyNames {
   std::string_view architecture;  // the beginning of its name
   std::string (*name)(std::string_view name);
+  bool default_eps = false;  // whether timm's batch norms have PyTorch's epsilon, but torchvision's may have another
 };
 
 constexpr FamilyNames kFamilies[] = {
     {"mobilenet_v2", mobilenet_v2},
+    {"mobilenet_v3_large", mobilenet_v3_large, true},
+    {"mobilenet_v3_small", mobilenet_v3_small, true},
     {"mnasnet", mnasnet},
-    {"efficientnet_b0", efficientnet},
-    {"efficientnet_b1", efficientnet},
-    {"efficientnet_b2", efficientnet},
-    {"efficientnet_b3", efficientnet},
-    {"efficientnet_b4", efficientnet},
+    {"efficientnet_b", efficientnet, true},
+    {"efficientnet_v2_s", efficientnet_v2_s, true},
+    {"efficientnet_v2_", efficientnet_v2_ml, true},
     {"convnext_", convnext},
     {"swin_t", swin},
     {"swin_s", swin},
@@ -201,9 +271,21 @@ const FamilyNames* find_family(const std::string& architecture) {
   return found == std::end(kFamilies) ? nullptr : found;
 }
 
+bool has_default_eps(const Network& network) {
+  bool result = true;
+  Nodes backbone = network.backbone;  // not const for visitors
+  for_each_layer(backbone, "", [&](const std::string&, Layer layer) {
+    if (auto* norm = std::get_if<BatchNorm2d*>(&layer)) result = result && (*norm)->eps == BatchNormOptions{}.eps;
+  });
+  return result;
+}
+
 }  // namespace
 
-bool is_in_timm(const std::string& architecture) { return find_family(architecture) != nullptr; }
+bool is_in_timm(const Network& network) {
+  const FamilyNames* family = find_family(network.architecture);
+  return family != nullptr && (!family->default_eps || has_default_eps(network));
+}
 
 std::string timm_name(const Network& network, const std::string& name) {
   const FamilyNames* family = find_family(network.architecture);
@@ -215,6 +297,7 @@ std::string timm_name(const Network& network, const std::string& name) {
 
 std::vector<int64_t> timm_shape(const std::string& timm_name, at::IntArrayRef shape) {
   if (timm_name.ends_with(".gamma")) return {c10::multiply_integers(shape)};
+  if (timm_name == "conv_head.weight") return {shape[0], shape[1], 1, 1};  // MobileNetV3's is linear in torchvision
   // VGG's hidden layers are convolutions there: the first of 7 x 7 pixels.
   if (timm_name == "pre_logits.fc1.weight") return {shape[0], shape[1] / 49, 7, 7};
   if (timm_name == "pre_logits.fc2.weight") return {shape[0], shape[1], 1, 1};

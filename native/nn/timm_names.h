@@ -8,8 +8,9 @@
 namespace visiontorch::nn {
 
 // The names that timm (PyTorch Image Models) has for the tensors of torchvision's networks. Networks that timm builds
-// differently, with other epsilons or padding, have none: MobileNetV3, EfficientNetV2 and Swin V2 among them.
-bool is_in_timm(const std::string& architecture);
+// differently have none: Swin V2 and MaxViT among them, and MobileNetV3 and the larger EfficientNets unless their batch
+// norms have timm's epsilon.
+bool is_in_timm(const Network& network);
 // timm's name for a tensor of a network that is_in_timm(); often the same.
 std::string timm_name(const Network& network, const std::string& name);
 // The shape of the tensor there.

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type Architecture, convertCheckpoint } from '../../lib/index.js'
 import { createModel } from '../../lib/model/create-model.js'
 import { native } from '../../lib/native/native.js'
+import { fromTimm } from '../../lib/weights/timm.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { NO_PYTHON, python, runReference } from '../support/python.js'
 import { skip } from '../support/skip.js'
@@ -32,8 +33,12 @@ describe("weights with timm's names", function () {
   }
 
   it("give timm's logits", async () => {
-    for (const [architecture, { path, side, logits }] of Object.entries(references)) {
-      using model = await createModel(architecture as Architecture, { weights: path, device: 'cpu' })
+    for (const [architecture, { path, name, side, logits }] of Object.entries(references)) {
+      using model = await createModel(architecture as Architecture, {
+        weights: path,
+        device: 'cpu',
+        ...fromTimm(name)!.options,
+      })
       const batch = new (native().ImageBatch)(1, side, side, [0, 0, 0], [1, 1, 1])
       batch.setTensor(Float32Array.from({ length: 3 * side * side }, (_, i) => Math.sin(i)))
       const ours = await model.network.forward(batch, 1, 'logits')
@@ -48,8 +53,16 @@ describe("weights with timm's names", function () {
       reference,
       output: join(folder, `${architecture}-back.safetensors`),
     }))
-    for (const { architecture, reference, output } of files)
-      await convertCheckpoint(reference.path, output, { architecture, names: 'timm' })
+    for (const { architecture, reference, output } of files) {
+      using model = await createModel(architecture, {
+        weights: reference.path,
+        device: 'cpu',
+        ...fromTimm(reference.name)!.options,
+      })
+      const saved = join(folder, `${architecture}.pth`)
+      await model.save(saved)
+      await convertCheckpoint(saved, output, { names: 'timm', format: 'state_dict' })
+    }
     const wanted = files.map(({ output, reference: { name, side } }) => ({ path: output, name, side }))
     const again = JSON.parse(runReference('timm_weights.py', 'read', JSON.stringify(wanted))) as number[][]
     for (const [i, { reference }] of files.entries()) assert.deepEqual(again[i], reference.logits)

@@ -6,7 +6,7 @@ import torch
 def has_shortcut(module: torch.nn.Module) -> bool:
     if type(module).__name__ in ("BasicBlock", "Bottleneck", "ResBottleneckBlock"):
         return True
-    return getattr(module, "use_res_connect", False) or getattr(module, "apply_residual", False)
+    return any(getattr(module, name, False) for name in ("use_res_connect", "apply_residual", "has_skip"))
 
 
 @torch.no_grad()

@@ -40,6 +40,8 @@ describe('the config.json of a repository on the Hub', () => {
     )
     assert.equal(timm({ ...cfg, crop_pct: 1 }).preprocessing!.resize, 224)
     assert.equal(timm().preprocessing, undefined)
+    const { architecture: small, networkOptions } = read({ architecture: 'mobilenetv3_small_100' })
+    assert.deepEqual([small, networkOptions], ['mobilenet_v3_small', { batchNormEps: 1e-5 }])
   })
 
   it('names the classes: label_names, id2label, or ImageNet for a thousand classes', () => {
@@ -88,8 +90,15 @@ describe('the config.json of a repository on the Hub', () => {
   it("knows timm's names only for networks of visiontorch", () => {
     const names = new Set<string>(listArchitectures())
     for (const name of ['resnet50.a1_in1k', 'vit_base_patch16_384', 'regnety_080_tv', 'mobilenetv2_100'])
-      assert.ok(names.has(fromTimm(name)!), name)
-    for (const name of ['regnety_008', 'mobilenetv3_small_100', 'constructor', '', 'efficientnet_b5'])
+      assert.ok(names.has(fromTimm(name)!.architecture), name)
+    for (const name of [
+      'regnety_008',
+      'swinv2_tiny_window8_256',
+      'maxvit_tiny_tf_224',
+      'tf_mobilenetv3_small_100',
+      'constructor',
+      '',
+    ])
       assert.equal(fromTimm(name), undefined)
   })
 })

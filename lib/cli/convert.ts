@@ -2,7 +2,8 @@ import { Command, Option } from 'commander'
 import type { Architecture } from '../model/architectures.js'
 import { containers } from '../model/checkpoint.js'
 import { type ConvertOptions, convertCheckpoint } from '../model/convert.js'
-import { modelOption } from './model.js'
+import { interruptSignal } from './interrupt.js'
+import { modelOption, withDownload } from './model.js'
 import { note } from './terminal.js'
 
 type Flags = Pick<ConvertOptions, 'container' | 'dtype' | 'names'> & {
@@ -14,7 +15,7 @@ type Flags = Pick<ConvertOptions, 'container' | 'dtype' | 'names'> & {
 export const convertCommand = (): Command =>
   new Command('convert')
     .description('write a checkpoint in another container, format or type, or with other names')
-    .argument('<in>', 'a .pth or safetensors file')
+    .argument('<in>', 'a .pth or safetensors file, or hf:owner/name')
     .argument('<out>', 'the new file; the extension .safetensors chooses that container')
     .addOption(modelOption())
     .addOption(
@@ -48,6 +49,10 @@ export const convertCommand = (): Command =>
     )
     .action(async (input: string, output: string, flags: Flags) => {
       const { model, ...rest } = flags
-      await convertCheckpoint(input, output, { ...rest, architecture: model as Architecture | undefined })
+      const architecture = model as Architecture | undefined
+      const signal = interruptSignal()
+      await withDownload(input, onProgress =>
+        convertCheckpoint(input, output, { ...rest, architecture, signal, onProgress }),
+      )
       note(`wrote ${output}`)
     })

@@ -1,9 +1,13 @@
+import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
+import type { DownloadProgress } from '../download/download.js'
 import { type CheckpointValue, type Container, native, type WeightsDType } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
 import { replaceFile } from '../util/files.js'
 import { check, refuse } from '../util/is.js'
 import type { ArchitectureAlias } from '../weights/aliases.js'
+import { type FetchHubOptions, fetchFromHub, isHubName, parseHubName } from '../weights/hub.js'
+import { readHubConfig } from '../weights/hub-config.js'
 import { type Architecture, checkArchitecture } from './architectures.js'
 import { containers, readCheckpoint } from './checkpoint.js'
 import { createModel, loadModel } from './create-model.js'
@@ -29,6 +33,10 @@ export interface ConvertOptions {
    * The names of the weights. `timm`: those of PyTorch Image Models, for networks that are the same there. Default `torchvision`.
    */
   names?: 'torchvision' | 'timm' | undefined
+  /** Stops the download of weights on the Hub. */
+  signal?: AbortSignal | undefined
+  /** Called while weights on the Hub are downloaded. */
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
 }
 
 /**
@@ -38,7 +46,8 @@ export interface ConvertOptions {
  * under torchvision's (or timm's) names. Without `architecture`, the content of another program's file is copied as it is;
  * only `container` and `dtype` can then be chosen.
  *
- * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_FILE_WRITE`, `ERR_NON_FINITE` (also if a weight is too large for
+ * @param input A file, or `'hf:owner/name[@revision]'`, whose repository names the network if it is one of timm.
+ * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_FILE_WRITE`, `ERR_DOWNLOAD`, `ERR_NON_FINITE` (also if a weight is too large for
  * float16), and those of reading a checkpoint and of `createModel`.
  */
 export async function convertCheckpoint(
@@ -48,7 +57,10 @@ export async function convertCheckpoint(
 ): Promise<void> {
   check.string('input', input)
   check.string('output', output)
-  check.options('options', options, ['architecture', 'container', 'format', 'classifier', 'dtype', 'names'])
+  check.options('options', options, [
+    ...['architecture', 'container', 'format', 'classifier', 'dtype', 'names'],
+    ...['signal', 'onProgress'],
+  ])
   const architecture =
     options.architecture === undefined ? undefined : checkArchitecture(options.architecture)
   const container = check.oneOf(
@@ -63,16 +75,32 @@ export async function convertCheckpoint(
     dtype: optional('dtype', options.dtype, ['float32', 'float16', 'bfloat16']),
     names: check.oneOf('names', options.names ?? 'torchvision', ['torchvision', 'timm']),
   }
-  const file = await describe(input)
-  if (file.isOurs || architecture !== undefined) {
+  const { signal, onProgress } = options
+  const { path, namesNetwork } = await locate(input, { signal, onProgress })
+  const file = await describe(path)
+  if (file.isOurs || namesNetwork || architecture !== undefined) {
+    const load = { device: 'cpu', signal, onProgress } as const
     using model =
       architecture === undefined
-        ? await loadModel(input, { device: 'cpu' })
-        : await createModel(architecture, { weights: input, device: 'cpu' })
-    await convertModel(model, input, output, { ...plan, dtype: plan.dtype ?? file.dtype }, file.isOurs)
+        ? await loadModel(input, load)
+        : await createModel(architecture, { ...load, weights: input })
+    // A repository's config.json has classes and preprocessing, as a checkpoint has.
+    const isDescribed = file.isOurs || namesNetwork
+    await convertModel(model, path, output, { ...plan, dtype: plan.dtype ?? file.dtype }, isDescribed)
   } else {
-    await convertContent(input, output, plan)
+    await convertContent(path, output, plan)
   }
+}
+
+/** Where the file lies, and whether its repository on the Hub says which network it holds. */
+async function locate(
+  input: string,
+  options: FetchHubOptions,
+): Promise<{ path: string; namesNetwork: boolean }> {
+  if (!isHubName(input)) return { path: input, namesNetwork: false }
+  const { weights, config } = await fetchFromHub(parseHubName(input), options)
+  const described = config === null ? undefined : readHubConfig(input, await readFile(config, 'utf8'))
+  return { path: weights, namesNetwork: described?.architecture !== undefined }
 }
 
 const optional = <T extends string>(

@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict'
 import { existsSync, lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DEFAULT_PREPROCESSING } from '../../lib/image/preprocessing.js'
-import { convertCheckpoint, createModel, fetchWeights, loadModel, type TensorData } from '../../lib/index.js'
+import {
+  convertCheckpoint,
+  createModel,
+  fetchWeights,
+  inspectCheckpoint,
+  loadModel,
+  type TensorData,
+} from '../../lib/index.js'
 import { behave } from '../support/flaky-server.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { gitHash, HubServer, sha256 } from '../support/hub-server.js'
@@ -168,8 +175,8 @@ describe('weights on the Hugging Face Hub', function () {
   it('of unsupported networks are refused by name', async () => {
     for (const [json, message] of [
       [
-        { architecture: 'mobilenetv3_large_100' },
-        /it holds timm's mobilenetv3_large_100, and visiontorch does not have/,
+        { architecture: 'tf_mobilenetv3_large_100' },
+        /it holds timm's tf_mobilenetv3_large_100, and visiontorch does not have/,
       ],
       [
         { architectures: ['ViTForImageClassification'] },
@@ -181,6 +188,30 @@ describe('weights on the Hugging Face Hub', function () {
       for (const load of [loadModel, (path: string) => createModel('mobilenet_v2', { weights: path })])
         await assert.rejects(load(`hf:${name}`), { code: 'ERR_CHECKPOINT_UNSUPPORTED', message })
     }
+  })
+
+  it('are converted, with the classes and the preprocessing of config.json', async () => {
+    const output = join(process.env.HF_HOME!, 'model.pth')
+    await convertCheckpoint(`hf:${name}`, output)
+    using model = await loadModel(output, { device: 'cpu' })
+    assert.deepEqual(model.classes, config.label_names)
+    assert.equal(model.preprocessing.crop, 160)
+    assert.deepEqual(await model.stateDict(), state)
+    // A repository that does not say which network it holds.
+    server.small.clear()
+    const again = join(process.env.HF_HOME!, 'again.safetensors')
+    await rm(join(process.env.HF_HOME!, 'hub'), { recursive: true })
+    await assert.rejects(
+      convertCheckpoint(`hf:${name}`, again, { names: 'timm' }),
+      /Name it with architecture/,
+    )
+    await convertCheckpoint(`hf:${name}`, again, {
+      architecture: 'mobilenet_v2',
+      names: 'timm',
+      dtype: 'float16',
+    })
+    const { tensors } = await inspectCheckpoint(again)
+    assert.equal(tensors.find(({ name }) => name === 'conv_stem.weight')!.dtype, 'float16')
   })
 
   it('of a network other than the requested one are refused', async () => {

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { Columns } from '../data/columns.js'
 import { checkDataset } from '../doctor/dataset.js'
 import { checkMachine } from '../doctor/machine.js'
+import { refuse } from '../util/is.js'
 import { printDatasetReport } from './dataset-report.js'
 import { interruptSignal } from './interrupt.js'
 import { printMachineReport } from './machine-report.js'
@@ -33,9 +34,17 @@ export const doctorCommand = (): Command =>
     .action(async (argument: string | undefined, flags: DoctorFlags) => {
       const { data: _, json = false, ...options } = flags
       const data = dataOf(argument, flags)
+      if (data === undefined) refuseDataOptions(options)
       const ok = data === undefined ? doctorMachine(json) : await doctorData(data, json, options)
       if (!ok) process.exitCode = 1
     })
+
+/** @throws ERR_INVALID_ARGUMENT for an option that says something about a data set. */
+function refuseDataOptions(options: Readonly<Record<string, unknown>>): void {
+  const [name] = Object.keys(options).filter(name => options[name] !== undefined)
+  if (name === undefined) return
+  throw refuse(`${name}: expected DATA with it, because without DATA doctor checks this machine`, name)
+}
 
 /** Shows which LibTorch is loaded, its location, and the machine. Returns whether one is loaded. */
 function doctorMachine(json: boolean): boolean {

@@ -50,12 +50,7 @@ export async function openDataset(data: string, options: OpenOptions = {}): Prom
     const known = classes ?? (modelClasses && !isUnnamed(modelClasses) ? modelClasses : undefined)
     return openSource(files, { ...rest, ...columns, ...(known && { classes: known }) })
   }
-  if (Object.keys(columns).length > 0) {
-    throw refuse(
-      `columns: expected the data to be a table (.csv, .tsv, .jsonl, .ndjson or .parquet), got ${path}`,
-      'columns',
-    )
-  }
+  checkNoColumns(columns, path)
   const { annotations, list } = await findAnnotations(path, classes)
   if (annotations === undefined) {
     const ofFolders = classes ?? (modelClasses && !isUnnamed(modelClasses) ? modelClasses : undefined)
@@ -69,6 +64,15 @@ export async function openDataset(data: string, options: OpenOptions = {}): Prom
     )
   }
   return fromAnnotations(await annotationFiles(annotations), known, rest)
+}
+
+/** @internal @throws ERR_INVALID_ARGUMENT if columns are named of data that has none. */
+export function checkNoColumns(columns: Columns, path: string): void {
+  if (Object.keys(columns).length === 0) return
+  throw refuse(
+    `columns: expected the data to be a table (.csv, .tsv, .jsonl, .ndjson or .parquet), got ${path}`,
+    'columns',
+  )
 }
 
 /** The data set for a path, see {@link openDataset}, or `data` itself if it is an open data set. */
@@ -123,7 +127,13 @@ async function openSource(files: string[], options: TableOptions): Promise<Datas
     )
   }
   if (kind === 'parquet') return fromParquet(files, options)
-  const { image: _, split: __, ...rest } = options
+  const { image, split, ...rest } = options
+  if (image !== undefined || split !== undefined) {
+    throw refuse(
+      `columns: expected only label for tar shards, whose images are found by their extensions, got ${image === undefined ? 'split' : 'image'}`,
+      'columns',
+    )
+  }
   return fromWebDataset(files, rest)
 }
 

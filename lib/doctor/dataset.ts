@@ -4,7 +4,7 @@ import { checkClassNames, readClasses } from '../data/class-names.js'
 import type { Columns } from '../data/columns.js'
 import type { Sample } from '../data/dataset.js'
 import { type Layout, layoutClasses, layoutProblems, namesAlike, readLayout } from '../data/layout.js'
-import { findAnnotations, openDataset, sourceFiles } from '../data/open.js'
+import { checkNoColumns, findAnnotations, openDataset, sourceFiles } from '../data/open.js'
 import { pause, SLICE } from '../data/sort.js'
 import { check, is } from '../util/is.js'
 import { type Finding, Findings } from './finding.js'
@@ -64,6 +64,7 @@ export async function checkDataset(data: string, options: CheckDatasetOptions = 
   const findings = new Findings()
   const isSource = (await sourceFiles(path)) !== undefined
   const listed = isSource ? path : (await findAnnotations(path, given)).annotations
+  if (listed === undefined) checkNoColumns(options.columns ?? {}, path)
   const { root, classes, entries } =
     listed === undefined
       ? await inFolders(path, given, findings, options.signal)

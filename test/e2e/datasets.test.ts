@@ -3,11 +3,14 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ImageFolder } from '../../lib/data/image-folder.js'
+import { loadModel } from '../../lib/index.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { NO_PYTHON, python } from '../support/python.js'
 import { hasShared, NO_SHARED, shared } from '../support/shared.js'
 import { skip } from '../support/skip.js'
+import { allSamples, csvOf, writeParquet, writeShards } from '../support/sources.js'
 
 /** Trains a small network for an epoch from the command line. */
 const trainFrom = (data: string, out: string, ...more: string[]) => {
@@ -99,6 +102,46 @@ describe('data sets from real users', () => {
     }
     await writeFile(list, 'rows\nche\nck\n')
     assert.match(run('doctor', '--data', root, '--classes', list).stdout, /lack the class 'checks'/)
+  })
+
+  it('train from CSV, JSON Lines, tar shards and Parquet to the same weights as from folders', async () => {
+    const root = await temporaryFolder()
+    const photos = join(root, 'photos')
+    await drawPhotos(photos, { classes: ['checks', 'rows'], train: 2, val: 1 })
+    const folders = await ImageFolder.open(photos)
+    const rows = [...allSamples(folders)].map(({ path, name, split }) => ({ file: path, class: name, split }))
+    await writeFile(join(photos, 'all.csv'), csvOf(folders, photos))
+    await writeFile(join(root, 'all.jsonl'), rows.map(row => `${JSON.stringify(row)}\n`).join(''))
+    await writeShards(join(root, 'shards'), folders)
+    await writeParquet(join(root, 'hub/data'), folders)
+    const weights = async (data: string, ...flags: string[]) => {
+      const out = join(root, `run-${data.replaceAll('/', '-')}`)
+      const { status, stderr } = trainFrom(join(root, data), out, ...flags)
+      assert.equal(status, 0, `${data}: ${stderr}`)
+      assert.match(stderr, /2 classes, 4 images to train on, 2 to validate with/, data)
+      using model = await loadModel(join(out, 'last.pth'), { device: 'cpu' })
+      return (await model.stateDict()).get('classifier.1.weight')!.data
+    }
+    const expected = await weights('photos')
+    assert.deepEqual(await weights('photos/all.csv'), expected)
+    assert.deepEqual(await weights('all.jsonl', '--columns', 'image=file,label=class'), expected)
+    assert.deepEqual(await weights('shards'), expected)
+    assert.deepEqual(await weights('hub'), expected)
+  }).timeout(60_000)
+
+  it('refuse --columns where there are none', async () => {
+    const root = await temporaryFolder()
+    await drawPhotos(root, { classes: ['checks', 'rows'], train: 1, val: 1 })
+    await writeShards(join(root, 'shards'), await ImageFolder.open(root))
+    const refused = (...args: string[]) => {
+      const { status, stderr } = run('doctor', ...args)
+      assert.equal(status, 2)
+      return stderr
+    }
+    assert.match(refused(root, '--columns', 'label=x'), /--columns: expected the data to be a table/)
+    assert.match(refused('--columns', 'label=x'), /--columns: expected DATA with it/)
+    const shard = join(root, 'shards/photos-train-0.tar')
+    assert.match(refused(shard, '--columns', 'split=x'), /--columns: expected only label for tar shards/)
   })
 
   it('are refused before any file is written if a class name has a line break', async () => {

@@ -4,6 +4,7 @@ import type { Sample } from '../data/dataset.js'
 import { decode, readImage } from '../image/decode.js'
 import { type Format, identify } from '../image/format.js'
 import { loadSharp } from '../image/sharp.js'
+import { xmpOrientation } from '../image/xmp.js'
 import { VisionTorchError } from '../util/errors.js'
 import type { FindingKind } from './finding.js'
 
@@ -39,9 +40,11 @@ export async function checkImage(
   const { format = '' } = identify(bytes)
   const hasName = read === undefined || extname(path) !== ''
   if (hasName && formatOf(path) !== format) issues.push({ kind: 'wrong-extension', detail: content(format) })
-  const { orientation = 1, space } = sharpFormats.has(format) ? await loadSharp()(bytes).metadata() : {}
-  if (orientation > 1 && format !== 'tiff')
-    issues.push({ kind: 'rotated', detail: `EXIF orientation ${orientation}` })
+  const { orientation, space } = sharpFormats.has(format) ? await loadSharp()(bytes).metadata() : {}
+  const [source, turned] =
+    orientation === undefined ? ['XMP', xmpOrientation(bytes, format) ?? 1] : ['EXIF', orientation]
+  if (turned > 1 && turned < 9 && format !== 'tiff')
+    issues.push({ kind: 'rotated', detail: `${source} orientation ${turned}` })
   if (space === 'cmyk') issues.push({ kind: 'cmyk', detail: '' })
   return { issues, digest: hash('sha256', bytes, 'base64') }
 }

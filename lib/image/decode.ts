@@ -18,6 +18,7 @@ import {
 } from './header.js'
 import { type ImageInput, openInput, type Source } from './input.js'
 import { loadSharp } from './sharp.js'
+import { turn, xmpOrientation } from './xmp.js'
 import { ycbcrToRgb } from './ycbcr.js'
 
 export interface DecodeOptions {
@@ -113,6 +114,7 @@ async function withName<T>(name: string, decoded: Promise<T>): Promise<T> {
 async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Pixels> {
   const format = checkFormat(bytes, name)
   const { maxPixels = MAX_PIXELS } = options
+  const byXmp = options.autoOrient ? xmpOrientation(bytes, format) : undefined
   if (format === 'bmp' || format === 'ppm')
     return (await withName(name, native().decodeBytes(bytes, maxPixels)))!
   const open = (file: Uint8Array) => loadSharp()(file, { ...SHARP_OPTIONS, limitInputPixels: maxPixels })
@@ -125,7 +127,8 @@ async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptio
           `it is a progressive JPEG of ${scans} scans, more than any program writes for its size`,
         )
       }
-      return decodeWithSharp(open(bytes), { ...options, isCmyk: components === 4 })
+      const isCmyk = components === 4
+      return decodeWithSharp(open(bytes), { ...options, isCmyk, byXmp })
     }
     case 'gif': {
       const { background, frame } = readGifHeader(bytes)
@@ -159,10 +162,10 @@ async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptio
       if (header.length === 24 && header.includes('IHDR', 12)) {
         checkSides(name, header.readUInt32BE(16), header.readUInt32BE(20))
       }
-      return decodeWithSharp(open(withoutTexts(bytes)), { ...options, isCmyk: false })
+      return decodeWithSharp(open(withoutTexts(bytes)), { ...options, isCmyk: false, byXmp })
     }
     case 'webp':
-      return decodeWithSharp(open(bytes), { ...options, isCmyk: false })
+      return decodeWithSharp(open(bytes), { ...options, isCmyk: false, byXmp })
   }
 }
 
@@ -184,13 +187,22 @@ export function checkFormat(start: Uint8Array, name: string): Format {
   throw failure(name, `${is}. JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP, PBM, PGM and PPM can be decoded`)
 }
 
-/** `isCmyk`: undefined if sharp must be asked, which costs a tenth of decoding a photograph. */
+interface SharpDecodeOptions extends DecodeOptions {
+  /** Undefined if sharp must be asked, which costs a tenth of decoding a photograph. */
+  isCmyk?: boolean
+  /** The orientation in the file's XMP data, which counts if the EXIF data has none. */
+  byXmp?: number | undefined
+}
+
 async function decodeWithSharp(
   image: Sharp,
-  { autoOrient = false, fastDecode, isCmyk }: DecodeOptions & { isCmyk?: boolean },
+  { autoOrient = false, fastDecode, isCmyk, byXmp }: SharpDecodeOptions,
 ): Promise<Pixels> {
   isCmyk ??= (await image.metadata()).space === 'cmyk'
-  if (autoOrient) image = image.autoOrient()
+  if (autoOrient) {
+    const isInExif = byXmp !== undefined && (await image.metadata()).orientation !== undefined
+    image = byXmp === undefined || isInExif ? image.autoOrient() : turn(image, byXmp)
+  }
   if (fastDecode !== undefined) image = shrink(image, check.integer('options.fastDecode', fastDecode, 1))
   return isCmyk ? decodeCmyk(image) : decodeRgb(image)
 }

@@ -59,7 +59,7 @@ std::optional<Image> decode(std::span<const std::uint8_t> file, std::int64_t mos
   const Decode decoder = decoder_for(file);
   if (decoder == nullptr) return std::nullopt;
   Image image = decoder(file, most_pixels);
-  return auto_orient && is_jpeg(file) ? orient(std::move(image), exif_orientation(file)) : std::move(image);
+  return auto_orient && is_jpeg(file) ? orient(std::move(image), jpeg_orientation(file)) : std::move(image);
 }
 
 std::optional<Image> decode_file(const std::string& path, std::int64_t most_pixels, bool auto_orient) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <string_view>
 
 namespace visiontorch::image {
 
@@ -30,7 +31,8 @@ class Tiff {
 constexpr std::uint32_t kShort = 3, kLong = 4;  // types of the TIFF specification
 constexpr std::uint32_t kOrientation = 274;
 
-int tiff_orientation(Bytes bytes) {
+// Nothing if there is no such tag.
+std::optional<int> tiff_orientation(Bytes bytes) {
   const Tiff tiff(bytes);
   const std::uint64_t directory = tiff.number(4, 4).value_or(0);
   const std::uint32_t count = tiff.number(directory, 2).value_or(0);
@@ -49,29 +51,52 @@ int tiff_orientation(Bytes bytes) {
     const std::uint32_t orientation = *tiff.number(at, size);
     return orientation >= 1 && orientation <= 8 ? int(orientation) : 1;
   }
-  return 1;
+  return std::nullopt;
+}
+
+// As Pillow searches for it: tiff:Orientation="6", or <tiff:Orientation>6.
+std::optional<int> xmp_orientation(std::string_view xmp) {
+  constexpr std::string_view kName = "tiff:Orientation";
+  for (std::size_t at = xmp.find(kName); at != std::string_view::npos; at = xmp.find(kName, at + 1)) {
+    std::string_view value = xmp.substr(at + kName.size());
+    if (value.starts_with("=\"")) {
+      value.remove_prefix(2);
+    } else if (value.starts_with('>')) {
+      value.remove_prefix(1);
+    } else {
+      continue;
+    }
+    if (!value.empty() && value[0] >= '0' && value[0] <= '9') return value[0] - '0';
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
-int exif_orientation(Bytes jpeg) {
-  static constexpr std::uint8_t kExif[] = {'E', 'x', 'i', 'f', 0, 0};
+int jpeg_orientation(Bytes jpeg) {
+  using namespace std::string_view_literals;
+  constexpr std::string_view kExif = "Exif\0\0"sv, kXmp = "http://ns.adobe.com/xap/1.0/\0"sv;
+  std::optional<Bytes> exif;
+  std::string_view xmp;
   for (std::size_t at = 2; at + 4 <= jpeg.size();) {
-    if (jpeg[at] != 0xff) return 1;
+    if (jpeg[at] != 0xff) break;
     const std::uint8_t marker = jpeg[at + 1];
     if (marker == 0xff) {  // a fill byte
       at++;
       continue;
     }
-    if (marker == 0xda || marker == 0xd9) return 1;  // pixels, or the end
+    if (marker == 0xda || marker == 0xd9) break;  // pixels, or the end
     const std::size_t length = std::size_t(jpeg[at + 2] << 8 | jpeg[at + 3]);
-    if (length < 2 || length > jpeg.size() - at - 2) return 1;
+    if (length < 2 || length > jpeg.size() - at - 2) break;
     const Bytes content = jpeg.subspan(at + 4, length - 2);
-    if (marker == 0xe1 && content.size() > sizeof kExif && std::equal(kExif, std::end(kExif), content.begin()))
-      return tiff_orientation(content.subspan(sizeof kExif));
+    const std::string_view text(reinterpret_cast<const char*>(content.data()), content.size());
+    if (marker == 0xe1 && !exif && text.starts_with(kExif)) exif = content.subspan(kExif.size());
+    if (marker == 0xe1 && text.starts_with(kXmp)) xmp = text.substr(kXmp.size());
     at += 2 + length;
   }
-  return 1;
+  std::optional<int> orientation = exif ? tiff_orientation(*exif) : std::nullopt;
+  if (!orientation) orientation = xmp_orientation(xmp);
+  return orientation.value_or(1);
 }
 
 Image orient(Image image, int orientation) {

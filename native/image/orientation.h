@@ -7,8 +7,9 @@
 
 namespace visiontorch::image {
 
-// The orientation, 1 to 8, in the EXIF data of a JPEG file. 1, upright, if there is none or it makes no sense.
-int exif_orientation(std::span<const std::uint8_t> jpeg);
+// The orientation, 1 to 8, in the EXIF data of a JPEG file, or in its XMP data if the EXIF data has none. 1, upright,
+// if there is none or it makes no sense.
+int jpeg_orientation(std::span<const std::uint8_t> jpeg);
 
 // The image turned and mirrored so that it is upright, as Pillow's ImageOps.exif_transpose does it.
 Image orient(Image image, int orientation);

@@ -11,6 +11,7 @@ import sys
 
 import stubs  # noqa: F401, before torchvision
 from PIL import Image, ImageFilter, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from torchvision.transforms import CenterCrop, Resize
 
 folder = sys.argv[1]
@@ -62,8 +63,26 @@ def unusual():
     picture.convert("CMYK").save(os.path.join(folder, "cmyk.jpg"), exif=b"Exif\0\0" + tiff(entry(274, 3, 1, short)))
 
 
+def in_xmp():
+    """The orientation in XMP data, which Pillow uses if the EXIF data has none."""
+    for orientation in range(10):
+        attribute = f'<rdf:Description tiff:Orientation="{orientation}"/>'.encode()
+        element = f"<tiff:Orientation>{orientation}</tiff:Orientation>".encode()
+        without = b"Exif\0\0" + tiff(entry(271, 2, 4, b"abc"))
+        picture.save(os.path.join(folder, f"xmp-{orientation}.jpg"), xmp=attribute, exif=without)
+        picture.save(os.path.join(folder, f"xmp-{orientation}.webp"), xmp=element, lossless=True)
+        text = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", element.decode(), zip=orientation % 2 == 1)
+        picture.save(os.path.join(folder, f"xmp-{orientation}.png"), pnginfo=text)
+    both = Image.Exif()
+    both[274] = 8
+    for extension in ["jpg", "webp"]:
+        picture.save(os.path.join(folder, f"xmp-and-exif.{extension}"), xmp=attribute.replace(b"9", b"6"), exif=both, **({"lossless": True} if extension == "webp" else {}))
+
+
 orientations()
 unusual()
+in_xmp()
 results = {}
 crop = CenterCrop(32)
 for name in sorted(os.listdir(folder)):

@@ -20,6 +20,7 @@ export function inFlags(message: string, options: readonly string[], command: Co
 const renamed: Readonly<Record<string, string>> = {
   architecture: 'model',
   imageSize: 'inputSize',
+  calibration: 'calibrate',
 }
 
 /** `--lr` for `learningRate`, `DATA` for an argument `data`. */

@@ -1,5 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import type { Dataset } from '../data/dataset.js'
+import type { ImageInput } from '../image/input.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { toSize } from '../image/size.js'
 import { type NativeModel, native } from '../native/native.js'
@@ -35,6 +37,14 @@ export interface ExportOptions {
   externalData?: boolean
   /** Whether to export a classifier that was never trained. Default false: the export throws `ERR_UNTRAINED`. */
   allowUntrained?: boolean
+  /**
+   * Only for `transformers`: images like those that will be predicted, as {@link Model.quantize} takes them. The folder then also
+   * holds `onnx/model_quantized.onnx`, which `dtype: 'q8'` loads. A quantised model is written as that file alone.
+   */
+  calibration?: string | Dataset | readonly ImageInput[]
+  signal?: AbortSignal | undefined
+  /** Called after each batch of calibration images, with the number of images that went through the network. */
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined
 }
 
 /** The parts of a model that are exported. */
@@ -43,6 +53,8 @@ export interface ExportedModel {
   architecture: string
   classes: readonly string[]
   preprocessing: Readonly<Preprocessing>
+  /** Whether its layers compute in integers. */
+  isQuantized: boolean
 }
 
 const OPTIONS: readonly (keyof ExportOptions)[] = [
@@ -53,6 +65,9 @@ const OPTIONS: readonly (keyof ExportOptions)[] = [
   'includePreprocessing',
   'externalData',
   'allowUntrained',
+  'calibration',
+  'signal',
+  'onProgress',
 ]
 
 /** Checks the options, and fills in their defaults. */
@@ -76,6 +91,12 @@ export function checkExportOptions(options: ExportOptions) {
       'includePreprocessing',
       'format',
     )
+  if (format !== 'transformers' && options.calibration !== undefined)
+    throw refuse(
+      "calibration: expected format: 'transformers' with it. For one ONNX file, export the model that model.quantize() gives",
+      'calibration',
+      'format',
+    )
   return {
     format,
     opset,
@@ -91,13 +112,17 @@ type CheckedOptions = ReturnType<typeof checkExportOptions>
 /** A protobuf message holds less than 2 GiB, and the description of the network needs some of that. */
 const MOST_BYTES = 2 ** 31 - 2 ** 24
 
-/** Writes the model to `path`, a file or a folder, whose parent must exist. */
+/**
+ * Writes the model to `path`, a file or a folder, whose parent must exist.
+ * @param quantized The same model in 8 bits, for a folder.
+ */
 export async function exportModel(
   path: string,
   model: ExportedModel,
   options: CheckedOptions,
+  quantized?: ExportedModel,
 ): Promise<void> {
-  if (options.format === 'transformers') await exportFolder(path, model, options)
+  if (options.format === 'transformers') await exportFolder(path, model, options, quantized)
   else await exportOnnx(path, model, options)
 }
 
@@ -145,22 +170,33 @@ async function exportOnnx(path: string, model: ExportedModel, options: CheckedOp
   return external !== undefined
 }
 
+/** The files that transformers.js looks for, by its names of what networks compute with. */
+const TRANSFORMERS_FILES = { fp32: 'model.onnx', q8: 'model_quantized.onnx' } as const
+
 /** Writes a folder for transformers.js, with the layout of the Hugging Face Hub. */
-async function exportFolder(folder: string, model: ExportedModel, options: CheckedOptions): Promise<void> {
+async function exportFolder(
+  folder: string,
+  model: ExportedModel,
+  options: CheckedOptions,
+  quantized: ExportedModel | undefined,
+): Promise<void> {
   const { architecture, classes, preprocessing } = model
   await mkdir(join(folder, 'onnx'), { recursive: true }).catch(error =>
     Promise.reject(cannotWrite(folder, error)),
   )
-  const isExternal = await exportOnnx(join(folder, 'onnx/model.onnx'), model, options)
+  const dtype = model.isQuantized ? 'q8' : 'fp32'
+  const isExternal = await exportOnnx(join(folder, 'onnx', TRANSFORMERS_FILES[dtype]), model, options)
+  if (quantized) await exportOnnx(join(folder, 'onnx', TRANSFORMERS_FILES.q8), quantized, options)
+  const { width, height } = toSize(preprocessing.crop)
   const config = {
     // transformers.js treats all image classifiers alike, but knows only a few architectures.
     model_type: 'resnet',
     architectures: ['ResNetForImageClassification'],
     num_channels: 3,
-    image_size: preprocessing.crop,
+    image_size: width === height ? width : [height, width],
     id2label: Object.fromEntries(classes.map((name, index) => [index, name])),
     label2id: Object.fromEntries(classes.map((name, index) => [name, index])),
-    'transformers.js_config': { dtype: 'fp32', ...(isExternal && { use_external_data_format: true }) },
+    'transformers.js_config': { dtype, ...(isExternal && { use_external_data_format: true }) },
     visiontorch: { architecture, preprocessing },
   }
   // The network's file resizes, crops and normalises.

@@ -41,6 +41,9 @@ const TYPES: Partial<Record<DType, DataType>> = {
   float32: DataType.FLOAT,
   float64: DataType.DOUBLE,
   int64: DataType.INT64,
+  int32: DataType.INT32,
+  int8: DataType.INT8,
+  uint8: DataType.UINT8,
 }
 
 /** Smaller tensors stay in the model's file, as with onnx.save(). */

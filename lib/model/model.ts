@@ -1,6 +1,6 @@
 import { checkClassNames } from '../data/class-names.js'
 import type { Dataset } from '../data/dataset.js'
-import { checkExportOptions, type ExportOptions, exportModel } from '../export/export.js'
+import { checkExportOptions, type ExportedModel, type ExportOptions, exportModel } from '../export/export.js'
 import type { ImageInput } from '../image/input.js'
 import { checkPreprocessing, type Preprocessing, type PreprocessingName } from '../image/preprocessing.js'
 import { checkInputSize, type InputSize, toSize } from '../image/size.js'
@@ -347,11 +347,12 @@ export class Model implements Disposable {
 
   /**
    * Writes the model for other programs: as an ONNX file, or as a folder for transformers.js. The network's input is
-   * `pixel_values` [batch, 3, size, size], images after the model's preprocessing; its output is `logits` [batch,
+   * `pixel_values` [batch, 3, height, width], images after the model's preprocessing; its output is `logits` [batch,
    * classes]. Its metadata holds `architecture`, and `classes` and `preprocessing` as JSON. Files are replaced as by
-   * {@link save}.
+   * {@link save}. The layers of a quantised model compute in integers there, too.
    *
-   * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_UNTRAINED`, `ERR_FILE_WRITE`.
+   * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, `ERR_UNTRAINED`, `ERR_FILE_WRITE`, and with `calibration` those of
+   * {@link quantize}.
    */
   async export(path: string, options: ExportOptions = {}): Promise<void> {
     check.string('path', path)
@@ -359,8 +360,10 @@ export class Model implements Disposable {
     if (checked.softmax || checked.format === 'transformers')
       this.checkGivesProbabilities(checked.allowUntrained)
     else this.checkTrained(checked.allowUntrained)
-    const { network, architecture, classes, preprocessing } = this
-    await exportModel(path, { network, architecture, classes, preprocessing }, checked)
+    const { calibration, signal, onProgress } = options
+    using quantized =
+      calibration === undefined ? undefined : await this.quantize(calibration, { signal, onProgress })
+    await exportModel(path, exported(this), checked, quantized && exported(quantized))
   }
 
   /**
@@ -465,6 +468,11 @@ export class Model implements Disposable {
     const { height, width } = toSize(crop)
     return new (native().ImageBatch)(capacity, height, width, mean, std, this.device !== 'cpu')
   }
+}
+
+function exported(model: Model): ExportedModel {
+  const { network, architecture, classes, preprocessing } = model
+  return { network, architecture, classes, preprocessing, isQuantized: model.dtype === 'int8' }
 }
 
 /** @internal The argument `model` of a function. */

@@ -112,7 +112,7 @@ at::Tensor Model::infer(const at::Tensor& images, Output output) {
 }
 
 onnx::Graph Model::onnx_graph(int64_t height, int64_t width, int64_t opset) const {
-  return onnx::lower(network_, height, width, opset);
+  return onnx::lower(network_, dtype_ == at::kChar ? quantization_ : nn::Quantization{}, height, width, opset);
 }
 
 void Model::replace_classifier(int64_t num_classes, uint64_t seed) {

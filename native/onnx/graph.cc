@@ -16,7 +16,7 @@ std::string Builder::add(const std::string& path, const std::string& type, std::
 }
 
 std::string Builder::tensor(const std::string& name, const at::Tensor& values) {
-  const at::ScalarType type = values.is_floating_point() ? at::kFloat : at::kLong;
+  const at::ScalarType type = values.is_floating_point() ? at::kFloat : values.scalar_type();
   at::Tensor copy = at::empty(values.sizes(), at::TensorOptions(type));
   copy.copy_(values.detach());
   graph_.tensors.emplace_back(unique(name), std::move(copy));

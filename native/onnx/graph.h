@@ -27,8 +27,9 @@ struct Operation {
 
 struct Graph {
   std::string input, output;
-  std::vector<Operation> operations;                        // in the order of execution
-  std::vector<std::pair<std::string, at::Tensor>> tensors;  // float32 or int64, contiguous, on the CPU; nobody else's
+  std::vector<Operation> operations;  // in the order of execution
+  std::vector<std::pair<std::string, at::Tensor>>
+      tensors;  // float32 or integers, contiguous, on the CPU; nobody else's
 };
 
 // An output of an operation: its name, and its shape without the batch.

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "infer/lowering.h"
@@ -12,11 +13,12 @@ namespace visiontorch::onnx {
 
 using nn::join_name;
 
-Graph lower(const nn::Network& network, int64_t height, int64_t width, int64_t opset) {
+Graph lower(const nn::Network& network, const nn::Quantization& quantization, int64_t height, int64_t width,
+            int64_t opset) {
   nn::check_image_size(network, height, width);
   const at::NoGradGuard no_grad;
   Builder graph(opset);
-  const Lowering lowering(graph);
+  const Lowering lowering(graph, quantization);
   const char* input = "pixel_values";
   const Value features = lowering.lower(network.backbone, {input, {3, height, width}}, "");
   lowering.lower(network.classifier, features, "");
@@ -50,10 +52,48 @@ std::string Lowering::activate(std::optional<nn::Activation> activation, const s
   return x;
 }
 
+const nn::QuantizedLayer* Lowering::quantized(Path path) const {
+  const auto found = quantization_.layers.find(path);
+  return found == quantization_.layers.end() ? nullptr : &found->second;
+}
+
+std::string Lowering::round_input(const nn::QuantizedLayer& layer, const std::string& x, Path path) const {
+  const std::string scale = graph_.tensor(path + ".input_scale", at::scalar_tensor(layer.input.scale, at::kFloat));
+  const std::string zero =
+      graph_.tensor(path + ".input_zero_point", at::scalar_tensor(layer.input.zero_point, at::kByte));
+  return graph_.add(path, "DequantizeLinear", {graph_.add(path, "QuantizeLinear", {x, scale, zero}), scale, zero});
+}
+
+std::string Lowering::dequantize(const std::string& name, const at::Tensor& integers, const at::Tensor& scale,
+                                 int64_t axis) const {
+  const std::string scales = graph_.tensor(name + "_scale", scale);
+  const std::string zeros =
+      graph_.tensor(name + "_zero_point", at::zeros(scale.sizes(), at::TensorOptions(integers.scalar_type())));
+  return graph_.add(name, "DequantizeLinear", {graph_.tensor(name, integers), scales, zeros}, {{"axis", axis}});
+}
+
+Lowering::Operands Lowering::operands(const at::Tensor& weight, const at::Tensor& bias, const std::string& x,
+                                      Path path) const {
+  const nn::QuantizedLayer* layer = quantized(path);
+  if (layer == nullptr)
+    return {x, graph_.tensor(path + ".weight", weight),
+            bias.defined() ? graph_.tensor(path + ".bias", bias) : std::string()};
+  Operands result{
+      round_input(*layer, x, path), dequantize(path + ".weight", layer->weight, layer->weight_scale, 0), {}};
+  // Runtimes add a bias to the sums of products of integers if it has their scale.
+  const at::Tensor scale = layer->weight_scale.to(at::kDouble) * layer->input.scale;
+  const at::Tensor steps = (layer->bias.to(at::kDouble) / scale).round();
+  const bool fits = steps.abs().le(std::numeric_limits<int32_t>::max()).all().item<bool>();
+  result.bias =
+      fits ? dequantize(path + ".bias", steps.to(at::kInt), scale, 0) : graph_.tensor(path + ".bias", layer->bias);
+  return result;
+}
+
 std::string Lowering::convolve(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias,
                                const std::string& x, Path path) const {
-  std::vector<std::string> inputs = {x, graph_.tensor(path + ".weight", weight)};
-  if (bias.defined()) inputs.push_back(graph_.tensor(path + ".bias", bias));
+  const Operands of = operands(weight, bias, x, path);
+  std::vector<std::string> inputs = {of.x, of.weight};
+  if (!of.bias.empty()) inputs.push_back(of.bias);
   const auto& [kernel, padding] = std::pair(conv.kernel_size, conv.padding);
   return graph_.add(path, "Conv", std::move(inputs),
                     {{"kernel_shape", std::vector{kernel.height, kernel.width}},
@@ -87,14 +127,20 @@ std::string Lowering::emit(const nn::BatchNorm2d& norm, const Value& x, Path pat
 
 std::string Lowering::multiply(const at::Tensor& weight, const at::Tensor& bias, const std::string& x,
                                Path path) const {
+  if (const nn::QuantizedLayer* layer = quantized(path)) {
+    const std::string weights = dequantize(path + ".weight", layer->weight.t(), layer->weight_scale, 1);
+    const std::string y = graph_.add(path, "MatMul", {round_input(*layer, x, path), weights});
+    return graph_.add(path, "Add", {y, graph_.tensor(path + ".bias", layer->bias)});
+  }
   const std::string y = graph_.add(path, "MatMul", {x, graph_.tensor(path + ".weight", weight.t())});
   return bias.defined() ? graph_.add(path, "Add", {y, graph_.tensor(path + ".bias", bias)}) : y;
 }
 
 std::string Lowering::emit(const nn::Linear& linear, const Value& x, Path path) const {
   if (x.shape.size() > 1) return multiply(linear.weight, linear.bias, x.name, path);
-  std::vector<std::string> inputs = {x.name, graph_.tensor(path + ".weight", linear.weight)};
-  if (linear.has_bias) inputs.push_back(graph_.tensor(path + ".bias", linear.bias));
+  const Operands of = operands(linear.weight, linear.has_bias ? linear.bias : at::Tensor(), x.name, path);
+  std::vector<std::string> inputs = {of.x, of.weight};
+  if (!of.bias.empty()) inputs.push_back(of.bias);
   return graph_.add(path, "Gemm", std::move(inputs), {{"transB", int64_t{1}}});
 }
 

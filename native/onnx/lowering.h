@@ -4,19 +4,22 @@
 #include <string>
 
 #include "nn/network.h"
+#include "nn/quantization.h"
 #include "onnx/graph.h"
 
 namespace visiontorch::onnx {
 
 // The network for images of this size, in eval mode: float32 [n, 3, height, width] -> logits [n, classes], for any n.
-// Batch norms are folded into the convolutions before them. Throws as nn::check_image_size().
-Graph lower(const nn::Network& network, int64_t height, int64_t width, int64_t opset);
+// Batch norms are folded into the convolutions before them. Throws as nn::check_image_size(). Quantized layers get
+// integers as weights, and QuantizeLinear and DequantizeLinear before them (ONNX's QDQ form).
+Graph lower(const nn::Network& network, const nn::Quantization& quantization, int64_t height, int64_t width,
+            int64_t opset);
 
 // How blocks become operations. `path` is the block's name in the state dict, after which its tensors and outputs are
 // named.
 class Lowering {
  public:
-  explicit Lowering(Builder& graph) : graph_(graph) {}
+  Lowering(Builder& graph, const nn::Quantization& quantization) : graph_(graph), quantization_(quantization) {}
 
   Value lower(const nn::Nodes& nodes, Value x, const std::string& path) const;
 
@@ -63,11 +66,25 @@ class Lowering {
   std::string activate(std::optional<nn::Activation> activation, const std::string& x, Path path) const;
   std::string convolve(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& bias, const std::string& x,
                        Path path) const;
+  // What a layer computes with, by name; `bias` may be empty.
+  struct Operands {
+    std::string x, weight, bias;
+  };
+  // Of a convolution or linear layer whose weight has its outputs first. In integers, if the layer is quantized.
+  Operands operands(const at::Tensor& weight, const at::Tensor& bias, const std::string& x, Path path) const;
+  // The layer `path` in integers; nullptr if it computes in floating point.
+  const nn::QuantizedLayer* quantized(Path path) const;
+  // x rounded to the bytes of the layer's input.
+  std::string round_input(const nn::QuantizedLayer& layer, const std::string& x, Path path) const;
+  // The values of integers whose scales lie along `axis`.
+  std::string dequantize(const std::string& name, const at::Tensor& integers, const at::Tensor& scale,
+                         int64_t axis) const;
   // x * weight^T + bias over the last of several axes; the bias may be undefined.
   std::string multiply(const at::Tensor& weight, const at::Tensor& bias, const std::string& x, Path path) const;
   std::string pad_bottom_right(const std::string& x, int64_t bottom, int64_t right, Path path) const;
 
   Builder& graph_;
+  const nn::Quantization& quantization_;
 };
 
 }  // namespace visiontorch::onnx

@@ -8,6 +8,7 @@ import { checkPreprocessing, INTERPOLATIONS, RESIZE_MODES } from '../../lib/imag
 import { formatSize, type InputSize, toSize } from '../../lib/image/size.js'
 import { evalTransform } from '../../lib/image/transform.js'
 import type { Architecture } from '../../lib/model/architectures.js'
+import { writeCheckpoint } from '../../lib/model/checkpoint.js'
 import { createModel } from '../../lib/model/create-model.js'
 import type { Model } from '../../lib/model/model.js'
 import { native } from '../../lib/native/native.js'
@@ -207,6 +208,77 @@ describe('exported ONNX files, checked by onnx.checker and computed by ONNX Runt
     it('externalData: true puts the tensors into a second file, which can move with the first', () => {
       assert.ok(difference(results.external.values, logits) <= 1e-5)
     })
+  })
+
+  describe('of quantised models', () => {
+    const results = new Map<
+      string,
+      { layers: number; ours: Float32Array; float: Float32Array; computed: Computed }
+    >()
+    const networks = {
+      mobilenet_v2: () => tinyModel({ seed: 3 }),
+      // Its linear layers multiply tokens.
+      vit_b_32: async () => {
+        const model = await createModel('vit_b_32', {
+          ...{ imageSize: 32, patchSize: 16, numLayers: 2, hiddenDim: 24, numHeads: 3, mlpDim: 40 },
+          ...{ numClasses: 4, weights: null, device: 'cpu' as const, seed: 1 },
+        })
+        const weights = await model.stateDict() // its new classifier is zero
+        weights.get('heads.head.weight')!.data.forEach((_, i, data) => {
+          data[i] = Math.sin(i)
+        })
+        const path = join(await temporaryFolder(), 'vit.pth')
+        await writeCheckpoint(path, weights)
+        await model.loadStateDict(path)
+        return model
+      },
+      squeezenet1_1: async () => {
+        const model = await createModel('squeezenet1_1', { numClasses: 4, device: 'cpu', seed: 2 })
+        model.preprocessing = { ...model.preprocessing, resize: 64, crop: [64, 48] }
+        return model
+      },
+    }
+    before(async () => {
+      const folder = await temporaryFolder()
+      const photos = Array.from({ length: 16 }, (_, k) => ({
+        data: Uint8Array.from(
+          { length: 64 * 64 * 3 },
+          (_, i) => 128 + 90 * Math.sin((i * (k + 3)) / 50) + ((i * 31) % 37),
+        ),
+        ...{ width: 64, height: 64, channels: 3 as const },
+      }))
+      const paths: string[] = []
+      const parts: { layers: number; ours: Float32Array; float: Float32Array }[] = []
+      for (const [name, create] of Object.entries(networks)) {
+        using model = await create()
+        using quantized = await model.quantize(photos, { keep: 'none' })
+        const { width, height } = toSize(model.preprocessing.crop)
+        const images = Float32Array.from(
+          { length: 2 * 3 * height * width },
+          (_, i) => Math.sin(i / 20) + Math.sin(i / 7),
+        )
+        paths.push(await exported(folder, name, quantized, images, { opset: 17 }))
+        parts.push({
+          layers: quantized.quantization!.int8.length,
+          ours: await forward(quantized, images),
+          float: await forward(model, images),
+        })
+      }
+      compute(paths).forEach((computed, i) => {
+        results.set(Object.keys(networks)[i]!, { ...parts[i]!, computed })
+      })
+    })
+
+    for (const name of Object.keys(networks)) {
+      it(`${name}: int8 weights, bytes before every quantised layer, and logits that differ by rounding`, () => {
+        const { layers, ours, float, computed } = results.get(name)!
+        const count = (type: string) => computed.operations.filter(each => each === type).length
+        assert.equal(count('QuantizeLinear'), layers)
+        assert.ok(count('DequantizeLinear') >= 2 * layers)
+        const [distance, rounding] = [difference(computed.values, ours), difference(float, ours)]
+        assert.ok(distance <= 0.5 * rounding, `${distance}, and quantisation changes them by ${rounding}`)
+      })
+    }
   })
 
   describe('that resize, crop and normalise', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { INTERPOLATIONS, RESIZE_MODES } from '../../lib/image/preprocessing.js'
@@ -60,9 +60,9 @@ describe('a folder for transformers.js, loaded by it', function () {
     await removeTemporaryFolders()
   })
 
-  function theirs(of: string): Prediction[][] {
+  function theirs(of: string, dtype = ''): Prediction[][] {
     const child = join(import.meta.dirname, '../support/transformers-child.mjs')
-    const { status, stdout, stderr } = spawnSync(process.execPath, [child, packages!, of, ...images], {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [child, packages!, of, dtype, ...images], {
       encoding: 'utf8',
     })
     assert.equal(status, 0, stderr)
@@ -89,6 +89,28 @@ describe('a folder for transformers.js, loaded by it', function () {
       })
     }
   }
+
+  it('calibration: q8 gives the labels and scores of the quantised model', async () => {
+    const path = join(folder, 'calibrated')
+    await model.export(path, { format: 'transformers', calibration: images })
+    using quantized = await model.quantize(images)
+    const alone = join(folder, 'quantized')
+    await quantized.export(alone, { format: 'transformers' })
+    assert.deepEqual(await readdir(join(alone, 'onnx')), ['model_quantized.onnx'])
+    const expected = await quantized.predict(images, { topK: 3 })
+    for (const predictions of [theirs(path, 'q8'), theirs(alone)]) {
+      predictions.forEach((of, i) => {
+        assert.equal(of[0]!.label, expected[i]![0]!.label)
+        for (const { label, score } of of) {
+          const ours = expected[i]!.find(each => each.label === label)!
+          assert.ok(Math.abs(score - ours.score) <= 0.005, `${label}: ${score} instead of ${ours.score}`)
+        }
+      })
+    }
+    const [float] = await model.predict(images.slice(0, 1), { topK: 3 })
+    const [[top]] = [theirs(path)[0]!]
+    assert.ok(Math.abs(top!.score - float![0]!.score) <= 1e-3) // fp32 is still the default
+  })
 
   it('also works with externalData: true', async () => {
     const path = join(folder, 'external')

@@ -24,7 +24,7 @@ def run(path):
         "inputs": {value.name: value.shape for value in session.get_inputs()},
         "outputs": {value.name: value.shape for value in session.get_outputs()},
         "metadata": session.get_modelmeta().custom_metadata_map,
-        "operations": sorted({node.op_type for node in model.graph.node}),
+        "operations": sorted(node.op_type for node in model.graph.node),
         "values": session.run(None, {session.get_inputs()[0].name: images})[0].flatten().tolist(),
     }
 

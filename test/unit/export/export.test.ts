@@ -40,6 +40,11 @@ describe('model.export', () => {
       { format: 'transformers', includePreprocessing: false },
       /^includePreprocessing: expected true for format: 'transformers'/,
     ],
+    [
+      'calibration of a single file',
+      { calibration: 'photos' },
+      /^calibration: expected format: 'transformers' with it\. For one ONNX file, export the model/,
+    ],
     ['externalData', { externalData: null }, /^externalData: expected true or false, got null$/],
     [
       'an unknown option',

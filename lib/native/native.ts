@@ -314,6 +314,8 @@ export interface TrainerOptions {
   ema: { decay: number } | null
   /** bfloat16, or float16 with a scaled loss: the forward and backward pass, with float32 master weights. */
   dtype: 'float32' | 'bfloat16' | 'float16'
+  /** In a group: batch norms use the statistics of the batches of all ranks. */
+  syncBatchNorm?: boolean
 }
 
 export interface StepOptions {
@@ -342,6 +344,7 @@ export interface StepResult {
 export interface NativeTrainer {
   /** Freezes all but the classifier. With `batchNormEval`, frozen batch norms keep their running statistics. */
   setFrozen(frozen: boolean, batchNormEval: boolean): Promise<void>
+  /** With `syncBatchNorm`, a rank that has no micro-batch while others do takes this step with no labels. */
   step(batch: ImageBatch, labels: Int32Array, options: StepOptions): Promise<StepResult>
   /** {@link step} for a frozen backbone whose pooled features [labels.length, n] are known. */
   stepFeatures(features: Float32Array, labels: Int32Array, options: StepOptions): Promise<StepResult>

@@ -6,21 +6,30 @@ import type { Augmentation } from '../image/augmentation.js'
 import { drawMix, mixBatch } from '../image/mix.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { trainTransform } from '../image/train-transform.js'
-import type { NativeModel, NativeTrainer, StepOptions, StepResult } from '../native/native.js'
+import type { ImageBatch, NativeModel, NativeTrainer, StepOptions, StepResult } from '../native/native.js'
 import type { ResolvedTrainOptions } from './table.js'
 
 /** Feeds the updates of an epoch: each call computes a step on the given images, in the order of the plan. */
 export interface Feed {
   step(indices: Uint32Array, options: StepOptions): Promise<StepResult>
+  /** With `syncBatchNorm`: takes part in the batch norms of a step that only other ranks have images for. */
+  stepWithout(options: StepOptions): Promise<void>
   close(): Promise<void>
 }
 
 /** Steps on images that are decoded and transformed while the previous step computes. */
-export function imageFeed(trainer: NativeTrainer, batches: AsyncGenerator<LoadedBatch, void>): Feed {
+export function imageFeed(
+  trainer: NativeTrainer,
+  batches: AsyncGenerator<LoadedBatch, void>,
+  createBatch: () => ImageBatch,
+): Feed {
   return {
     async step(_, options) {
       const { images, labels, mixed } = (await batches.next()).value!
       return trainer.step(images, labels, { ...options, mixed })
+    },
+    async stepWithout(options) {
+      await trainer.step(createBatch(), new Int32Array(), options)
     },
     async close() {
       await batches.return()
@@ -75,6 +84,7 @@ export function featureFeed(trainer: NativeTrainer, features: Features, samples:
       const labels = Int32Array.from(indices, index => samples[index % samples.length]!.label)
       return trainer.stepFeatures(rows, labels, options)
     },
+    async stepWithout() {},
     async close() {},
   }
 }

@@ -6,7 +6,7 @@ import type { Evaluation } from '../evaluate/metrics.js'
 import { evalTransform } from '../image/transform.js'
 import { familyOf } from '../model/architectures.js'
 import type { Model } from '../model/model.js'
-import { type CheckpointValue, type NativeTrainer, native } from '../native/native.js'
+import { type CheckpointValue, type NativeTrainer, native, type StepOptions } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
 import { replaceFile } from '../util/files.js'
 import { formatNumber } from '../util/format.js'
@@ -250,7 +250,7 @@ export class Training {
     })
     const { preprocessing } = model
     const batches = trainingBatches(this.#loader, plan, { ...options, epoch: state.epoch, preprocessing })
-    return imageFeed(trainer, batches)
+    return imageFeed(trainer, batches, () => model.createBatch(1))
   }
 
   async #computeFeatures(): Promise<Features | null> {
@@ -278,19 +278,25 @@ export class Training {
     // Whether a rank was asked to stop, then the loss and the correct predictions of each micro-batch.
     let numbers: Float64Array = new Float64Array(1 + 2 * update.length)
     let gradNorm = Number.NaN
-    for (let micro = group.rank; micro < update.length; micro += group.size) {
-      const last = micro + group.size >= update.length
-      const result = await feed.step(update[micro]!, {
+    // Synchronized batch norms need all ranks in each round, until the last.
+    const together = group.size > 1 && options.syncBatchNorm
+    for (let first = 0; first < update.length; first += group.size) {
+      const micro = first + group.rank
+      const last = (together ? first : micro) + group.size >= update.length
+      const step: StepOptions = {
         learningRate,
         seed: deriveSeed(options.seed, state.epoch, state.step, micro),
-        scale: scales[micro]!,
+        scale: scales[micro] ?? 0,
         update: last && group.size === 1,
         last,
         mixed: null,
-      })
-      numbers.set([result.loss, result.correct], 1 + 2 * micro)
-      gradNorm = result.gradNorm
-      if (!Number.isFinite(result.loss)) break
+      }
+      if (micro < update.length) {
+        const result = await feed.step(update[micro]!, step)
+        numbers.set([result.loss, result.correct], 1 + 2 * micro)
+        gradNorm = result.gradNorm
+        if (!Number.isFinite(result.loss) && !together) break
+      } else if (together) await feed.stepWithout(step)
     }
     if (group.size > 1) {
       numbers[0] = signal?.aborted ? 1 : 0

@@ -168,6 +168,15 @@ const optimization = {
   /** The number of batches whose gradients make up one update, as if they were one larger batch. Default 1. */
   gradientAccumulation: row(kinds.integer(1), 1, 'number of batches whose gradients make up one update'),
   /**
+   * In a job of several processes, batch norms use the statistics of the batches of all processes, like `torch.nn.SyncBatchNorm`.
+   * This helps if `batchSize` is small. Default false: each process uses its own statistics.
+   */
+  syncBatchNorm: row(
+    kinds.boolean,
+    false,
+    "batch norms use the statistics of all processes' batches together (torch.nn.SyncBatchNorm)",
+  ),
+  /**
    * `'bfloat16'` computes the forward and backward pass in bfloat16, with float32 master weights; on a CPU that cannot
    * multiply bfloat16 (see `runtimeInfo().bfloat16`), everything stays float32. `'float16'` is the same with a scaled loss,
    * for GPUs that cannot multiply bfloat16. Default `'float32'`.

@@ -1,12 +1,14 @@
 #include "autograd/batch_norm.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <bit>
 #include <cmath>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "ops/dispatch.h"
@@ -76,13 +78,39 @@ class BlockSums {
   std::mutex mutex_;
 };
 
+at::Tensor tensor_of(std::vector<double>& values) {
+  return at::from_blob(values.data(), {std::ssize(values)}, at::kDouble);
+}
+
+[[noreturn]] void refuse_single_value() {
+  throw Error("ERR_INVALID_ARGUMENT",
+              "batchSize: batch norm needs more than one value per channel in training, got one image of so small a "
+              "size that one pixel is left; use a larger batch or inputSize");
+}
+
+// Turns this rank's sums of x - shift into sums of x over all ranks, whose number of rows it gives.
+double sum_over_ranks(const Ranks& ranks, std::vector<double>& sums, std::vector<float>& shift, double rows) {
+  const size_t channels = shift.size();
+  for (size_t i = 0; i < channels; i++) {
+    const double by = std::exchange(shift[i], 0.0F);
+    sums[channels + i] += by * (2 * sums[i] + rows * by);
+    sums[i] += rows * by;
+  }
+  sums.push_back(rows);
+  if (!ranks.has_images) std::fill(sums.begin(), sums.end(), 0);
+  ranks.sum(tensor_of(sums));
+  if (sums.back() < 2) refuse_single_value();
+  return sums.back();
+}
+
 struct Statistics {
   at::Tensor mean, inverse_std;  // float32
   std::vector<double> unbiased_variance;
+  double rows;  // of all ranks
 };
 
 template <class T>
-Statistics statistics_of(const T* x, const Shape& shape, const BatchNorm2d& norm) {
+Statistics statistics_of(const T* x, const Shape& shape, const BatchNorm2d& norm, const Ranks* ranks) {
   const int64_t channels = shape.channels;
   std::vector<float> shift(static_cast<size_t>(channels));
   for (int64_t c = 0; c < channels; c++) shift[static_cast<size_t>(c)] = value_of(x[c]);
@@ -96,12 +124,13 @@ Statistics statistics_of(const T* x, const Shape& shape, const BatchNorm2d& norm
                                      .sum = sums,
                                      .square = sums + channels});
   });
-  const std::vector<double> total = blocks.total();
+  std::vector<double> total = blocks.total();
+  const auto rows = static_cast<double>(shape.rows);
+  const double n = ranks ? sum_over_ranks(*ranks, total, shift, rows) : rows;
 
-  Statistics result{at::empty({channels}, at::kFloat), at::empty({channels}, at::kFloat), {}};
+  Statistics result{at::empty({channels}, at::kFloat), at::empty({channels}, at::kFloat), {}, n};
   auto* mean = result.mean.data_ptr<float>();
   auto* inverse_std = result.inverse_std.data_ptr<float>();
-  const auto n = static_cast<double>(shape.rows);
   for (int64_t c = 0; c < channels; c++) {
     const auto i = static_cast<size_t>(c);
     const double offset = total[i] / n;
@@ -154,16 +183,36 @@ void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor
 // Whether the derivative is something else than 0 and 1.
 bool is_smooth(kernels::Activation activation) { return activation > kernels::Activation::ReLU6; }
 
+// Lets autograd keep a shared pointer.
+struct SavedRanks : torch::CustomClassHolder {
+  explicit SavedRanks(std::shared_ptr<const Ranks> saved) : ranks(std::move(saved)) {}
+  std::shared_ptr<const Ranks> ranks;
+};
+
+void save_ranks(AutogradContext& context, const std::shared_ptr<const Ranks>& ranks) {
+  if (ranks) context.saved_data["ranks"] = at::IValue::make_capsule(c10::make_intrusive<SavedRanks>(ranks));
+}
+
+std::shared_ptr<const Ranks> saved_ranks(const AutogradContext& context) {
+  const auto found = context.saved_data.find("ranks");
+  if (found == context.saved_data.end()) return nullptr;
+  return c10::static_intrusive_pointer_cast<SavedRanks>(found->second.toCapsule())->ranks;
+}
+
 // What the backward pass needs. kernels::BatchNorm describes `passes`, which is undefined for other activations than
 // ReLU and ReLU6; a smooth activation has scale and offset.
 struct Saved {
   at::Tensor x, weight, mean, inverse_std, passes, scale, offset;
   kernels::Activation activation;
   bool residual;
+  double total_rows;                   // of all ranks
+  std::shared_ptr<const Ranks> ranks;  // or null
 
   explicit Saved(const AutogradContext& context)
       : activation(static_cast<kernels::Activation>(context.saved_data.at("activation").toInt())),
-        residual(context.saved_data.at("residual").toBool()) {
+        residual(context.saved_data.at("residual").toBool()),
+        total_rows(context.saved_data.at("rows").toDouble()),
+        ranks(saved_ranks(context)) {
     const auto saved = context.get_saved_variables();
     x = saved[0], weight = saved[1], mean = saved[2], inverse_std = saved[3], passes = saved[4], scale = saved[5],
     offset = saved[6];
@@ -220,7 +269,8 @@ struct Gradients {
 };
 
 // Ioffe & Szegedy 2015, arXiv:1502.03167, section 3: with xhat = (x - mean) * inverse_std and n values a channel,
-// dx = weight * inverse_std * (g - sum(g) / n - xhat * sum(g * xhat) / n).
+// dx = weight * inverse_std * (g - sum(g) / n - xhat * sum(g * xhat) / n). The sums are those of all ranks, but the
+// gradients of weight and bias this rank's, which are summed with those of the other parameters.
 template <class T>
 Gradients differentiate(const Saved& saved, const at::Tensor& gradient, const Begun* begun) {
   const Shape shape = shape_of(saved.x);
@@ -239,16 +289,24 @@ Gradients differentiate(const Saved& saved, const at::Tensor& gradient, const Be
 
   result.weight = at::empty({channels}, at::kFloat);
   result.bias = at::empty({channels}, at::kFloat);
+  const auto* inverse_std = saved.inverse_std.const_data_ptr<float>();
+  for (int64_t c = 0; c < channels; c++) {
+    const auto i = static_cast<size_t>(c);
+    result.weight.data_ptr<float>()[c] = static_cast<float>(total[channels + i] * inverse_std[c]);
+    result.bias.data_ptr<float>()[c] = static_cast<float>(total[i]);
+  }
+  if (saved.ranks) {
+    saved.ranks->sum(tensor_of(total));
+    if (!saved.ranks->has_images) std::fill(total.begin(), total.end(), 0);  // the statistics do not depend on x
+  }
   std::vector<float> of_gradient(static_cast<size_t>(channels)), of_centered(of_gradient.size()),
       constant(of_gradient.size());
-  const auto n = static_cast<double>(shape.rows);
+  const double n = saved.total_rows;
   for (int64_t c = 0; c < channels; c++) {
     const auto i = static_cast<size_t>(c);
     const double sum = total[i], dot = total[channels + i];
-    const double inverse = saved.inverse_std.const_data_ptr<float>()[c];
+    const double inverse = inverse_std[c];
     const double factor = saved.weight.const_data_ptr<float>()[c] * inverse;
-    result.weight.data_ptr<float>()[c] = static_cast<float>(dot * inverse);
-    result.bias.data_ptr<float>()[c] = static_cast<float>(sum);
     of_gradient[i] = static_cast<float>(factor);
     of_centered[i] = static_cast<float>(-factor * dot * inverse * inverse / n);
     constant[i] = static_cast<float>(-factor * sum / n);
@@ -272,13 +330,13 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& residual,
                             const at::Tensor& weight, const at::Tensor& bias, const BatchNorm2d& norm,
-                            std::optional<nn::Activation> activation) {
+                            std::optional<nn::Activation> activation, const std::shared_ptr<const Ranks>& ranks) {
     at::Tensor y = at::empty_like(x), passes, scale, offset;
     const bool smooth = is_smooth(ops::kind(activation));
     if (activation && !smooth) passes = at::empty({shape_of(x).rows, kernels::bits_stride(x.size(1))}, at::kByte);
     Statistics statistics;
     with_type(x.scalar_type(), [&]<class T>(T) {
-      statistics = statistics_of(data<T>(x), shape_of(x), norm);
+      statistics = statistics_of(data<T>(x), shape_of(x), norm, ranks.get());
       scale = weight * statistics.inverse_std;
       offset = bias - statistics.mean * scale;
       normalize<T>(x, residual.value_or(at::Tensor()), scale, offset, activation, y, passes);
@@ -288,6 +346,8 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
     context->save_for_backward({x, weight, statistics.mean, statistics.inverse_std, passes, scale, offset});
     context->saved_data["activation"] = static_cast<int64_t>(ops::kind(activation));
     context->saved_data["residual"] = residual.has_value();
+    context->saved_data["rows"] = statistics.rows;
+    save_ranks(*context, ranks);
     return y;
   }
 
@@ -300,7 +360,7 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
     with_type(saved.x.scalar_type(),
               [&]<class T>(T) { result = differentiate<T>(saved, gradient, continues ? begun.get() : nullptr); });
     if (saved.residual && !saved.passes.defined()) result.residual = gradient;
-    return {result.x, result.residual, result.weight, result.bias, at::Tensor(), at::Tensor()};
+    return {result.x, result.residual, result.weight, result.bias, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
   static c10::intrusive_ptr<Begun> begin(AutogradContext& context, int64_t channels) {
@@ -316,6 +376,25 @@ class BatchNormActivation : public torch::autograd::Function<BatchNormActivation
     auto begun = c10::static_intrusive_pointer_cast<Begun>(found->second.toCapsule());
     context.saved_data.erase(found);
     return begun;
+  }
+};
+
+// The derivative of each rank's loss by the sums of all is summed as well.
+class SumOverRanks : public torch::autograd::Function<SumOverRanks> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& values,
+                            const std::shared_ptr<const Ranks>& ranks) {
+    save_ranks(*context, ranks);
+    at::Tensor sums = ranks->has_images ? values.clone() : at::zeros_like(values);
+    ranks->sum(sums);
+    return sums;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto ranks = saved_ranks(*context);
+    at::Tensor sums = gradients[0].clone();
+    ranks->sum(sums);
+    return {ranks->has_images ? sums : at::zeros_like(sums), at::Tensor()};
   }
 };
 
@@ -341,18 +420,38 @@ bool fuses(std::optional<nn::Activation> activation, bool has_residual) {
 }
 
 void check_batch_norm(const at::Tensor& x) {
-  if (x.size(0) * x.size(2) * x.size(3) < 2)
-    throw Error("ERR_INVALID_ARGUMENT",
-                "batchSize: batch norm needs more than one value per channel in training, got one image of so small a "
-                "size that one pixel is left; use a larger batch or inputSize");
+  if (shape_of(x).rows < 2) refuse_single_value();
 }
 
 at::Tensor batch_norm_activation(const BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
-                                 std::optional<nn::Activation> activation) {
-  check_batch_norm(x);
+                                 std::optional<nn::Activation> activation, const std::shared_ptr<const Ranks>& ranks) {
+  if (!ranks) check_batch_norm(x);
   std::optional<at::Tensor> added;
   if (residual.defined()) added = residual.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
-  return BatchNormActivation::apply(x, added, norm.weight, norm.bias, norm, activation);
+  return BatchNormActivation::apply(x, added, norm.weight, norm.bias, norm, activation, ranks);
+}
+
+at::Tensor synchronized_batch_norm(const BatchNorm2d& norm, const at::Tensor& x,
+                                   const std::shared_ptr<const Ranks>& ranks) {
+  const at::Tensor values = x.to(at::kFloat);
+  auto sum = [](const at::Tensor& of) { return of.sum({0, 2, 3}, /*keepdim=*/false, at::kDouble); };
+  const at::Tensor rows = at::full({1}, shape_of(x).rows, values.options().dtype(at::kDouble));
+  const at::Tensor sums = SumOverRanks::apply(at::cat({sum(values), sum(values.square()), rows}), ranks);
+  const int64_t channels = norm.num_features;
+  const double n = sums[2 * channels].item<double>();
+  if (n < 2) refuse_single_value();
+  const at::Tensor mean = sums.narrow(0, 0, channels) / n;
+  const at::Tensor variance = (sums.narrow(0, channels, channels) / n - mean.square()).clamp_min(0);
+  {
+    const at::NoGradGuard no_grad;
+    norm.running_mean.lerp_(mean.to(at::kFloat), norm.momentum);
+    norm.running_var.lerp_((variance * (n / (n - 1))).to(at::kFloat), norm.momentum);
+    norm.num_batches_tracked.add_(1);
+  }
+  const at::Tensor scale = norm.weight / (variance + norm.eps).sqrt();
+  const at::Tensor offset = norm.bias - mean * scale;
+  auto of_channels = [](const at::Tensor& of) { return of.to(at::kFloat).view({1, -1, 1, 1}); };
+  return (values * of_channels(scale) + of_channels(offset)).to(x.scalar_type());
 }
 
 RowsDone sums_of_gradient(const at::Tensor& y) {

@@ -2,12 +2,20 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+#include <memory>
 #include <optional>
 
 #include "nn/layers.h"
 #include "ops/convolution.h"
 
 namespace visiontorch::autograd {
+
+// The ranks of a job whose batches a batch norm takes for one, as torch.nn.SyncBatchNorm does.
+struct Ranks {
+  std::function<void(const at::Tensor&)> sum;  // overwrites a float64 tensor with its sums over the ranks
+  bool has_images = true;  // false: this rank has no batch, and its values take no part in the statistics
+};
 
 // Whether batch_norm_activation() takes this activation.
 bool fuses(std::optional<nn::Activation> activation, bool has_residual);
@@ -16,9 +24,15 @@ bool fuses(std::optional<nn::Activation> activation, bool has_residual);
 // memory traffic limits these layers on the CPU, and PyTorch's separate operations read and write the activations about
 // twice as often. `residual` may be undefined. Updates the running statistics as PyTorch does. Computes in float32, and
 // adds sums over blocks of rows in the blocks' order, so that the forward result does not depend on the number of
-// threads.
+// threads. With `ranks`, the statistics and the gradient of x are those of the batches of all ranks together; the
+// gradients of weight and bias are this rank's share.
 at::Tensor batch_norm_activation(const nn::BatchNorm2d& norm, const at::Tensor& x, const at::Tensor& residual,
-                                 std::optional<nn::Activation> activation);
+                                 std::optional<nn::Activation> activation,
+                                 const std::shared_ptr<const Ranks>& ranks = nullptr);
+
+// batch_norm(x) with the statistics of all ranks, for tensors that batch_norm_activation() does not take.
+at::Tensor synchronized_batch_norm(const nn::BatchNorm2d& norm, const at::Tensor& x,
+                                   const std::shared_ptr<const Ranks>& ranks);
 
 // If y is a result of batch_norm_activation(): a function that whoever computes the gradient of y calls with its rows
 // while they are in the cache. The backward pass then need not read them again to sum them. The function may change the

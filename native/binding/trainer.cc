@@ -64,6 +64,7 @@ model::TrainingOptions options_from(Napi::Object object) {
   if (freeze.IsString()) options.freeze.prefix = freeze.ToString();
   if (is_number(object, "clipGradNorm")) options.clip_grad_norm = number(object, "clipGradNorm");
   if (object.Get("ema").IsObject()) result.ema_decay = number(object.Get("ema").As<Napi::Object>(), "decay");
+  options.sync_batch_norm = object.Get("syncBatchNorm").ToBoolean();
   const std::string dtype = object.Get("dtype").As<Napi::String>();
   options.dtype = dtype == "bfloat16" ? at::kBFloat16 : dtype == "float16" ? at::kHalf : at::kFloat;
   return result;

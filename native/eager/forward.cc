@@ -21,6 +21,7 @@ namespace {
 
 at::Tensor batch_norm(const nn::BatchNorm2d& norm, const at::Tensor& x, Mode mode) {
   const bool batch_stats = mode.batch_stats && !norm.is_frozen;
+  if (batch_stats && mode.ranks) return autograd::synchronized_batch_norm(norm, x, mode.ranks);
   if (batch_stats) {
     autograd::check_batch_norm(x);
     norm.num_batches_tracked.add_(1);
@@ -34,8 +35,8 @@ at::Tensor norm_activation(const std::optional<nn::BatchNorm2d>& norm, at::Tenso
                            std::optional<nn::Activation> activation, Mode mode) {
   if (norm && mode.batch_stats && !norm->is_frozen && autograd::supports_batch_norm(x)) {
     if (autograd::fuses(activation, residual.defined()))
-      return autograd::batch_norm_activation(*norm, x, residual, activation);
-    return activate_(autograd::batch_norm_activation(*norm, x, residual, {}), activation);
+      return autograd::batch_norm_activation(*norm, x, residual, activation, mode.ranks);
+    return activate_(autograd::batch_norm_activation(*norm, x, residual, {}, mode.ranks), activation);
   }
   if (norm) x = batch_norm(*norm, x, mode);
   if (residual.defined()) x = x.add_(residual);

@@ -3,8 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
+#include "autograd/batch_norm.h"
 #include "nn/blocks.h"
 
 namespace visiontorch::eager {
@@ -24,6 +26,8 @@ struct Mode {
   bool batch_stats = false;  // batch norm uses and updates statistics of the batch; false: its running statistics
   std::vector<AuxiliaryLogits>* auxiliary = nullptr;  // where the auxiliary heads' results go; null: none is computed
   const InputHook* input_hook = nullptr;              // called before each layer; for inference only
+  // With `batch_stats`: the ranks whose batches batch norms take for one. Null: this process's alone.
+  std::shared_ptr<const autograd::Ranks> ranks = nullptr;
 };
 
 // The forward pass, operation by operation, with autograd: training, and inference for the blocks that a plan's back

@@ -43,7 +43,10 @@ train::StepResult Training::run(Part part, const Step& step) {
 
 train::StepResult Training::step(const at::Tensor& images, const at::Tensor& labels,
                                  const train::StepOptions& options) {
-  if (trainer_.keeps_backbone()) return step_features(model_->infer(images, Output::Backbone), labels, options);
+  if (trainer_.keeps_backbone()) {
+    if (images.size(0) == 0) return {};
+    return step_features(model_->infer(images, Output::Backbone), labels, options);
+  }
   return run(Part::All, [&](nn::Network& network) { return trainer_.step(network, images, labels, options); });
 }
 

@@ -76,6 +76,8 @@ void Trainer::set_frozen(nn::Network& network, bool frozen, bool batch_norm_eval
 
 void Trainer::join(std::shared_ptr<distributed::ProcessGroup> group) {
   group_ = std::move(group);
+  if (options_.sync_batch_norm)
+    ranks_ = std::make_shared<autograd::Ranks>([group = group_](const at::Tensor& sums) { group->sum(sums); });
   prepare_sums();
 }
 
@@ -115,6 +117,7 @@ std::unordered_set<std::string> Trainer::frozen_by_options(nn::Network& network)
 
 StepResult Trainer::step(nn::Network& network, const at::Tensor& images, const at::Tensor& labels,
                          const StepOptions& options) {
+  if (images.size(0) == 0) return step_without_images(network, images.size(2), images.size(3), options);
   nn::check_image_size(network, images.size(2), images.size(3));
   at::manual_seed(options.seed);
   at::Tensor features;
@@ -122,10 +125,25 @@ StepResult Trainer::step(nn::Network& network, const at::Tensor& images, const a
   {
     AutocastGuard autocast(device_.type(), options_.dtype);
     c10::AutoGradMode grad(!frozen_);
-    features = eager::forward(network.backbone, images.to(device_),
-                              {.training = true, .batch_stats = true, .auxiliary = frozen_ ? nullptr : &auxiliary});
+    features = eager::forward(
+        network.backbone, images.to(device_),
+        {.training = true, .batch_stats = true, .auxiliary = frozen_ ? nullptr : &auxiliary, .ranks = ranks_});
   }
   return finish_step(network, features, auxiliary, labels, options);
+}
+
+// The sums of batch norms need every rank, in the same order: this one computes the same operations, with an image that
+// counts for nothing and a loss of 0.
+StepResult Trainer::step_without_images(nn::Network& network, int64_t height, int64_t width,
+                                        const StepOptions& options) {
+  const at::Tensor image =
+      at::zeros({1, 3, height, width}, at::TensorOptions().memory_format(at::MemoryFormat::ChannelsLast));
+  StepOptions without = options;
+  without.scale = 0;
+  ranks_->has_images = false;
+  step(network, image, at::zeros({1}, at::kLong), without);
+  ranks_->has_images = true;
+  return {};
 }
 
 StepResult Trainer::step_features(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
@@ -140,7 +158,7 @@ StepResult Trainer::finish_step(nn::Network& network, const at::Tensor& features
   at::Tensor logits;
   {
     AutocastGuard autocast(device_.type(), options_.dtype);
-    logits = eager::forward(network.classifier, features, {.training = true, .batch_stats = true});
+    logits = eager::forward(network.classifier, features, {.training = true, .batch_stats = true, .ranks = ranks_});
   }
   logits = logits.to(at::kFloat);
   const at::Tensor labels = labels_cpu.to(device_);
@@ -154,7 +172,8 @@ StepResult Trainer::finish_step(nn::Network& network, const at::Tensor& features
     loss = loss + mixed_loss(head.logits.to(at::kFloat)) * head.loss_weight;
 
   StepResult result{.loss = loss.item<double>(), .correct = logits.detach().argmax(1).eq(labels).sum().item<int64_t>()};
-  if (!std::isfinite(result.loss)) {
+  // With ranks_, the others' backward passes need this one.
+  if (!std::isfinite(result.loss) && !ranks_) {
     forget_gradients();
     return result;
   }

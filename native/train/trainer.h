@@ -34,6 +34,7 @@ struct TrainerOptions {
   std::optional<double> clip_grad_norm{};  // largest total norm of the gradients
   // bfloat16, or float16 with a scaled loss: forward and backward under autocast; parameters stay float32.
   at::ScalarType dtype = at::kFloat;
+  bool sync_batch_norm = false;  // in a group: batch norms have the statistics of all ranks' batches
 };
 
 struct StepOptions {
@@ -68,7 +69,8 @@ class Trainer {
   // Whether a step leaves the backbone as it is, so that its features can be computed for inference.
   bool keeps_backbone() const { return frozen_ && batch_norm_eval_; }
 
-  // images: float32 [n, 3, h, w] on the CPU; labels: int64 [n]. Not if keeps_backbone().
+  // images: float32 [n, 3, h, w] on the CPU; labels: int64 [n]. Not if keeps_backbone(). With sync_batch_norm, a rank
+  // that has no micro-batch while others do takes this step with n = 0.
   StepResult step(nn::Network& network, const at::Tensor& images, const at::Tensor& labels, const StepOptions& options);
   // The same with the backbone's features [n, features].
   StepResult step_features(nn::Network& network, const at::Tensor& features, const at::Tensor& labels,
@@ -92,6 +94,7 @@ class Trainer {
                          const StepOptions& options);
   void optimize(double learning_rate, StepResult& result);
   void forget_gradients();
+  StepResult step_without_images(nn::Network& network, int64_t height, int64_t width, const StepOptions& options);
   void prepare_sums();
   at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& labels) const;
   std::vector<at::Tensor> gradients() const;
@@ -107,6 +110,7 @@ class Trainer {
   std::optional<LossScale> loss_scale_;                     // with float16
   std::shared_ptr<distributed::ProcessGroup> group_;        // null if this process trains alone
   std::optional<distributed::GradientSums> gradient_sums_;  // in a group: of the parameters that are trained
+  std::shared_ptr<autograd::Ranks> ranks_;                  // with sync_batch_norm in a group, otherwise null
   bool frozen_ = false, batch_norm_eval_ = true;
 };
 

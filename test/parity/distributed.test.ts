@@ -4,7 +4,13 @@ import { readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { freePort } from '../support/port.js'
 
-const fixture: { ranks: number; losses: number[][]; weights: Record<string, number[]> } = JSON.parse(
+interface Played {
+  /** Of each rank and step. */
+  losses: number[][]
+  /** Samples of rank 0's weights. */
+  weights: Record<string, number[]>
+}
+const fixture: { ranks: number; own: Played; synchronized: Played } = JSON.parse(
   readFileSync(new URL('../fixtures/distributed.json', import.meta.url), 'utf8'),
 )
 
@@ -15,44 +21,63 @@ describe("ten steps on two processes, against PyTorch's DistributedDataParallel"
     for (const child of children) child.kill('SIGKILL')
   })
 
-  let ranks: { losses: number[]; weights: Record<string, number[]> }[]
-  before(async () => {
-    const masterPort = await freePort()
-    ranks = await Promise.all(
-      fixture.losses.map(async (_, rank) => {
-        const settings = JSON.stringify({ rank, worldSize: fixture.ranks, masterPort, timeout: 30 })
-        const child = spawn(
-          process.execPath,
-          ['--import', 'tsx', 'test/support/data-parallel-child.ts', settings],
-          { stdio: ['ignore', 'pipe', 'inherit'] },
+  const cases: [string, Played, { synchronized: boolean; kernels?: string }][] = [
+    ['with batch norms of each process', fixture.own, { synchronized: false }],
+    ['with the statistics of SyncBatchNorm', fixture.synchronized, { synchronized: true }],
+    [
+      'with the statistics of SyncBatchNorm, on a processor without kernels of our own',
+      fixture.synchronized,
+      { synchronized: true, kernels: 'onednn' },
+    ],
+  ]
+  for (const [title, expected, { synchronized, kernels }] of cases) {
+    describe(title, () => {
+      let ranks: { losses: number[]; weights: Record<string, number[]> }[]
+      before(async () => {
+        const masterPort = await freePort()
+        ranks = await Promise.all(
+          expected.losses.map(async (_, rank) => {
+            const settings = JSON.stringify({ rank, worldSize: fixture.ranks, masterPort, timeout: 30 })
+            const child = spawn(
+              process.execPath,
+              [
+                ...['--import', 'tsx', 'test/support/data-parallel-child.ts'],
+                ...[settings, String(synchronized)],
+              ],
+              {
+                stdio: ['ignore', 'pipe', 'inherit'],
+                env: { ...process.env, ...(kernels && { VISIONTORCH_KERNELS: kernels }) },
+              },
+            )
+            children.push(child)
+            return JSON.parse(await text(child.stdout!))
+          }),
         )
-        children.push(child)
-        return JSON.parse(await text(child.stdout!))
-      }),
-    )
-  })
+      })
 
-  it('has the same losses on each rank, within 1e-5', () => {
-    for (const [rank, losses] of fixture.losses.entries()) {
-      for (const [step, expected] of losses.entries()) {
-        const loss = ranks[rank]!.losses[step]!
-        assert.ok(
-          Math.abs(loss - expected) <= 1e-5,
-          `rank ${rank}, step ${step}: ${loss}, PyTorch ${expected}`,
-        )
-      }
-    }
-  })
-
-  it('has the same parameters and running statistics, within 1e-4', () => {
-    for (const { weights } of ranks) {
-      assert.deepEqual(Object.keys(weights), Object.keys(fixture.weights))
-      for (const [name, expected] of Object.entries(fixture.weights)) {
-        for (const [i, value] of expected.entries()) {
-          const got = weights[name]![i]!
-          assert.ok(Math.abs(got - value) <= 1e-4, `${name}, sample ${i}: ${got}, PyTorch ${value}`)
+      it('has the same losses on each rank, within 1e-5', () => {
+        for (const [rank, losses] of expected.losses.entries()) {
+          for (const [step, wanted] of losses.entries()) {
+            const loss = ranks[rank]!.losses[step]!
+            assert.ok(
+              Math.abs(loss - wanted) <= 1e-5,
+              `rank ${rank}, step ${step}: ${loss}, PyTorch ${wanted}`,
+            )
+          }
         }
-      }
-    }
-  })
+      })
+
+      it('has the same parameters and running statistics, within 1e-4', () => {
+        for (const { weights } of ranks) {
+          assert.deepEqual(Object.keys(weights), Object.keys(expected.weights))
+          for (const [name, wanted] of Object.entries(expected.weights)) {
+            for (const [i, value] of wanted.entries()) {
+              const got = weights[name]![i]!
+              assert.ok(Math.abs(got - value) <= 1e-4, `${name}, sample ${i}: ${got}, PyTorch ${value}`)
+            }
+          }
+        }
+      })
+    })
+  }
 })

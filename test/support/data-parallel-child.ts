@@ -1,5 +1,5 @@
 // One rank of test/parity/distributed.test.ts: makes ten steps on the images of test/reference/training.py, and prints
-// the losses and samples of the weights.
+// the losses and samples of the weights. The second argument says whether batch norms are synchronized.
 import { readFileSync } from 'node:fs'
 import { withGroup } from '../../lib/distributed/group.js'
 import { native } from '../../lib/native/native.js'
@@ -14,6 +14,7 @@ await withGroup(JSON.parse(process.argv[2]!), async group => {
   const model = await native().createModel('mobilenet_v2', 4, 11, options)
   const trainer = await native().createTrainer(model, {
     ...{ optimizer, labelSmoothing: 0, classWeights: null, clipGradNorm: null, ema: null, dtype: 'float32' },
+    syncBatchNorm: process.argv[3] === 'true',
   })
   await trainer.join(group.native!)
   await trainer.broadcast()

@@ -1,19 +1,17 @@
 #include "distributed/process_group.h"
 
 #include <ATen/ATen.h>
-#include <c10/util/Logging.h>
 
 #include <cstdlib>
-#include <map>
 #include <thread>
 
 #define USE_C10D_GLOO
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "distributed/address.h"
 #include "distributed/heartbeat.h"
+#include "distributed/messages.h"
+#include "distributed/store.h"
 #include "runtime/error.h"
 #include "runtime/text.h"
 
@@ -29,7 +27,6 @@ namespace {
 constexpr milliseconds kLastWords(3000);
 
 // Keys of the store, each followed by a rank.
-constexpr const char* kJoined = "joined/";  // it is there
 constexpr const char* kFailed = "failed/";  // it gave up for this reason
 constexpr const char* kAlive = "alive/";    // a number that grows while its process runs
 constexpr const char* kLost = "lost/";      // an operation of it failed, because of another rank
@@ -37,24 +34,6 @@ constexpr const char* kDone = "done/";      // it needs the store no longer
 constexpr const char* kClosed = "closed/";  // it wants to leave
 
 std::string key(const char* name, int rank) { return name + std::to_string(rank); }
-
-std::string ranks(const std::vector<int>& all) {
-  std::string text = all.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < all.size(); i++) text += (i == 0 ? "" : ", ") + std::to_string(all[i]);
-  return text;
-}
-
-std::string seconds(milliseconds time) {
-  const auto count = time.count();
-  return count % 1000 == 0 ? std::to_string(count / 1000) + " s" : std::to_string(count) + " ms";
-}
-
-// The first line of what c10d reports, without its stack trace.
-std::string reason_of(const std::exception& error) {
-  const auto* c10_error = dynamic_cast<const c10::Error*>(&error);
-  const std::string text = c10_error ? c10_error->what_without_backtrace() : error.what();
-  return printable(text.substr(0, text.find('\n')));
-}
 
 at::Tensor tensor_of(const std::string& bytes) {
   at::Tensor result = at::empty({static_cast<int64_t>(bytes.size())}, at::kByte);
@@ -73,52 +52,13 @@ std::shared_ptr<gloo::transport::Device> device_for(const GroupOptions& options)
   return address.empty() ? ProcessGroupGloo::createDefaultDevice() : ProcessGroupGloo::createDeviceForHostname(address);
 }
 
-std::string place_of(const GroupOptions& options) { return options.address + ":" + std::to_string(options.port); }
-
-// The stores of groups that did not fail. A later group at the same place uses the same store: if rank 0 served another
-// one then, a rank that is ahead could still meet the store before. Leaked: LibTorch ends at exit in an unknown order.
-auto& open_stores() {
-  static auto* stores = new std::map<std::string, c10::intrusive_ptr<c10d::TCPStore>>();
-  return *stores;
-}
-
-// c10d warns of each lost connection with a stack trace. The errors say what matters.
-void silence_warnings() {
-  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
-}
-
-c10::intrusive_ptr<c10d::Store> connect(const GroupOptions& options) {
-  silence_warnings();
-  c10d::TCPStoreOptions store;
-  store.port = options.port;
-  store.isServer = options.hosts_store && options.rank == 0;
-  store.numWorkers = options.size;
-  store.waitWorkers = false;
-  store.timeout = options.timeout;
-  const std::string place = place_of(options);
-  try {
-    c10::intrusive_ptr<c10d::TCPStore>& open = open_stores()[place];
-    if (open == nullptr) open = c10::make_intrusive<c10d::TCPStore>(options.address, store);
-    return c10::make_intrusive<c10d::PrefixStore>(options.prefix, open);
-  } catch (const std::exception& error) {
-    const std::string what = error.what();
-    if (store.isServer && what.find("EADDRINUSE") != std::string::npos)
-      throw Error("ERR_DISTRIBUTED", "rank 0: port " + std::to_string(options.port) +
-                                         " is in use on this machine. Choose another one (MASTER_PORT) for all ranks");
-    throw Error("ERR_DISTRIBUTED",
-                "rank " + std::to_string(options.rank) + " did not reach rank 0 at " + printable(place) + " within " +
-                    seconds(options.timeout) +
-                    ". Check that rank 0 runs there and that no firewall stands between: " + reason_of(error));
-  }
-}
-
 }  // namespace
 
 struct ProcessGroup::Connection {
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<ProcessGroupGloo> gloo;
   std::unique_ptr<Heartbeat> heartbeat;
-  std::vector<int> ended;  // ranks whose process has ended, once a failure was explained
+  std::vector<int> ended;                            // ranks whose process has ended, once a failure was explained
 
   void set(const std::string& key, const std::string& value = "1") {
     store->set(key, std::vector<uint8_t>(value.begin(), value.end()));
@@ -145,24 +85,7 @@ struct ProcessGroup::Connection {
 ProcessGroup::ProcessGroup(GroupOptions options)
     : options_(std::move(options)), connection_(std::make_unique<Connection>()) {
   Connection& to = *connection_;
-  to.store = connect(options_);
-  std::vector<std::string> everyone;
-  for (int rank = 0; rank < options_.size; rank++) everyone.push_back(key(kJoined, rank));
-  try {
-    to.set(key(kJoined, options_.rank));
-    to.store->wait(everyone, options_.timeout);
-  } catch (const std::exception& error) {
-    std::vector<int> missing;
-    try {
-      missing = to.without(kJoined, options_.size);
-    } catch (const std::exception&) {
-    }
-    open_stores().erase(place_of(options_));
-    if (missing.empty()) missing = {0};
-    throw Error("ERR_DISTRIBUTED", ranks(missing) + " of " + std::to_string(options_.size) + " did not join within " +
-                                       seconds(options_.timeout) +
-                                       ". Start all processes of the job with the same address and port");
-  }
+  to.store = join_store(options_);
   to.heartbeat = std::make_unique<Heartbeat>(to.store->clone(), key(kAlive, options_.rank));
   try {
     auto gloo = ProcessGroupGloo::Options::create(options_.timeout);
@@ -249,7 +172,7 @@ void ProcessGroup::close() {
 
 void ProcessGroup::fail(const std::string& message) {
   if (connection_ == nullptr) return;
-  open_stores().erase(place_of(options_));
+  forget_store(options_);
   failure_ = "rank " + std::to_string(rank()) + " failed: " + message;
   try {
     connection_->set(key(kFailed, rank()), message);
@@ -259,7 +182,7 @@ void ProcessGroup::fail(const std::string& message) {
 }
 
 void ProcessGroup::explain(const std::string& reason) {
-  open_stores().erase(place_of(options_));
+  forget_store(options_);
   failure_ = cause_of(reason);
   disconnect();
   throw Error("ERR_DISTRIBUTED", failure_);
@@ -270,10 +193,12 @@ std::string ProcessGroup::cause_of(const std::string& reason) {
   try {
     to.set(key(kLost, rank()));
     to.gloo.reset();  // the ranks that still wait for this one must notice as well
-    const std::vector<int64_t> before = to.beats(size());
+    std::vector<int64_t> before;
     std::vector<int> silent;
-    for (const auto end = Clock::now() + kLastWords; Clock::now() < end;
-         std::this_thread::sleep_for(milliseconds(50))) {
+    const auto start = Clock::now();
+    for (; Clock::now() < start + kLastWords; std::this_thread::sleep_for(milliseconds(50))) {
+      // The last beat of a process that was killed may still be under way.
+      if (before.empty() || Clock::now() < start + kLastWords / 3) before = to.beats(size());
       silent = to.without(kLost, size());
       for (int other : silent)
         if (to.store->check({key(kFailed, other)}))
@@ -283,10 +208,10 @@ std::string ProcessGroup::cause_of(const std::string& reason) {
     const std::vector<int64_t> after = to.beats(size());
     for (int other : silent)
       if (before[other] == after[other]) to.ended.push_back(other);
-    if (!to.ended.empty()) return ranks(to.ended) + " ended without a message (" + reason + ")";
-    return ranks(silent) + " did not answer within " + seconds(options_.timeout) + " (" + reason + ")";
+    if (!to.ended.empty()) return list_of(to.ended) + " ended without a message (" + reason + ")";
+    return list_of(silent) + " did not answer within " + seconds(options_.timeout) + " (" + reason + ")";
   } catch (const std::exception& error) {
-    return (options_.hosts_store ? "rank 0 at " : "the launcher's store at ") + printable(place_of(options_)) +
+    return (options_.hosts_store ? "rank 0 at " : "the launcher's store at ") + printable(options_.place()) +
            " ended without a message, or cannot be reached any more (" + reason + ")";
   }
 }

@@ -2,23 +2,14 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <chrono>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-namespace visiontorch::distributed {
+#include "distributed/group_options.h"
 
-struct GroupOptions {
-  int rank, size;
-  std::string address;  // of the machine on which rank 0 runs
-  uint16_t port;
-  std::chrono::milliseconds timeout;  // of joining, and of each operation
-  bool hosts_store = true;            // rank 0 serves the store; false if the launcher does
-  std::string prefix;                 // of the store's keys: another one for each attempt and each group
-};
+namespace visiontorch::distributed {
 
 // Waits for an operation that was started, and throws what it failed with.
 using Wait = std::function<void()>;

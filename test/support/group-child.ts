@@ -1,5 +1,6 @@
 // One rank of a group, for test/unit/distributed/group.test.ts: runs a scenario and prints the outcome as JSON.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { checkAgreement } from '../../lib/distributed/agreement.js'
 import { type Group, withGroup } from '../../lib/distributed/group.js'
 import { inRounds, ownShare } from '../../lib/distributed/rounds.js'
 import { shareFile } from '../../lib/distributed/share-file.js'
@@ -52,9 +53,23 @@ const scenarios: Record<string, (group: Group) => Promise<unknown>> = {
     await group.gather(0)
   },
   async join() {},
+  async agree(group) {
+    await checkAgreement(group, { version: group.rank === 1 ? '9.9.9' : '1.0.0', batchSize: '8' })
+  },
+  async sum(group) {
+    return Array.from(await group.native!.sum(Float64Array.of(1)))
+  },
+  async again(group) {
+    return group.gather(group.rank)
+  },
 }
 
 const start = performance.now()
+if (scenario === 'again')
+  await withGroup(JSON.parse(settings!), async group => {
+    if (group.rank === 0) throw new Error('once')
+    await group.gather(0)
+  }).catch(() => {})
 try {
   console.log(JSON.stringify({ result: await withGroup(JSON.parse(settings!), scenarios[scenario!]!) }))
 } catch (error) {

@@ -93,12 +93,38 @@ describe('a group of processes', function () {
     })
   }
 
+  it('joins the next job at once after a failure, on the same port', async () => {
+    for (const outcome of await play('again', { size: 3 }))
+      assert.deepEqual(outcome?.message ?? outcome?.result, [0, 1, 2])
+  })
+
+  it('does not take the store of the job before for that of its own', async () => {
+    const place = { worldSize: 2, masterPort: await freePort(), timeout: 60 }
+    // Rank 0 of the first job still serves its store when rank 1 of the second comes.
+    const [before] = [
+      start('die', { ...place, rank: 0 }, '1'),
+      await start('die', { ...place, rank: 1 }, '1'),
+    ]
+    const second = start('sum', { ...place, rank: 1 })
+    assert.match((await before)!.message, /^rank 1 .*ended without a message/)
+    const first = start('sum', { ...place, rank: 0 })
+    for (const outcome of [await first, await second])
+      assert.deepEqual(outcome?.message ?? outcome?.result, [2])
+  })
+
   it('names a rank that hangs, once the timeout is over', async () => {
     const outcomes = await play('hang', { size: 3, timeout: 4, argument: '2' })
     for (const outcome of outcomes.slice(0, 2)) {
       assert.equal(outcome?.code, 'ERR_DISTRIBUTED')
       assert.match(outcome.message, /^rank 2 .*did not answer within 4 s/)
       assert.ok(outcome.seconds < 60)
+    }
+  })
+
+  it('names a rank of another version', async () => {
+    for (const outcome of await play('agree', { size: 3 })) {
+      assert.equal(outcome?.code, 'ERR_DISTRIBUTED')
+      assert.match(outcome.message, /rank 1 differs from rank 0 in version: 9\.9\.9, but rank 0 has 1\.0\.0/)
     }
   })
 

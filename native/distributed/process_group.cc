@@ -2,13 +2,18 @@
 
 #include <ATen/ATen.h>
 
+#include <unistd.h>
+
 #include <cstdlib>
+#include <optional>
+#include <set>
 #include <thread>
 
 #define USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "distributed/address.h"
+#include "distributed/gpu_exchange.h"
 #include "distributed/heartbeat.h"
 #include "distributed/messages.h"
 #include "distributed/store.h"
@@ -52,12 +57,21 @@ std::shared_ptr<gloo::transport::Device> device_for(const GroupOptions& options)
   return address.empty() ? ProcessGroupGloo::createDefaultDevice() : ProcessGroupGloo::createDeviceForHostname(address);
 }
 
+// Tells the GPUs of a job apart: NCCL refuses ranks that share one.
+std::string name_of_gpu(c10::Device device) {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  return std::string(host) + " " + (visible ? visible : "") + " " + device.str();
+}
+
 }  // namespace
 
 struct ProcessGroup::Connection {
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<ProcessGroupGloo> gloo;
   std::unique_ptr<Heartbeat> heartbeat;
+  std::optional<std::unique_ptr<GpuExchange>> gpus;  // of the first tensor on a GPU; null if Gloo exchanges them
   std::vector<int> ended;                            // ranks whose process has ended, once a failure was explained
 
   void set(const std::string& key, const std::string& value = "1") {
@@ -112,8 +126,30 @@ auto ProcessGroup::attempt(const Operation& operation) -> decltype(operation()) 
   }
 }
 
+GpuExchange* ProcessGroup::gpus_for(const at::Tensor& tensor) {
+  if (!tensor.is_cuda() || connection_ == nullptr) return nullptr;
+  if (connection_->gpus) return connection_->gpus->get();
+  const auto nccl = Nccl::load();
+  const std::vector<std::string> gpus = all_gather(nccl ? name_of_gpu(tensor.device()) : "");
+  const std::set<std::string> different(gpus.begin(), gpus.end());
+  if (different.contains("") || std::ssize(different) < size()) {
+    connection_->gpus.emplace(nullptr);
+    return nullptr;
+  }
+  NcclId id{};
+  if (rank() == 0) id = nccl->new_id();
+  const std::string bytes = broadcast(std::string(std::begin(id.bytes), std::end(id.bytes)));
+  std::copy(bytes.begin(), bytes.end(), id.bytes);
+  return attempt([&] {
+    connection_->gpus = std::make_unique<GpuExchange>(nccl, id, rank(), size(), tensor.device(), options_.timeout);
+    return connection_->gpus->get();
+  });
+}
+
 void ProcessGroup::broadcast(at::Tensor tensor) {
+  GpuExchange* gpus = gpus_for(tensor);
   attempt([&] {
+    if (gpus) return gpus->start_broadcast(tensor)();
     std::vector<at::Tensor> tensors{std::move(tensor)};
     connection_->gloo->broadcast(tensors)->wait();
   });
@@ -128,7 +164,9 @@ std::string ProcessGroup::broadcast(const std::string& bytes) {
 }
 
 Wait ProcessGroup::start_sum(at::Tensor tensor) {
+  GpuExchange* gpus = gpus_for(tensor);
   return attempt([&]() -> Wait {
+    if (gpus) return [this, wait = gpus->start_sum(tensor)] { attempt(wait); };
     std::vector<at::Tensor> tensors{std::move(tensor)};
     return [this, work = connection_->gloo->allreduce(tensors)] { attempt([&] { work->wait(); }); };
   });
@@ -192,6 +230,7 @@ std::string ProcessGroup::cause_of(const std::string& reason) {
   Connection& to = *connection_;
   try {
     to.set(key(kLost, rank()));
+    to.gpus.reset();
     to.gloo.reset();  // the ranks that still wait for this one must notice as well
     std::vector<int64_t> before;
     std::vector<int> silent;
@@ -220,6 +259,7 @@ std::string ProcessGroup::cause_of(const std::string& reason) {
 void ProcessGroup::disconnect() {
   Connection& to = *connection_;
   try {
+    to.gpus.reset();
     to.gloo.reset();
     to.set(key(kDone, rank()));
     if (options_.hosts_store && rank() == 0)

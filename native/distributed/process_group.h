@@ -11,11 +11,14 @@
 
 namespace visiontorch::distributed {
 
+class GpuExchange;
+
 // Waits for an operation that was started, and throws what it failed with.
 using Wait = std::function<void()>;
 
-// The processes of one job, connected by c10d: a TCPStore to find each other and Gloo to exchange tensors on the CPU.
-// All ranks must call the same operations in the same order. Operations block: use it on the compute thread only.
+// The processes of one job, connected by c10d: a TCPStore to find each other and Gloo to exchange tensors. Tensors on
+// GPUs go through NCCL if every rank has it and a GPU of its own. All ranks must call the same operations in the same
+// order. Operations block: use it on the compute thread only.
 //
 // Every failure is ERR_DISTRIBUTED, and names the rank that caused it if the others can tell: one that called fail(),
 // or one that does not answer any more. The group cannot be used after that.
@@ -49,6 +52,8 @@ class ProcessGroup {
  private:
   struct Connection;
 
+  // Null: Gloo exchanges this tensor.
+  GpuExchange* gpus_for(const at::Tensor& tensor);
   template <class Operation>
   auto attempt(const Operation& operation) -> decltype(operation());
   // Finds out which rank caused a failure, and throws the error that says so.

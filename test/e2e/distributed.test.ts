@@ -136,6 +136,28 @@ describe('training on several processes', function () {
     assert.ok(existsSync(join(directory, 'report.html')))
   })
 
+  it('learns with syncBatchNorm as one process with one large batch does, if the batches do not divide evenly', async () => {
+    // 24 images in batches of 5: the second update of an epoch has none for rank 2.
+    const options: TrainOptions = { epochs: 2, report: false, learningRate: 0.005 }
+    const run: Run = {
+      network: 'without dropout',
+      options: { ...options, batchSize: 5, syncBatchNorm: true, directory: at('synchronized') },
+    }
+    const outcomes = (await play(everywhere(3, run))).map(([outcome]) => outcome!)
+    const one = await alone({
+      network: 'without dropout',
+      options: { ...options, batchSize: 15, directory: at('large') },
+    })
+    for (const { message, result } of outcomes) {
+      assert.equal(message, undefined)
+      for (const [i, { trainLoss, validationLoss }] of one.history.entries()) {
+        const epoch = result!.history[i]!
+        assert.ok(Math.abs(epoch.trainLoss - trainLoss) <= 1e-5, `${epoch.trainLoss}, alone ${trainLoss}`)
+        assert.ok(Math.abs(epoch.validationLoss - validationLoss) <= 1e-4)
+      }
+    }
+  })
+
   it('resumes bit for bit after a stop, which all ranks make after the same step', async () => {
     const options: TrainOptions = { epochs: 3, batchSize: 5, ema: 0.9, seed: 3 }
     const straight: Run = { network: 'small', options: { ...options, directory: at('straight') } }
@@ -164,16 +186,22 @@ describe('training on several processes', function () {
       )
   })
 
-  it('resumes bit for bit after processes were killed', async () => {
-    const options: TrainOptions = { epochs: 4, batchSize: 5, optimizer: 'adam', report: false }
+  it('resumes bit for bit after processes were killed (with --large, ten times each)', async function () {
+    const kills = process.env.VISIONTORCH_TEST_LARGE ? 10 : 1
+    this.timeout(180_000 * kills)
+    const options: TrainOptions = { epochs: 4 * kills, batchSize: 5, optimizer: 'adam', report: false }
     const run = (name: string): Run => ({ network: 'small', options: { ...options, directory: at(name) } })
     await play(everywhere(2, run('never-killed')))
     const killed = run('killed')
     killed.options.resume = true
-    for (const rank of [1, 0]) {
-      const step = 1 + Math.floor(Math.random() * 5)
+    for (const rank of Array.from({ length: 2 * kills }, (_, i) => 1 - (i % 2))) {
+      const signal = {
+        name: 'SIGKILL',
+        step: 1 + Math.floor(Math.random() * 4),
+        delay: Math.random() * 40,
+      } as const
       const runs = everywhere(2, killed)
-      runs[rank] = [{ ...killed, signal: { name: 'SIGKILL', step } }]
+      runs[rank] = [{ ...killed, signal }]
       const outcomes = await play(runs)
       assert.deepEqual(outcomes[rank], [])
       const [other] = outcomes[1 - rank]!
@@ -201,26 +229,25 @@ describe('training on several processes', function () {
     await drawPhotos(less, { train: 7 })
     const options: TrainOptions = { epochs: 1, batchSize: 5 }
     const run = (own: TrainOptions): Run => ({ network: 'small', options: { ...options, ...own } })
-    // Each on a port of its own, because a rank that restarts at once could meet the store of the job that has just
-    // failed.
-    const differing = async (directory: string, own: TrainOptions) => {
-      const ranks = await play([[run({ directory: at(directory) })], [run(own)]])
-      return ranks.map(([outcome]) => outcome!)
-    }
-    for (const [outcomes, message] of [
-      [
-        await differing('other-1', { learningRate: 0.5 }),
+    const ranks = await play([
+      [run({ directory: at('other-1') }), run({ directory: at('other-2') })],
+      [run({ learningRate: 0.5 }), run({ data: less })],
+    ])
+    for (const outcomes of ranks) {
+      assert.deepEqual(
+        outcomes.map(({ code }) => code),
+        ['ERR_DISTRIBUTED', 'ERR_DISTRIBUTED'],
+      )
+      const [options, data] = outcomes
+      assert.match(
+        options!.message!,
         /^rank 1 differs from rank 0 in learningRate: 0\.5, but rank 0 has 0\.01/,
-      ],
-      [
-        await differing('other-2', { data: less }),
+      )
+      assert.match(
+        data!.message!,
         /^rank 1 differs from rank 0 in training images: 21 \(\w+\), but rank 0 has 24/,
-      ],
-    ] as const)
-      for (const { code, message: said } of outcomes) {
-        assert.equal(code, 'ERR_DISTRIBUTED')
-        assert.match(said!, message)
-      }
+      )
+    }
   })
 
   it('fails on all ranks when the loss becomes infinite on one', async () => {

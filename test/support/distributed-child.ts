@@ -3,15 +3,15 @@ import { createModel, setThreads, type TrainOptions, train } from '../../lib/ind
 import { smallNetwork } from './small-network.js'
 
 export interface Run {
-  network: 'small' | 'squeezenet1_1'
+  network: 'small' | 'without dropout' | 'squeezenet1_1'
   options: Omit<TrainOptions, 'signal'>
-  /** A signal that is sent to the process after so many steps. */
-  signal?: { name: NodeJS.Signals | 'sleep'; step: number }
+  /** A signal that is sent to the process after so many steps, and then so many milliseconds. */
+  signal?: { name: NodeJS.Signals | 'sleep'; step: number; delay?: number }
 }
 
 export const createNetwork = (network: Run['network']) =>
-  network === 'small'
-    ? smallNetwork()
+  network !== 'squeezenet1_1'
+    ? smallNetwork(network === 'without dropout' ? { dropout: 0 } : {})
     : createModel('squeezenet1_1', { classes: ['checks', 'columns', 'rows'], seed: 1 })
 
 if (process.argv[1]?.endsWith('distributed-child.ts')) {
@@ -26,7 +26,7 @@ if (process.argv[1]?.endsWith('distributed-child.ts')) {
         if (event.type !== 'step' || ++steps !== signal?.step) continue
         if (signal.name === 'SIGTERM') controller.abort()
         else if (signal.name === 'sleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 12_000)
-        else process.kill(process.pid, signal.name)
+        else setTimeout(() => process.kill(process.pid, signal.name), signal.delay)
       }
       console.log(JSON.stringify({ result: await run, steps }))
     } catch (error) {

@@ -12,6 +12,7 @@ export type Work =
   | 'decode'
   | 'limit'
   | 'serve'
+  | 'distributed'
 
 /** The job of a peer, as JSON in its first argument. */
 export interface Job {

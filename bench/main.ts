@@ -7,6 +7,7 @@ import { bootstrap } from './bootstrap.js'
 import { save } from './result.js'
 import { concurrent } from './works/concurrent.js'
 import { decode } from './works/decode.js'
+import { distributed } from './works/distributed.js'
 import { epoch } from './works/epoch.js'
 import { growth } from './works/growth.js'
 import { idle } from './works/idle.js'
@@ -35,6 +36,10 @@ const works = {
   serve: {
     run: serve,
     about: 'requests/s over HTTP, compared with predict(), FastAPI, LitServe and ONNX Runtime',
+  },
+  distributed: {
+    run: distributed,
+    about: "two processes that share their steps, compared with PyTorch's DistributedDataParallel",
   },
   growth: { run: growth, about: 'inference by batch size, threads and image size' },
 }

@@ -23,6 +23,9 @@ const peers = {
   cache: { program: 'visiontorch', setup: 'cache', env: {} },
   /** Steps on one batch in memory: how fast training could be if images cost nothing. */
   'in memory': { program: 'visiontorch', setup: 'memory', env: {} },
+  /** Two processes that exchange nothing, and one with the images and threads of both: see works/distributed.ts. */
+  apart: { program: 'visiontorch', setup: 'apart', env: {} },
+  'one process': { program: 'visiontorch', setup: 'one', env: {} },
   /** predict() in a process, for comparison with servers. */
   'in process': { program: 'visiontorch', setup: 'in process', env: {} },
   stock: { program: 'python', setup: 'stock', env: {} },

@@ -16,6 +16,8 @@ const columns: Record<string, string[]> = {
 const works: [RegExp, string][] = [
   [/^inference (.+)/, '$1'],
   [/^training (.+)/, 'training step, $1'],
+  [/^(distributed step) (.+)/, '$1, $2'],
+  [/^(exchange of gradients, .+)/, '$1'],
   [/^(first|second) epoch of ([^,]+), batch (\d+), [^,]+, (.+)/, '$1 epoch of $4, $2, batch $3'],
   [/^(start to first prediction.+)/, '$1'],
   [/^(loading .+ and a first prediction)/, '$1'],

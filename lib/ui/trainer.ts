@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
 import { type Architecture, checkArchitecture, sizeOption } from '../model/architectures.js'
@@ -168,8 +169,10 @@ export class Trainer {
       training.set(served, await readTraining(join(path, isStopped ? 'last.pth' : 'best.pth')))
       models.serve(served, model)
     }
-    if (!isStopped) this.#reports.set(id, join(path, 'report.html'))
-    this.#push({ type: 'done', isStopped, directory: path, model: served, hasReport: !isStopped })
+    const report = join(path, 'report.html')
+    const hasReport = existsSync(report) // not of a run that was stopped, or if it could not be written
+    if (hasReport) this.#reports.set(id, report)
+    this.#push({ type: 'done', isStopped, directory: path, model: served, hasReport })
   }
 
   #push(event: RunEvent): void {

@@ -6,7 +6,7 @@
 #include <string>
 
 /**
- * openLibrary(path: string): void loads a shared library, which then stays for the life of the process. Its functions
+ * openLibrary(path: string): void loads a shared library, which stays loaded until the process ends. Its functions
  * are bound at their first call.
  * @throws Error with the dynamic linker's message
  */

@@ -1,4 +1,4 @@
-// Precompiled: these headers cost several seconds a translation unit.
+// Precompiled, because these headers cost several seconds per translation unit.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -124,7 +124,7 @@ async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptio
       if (scans > Math.min(MAX_SCANS, MAX_SCANNED_PIXELS / (width * height))) {
         throw failure(
           name,
-          `it is a progressive JPEG of ${scans} scans, more than any program writes for its size`,
+          `it is a progressive JPEG with ${scans} scans, more than any program writes for its size`,
         )
       }
       const isCmyk = components === 4

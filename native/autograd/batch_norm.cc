@@ -43,7 +43,7 @@ void for_each_block(const Shape& shape, const Work& work) {
                  [&](int64_t block, int) { work(block * kBlockRows, std::min(shape.rows, (block + 1) * kBlockRows)); });
 }
 
-// The start of a larger tensor has left the cache when the next operation begins with it.
+// Returns whether the tensor is so large that its start leaves the cache before the next operation reads it.
 template <class T>
 bool streams(const Shape& shape) {
   constexpr int64_t kStreamed = 8 << 20;
@@ -53,13 +53,13 @@ bool streams(const Shape& shape) {
 float value_of(float x) { return x; }
 float value_of(kernels::BFloat16 x) { return std::bit_cast<float>(uint32_t{x.bits} << 16); }
 
-// Two sums for each channel over blocks of rows, in float32, and their totals in double, added in the order of the
-// rows.
+// Sums two quantities per channel: over each block of rows in float32, and over the blocks in double, in the order of
+// the rows.
 class BlockSums {
  public:
   explicit BlockSums(int64_t channels) : channels_(static_cast<size_t>(channels)) {}
 
-  // The sums of a block, [2][channels]. Any thread may call this.
+  // Returns the sums of a block, [2][channels]. Thread-safe.
   float* of(int64_t first_row) {
     const std::scoped_lock lock(mutex_);
     return blocks_.try_emplace(first_row, 2 * channels_).first->second.data();
@@ -155,7 +155,7 @@ void update_running(const BatchNorm2d& norm, const Statistics& statistics) {
   norm.num_batches_tracked.add_(1);
 }
 
-// The bits of the rows from this one on; null if there are none.
+// Returns the bits from this row on, or null if there are none.
 uint8_t* bits(const at::Tensor& passes, const Shape& shape, int64_t row) {
   return passes.defined() ? passes.mutable_data_ptr<uint8_t>() + row * kernels::bits_stride(shape.channels) : nullptr;
 }
@@ -180,7 +180,7 @@ void normalize(const at::Tensor& x, const at::Tensor& residual, const at::Tensor
   });
 }
 
-// Whether the derivative is something else than 0 and 1.
+// Returns whether the derivative takes values other than 0 and 1.
 bool is_smooth(kernels::Activation activation) { return activation > kernels::Activation::ReLU6; }
 
 // Lets autograd keep a shared pointer.
@@ -218,10 +218,10 @@ struct Saved {
     offset = saved[6];
   }
 
-  // Whether the residual's gradient is only what the activation passes on.
+  // Returns whether the activation masks the residual's gradient.
   bool residual_takes_part() const { return residual && passes.defined(); }
 
-  // The arguments of a kernel for the rows [begin, end).
+  // Returns the kernel's arguments for the rows [begin, end).
   template <class T>
   kernels::BatchNormGradient<T> rows(const at::Tensor& gradient, int64_t begin, int64_t end) const {
     const Shape shape = shape_of(x);
@@ -240,8 +240,8 @@ struct Saved {
   }
 };
 
-// The first half of the backward pass, for some rows: their sums, and if there was a residual, what the activation
-// passes on. That may overwrite the gradient, since applying the activation twice changes nothing.
+// The first half of the backward pass, for some rows: adds up their sums and, if there was a residual, stores the
+// gradient that the activation passes on. This may overwrite the gradient, because masking it twice changes nothing.
 template <class T>
 void add_up(const Saved& saved, const at::Tensor& gradient, at::Tensor& passed, int64_t begin, int64_t end,
             BlockSums& blocks) {
@@ -254,7 +254,7 @@ void add_up(const Saved& saved, const at::Tensor& gradient, at::Tensor& passed, 
   table().of<T>().batch_norm_gradient_sums(part);
 }
 
-// This first half, if whoever computes the gradient does it: see sums_of_gradient().
+// The state of that first half if the operation that computes the gradient performs it: see sums_of_gradient().
 struct Begun : torch::CustomClassHolder {
   explicit Begun(int64_t channels) : sums(channels) {}
 

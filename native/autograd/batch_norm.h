@@ -34,15 +34,17 @@ at::Tensor batch_norm_activation(const nn::BatchNorm2d& norm, const at::Tensor& 
 at::Tensor synchronized_batch_norm(const nn::BatchNorm2d& norm, const at::Tensor& x,
                                    const std::shared_ptr<const Ranks>& ranks);
 
-// If y is a result of batch_norm_activation(): a function that whoever computes the gradient of y calls with its rows
-// while they are in the cache. The backward pass then need not read them again to sum them. The function may change the
-// rows, to zeros for values that the activation did not pass on. Otherwise null.
+// If y is a result of batch_norm_activation(), returns a function for the operation that computes the gradient of y,
+// which calls it with rows of that gradient while they are in the cache. The backward pass then does not have to read
+// them again to sum them. The function may set values to zero that the activation did not pass on. Returns null for any
+// other y.
 ops::RowsDone sums_of_gradient(const at::Tensor& y);
 
 // Throws ERR_INVALID_ARGUMENT if a channel of x has a single value, whose variance is not defined.
 void check_batch_norm(const at::Tensor& x);
 
-// Whether batch_norm_activation() takes x: it must be on the CPU, channels-last, and of a type that has kernels.
+// Returns whether batch_norm_activation() supports x: it must be on the CPU, channels-last, and of a type that has
+// kernels.
 bool supports_batch_norm(const at::Tensor& x);
 
 }  // namespace visiontorch::autograd

@@ -26,15 +26,17 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// Whether Winograd's filtering computes the gradients. In bfloat16, transformed values are rounded: the error is about
-// a hundredth of a gradient's standard deviation, while autocast's gradients differ from float32's by a tenth or more.
+// Returns whether Winograd filtering computes the gradients. In bfloat16, it rounds the transformed values: the error
+// is about a hundredth of a gradient's standard deviation, while autocast's gradients differ from float32's by a tenth
+// or more.
 bool filters_backward(const nn::Conv2d& conv, const at::Tensor& x) {
   return Convolution::supports_winograd(conv) && conv.out_channels % table().lanes == 0 &&
          conv.in_channels % table().lanes == 0 &&
          x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4) >= ops::thresholds::kWinogradTilesTraining;
 }
 
-// Whether it computes the outputs. For these, transformed values stay float32, since PyTorch's outputs are more exact.
+// Returns whether it computes the outputs, too. There, transformed values stay float32, because PyTorch's outputs are
+// more exact than its gradients.
 bool filters_forward(const nn::Conv2d& conv, const at::Tensor& x) {
   const int64_t least = x.scalar_type() == at::kFloat ? table().lanes : ops::thresholds::kWinogradChannelsBFloat16;
   return filters_backward(conv, x) && std::min(conv.in_channels, conv.out_channels) >= least;
@@ -44,14 +46,14 @@ bool is_narrow(const nn::Conv2d& conv) {
   return std::min(conv.in_channels, conv.out_channels) < ops::thresholds::kGradientChannels;
 }
 
-// x -> {conv(x), x}: other users of x take it from here, so that their gradient is added to that of x while it is
-// computed.
+// x -> {conv(x), x}: other users of x take it from here, so that backward() can add their gradient to that of x while
+// computing it.
 class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                                const std::optional<at::Tensor>& bias, const nn::Conv2d& conv) {
     context->save_for_backward({x, weight});
-    context->set_materialize_grads(false);  // there is none if x has no other user
+    context->set_materialize_grads(false);  // x may have no other user, and so no gradient from one
     context->saved_data["stride"] = conv.stride;
     context->saved_data["padding"] = conv.padding.height;
     context->saved_data["bias"] = bias.has_value();
@@ -76,10 +78,10 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
       return values.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
     };
     const at::Tensor gradient = in_order(gradients[0]);
-    // The result overwrites it: its other readers are done, since `gradient` depends on them.
+    // The result overwrites it. Its other readers are done, because `gradient` depends on them.
     const at::Tensor added = gradients[1].defined() ? in_order(gradients[1]) : at::Tensor();
     at::Tensor dx, dweight, dbias;
-    if (context->needs_input_grad(1)) {  // first: computing dx replaces x and gradient in the cache
+    if (context->needs_input_grad(1)) {  // first, because computing dx evicts x and gradient from the cache
       if (filters_backward(conv, x)) {
         dweight = winograd_weight_gradient(x, gradient);
       } else if (is_narrow(conv)) {
@@ -105,7 +107,7 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
   }
 
  private:
-  // oneDNN's gradients of x, weight and bias, as far as the mask selects them.
+  // oneDNN's gradients of those of x, weight and bias that the mask selects.
   static std::tuple<at::Tensor, at::Tensor, at::Tensor> gradients_of(const at::Tensor& gradient, const at::Tensor& x,
                                                                      const at::Tensor& weight, const nn::Conv2d& conv,
                                                                      std::array<bool, 3> mask) {

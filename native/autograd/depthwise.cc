@@ -33,13 +33,13 @@ at::Tensor by_taps(const at::Tensor& weight) {
   return result;
 }
 
-// The output rows of a batch in strips, which threads share. Strips, and so the result, do not depend on the number of
-// threads.
+// The output rows of a batch, cut into strips that the threads share. The strips, and so the result, do not depend on
+// the number of threads.
 struct Strips {
   int64_t images, rows, of_image;
 
   Strips(int64_t images, int64_t rows) : images(images), rows(rows) {
-    constexpr int64_t kStrips = 32, kRows = 4;  // in all at least, of a strip at least
+    constexpr int64_t kStrips = 32, kRows = 4;  // at least this many strips, of at least this many rows
     of_image = std::clamp<int64_t>((kStrips + images - 1) / images, 1, std::max<int64_t>(1, rows / kRows));
   }
 
@@ -57,7 +57,7 @@ struct Strips {
 
 int64_t out_size(int64_t size, int64_t stride) { return (size - 1) / stride + 1; }
 
-// The arguments that all kernels for a convolution of these images share.
+// Returns the arguments that all kernels share for a convolution of these images.
 template <class T>
 class Layer {
  public:
@@ -115,7 +115,7 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
     const Strips strips(gradient.size(0), gradient.size(2));
     at::Tensor dx = at::empty_like(x);
     at::Tensor parts = at::empty({strips.count(), weights.size(0), weights.size(1)}, at::kFloat);
-    constexpr int64_t kPixels = 512;  // of the input at a time, which stay in the cache until `done` reads them
+    constexpr int64_t kPixels = 512;  // input pixels at a time, which stay in the cache until `done` reads them
     const int64_t at_once = std::max<int64_t>(1, kPixels / (width * stride));
     const RowsDone done = sums_of_gradient(x);
     with_type(x.scalar_type(), [&]<class T>(T) {

@@ -6,7 +6,7 @@
 
 namespace visiontorch::autograd {
 
-// Whether depthwise_convolution() takes this: on the CPU, float32 or under autocast to bfloat16.
+// Returns whether depthwise_convolution() supports these: on the CPU, in float32 or under autocast to bfloat16.
 bool supports_depthwise(const nn::Conv2d& conv, const at::Tensor& x);
 
 // Computes a 3 x 3 or 5 x 5 depthwise convolution. The backward pass computes the gradients of input and weights

@@ -27,8 +27,8 @@ struct Rows {
   int64_t count = 0;
 };
 
-// sum.out = sum over t in [begin, end) of a[t]^T b[tap][t], for each tap, added to what is there unless sum.first.
-// find(first, rows) finds the rows from t = first on.
+// Computes sum.out = sum over t in [begin, end) of a[t]^T b[tap][t] for each tap, added to the existing values unless
+// sum.first. find(first, rows) finds the rows from t = first on.
 template <class T, class Find>
 void accumulate(kernels::GemmTN<T> sum, int64_t begin, int64_t end, const Find& find, std::vector<float>& scratch) {
   scratch.resize(kernels::gemm_tn_scratch(sum.rows, sum.columns));
@@ -47,29 +47,29 @@ void accumulate(kernels::GemmTN<T> sum, int64_t begin, int64_t end, const Find& 
     sum.b = rows.b.data();
     sum.count = rows.count;
     sum.next_a = next.a.data();
-    sum.next_b = next.b.data() + sum.taps / 2 * next.count;  // of the tap in the middle
+    sum.next_b = next.b.data() + sum.taps / 2 * next.count;  // the middle tap
     sum.next_count = next.count;
     table().of<T>().gemm_tn(sum, scratch.data());
     sum.first = false;
   }
 }
 
-// How threads share a sum over pixels. Parts of the sum read each value only once. If there are few pixels, threads
-// also share the channels of the operand that has more of them, though each task then reads all of the other. Parts,
-// and so the result, do not depend on the number of threads.
+// How threads share a sum over pixels. The sum is cut into parts, each of which reads its values only once. If there
+// are few pixels, the threads also share the channels of the operand that has more of them, although each task then
+// reads the other operand in full. The parts, and so the result, do not depend on the number of threads.
 struct Partition {
   int64_t pixels, shared, parts, groups = 1;
 
   Partition(int64_t pixels, int64_t shared) : pixels(pixels), shared(shared) {
-    constexpr int64_t kParts = 8, kPixels = 2048, kFewPixels = 256, kChannels = 64;  // of a task at least
+    constexpr int64_t kParts = 8, kPixels = 2048, kFewPixels = 256, kChannels = 64;  // minimums per task
     const int64_t threads = at::get_num_threads(), most = std::max<int64_t>(1, shared / kChannels);
     parts = std::clamp<int64_t>(pixels / (most < kParts / 2 ? kFewPixels : kPixels), 1, kParts);
     groups = std::clamp<int64_t>((4 * threads + parts - 1) / parts, 1, most);
     while (groups < most && parts * groups % threads != 0) groups++;
   }
 
-  // The first pixel of a part, or the end of the last one. Each part is smaller than the one before, so that one thread
-  // waits only briefly for the other at the end.
+  // Returns the first pixel of a part, or the end of the last one. Each part is smaller than the one before, so that at
+  // the end one thread waits only briefly for another.
   int64_t first_pixel(int64_t part) const { return pixels * part * (2 * parts + 1 - part) / (parts * (parts + 1)); }
 
   // The channels [first, last) of a group.
@@ -79,7 +79,7 @@ struct Partition {
   }
 };
 
-// The total of sums [parts, ...].
+// Adds up sums [parts, ...] over the parts.
 at::Tensor total_of(const at::Tensor& sums) {
   at::Tensor total = sums[0];
   if (sums.size(0) == 1) return total;
@@ -152,7 +152,7 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, cons
 // weight's gradient is G^T dU G.
 template <class T>
 at::Tensor winograd_weight_gradient_of(const at::Tensor& x, const at::Tensor& gradient) {
-  constexpr int64_t kCache = (4 << 20) / sizeof(T);  // values: of V and dM at a time
+  constexpr int64_t kCache = (4 << 20) / sizeof(T);  // values of V and dM at a time
   constexpr int64_t points = Winograd::kPoints;
   const int64_t in = x.size(1), out = gradient.size(1), height = x.size(2), width = x.size(3);
   const int64_t tiles = ((height + 3) / 4) * ((width + 3) / 4);  // of an image

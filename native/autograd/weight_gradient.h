@@ -7,13 +7,14 @@
 namespace visiontorch::autograd {
 
 // The gradient of a convolution's weight, [out, in, k, k] in float32, channels-last, from its input x [n, in, h, w] and
-// its output's gradient [n, out, h', w'], both channels-last. The same result for any number of threads.
+// its output's gradient [n, out, h', w'], both channels-last. The result does not depend on the number of threads.
 
-// As matrix products of float32 or bfloat16, one for each tap of the kernel. For convolutions without groups and
-// dilation.
+// Computes it as matrix products in float32 or bfloat16, one for each tap of the kernel. Supports convolutions without
+// groups and dilation.
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv);
 
-// By Winograd's filtering, if Convolution::supports_winograd(). Transformed values of bfloat16 are rounded to it.
+// Computes it by Winograd filtering, for convolutions with Convolution::supports_winograd(). In bfloat16, the
+// transformed values are rounded to bfloat16.
 at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradient);
 
 }  // namespace visiontorch::autograd

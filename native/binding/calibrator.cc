@@ -17,7 +17,7 @@ quantize::Method method_from(const std::string& name) {
   throw Error("ERR_INVALID_ARGUMENT", "method: expected minmax, percentile or mse");
 }
 
-// A calibrator, and the model that is to be quantized. Used on the compute thread only.
+// A calibrator and the model to quantize. Used on the compute thread only.
 struct Calibration {
   std::shared_ptr<model::Model> model;
   quantize::Calibrator calibrator;
@@ -26,7 +26,7 @@ struct Calibration {
       : model(std::move(original)), calibrator(model->network(), method) {}
 };
 
-// The JavaScript object that holds one (NativeCalibrator in lib/native/native.ts).
+// The JavaScript object that holds it (NativeCalibrator in lib/native/native.ts).
 class CalibratorWrap : public Napi::ObjectWrap<CalibratorWrap> {
  public:
   static void define(Napi::Env env) {
@@ -39,7 +39,7 @@ class CalibratorWrap : public Napi::ObjectWrap<CalibratorWrap> {
 
   explicit CalibratorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CalibratorWrap>(info) {
     if (!info[0].IsExternal())
-      throw Napi::TypeError::New(info.Env(), "NativeCalibrator is made by createCalibrator(), not with new");
+      throw Napi::TypeError::New(info.Env(), "NativeCalibrator: use createCalibrator() instead of new");
     calibration_ = *info[0].As<Napi::External<std::shared_ptr<Calibration>>>().Data();
   }
 

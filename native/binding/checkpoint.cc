@@ -30,12 +30,12 @@ const char* name_of(Container container) {
   return "";
 }
 
-// NativeCheckpoint of lib/native/native.ts: an open file, for as long as JavaScript holds it.
+// NativeCheckpoint of lib/native/native.ts: a file that stays open until JavaScript disposes of it.
 class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
  public:
   explicit Checkpoint(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Checkpoint>(info) {
     if (info.Length() != 1 || !info[0].IsExternal()) {
-      throw Napi::TypeError::New(info.Env(), "a checkpoint is made by openCheckpoint()");
+      throw Napi::TypeError::New(info.Env(), "NativeCheckpoint: use openCheckpoint() instead of new");
     }
     file_ = *info[0].As<Napi::External<Handle>>().Data();
   }
@@ -63,7 +63,7 @@ class Checkpoint : public Napi::ObjectWrap<Checkpoint> {
   Napi::Value inspect(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     return guard(env, [&] {
-      // Made once: a file can have very many tensors.
+      // Built once, because a file can have very many tensors.
       const auto text = [&](const char* value) { return Napi::String::New(env, value); };
       const Napi::String name = text("name"), dtype = text("dtype"), shape = text("shape"), bytes = text("bytes"),
                          type = text("type");
@@ -148,7 +148,7 @@ Napi::Value write_checkpoint(const Napi::CallbackInfo& info) {
 std::shared_ptr<File> unwrap_checkpoint(Napi::Value value) {
   Napi::Env env = value.Env();
   if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(Environment::of(env).checkpoint_class.Value()))
-    throw Error("ERR_INVALID_ARGUMENT", "checkpoint: expected what openCheckpoint() gave");
+    throw Error("ERR_INVALID_ARGUMENT", "checkpoint: expected an object that openCheckpoint() returned");
   return Checkpoint::Unwrap(value.As<Napi::Object>())->file();
 }
 

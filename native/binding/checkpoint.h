@@ -9,12 +9,13 @@
 
 namespace visiontorch::binding {
 
-// The file of a NativeCheckpoint. Throws ERR_INVALID_ARGUMENT for any other value, ERR_DISPOSED after dispose().
+// Returns the file of a NativeCheckpoint. Throws ERR_INVALID_ARGUMENT for any other value, and ERR_DISPOSED after
+// dispose().
 std::shared_ptr<checkpoint::File> unwrap_checkpoint(Napi::Value value);
 
-// The argument `container` of lib/native/native.ts: undefined is zip.
+// Parses the argument `container` of lib/native/native.ts; undefined means zip.
 checkpoint::Container container_from(Napi::Value value);
-// The argument `dtype`: nothing for undefined.
+// Parses the argument `dtype`; returns nothing for undefined.
 std::optional<at::ScalarType> weights_dtype_from(Napi::Value value);
 
 }  // namespace visiontorch::binding

@@ -9,12 +9,13 @@
 
 namespace visiontorch::binding {
 
-// JavaScript objects that must stay alive until some work is done (buffers that it reads, the object it belongs to).
+// JavaScript objects that must stay alive until some work is done: the buffers that it reads, and the object whose
+// method started it.
 using KeepAlive = std::vector<Napi::ObjectReference>;
 
-// What one JavaScript environment (the main thread or a worker_thread) keeps: the class of its errors, and the way
-// back from the compute thread to its event loop. Work that is under way when the environment ends is waited for;
-// work that has not begun is dropped.
+// The state of one JavaScript environment (the main thread or a worker_thread): its error class, and the way back from
+// the compute thread to its event loop. When the environment ends, it waits for work in progress and drops work that
+// has not started.
 class Environment {
  public:
   explicit Environment(Napi::Env env);
@@ -38,7 +39,7 @@ class Environment {
   std::shared_ptr<Shared> shared_;
   Napi::ThreadSafeFunction deliver_;
   std::list<KeepAlive> kept_;  // JavaScript thread only: references must not die on another thread
-  int pending_ = 0;            // JavaScript thread only; the event loop is kept alive while it is above zero
+  int pending_ = 0;            // JavaScript thread only; keeps the event loop alive while above zero
 };
 
 }  // namespace visiontorch::binding

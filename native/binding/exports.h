@@ -4,7 +4,7 @@
 
 namespace visiontorch::binding {
 
-// Each adds the functions or the class of one subject to the addon's exports.
+// Each function adds the functions or the class of one subject to the addon's exports.
 void export_image(Napi::Env env, Napi::Object exports);
 void export_runtime(Napi::Env env, Napi::Object exports);
 void export_checkpoint(Napi::Env env, Napi::Object exports);

@@ -33,7 +33,7 @@ constexpr napi_type_tag kBatchTag = {0x9d1f0a62c1b44e0eULL, 0xb7f0e2f5d9a34c11UL
 
 double to_number(const char* name, Napi::Value value) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
-  // The bound keeps every conversion to int defined.
+  // Within this bound, every conversion to int is defined.
   if (!(std::abs(number) < 1e9)) invalid("'" + std::string(name) + "': expected a number below 1e9");
   return number;
 }
@@ -58,7 +58,7 @@ Rect to_rect(const char* name, Napi::Value value) {
   return {int(left), int(top), int(width), int(height)};
 }
 
-// The fields of one operation, as lib/native/operation.ts spells them.
+// Reads the fields of one operation, with their names in lib/native/operation.ts.
 class Fields {
  public:
   explicit Fields(Napi::Object object) : object_(object) {}
@@ -164,7 +164,7 @@ Transform parse_transform(Napi::Value value) {
   return transform;
 }
 
-// Bounds what resizing one side before the other can need: an image that is one pixel wide has this many rows.
+// Bounds the memory of resizing one side before the other, when an image one pixel wide can have this many rows.
 constexpr std::int64_t kLargestSide = 1 << 18;
 
 Pixels parse_pixels(Napi::Value value) {
@@ -184,8 +184,8 @@ Pixels parse_pixels(Napi::Value value) {
   return {bytes.Data(), int(width), int(height), int(channels)};
 }
 
-// Napi glue of image::ImageBatch. The memory of the tensor is reported to V8, so that batches which nobody refers to
-// any more are collected in time.
+// Node-API wrapper of image::ImageBatch. It reports the tensor's memory to V8, so that unreachable batches are
+// collected in time.
 class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -301,7 +301,7 @@ Napi::Value cmyk_to_rgb(const Napi::CallbackInfo& info) {
   });
 }
 
-// { data, width, height, channels } of which `data` is the image's own memory, freed with it.
+// Returns { data, width, height, channels }; `data` is the image's own memory and is freed with it.
 Napi::Value to_pixels(Napi::Env env, Image image) {
   auto* owned = new Image(std::move(image));
   auto result = Napi::Object::New(env);

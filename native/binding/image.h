@@ -8,7 +8,7 @@
 
 namespace visiontorch::binding {
 
-// The batch behind a JavaScript ImageBatch; throws where `value` is something else.
+// Returns the batch behind a JavaScript ImageBatch. Throws ERR_INVALID_ARGUMENT for any other value.
 std::shared_ptr<image::ImageBatch> unwrap_batch(Napi::Value value);
 
 }  // namespace visiontorch::binding

@@ -82,7 +82,8 @@ Napi::Value to_objects(Napi::Env env, const std::vector<nn::LayerSummary>& layer
   return result;
 }
 
-// A number, a boolean, an array of booleans or rows of integers: lib/model/network-options.ts has checked which.
+// Reads a number, a boolean, an array of booleans or rows of integers. lib/model/network-options.ts has checked the
+// type.
 nn::Options::Value option_from(Napi::Value value) {
   if (value.IsBoolean()) return value.ToBoolean().Value();
   if (value.IsNumber()) return value.As<Napi::Number>().DoubleValue();
@@ -215,8 +216,7 @@ std::shared_ptr<model::Model> ModelWrap::unwrap(Napi::Value value) {
 }
 
 ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWrap>(info) {
-  if (!info[0].IsExternal())
-    throw Napi::TypeError::New(info.Env(), "NativeModel is made by createModel(), not with new");
+  if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "NativeModel: use createModel() instead of new");
   model_ = *info[0].As<Napi::External<std::shared_ptr<model::Model>>>().Data();
   note(info.Env(), Facts::of(*model_));
 }
@@ -226,7 +226,7 @@ ModelWrap::~ModelWrap() {
 }
 
 std::shared_ptr<model::Model> ModelWrap::live() const {
-  if (!model_) throw Error("ERR_DISPOSED", "the model was disposed: it cannot be used any more");
+  if (!model_) throw Error("ERR_DISPOSED", "the model was disposed and cannot be used any more");
   return model_;
 }
 
@@ -291,7 +291,7 @@ Napi::Value ModelWrap::summary(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const int64_t height = info[0].As<Napi::Number>().Int64Value(), width = info[1].As<Napi::Number>().Int64Value();
     const std::shared_ptr<model::Model> model = live();
-    // Described anew: the compute thread may be changing the model's own network.
+    // A new description, because the compute thread may be changing the model's own network.
     const nn::Network network = nn::describe(model->architecture(), facts_.num_classes, model->options());
     return to_objects(info.Env(), nn::summarize(network, height, width));
   });
@@ -331,7 +331,7 @@ Napi::Value ModelWrap::state_dict(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     return run_async(
         info.Env(), On::Compute,
-        // A snapshot: training may go on before JavaScript has read it.
+        // A snapshot, because training may go on before JavaScript has read it.
         [model = live()] { return model::Model(*model).state_dict(); },
         [](Napi::Env env, checkpoint::Value value) { return to_js(env, value); });
   });

@@ -10,7 +10,7 @@
 namespace visiontorch::binding {
 
 // The JavaScript object that holds a model (NativeModel in lib/native/native.ts). Its methods queue work on the compute
-// thread; what it tells at once (classes, parameters, device) was noted when the last such work was done.
+// thread. Its getters (classes, parameters, device) return facts that were noted when the last such work ended.
 class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
  public:
   static void define(Napi::Env env);
@@ -37,14 +37,14 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Value to(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
-  // What the getters tell; `Facts::of` runs where nothing changes the model meanwhile.
+  // What the getters return. `Facts::of` must run when nothing else changes the model.
   struct Facts {
     int64_t num_classes = 0, parameter_count = 0;
     std::string device{}, dtype{};
     struct Entry {
       std::string name;
       std::vector<int64_t> shape;
-      bool is_counter;  // int64, else float32
+      bool is_counter;  // int64; otherwise float32
     };
     std::vector<Entry> entries{};
     std::vector<std::string> int8_layers{}, float_layers{};  // of a quantized model
@@ -52,13 +52,13 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   };
   std::shared_ptr<model::Model> live() const;
   void note(Napi::Env env, Facts facts);
-  // Runs `change(model)` on the compute thread and notes what the getters then tell.
+  // Runs `change(model)` on the compute thread, then notes the new facts.
   template <class Change>
   Napi::Value change_model(const Napi::CallbackInfo& info, Change change, KeepAlive kept = {});
 
   std::shared_ptr<model::Model> model_;
   Facts facts_;
-  int64_t reported_bytes_ = 0;  // to V8, which else would not know what collecting this object frees
+  int64_t reported_bytes_ = 0;  // to V8, which otherwise would not know how much memory collecting this object frees
 };
 
 }  // namespace visiontorch::binding

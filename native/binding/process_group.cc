@@ -36,7 +36,7 @@ class ProcessGroupWrap : public Napi::ObjectWrap<ProcessGroupWrap> {
 
   explicit ProcessGroupWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProcessGroupWrap>(info) {
     if (!info[0].IsExternal())
-      throw Napi::TypeError::New(info.Env(), "NativeProcessGroup is made by joinGroup(), not with new");
+      throw Napi::TypeError::New(info.Env(), "NativeProcessGroup: use joinGroup() instead of new");
     group = *info[0].As<Napi::External<std::shared_ptr<ProcessGroup>>>().Data();
   }
 

@@ -9,10 +9,10 @@
 
 namespace visiontorch::binding {
 
-// The group of a NativeProcessGroup of JavaScript.
+// Returns the group behind a JavaScript NativeProcessGroup.
 std::shared_ptr<distributed::ProcessGroup> unwrap_group(Napi::Value value);
 
-// A copy of a Float64Array.
+// Copies a Float64Array.
 at::Tensor numbers_from(Napi::Value value);
 Napi::Value to_numbers(Napi::Env env, const at::Tensor& numbers);
 

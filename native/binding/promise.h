@@ -16,8 +16,8 @@ namespace visiontorch::binding {
 // Translates any C++ exception into the environment's VisionTorchError (code, message).
 Napi::Error to_js_error(Napi::Env env, std::exception_ptr error);
 
-// Runs the body of an exported function so that no C++ exception but Napi::Error leaves it: anything else would end
-// the process.
+// Runs the body of an exported function and turns every C++ exception into Napi::Error; any other type would end the
+// process.
 template <class Body>
 auto guard(Napi::Env env, Body body) -> decltype(body()) {
   try {
@@ -30,7 +30,7 @@ auto guard(Napi::Env env, Body body) -> decltype(body()) {
 }
 
 enum class On {
-  Compute,  // the compute thread: whatever computes with LibTorch
+  Compute,  // the compute thread: everything that computes with LibTorch
   Pool,     // libuv's thread pool: files and pixels
 };
 
@@ -71,8 +71,8 @@ struct Outcome {
         deferred.Reject(to_js_error(env, std::current_exception()).Value());
       }
     } catch (...) {
-      // The environment is ending (its worker was terminated): it runs no JavaScript any more, so Resolve and Reject
-      // both throw. Nobody waits for the result.
+      // The environment is ending (its worker was terminated) and no longer runs JavaScript, so Resolve and Reject both
+      // throw. Nobody is waiting for the result.
     }
   }
 };
@@ -103,8 +103,8 @@ class PoolWorker : public Napi::AsyncWorker {
 
 }  // namespace detail
 
-// Runs `work` off the JavaScript thread and gives a promise of `convert(env, result)`, which runs on it.
-// `work` returns a movable, non-void value (std::monostate where there is nothing to return).
+// Runs `work` off the JavaScript thread and returns a promise of `convert(env, result)`, which runs on the JavaScript
+// thread. `work` returns a movable, non-void value (std::monostate if there is nothing to return).
 template <class Work, class Convert>
 Napi::Promise run_async(Napi::Env env, On on, Work work, Convert convert, KeepAlive kept = {}) {
   using Result = decltype(work());
@@ -129,7 +129,7 @@ Napi::Promise run_async(Napi::Env env, On on, Work work, Convert convert, KeepAl
   return promise;
 }
 
-// For work without a result: resolves to undefined.
+// The conversion for work without a result: resolves to undefined.
 inline Napi::Value to_undefined(Napi::Env env, std::monostate) { return env.Undefined(); }
 
 }  // namespace visiontorch::binding

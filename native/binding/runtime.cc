@@ -39,7 +39,8 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
   });
 }
 
-// OpenMP keeps the number for each calling thread: the compute thread needs it, and this one answers runtimeInfo().
+// OpenMP keeps one number per calling thread. The compute thread needs it, and so does this one, which answers
+// runtimeInfo().
 Napi::Value set_threads(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&] {
     const int threads = info[0].As<Napi::Number>().Int32Value();

@@ -16,7 +16,7 @@ namespace {
 double number(Napi::Object object, const char* name) { return object.Get(name).As<Napi::Number>().DoubleValue(); }
 bool is_number(Napi::Object object, const char* name) { return object.Get(name).IsNumber(); }
 
-// Its name and its hyperparameters: numbers, booleans and arrays of numbers.
+// Reads the optimizer's name and hyperparameters: numbers, booleans and arrays of numbers.
 train::OptimizerOptions optimizer_from(Napi::Object object) {
   train::OptimizerOptions options;
   options.name = object.Get("name").As<Napi::String>();
@@ -109,7 +109,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
 
   explicit TrainerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TrainerWrap>(info) {
     if (!info[0].IsExternal())
-      throw Napi::TypeError::New(info.Env(), "NativeTrainer is made by createTrainer(), not with new");
+      throw Napi::TypeError::New(info.Env(), "NativeTrainer: use createTrainer() instead of new");
     trainer = *info[0].As<Napi::External<std::shared_ptr<model::Training>>>().Data();
     if (trainer->average()) ema_ = Napi::Persistent(ModelWrap::create(info.Env(), trainer->average()));
   }
@@ -173,7 +173,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
     });
   }
 
-  // Runs work(training) on the compute thread and gives a promise of nothing.
+  // Runs work(training) on the compute thread and returns a promise of undefined.
   template <class Work>
   Napi::Value run(const Napi::CallbackInfo& info, Work work) {
     return run_async(

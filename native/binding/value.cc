@@ -20,7 +20,7 @@ namespace {
 
 using checkpoint::Value;
 
-// The typed array in which JavaScript sees each dtype; Uint8Array holds the bytes of those that it does not know.
+// The typed array that JavaScript gets for each dtype; for a dtype that JavaScript lacks, a Uint8Array of its bytes.
 napi_typedarray_type array_type(at::ScalarType dtype) {
   switch (dtype) {
     case at::kDouble: return napi_float64_array;
@@ -32,7 +32,7 @@ napi_typedarray_type array_type(at::ScalarType dtype) {
     case at::kUInt64: return napi_biguint64_array;
     case at::kUInt32: return napi_uint32_array;
     case at::kUInt16: return napi_uint16_array;
-    case at::kComplexDouble: return napi_float64_array;  // real and imaginary parts by turns
+    case at::kComplexDouble: return napi_float64_array;  // alternating real and imaginary parts
     case at::kComplexFloat: return napi_float32_array;
     default: return napi_uint8_array;
   }
@@ -56,11 +56,11 @@ size_t element_size(napi_typedarray_type type) {
   throw Error("ERR_INVALID_ARGUMENT", path + ": expected " + expected);
 }
 
-// Strings cross as UTF-8 in which a lone surrogate keeps its three bytes, as in Python's pickles ("surrogatepass"):
-// class names hold them for the bytes of folder names that are not UTF-8 (lib/util/file-name.ts).
+// Strings cross as UTF-8 in which a lone surrogate keeps its three bytes, as in Python's pickles ("surrogatepass"). In
+// class names, they stand for bytes of folder names that are not UTF-8 (lib/util/file-name.ts).
 std::string from_string(Napi::String string) {
   std::string text = string.Utf8Value();
-  if (text.find("\xEF\xBF\xBD") == std::string::npos) return text;  // U+FFFD, which Node-API writes for them
+  if (text.find("\xEF\xBF\xBD") == std::string::npos) return text;  // U+FFFD, which Node-API writes for lone surrogates
   const std::u16string units = string.Utf16Value();
   const auto is = [&](size_t at, char16_t kind) { return at < units.size() && (units[at] & 0xFC00) == kind; };
   text.clear();
@@ -81,7 +81,7 @@ std::string from_string(Napi::String string) {
   return text;
 }
 
-// Reads a JavaScript value; `path_` says where in it, for errors.
+// Reads a JavaScript value. For errors, `path_` tracks the place in the value.
 class FromJs {
  public:
   explicit FromJs(Napi::Env env)
@@ -194,11 +194,11 @@ class FromJs {
   }
 
   Napi::Function map_, array_from_;
-  // By memory: tensors that share it here share it in the file.
+  // By memory address, so that tensors that share memory here also share it in the file.
   std::map<std::tuple<const char*, size_t, const checkpoint::DType*>, at::Tensor> copies_;
 };
 
-// Builds a JavaScript value. The depth of a Value is bounded where it is made.
+// Builds a JavaScript value. It may recurse, because the depth of every Value is bounded when it is made.
 class ToJs {
  public:
   ToJs(Napi::Env env, TensorMemory memory)
@@ -262,7 +262,8 @@ class ToJs {
     return map;
   }
 
-  // Tensors that were one object in Python are one in JavaScript, and those that shared their data share it.
+  // Tensors that were one object in Python are one object in JavaScript, and tensors that shared their data still share
+  // it.
   Napi::Value tensor(const at::Tensor& tensor) const {
     if (tensor.use_count() == 1) return new_tensor(tensor);
     return once(tensor.unsafeGetTensorImpl(), [&] { return new_tensor(tensor); });
@@ -282,7 +283,7 @@ class ToJs {
   }
 
   Napi::Value typed_array(const at::Tensor& given) const {
-    // The same tensor in several places, or others with the same data.
+    // The same tensor in several places, or other tensors with the same data.
     bool is_shared = given.use_count() > 1 || given.storage().use_count() > 1;
     at::Tensor tensor = given.cpu().contiguous();
     Napi::ArrayBuffer buffer = array_buffer(tensor, is_shared);
@@ -300,7 +301,7 @@ class ToJs {
   }
 
   Napi::ArrayBuffer new_buffer(const at::Tensor& tensor) const {
-    constexpr size_t kLeastHandedOver = 16 << 10;  // copies of less take less memory than owners
+    constexpr size_t kLeastHandedOver = 16 << 10;  // below this, a copy takes less memory than the owner object
     if (memory_ == TensorMemory::HandOver && tensor.nbytes() >= kLeastHandedOver) {
       auto* owner = new at::Tensor(tensor);
       return Napi::ArrayBuffer::New(
@@ -311,7 +312,8 @@ class ToJs {
     return buffer;
   }
 
-  // What make() gave for this address before. A JavaScript array keeps it, as handles end with their scopes.
+  // Returns what make() returned for this address before. A JavaScript array keeps the values, because handles end with
+  // their scopes.
   template <class Make>
   Napi::Value once(const void* address, const Make& make) const {
     auto [found, is_new] = index_.try_emplace(address, static_cast<uint32_t>(index_.size()));

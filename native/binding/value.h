@@ -8,19 +8,19 @@
 
 namespace visiontorch::binding {
 
-// A CheckpointValue (lib/native/native.ts) as a Value; its tensors are copied. Throws ERR_INVALID_ARGUMENT, naming the
-// place in the value, for what a checkpoint cannot hold.
+// Converts a CheckpointValue (lib/native/native.ts) to a Value and copies its tensors. Throws ERR_INVALID_ARGUMENT,
+// naming the place in the value, for anything that a checkpoint cannot hold.
 checkpoint::Value from_js(Napi::Value value);
 
 enum class TensorMemory {
   Copy,      // JavaScript gets a copy
-  HandOver,  // JavaScript gets the memory itself: for contiguous tensors that nobody else uses
+  HandOver,  // JavaScript gets the memory itself; only for contiguous tensors that nothing else uses
 };
 
-// The Value as a CheckpointValue: dictionaries become Maps, lists and tuples arrays, tensors TensorData.
+// Converts a Value to a CheckpointValue: dictionaries become Maps, lists and tuples arrays, tensors TensorData.
 Napi::Value to_js(Napi::Env env, const checkpoint::Value& value, TensorMemory memory = TensorMemory::Copy);
 
-// A string of a Value, in which lone surrogates keep their three bytes.
+// Converts a string of a Value, in which lone surrogates keep their three bytes.
 Napi::String string_to_js(Napi::Env env, const std::string& text);
 
 }  // namespace visiontorch::binding

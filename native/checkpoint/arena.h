@@ -8,9 +8,9 @@
 
 namespace visiontorch::checkpoint {
 
-// All lists and dictionaries that are made while a file is read, and their account. A pickle can nest them without end
-// and into themselves; the arena empties them one by one, so that their destructors meet neither deep nesting nor a
-// cycle. It leaves those alone that check_content() has found sound and marked with Value::keep().
+// Owns all lists and dictionaries that are made while a file is read, and charges them to the budget. A pickle can nest
+// them arbitrarily deep and in cycles; the arena empties them one by one, so that their destructors meet neither deep
+// nesting nor a cycle. It leaves alone those that check_content() found sound and marked with Value::keep().
 class Arena {
  public:
   explicit Arena(Budget& budget) : budget_(budget) {}
@@ -34,7 +34,7 @@ class Arena {
     budget_.charge(kContainer);
     return keep(Value::dict({}, kind));
   }
-  // Tuples do not change, so that all empty ones are one.
+  // Tuples are immutable, so all empty ones can be the same.
   Value empty_tuple() {
     if (!empty_tuple_.is_list()) empty_tuple_ = list({}, Value::Kind::Tuple);
     return empty_tuple_;

@@ -11,7 +11,7 @@
 
 namespace visiontorch::checkpoint {
 
-// The arguments of one call, each taken as the type that it must have.
+// The arguments of one call. Each accessor checks the type.
 class Arguments {
  public:
   Arguments(std::string_view function, const Value::List& values, size_t least, size_t most)
@@ -20,7 +20,7 @@ class Arguments {
   }
 
   size_t size() const { return values_.size(); }
-  // What stands for an object comes in its place.
+  // Returns the content of an Object, if it has any, instead of the object.
   const Value& operator[](size_t i) const {
     auto* object = values_[i].as_opaque<Object>();
     return object != nullptr && object->items.kind() != Value::Kind::None ? object->items : values_[i];
@@ -37,7 +37,7 @@ class Arguments {
   }
   std::vector<int64_t> integers(size_t i) const {
     std::vector<int64_t> numbers;
-    if (list(i).size() > 64) wrong();  // PyTorch's limit of dimensions
+    if (list(i).size() > 64) wrong();  // PyTorch's limit on the number of dimensions
     for (const Value& value : list(i)) numbers.push_back(integer(value));
     return numbers;
   }

@@ -8,16 +8,16 @@
 
 namespace visiontorch::checkpoint {
 
-// The account of one file: the memory and the work that reading it may take, whatever it holds. Everything that a file
-// can ask for is charged here in bytes of memory, natively and in JavaScript. A few bytes of a pickle can refer to
-// others again and again, so that no limit on a single kind of value would hold.
+// Bounds the memory and the work that reading one file may take, whatever the file contains. Everything that a file can
+// ask for is charged here, in bytes of native and JavaScript memory. Limits on single kinds of values would not
+// suffice, because a few bytes of a pickle can refer to the same values again and again.
 class Budget {
  public:
-  // 44 MiB, and the file's size.
+  // The limit is 44 MiB plus the file's size.
   explicit Budget(uint64_t file_size)
       : limit_(kBase + file_size), left_(limit_), data_left_(file_size), allowance_left_(6 * file_size) {}
 
-  // More for each storage in the file: a tensor takes about as much, however small it is.
+  // Raises the limit for each storage in the file: a tensor takes about this much memory, however small it is.
   void allow_storages(uint64_t count) {
     constexpr uint64_t kStorage = 1500;
     uint64_t more = std::min(count * kStorage, allowance_left_);
@@ -30,20 +30,20 @@ class Budget {
     if (bytes > left_) exceeded();
     left_ -= bytes;
   }
-  // Data of tensors is free up to the size of the file.
+  // The data of tensors is free up to the size of the file.
   void charge_data(uint64_t bytes) {
     uint64_t free = std::min(bytes, data_left_);
     data_left_ -= free;
     charge(bytes - free);
   }
-  // One operation of a pickle.
+  // Counts one operation of a pickle.
   void step() {
     if (++steps_ > kMaxSteps) corrupt("the file takes more than " + std::to_string(kMaxSteps) + " steps to read");
   }
   uint64_t left() const { return left_; }
   [[noreturn]] void exceeded() const {
     corrupt("reading the file would take more than " + std::to_string(limit_ >> 20) +
-            " MiB of memory beside its tensors, far more than its size explains");
+            " MiB of memory in addition to its tensors, far more than its size explains");
   }
 
  private:

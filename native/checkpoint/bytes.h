@@ -14,7 +14,7 @@ namespace visiontorch::checkpoint {
 
 [[noreturn]] inline void corrupt(const std::string& what) { throw Error("ERR_CHECKPOINT_CORRUPT", what); }
 
-// a * b of two numbers that a file gave, both at least zero.
+// Returns a * b for two numbers from a file, both of which must be at least zero.
 inline int64_t checked_mul(int64_t a, int64_t b, const char* what) {
   int64_t result;
   if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &result)) corrupt(std::string(what) + " is beyond any file");
@@ -27,7 +27,7 @@ inline int64_t checked_add(int64_t a, int64_t b, const char* what) {
   return result;
 }
 
-// A cursor over a part of a file. It never leaves that part, and reads no more of it than is needed.
+// A cursor over a part of a file. It never leaves that part, and reads no more of it than necessary.
 class ByteReader {
  public:
   // Bytes in memory. `what` names them in errors ("data.pkl").
@@ -50,7 +50,7 @@ class ByteReader {
     return taken;
   }
 
-  // Up to the next newline, which is taken too. The result is valid for one more call of take() or line().
+  // Takes the bytes up to the next newline, and the newline. The result is valid for one more call of take() or line().
   std::string_view line(uint64_t longest) {
     uint64_t most = std::min(longest + 1, remaining());
     if (most > window_.size()) fetch(most);
@@ -60,7 +60,7 @@ class ByteReader {
     return take(end + 1).substr(0, end);
   }
 
-  // Passes over bytes without reading them.
+  // Skips bytes without reading them.
   void skip(uint64_t count) {
     require(count);
     at_ += count;
@@ -70,7 +70,7 @@ class ByteReader {
     chunk_size_ = kFirstChunk;
   }
 
-  // A little-endian number.
+  // Takes a little-endian number.
   template <class T>
   T number() {
     T value;
@@ -78,7 +78,7 @@ class ByteReader {
     return value;
   }
 
-  // How many bytes were taken or passed over.
+  // The number of bytes that were taken or skipped.
   uint64_t offset() const { return at_; }
   uint64_t remaining() const { return size_ - at_; }
   const std::string& what() const { return what_; }
@@ -92,7 +92,7 @@ class ByteReader {
             " more were expected at byte " + std::to_string(at_));
   }
 
-  // Makes the window at least `count` bytes long. The last chunk stays, because what was taken may lie in it.
+  // Makes the window at least `count` bytes long. Keeps the last chunk, because a result of take() may point into it.
   void fetch(uint64_t count) {
     if (chunks_.size() == 2) chunks_.pop_front();
     chunks_.push_back(file_->read(begin_ + at_, std::min(std::max(count, chunk_size_), remaining())));

@@ -15,15 +15,15 @@
 
 namespace visiontorch::checkpoint {
 
-// Every recursion here is bounded: in check_content by its own check, afterwards by what it has established.
+// Every recursion here is bounded: check_content() checks the depth, and the other functions run after it.
 namespace {
 
-// Estimates of what values take, in bytes: here, as a copy with tensors, and in JavaScript.
-constexpr double kItem = 64, kEntry = 120;  // an item of a list, and of a dictionary
+// Estimates, in bytes, of the memory that values take: here, as a copy with tensors, and in JavaScript.
+constexpr double kItem = 64, kEntry = 120;  // an item of a list; an entry of a dictionary
 constexpr double kText = 96, kList = 160, kDict = 320, kBytes = 256;
-constexpr double kListed = 128;  // a tensor in the list of all, beside its name
+constexpr double kListed = 128;  // a tensor in the list of all tensors, in addition to its name
 
-// The longest name of a key that is no string.
+// The longest name of a key that is not a string.
 constexpr size_t kLongestKey = 128;
 
 std::string text_of(const Value& key);
@@ -32,10 +32,10 @@ class Checker {
  public:
   explicit Checker(double limit) : limit_(limit) {}
 
-  // What a value takes if everything that it shares is written out.
+  // The memory that a value takes if shared parts are counted each time.
   struct Weight {
     double bytes = 0;
-    double listed = 0;  // tensors and skipped objects, and the text of their names
+    double listed = 0;  // tensors and skipped objects, with their names
     double names = 0;
     int height = 0;
     double total() const { return bytes + listed * kListed + names; }
@@ -57,7 +57,7 @@ class Checker {
   }
 
  private:
-  // The name of a class, and what stands for an object.
+  // Replaces a class by its name, and an object by its content.
   static void resolve(Value& value) {
     if (auto* object = value.as_opaque<Object>(); object != nullptr && object->items.kind() != Value::Kind::None)
       value = Value(object->items);
@@ -113,13 +113,13 @@ class Checker {
     std::unordered_set<int64_t> ints;
   };
 
-  // That of text_of(key), or more.
+  // An upper bound on the length of text_of(key).
   static size_t length_of(const Value& key) {
     if (key.kind() == Value::Kind::String) return key.as_string().size();
     return key.kind() == Value::Kind::Int ? text_of(key).size() : kLongestKey;
   }
 
-  // Loaders differ in which of two equal keys they take.
+  // Loaders disagree on which of two equal keys wins.
   static void check_key(Value& key, Keys& keys) {
     bool is_new = true;
     switch (key.kind()) {
@@ -130,14 +130,14 @@ class Checker {
       case Value::Kind::OrderedDict: corrupt("a list or dictionary is the key of a dictionary");
       default: break;
     }
-    if (!is_new) corrupt("the key " + in_quotes(text_of(key)) + " stands twice in a dictionary");
+    if (!is_new) corrupt("the key " + in_quotes(text_of(key)) + " occurs twice in a dictionary");
   }
 
   double limit_;
-  std::unordered_map<const void*, std::optional<Weight>> seen_;  // nothing: being visited
+  std::unordered_map<const void*, std::optional<Weight>> seen_;  // nullopt: being visited
 };
 
-// A key as a part of a name. Tuples are written as Python writes them, up to a length.
+// Returns a key as a part of a name. Tuples are written as in Python, up to a maximum length.
 std::string text_of(const Value& key) {
   switch (key.kind()) {
     case Value::Kind::String: return key.as_string();
@@ -189,7 +189,7 @@ void visit_items(const Value& value, std::string& name, const std::function<void
   }
 }
 
-// The value without tensors, and whether there were some in it.
+// Returns the value without tensors, and whether it had any.
 std::pair<std::optional<Value>, bool> without_tensors(const Value& value) {
   if (value.kind() == Value::Kind::Opaque) return {std::nullopt, true};
   if (!value.is_list() && !value.is_dict()) return {value, false};
@@ -263,7 +263,7 @@ class Reader {
   }
 
   at::Tensor copy(const TensorSpec& spec) {
-    constexpr uint64_t kCopy = 1024;  // a tensor, natively and in JavaScript, beside its data
+    constexpr uint64_t kCopy = 1024;  // a tensor, natively and in JavaScript, in addition to its data
     budget_.charge(kCopy);
     bool is_part_of_storage = !spec.elements.defined() && spec.is_contiguous() && spec.is_plain();
     if (!is_part_of_storage) {

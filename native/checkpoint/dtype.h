@@ -7,8 +7,8 @@
 
 namespace visiontorch::checkpoint {
 
-// The element types that checkpoints may hold: PyTorch's name, and the stem of the class of its storages and of its
-// tensors ("FloatStorage", "FloatTensor"); newer types have none, and lie in untyped storages.
+// The element types that checkpoints may contain: PyTorch's name, and the stem of the names of its storage and tensor
+// classes ("FloatStorage", "FloatTensor"). Newer types have no such classes and use untyped storages.
 struct DType {
   at::ScalarType type;
   std::string_view name;
@@ -59,7 +59,7 @@ inline constexpr DType kDTypes[] = {
     {at::kInt7, "int7"},
 };
 
-// The types of quantized tensors. Their data is read as the integers that it consists of.
+// The types of quantized tensors. Their data is read as plain integers.
 inline constexpr DType kQuantized[] = {
     {at::kQInt8, "qint8", "QInt8"},          {at::kQUInt8, "quint8", "QUInt8"},       {at::kQInt32, "qint32", "QInt32"},
     {at::kQUInt4x2, "quint4x2", "QUInt4x2"}, {at::kQUInt2x4, "quint2x4", "QUInt2x4"},

@@ -42,7 +42,7 @@ void File::with_path(const Run& run) {
     run();
   } catch (const Error& error) {
     if (error.code() == "ERR_FILE_READ") throw;
-    input_.check_unchanged();  // half of a new file is not a damaged one
+    input_.check_unchanged();  // a file that is still being written is not a damaged one
     std::string message = shown_ + ": " + error.what();
     if (error.code() == "ERR_CHECKPOINT_CORRUPT")
       message += ". The file is damaged or incomplete: download or save it again";
@@ -64,7 +64,7 @@ void File::parse(const OpenOptions& options) {
     check_content(content_, budget_);
   }
 #ifdef __GLIBC__
-  malloc_trim(0);  // what unpickling took is free before JavaScript takes its share
+  malloc_trim(0);  // return the memory that unpickling took before JavaScript takes its share
 #endif
   require_weights(content_);
   if (options.mmap) storages_.map();

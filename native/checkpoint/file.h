@@ -12,12 +12,12 @@
 namespace visiontorch::checkpoint {
 
 struct OpenOptions {
-  bool verify = false;  // check the checksums of all zip records, and not only of the small ones
-  bool mmap = false;    // share the file's memory where that is possible, instead of copying: see Mapping
+  bool verify = false;  // check the checksums of all zip records, not only of the small ones
+  bool mmap = false;    // map the file and share its memory instead of copying, if possible: see Mapping
 };
 
-// A .pth or safetensors file, opened and checked. Its structure is read at once, its tensors when they are asked for;
-// they stay valid without the File. Every method that reads throws ERR_FILE_READ if the file has changed since it was
+// A .pth or safetensors file, opened and checked. The structure is read at once, the tensors on demand; tensors stay
+// valid after the File is gone. Every method that reads throws ERR_FILE_READ if the file has changed since it was
 // opened.
 class File {
  public:
@@ -25,17 +25,17 @@ class File {
 
   Container container() const { return container_; }
   uint64_t size() const { return input_.size(); }
-  // Everything, with what stands for tensors and for skipped objects: see for_each_item().
+  // The whole content, with placeholders for tensors and skipped objects: see for_each_item().
   const Value& content() const { return content_; }
-  // A part of the content, with its tensors.
+  // Returns a part of the content, with its tensors.
   Value read(const Value& part);
-  // These tensors, which are part of the content: see Storages::read().
+  // Reads these tensors, which are part of the content: see Storages::read().
   std::vector<at::Tensor> read(const std::vector<const TensorSpec*>& specs, const Storages::Visit& visit = {});
 
  private:
   explicit File(const std::string& path) : input_(path), storages_(input_), budget_(input_.size()) {}
   void parse(const OpenOptions& options);
-  // Runs a function, and puts the path before the message of its errors.
+  // Runs a function and prefixes the messages of its errors with the path.
   template <class Run>
   void with_path(const Run& run);
 
@@ -44,8 +44,8 @@ class File {
   Storages storages_;
   Container container_ = Container::Zip;
   Value content_;
-  Budget budget_;     // for content_ in JavaScript
-  std::mutex mutex_;  // over storages_
+  Budget budget_;     // what is left of it when content_ goes to JavaScript
+  std::mutex mutex_;  // guards storages_
 };
 
 }  // namespace visiontorch::checkpoint

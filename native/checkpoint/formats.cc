@@ -37,7 +37,7 @@ constexpr Format kFormats[] = {
     {0, "Rar!\x1A"_bytes, "this is a RAR archive. Unpack it first"},
     {0, "PK\x05\x06"_bytes, "this is an empty zip file. Save the checkpoint again"},
     {0, "\x89HDF\r\n\x1A\n"_bytes,
-     "this is an HDF5 file, as Keras and TensorFlow write. Weights of torchvision's networks come from torch.save "
+     "this is an HDF5 file, probably of Keras or TensorFlow. Weights of torchvision's networks come from torch.save "
      "or from visiontorch"},
     {4, "TFL3"_bytes,
      "this is a TensorFlow Lite model. Weights of torchvision's networks come from torch.save or "
@@ -72,12 +72,13 @@ bool is_text(std::string_view begin) {
                      [](char c) { return (c >= ' ' && c < 0x7F) || c == '\n' || c == '\r' || c == '\t'; });
 }
 
-// pickle.dump(model) and its like. Protocols 2 to 5 begin with their number; older ones with their first value.
+// Files of pickle.dump(model) and the like. Protocols 2 to 5 start with their number; older ones with their first
+// value.
 bool is_pickle(std::string_view head, std::string_view tail) {
   return head.size() > 2 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5 && tail.ends_with('.');
 }
 
-// The class of a pickled object, or nothing for plain values and for what cannot be read.
+// Returns the class of a pickled object, or nothing for plain values and unreadable files.
 std::string class_in(const InputFile& file) {
   try {
     Budget budget(file.size());
@@ -110,7 +111,7 @@ void refuse_foreign_format(const InputFile& file, const std::string& path) {
   }
   if (is_onnx(head))
     unsupported(begin +
-                "this is an ONNX model, from which weights cannot be read. Save the PyTorch model that it was "
+                "this is an ONNX model, whose weights cannot be read. Save the PyTorch model that it was "
                 "exported from: torch.save(model.state_dict(), 'model.pth')");
   if (is_tensorflow(head, tail))
     unsupported(begin +
@@ -128,7 +129,7 @@ void refuse_foreign_format(const InputFile& file, const std::string& path) {
 }
 
 void ForeignZip::add(std::string_view given) {
-  std::string name(given);  // in small letters
+  std::string name(given);  // in lower case
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
   auto ends_with = [&](std::initializer_list<std::string_view> suffixes) {
     return std::any_of(suffixes.begin(), suffixes.end(), [&](auto suffix) { return name.ends_with(suffix); });
@@ -147,9 +148,8 @@ void ForeignZip::refuse() const {
   if (format_ != nullptr)
     unsupported("this is " + std::string(format_) +
                 ", not a file of torch.save. In Python, load it and save what you need: torch.save(value, new_path)");
-  unsupported("this is a zip archive without data.pkl, so that torch.save did not write it. Its " +
-              std::to_string(count_) + " files begin with " + in_quotes(first_) +
-              ". If a checkpoint is among them, unpack it first");
+  unsupported("this is a zip archive without data.pkl, so torch.save did not write it. Its " + std::to_string(count_) +
+              " files begin with " + in_quotes(first_) + ". If a checkpoint is among them, unpack it first");
 }
 
 void require_weights(const Value& content) {

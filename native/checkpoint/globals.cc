@@ -18,7 +18,7 @@ namespace {
 
 using What = Global::What;
 
-// What a Global or an Object takes beside its name.
+// The memory that a Global or an Object takes in addition to its name.
 constexpr uint64_t kObject = 160;
 
 [[noreturn]] void unsafe(const std::string& what, const Place& place, const char* why) {
@@ -46,7 +46,7 @@ Value ordered_dict(const Arguments& arguments, Arena& arena) {
   return result;
 }
 
-// The first argument is what makes missing values.
+// The first argument is the factory for missing values.
 Value default_dict(const Arguments&, Arena& arena) { return arena.dict(); }
 
 Value list_of(const Arguments& arguments, Arena& arena, Value::Kind kind) {
@@ -60,7 +60,7 @@ Value size(const Arguments& arguments, Arena& arena) {
   return list_of(arguments, arena, Value::Kind::Tuple);
 }
 
-// _codecs.encode(text, 'latin1') is how pickles of protocol 2 hold bytes: a character below 256 for each.
+// Pickles of protocol 2 store bytes as _codecs.encode(text, 'latin1'), with one character below 256 per byte.
 Value encode(const Arguments& arguments, Arena& arena) {
   const std::string& text = arguments.string(0);
   std::string encoding = arguments.size() < 2 ? "utf-8" : arguments.string(1);
@@ -123,14 +123,14 @@ Value from_type(const Arguments& arguments, Arena& arena);
 
 struct Known {
   std::string_view name;
-  Value (*function)(const Arguments&, Arena&);  // nullptr: the result is an object that is skipped
+  Value (*function)(const Arguments&, Arena&);  // nullptr: the result is a skipped object
   size_t least, most;
 };
 
 constexpr size_t kAny = ~size_t{0};
 
-// What torch.load(weights_only=True) allows (torch/_weights_only_unpickler.py of torch 2.13), and plain data of
-// Python's standard library and of NumPy. Storages, tensor types and dtypes are found by their dtype.
+// The globals that torch.load(weights_only=True) allows (torch/_weights_only_unpickler.py of torch 2.13), and plain
+// data types of Python's standard library and of NumPy. Storages, tensor types and dtypes are found by their dtype.
 constexpr Known kFunctions[] = {
     {"_codecs.encode", encode, 1, 2},
     {"builtins.bytearray", bytes, 0, 2},
@@ -189,8 +189,8 @@ constexpr Known kFunctions[] = {
     {"types.SimpleNamespace", nullptr, 0, kAny},
 };
 
-// Modules of Python whose functions and classes run programs, reach into the interpreter or open connections. Nothing
-// of them is data, so that a file that names one is refused at once.
+// Python modules whose functions and classes run programs, reach into the interpreter or open connections. They contain
+// no data types, so a file that names one is refused at once.
 constexpr std::string_view kDangerous[] = {
     "_io",          "_posixsubprocess",
     "_pickle",      "asyncio",
@@ -231,7 +231,8 @@ const Known* find_function(std::string_view name) {
   return found == std::end(kFunctions) ? nullptr : found;
 }
 
-// The name in Python 3 and in NumPy 1: what torch/_utils.py does with names of Python 2, as far as data needs it.
+// Translates names of Python 2 and NumPy 2 into those of Python 3 and NumPy 1, as torch/_utils.py does, as far as data
+// needs it.
 std::string full_name(std::string_view module, std::string_view name) {
   static constexpr std::pair<std::string_view, std::string_view> kModules[] = {
       {"__builtin__", "builtins"},
@@ -257,7 +258,7 @@ const DType* find_stem(const DTypes& dtypes, std::string_view name, std::string_
   return nullptr;
 }
 
-// torch.FloatStorage, torch.cuda.FloatTensor, torch.float32 and their like.
+// torch.FloatStorage, torch.cuda.FloatTensor, torch.float32 and the like.
 void look_up_type(Global& global) {
   std::string_view name = global.name;
   if (!name.starts_with("torch.")) return;
@@ -292,21 +293,21 @@ bool is_constant(std::string_view name) {
          std::any_of(std::begin(kQuantized), std::end(kQuantized), [&](auto& dtype) { return dtype.name == name; });
 }
 
-// Whether a name is a class by Python's convention: its first letter is a capital.
+// Returns whether a name is a class by Python's convention: it starts with a capital letter.
 bool names_a_class(std::string_view name) {
   std::string_view last = name.substr(name.rfind('.') + 1);
   size_t letter = last.find_first_not_of('_');
   return letter != std::string_view::npos && std::isupper(static_cast<unsigned char>(last[letter]));
 }
 
-// _rebuild_from_type_v2(function, class, arguments, state): a tensor of a subclass, or with attributes.
+// _rebuild_from_type_v2(function, class, arguments, state): a tensor of a subclass, or one with attributes.
 Value from_type(const Arguments& arguments, Arena& arena) {
   auto* global = arguments[0].as_opaque<Global>();
   const Known* known = global ? find_function(global->name) : nullptr;
-  // Not itself, which could call itself without end.
+  // Not this function itself, which would allow endless recursion.
   if (known == nullptr || known->function == nullptr || known->function == from_type) arguments.wrong();
   Value result = known->function(Arguments(known->name, arguments.list(2), known->least, known->most), arena);
-  // The tensors that a wrapper consists of are its attributes.
+  // A wrapper's attributes are the tensors that it consists of.
   if (known->function == rebuild_wrapper) result.as_dict().emplace_back("state", arguments[3]);
   return result;
 }
@@ -338,7 +339,7 @@ Value find_global(std::string_view module, std::string_view name, const Place& p
     global->what = What::Function;
   } else if (is_dangerous || (global->name.starts_with("builtins.") && !names_a_class(global->name))) {
     unsafe("names \"" + printable(std::string(module) + "." + std::string(name)) + "\"", place,
-           "with which a file can run programs if Python loads it with weights_only=False");
+           "which lets a file run programs if Python loads it with weights_only=False");
   } else {
     look_up_type(*global);
   }
@@ -373,7 +374,7 @@ Value call(const Value& callable, const Value::List& arguments, const Place& pla
 
 Value create(const Value& type, const Value::List& arguments, const Place& place, Arena& arena) {
   auto* global = type.as_opaque<Global>();
-  // NEWOBJ calls the class's __new__ alone, so that any class can be skipped.
+  // NEWOBJ only calls the class's __new__, so objects of any class can be skipped.
   if (global != nullptr && global->what == What::Unknown) return new_object(type, arena);
   return call(type, arguments, place, arena);
 }
@@ -387,7 +388,7 @@ void set_state(const Value& target, const Value& state, const Place& place, Aren
     return;
   }
   if (auto* tensor = target.as_opaque<TensorSpec>()) return set_tensor(*tensor, state);
-  if (target.is_dict() || target.is_list()) return;  // attributes, such as a state_dict's `_metadata`
+  if (target.is_dict() || target.is_list()) return;  // skip attributes, such as a state_dict's `_metadata`
   corrupt("a value that has no attributes is given some at byte " + std::to_string(place.offset) + " of " +
           std::string(place.pickle));
 }

@@ -10,49 +10,49 @@
 
 namespace visiontorch::checkpoint {
 
-// Where a pickle is being read, for errors: "at byte 2 of data.pkl".
+// A place in a pickle, for errors: "at byte 2 of data.pkl".
 struct Place {
   std::string_view pickle;
   uint64_t offset;
 };
 
-// A class or function that a pickle names. It is a name and no more: what it would do in Python, call() does.
+// A class or function that a pickle names. This is only the name; call() does what it would do in Python.
 struct Global : Value::Opaque {
   enum class What {
-    Function,    // one of those that call() knows
-    Storage,     // torch.FloatStorage, with its dtype; or untyped
+    Function,    // one that call() knows
+    Storage,     // torch.FloatStorage, with its dtype; or an untyped storage
     TensorType,  // torch.FloatTensor
     DType,
     Parameter,
-    Unknown,  // anything else: never called, but its objects may be skipped
+    Unknown,  // anything else: never called, and its objects are skipped
   };
   What what = What::Unknown;
   std::optional<at::ScalarType> dtype;
-  std::string name;  // "collections.OrderedDict", as Python 3 names it
+  std::string name;  // Python 3's name, such as "collections.OrderedDict"
 };
 
-// An object of a class that the reader does not know, such as argparse.Namespace. It is skipped; but what was put into
-// it as into a list or dictionary stands for it, and so does the data of a NumPy array.
+// An object of a class that the reader does not know, such as argparse.Namespace. It is skipped, unless the pickle
+// filled it like a list or dictionary, or it is a NumPy array: then `items` replaces it.
 struct Object : Value::Opaque {
   c10::intrusive_ptr<Global> type;
   Value items;             // or None
   bool is_module = false;  // a torch.nn.Module
 };
 
-// The global of this name. Throws ERR_CHECKPOINT_UNSAFE if it belongs to a module of Python that can run programs.
+// Returns the global of this name. Throws ERR_CHECKPOINT_UNSAFE if it belongs to a Python module that can run programs.
 Value find_global(std::string_view module, std::string_view name, const Place& place, Budget& budget);
 
-// The result of REDUCE: of a known function, whose arguments are checked by number and type, or an Object of an
-// unknown class. Throws ERR_CHECKPOINT_UNSAFE for any other function.
+// Returns the result of REDUCE: that of a known function, whose arguments are checked by number and type, or an Object
+// of an unknown class. Throws ERR_CHECKPOINT_UNSAFE for any other function.
 Value call(const Value& callable, const Value::List& arguments, const Place& place, Arena& arena);
 
-// The result of NEWOBJ.
+// Returns the result of NEWOBJ.
 Value create(const Value& type, const Value::List& arguments, const Place& place, Arena& arena);
 
-// BUILD: gives an object its state. Attributes are not kept; old tensors and NumPy's arrays get their data.
+// Executes BUILD, which gives an object its state. Attributes are dropped; old tensors and NumPy arrays get their data.
 void set_state(const Value& target, const Value& state, const Place& place, Arena& arena);
 
-// Python's bytes.
+// Makes Python's bytes.
 Value make_bytes(std::string_view bytes, Budget& budget);
 
 }  // namespace visiontorch::checkpoint

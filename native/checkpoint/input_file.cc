@@ -56,7 +56,7 @@ void InputFile::read(uint64_t offset, void* to, uint64_t count) const {
     ssize_t got = pread(descriptor_, static_cast<char*>(to) + done, count - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(path_, errno);
-    if (got == 0) throw Error("ERR_FILE_READ", "'" + path_ + "' was shortened while it was read. Read it again");
+    if (got == 0) throw Error("ERR_FILE_READ", "'" + path_ + "' was truncated while it was being read. Read it again");
     done += static_cast<uint64_t>(got);
   }
 }
@@ -66,9 +66,10 @@ void InputFile::check_unchanged() const {
   if (fstat(descriptor_, &now) != 0) fail(path_, errno);
   const timespec &then = modified(opened_), &last = modified(now);
   if (now.st_size == opened_.st_size && last.tv_sec == then.tv_sec && last.tv_nsec == then.tv_nsec) return;
-  throw Error("ERR_FILE_READ", "'" + path_ +
-                                   "' was changed while it was read. Read it again once the program that writes it "
-                                   "has finished");
+  throw Error("ERR_FILE_READ",
+              "'" + path_ +
+                  "' was changed while it was being read. Read it again once the program that writes it "
+                  "has finished");
 }
 
 Mapping::Mapping(const InputFile& file) : size_(file.size()) {

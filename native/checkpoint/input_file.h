@@ -9,11 +9,11 @@
 
 namespace visiontorch::checkpoint {
 
-// A regular file, open for reading. Its bytes are copied with pread(2), so that a file that is cut off meanwhile is an
-// error; reading a mapping of it would end the process with SIGBUS.
+// A regular file, open for reading. Its bytes are copied with pread(2), which reports an error if the file is truncated
+// in the meantime; reading a mapping would end the process with SIGBUS.
 class InputFile {
  public:
-  // Throws ERR_FILE_NOT_FOUND, and ERR_FILE_READ for anything but a regular file.
+  // Throws ERR_FILE_NOT_FOUND, or ERR_FILE_READ for anything but a regular file.
   explicit InputFile(const std::string& path);
   ~InputFile();
   InputFile(const InputFile&) = delete;
@@ -23,8 +23,8 @@ class InputFile {
   // Copies `count` bytes.
   void read(uint64_t offset, void* to, uint64_t count) const;
   std::string read(uint64_t offset, uint64_t count) const;
-  // Throws ERR_FILE_READ if the file was written to after it was opened: what was read may then be a mixture. A file
-  // that was replaced (renamed over) is not affected, because the old one stays open here.
+  // Throws ERR_FILE_READ if the file was written to after it was opened, because the bytes read may then be a mixture.
+  // Replacing the file (renaming another over it) does no harm, because the old one stays open here.
   void check_unchanged() const;
 
  private:
@@ -35,8 +35,8 @@ class InputFile {
   friend class Mapping;
 };
 
-// The whole file in memory, copy on write, for as long as anything shares it. Unlike copied bytes, these change when
-// another program writes to the file, and touching them after the file was cut off raises SIGBUS.
+// Maps the whole file into memory, copy on write, for as long as anything shares it. Unlike copied bytes, these change
+// when another program writes to the file, and accessing them after the file was truncated raises SIGBUS.
 class Mapping : public std::enable_shared_from_this<Mapping> {
  public:
   // The file must not be empty.
@@ -45,7 +45,7 @@ class Mapping : public std::enable_shared_from_this<Mapping> {
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
 
-  // The memory at `offset`, which keeps the mapping alive.
+  // Returns the memory at `offset`. The result keeps the mapping alive.
   c10::DataPtr share(uint64_t offset);
 
  private:

@@ -54,12 +54,13 @@ Value read_legacy(const InputFile& file, Storages& storages, Arena& arena) {
 
   Value keys = load();
   if (!keys.is_list() || keys.as_list().size() != storages.size())
-    corrupt("the file's list of storages is not the storages that its tensors use");
+    corrupt("the file's list of storages differs from the storages that its tensors use");
   for (const Value& key : keys.as_list()) {
     auto index = key.kind() == Value::Kind::String ? storages.find(key.as_string()) : std::nullopt;
     if (!index) corrupt("the file lists a storage that no tensor uses");
     if (in.number<int64_t>() != storages.numel(*index))
-      corrupt("storage " + in_quotes(storages.key(*index)) + " has another number of elements than its tensors say");
+      corrupt("storage " + in_quotes(storages.key(*index)) +
+              " does not have the number of elements that its tensors say");
     storages.locate(*index, in.offset());
     in.skip(static_cast<uint64_t>(storages.nbytes(*index)));
   }

@@ -19,12 +19,12 @@ namespace visiontorch::checkpoint {
 
 namespace {
 
-// Longer prefixes are not looked for: no program writes them, and comparing them would take long.
+// Longer prefixes are ignored: no program writes them, and comparing them would take too long.
 constexpr size_t kLongestPrefix = 256;
 constexpr size_t kMostOthers = 7;
 
-// What profilers and averaging leave beside the weights, and the constant masks of Microsoft's Swin Transformer. Batch
-// norms of PyTorch before 0.4.1 have no counter.
+// Tensors to ignore: those that profilers and averaging add to the weights, and the constant masks of Microsoft's Swin
+// Transformer. Batch norms of PyTorch before 0.4.1 have no counter.
 constexpr std::array<std::string_view, 5> kBookkeeping = {kCounter, "n_averaged", "total_ops", "total_params",
                                                           "attn_mask"};
 
@@ -37,19 +37,19 @@ std::optional<at::IntArrayRef> shape_of(const Value& value) {
   return std::nullopt;
 }
 
-// A dictionary or list in the file, and the way to it.
+// A dictionary or list in the file, and the path to it.
 struct Place {
   const Place* parent;
   const void* identity;
-  std::string_view key;  // empty if it is no string
-  bool averaged;         // a key on the way says so
+  std::string_view key;  // empty if it is not a string
+  bool averaged;         // a key on the path says that it holds a moving average
 };
 
 std::string_view string_of(const Value& key) {
   return key.kind() == Value::Kind::String ? std::string_view(key.as_string()) : std::string_view();
 }
 
-// Whether a word of the name says that it holds a moving average: "state_dict_ema", "modelEma", "swa/model".
+// Returns whether a word of the name says that it holds a moving average: "state_dict_ema", "modelEma", "swa/model".
 bool says_averaged(std::string_view name) {
   name = name.substr(0, kLongestPrefix);
   std::string word;
@@ -66,8 +66,8 @@ bool says_averaged(std::string_view name) {
   return is_average();
 }
 
-// Calls tensor(place, key, value) for every tensor with a name, and again(place) for a container that was visited
-// before, whose content is left out. Nesting was bounded when the file was read.
+// Calls tensor(place, key, value) for every named tensor. For a container that was visited before, calls again(place)
+// and skips its content. Nesting was bounded when the file was read.
 template <class Tensor, class Again>
 void walk(const Value& container, const Place& place, std::unordered_set<const void*>& seen, const Tensor& tensor,
           const Again& again) {
@@ -100,7 +100,7 @@ void walk(const Value& root, const Tensor& tensor, const Again& again) {
   walk(root, {nullptr, root.identity(), {}, false}, seen, tensor, again);
 }
 
-// The keys that lead to a place, joined by '/', each cut for display.
+// Returns the keys on the path to a place, each shortened for display, joined by '/'.
 std::string path_to(const Place& place) {
   if (place.parent == nullptr) return {};
   std::string before = path_to(*place.parent);
@@ -108,7 +108,7 @@ std::string path_to(const Place& place) {
   return before.empty() ? key : before + "/" + key;
 }
 
-// Whether values of this shape can be loaded into the entry, which has this name in the file.
+// Returns whether values of this shape can be loaded into the entry, which has this name in the file.
 bool is_compatible(const nn::Entry& entry, std::string_view timm_name, at::IntArrayRef shape) {
   const at::IntArrayRef expected = entry.tensor->sizes();
   if (shape == expected) return true;
@@ -127,7 +127,7 @@ struct Candidate {
   size_t fitting = 0, named = 0;
 };
 
-// Whose names the file's tensors have: torchvision's, or older ones of the family; or timm's.
+// The naming scheme of the file's tensors: torchvision's (or the family's older names), or timm's.
 enum class Naming { Torchvision, Timm };
 
 class Matcher {
@@ -138,7 +138,7 @@ class Matcher {
         options_(options),
         naming_(naming),
         auxiliary_(network.auxiliary_heads) {
-    // The last layer's weight and bias, if it has one, are the state dict's last entries.
+    // The last entries of the state dict are the last layer's weight and, if it has one, its bias.
     if (last_part(entries_.back().name) == "bias") bias_ = entries_.size() - 1;
     weight_ = bias_.value_or(entries_.size()) - 1;
     is_output_.resize(entries_.size());
@@ -183,7 +183,7 @@ class Matcher {
     longest_ = std::max(longest_, name.size());
   }
 
-  // The auxiliary head that the tensor belongs to, or nullptr.
+  // Returns the auxiliary head that the tensor belongs to, or nullptr.
   const std::string* auxiliary_head(const std::string& name) const {
     for (const std::string& head : auxiliary_)
       if (name.starts_with(head + ".")) return &head;
@@ -195,15 +195,15 @@ class Matcher {
     return checkpoint::is_compatible(entries_[i], timm_name, shape);
   }
 
-  // The number of outputs is the file's own affair.
+  // The file may have any number of outputs.
   bool fits(size_t i, at::IntArrayRef shape) const {
     if (!is_output_[i]) return is_compatible(i, shape);
     const at::IntArrayRef expected = entries_[i].tensor->sizes();
     return shape.size() == expected.size() && shape[0] > 0 && shape.slice(1) == expected.slice(1);
   }
 
-  // Calls use(place, prefix, entry) for every entry's name that the path to a tensor ends in. The name may span several
-  // keys, as in {"features": {"0.weight": ...}}; the prefix is what precedes it in the key in which it begins.
+  // Calls use(place, prefix, entry) for every entry whose name is a suffix of the path to a tensor. The name may span
+  // several keys, as in {"features": {"0.weight": ...}}; the prefix is what precedes it in the key in which it starts.
   template <class Use>
   void readings(const Place& place, std::string_view key, const Use& use) const {
     std::string tail, joined;
@@ -225,7 +225,7 @@ class Matcher {
 
   std::vector<Candidate> rank() const {
     std::map<std::pair<const void*, std::string_view>, Candidate> found;
-    std::unordered_set<const void*> averaged;  // by name, or dictionaries of torch.optim.swa_utils.AveragedModel
+    std::unordered_set<const void*> averaged;  // by key, or as torch.optim.swa_utils.AveragedModel
     walk(
         content_,
         [&](const Place& place, std::string_view key, const Value& value) {
@@ -256,10 +256,10 @@ class Matcher {
     return candidates;
   }
 
-  // Finds the ways to the chosen place, the first of the candidates, and to the others. One dictionary may lie under
-  // several keys.
+  // Finds the paths to the chosen place, which is the first candidate, and to the others. One dictionary may be
+  // reachable by several keys.
   void name_places(const std::vector<Candidate>& candidates) {
-    std::optional<std::string> raw, averaged;  // ways to the chosen place
+    std::optional<std::string> raw, averaged;  // paths to the chosen place
     std::unordered_set<const void*> named;
     auto name = [&](const Place& place) {
       for (size_t i = 0; i < candidates.size(); i++) {
@@ -273,7 +273,7 @@ class Matcher {
       }
     };
     auto visit = [&](const Place& place, std::string_view, const Value&) {
-      // A candidate's tensors may lie in dictionaries below its own.
+      // A candidate's tensors may be in nested dictionaries.
       for (const Place* at = &place; at != nullptr && named.insert(at->identity).second; at = at->parent) name(*at);
     };
     walk(content_, visit, name);
@@ -289,8 +289,8 @@ class Matcher {
     return path.empty() || shown.empty() ? path + shown : path + "/" + shown;
   }
 
-  // The tensors below the chosen place with the chosen prefix: the network's, and in the dictionaries that hold some of
-  // these, all others.
+  // Sorts the tensors below the chosen place with the chosen prefix: the network's, and all other tensors of the
+  // dictionaries that hold some of them.
   void collect(const Candidate& chosen) {
     struct Other {
       const void* dictionary;
@@ -326,8 +326,8 @@ class Matcher {
       if (contributing.contains(other.dictionary)) sort_out(std::move(other.name), other.value);
   }
 
-  // A tensor that is none of the network's. One that belongs to no layer is no part of the network, unless it may be
-  // the mean and the deviation with which the model itself normalises its input.
+  // Handles a tensor that does not belong to the network. If it belongs to no layer, it is ignored, unless it may be
+  // the mean or standard deviation with which the model itself normalises its input.
   void sort_out(std::string name, const Value* value) {
     const bool normalises = name.find("mean") != std::string::npos || name.find("std") != std::string::npos;
     const bool is_beside = name.find('.') == std::string::npos && !normalises && name != "weight" && name != "bias";
@@ -338,8 +338,8 @@ class Matcher {
     }
   }
 
-  // The last layer under its own name or, if it was replaced by another linear layer, under that one's name. Further
-  // layers beside it make a head that this network does not have.
+  // Finds the last layer under its own name or, if it was replaced by another linear layer, under that one's name.
+  // Additional layers mean a head that this network does not have.
   void find_classifier() {
     const Value* none = nullptr;
     const Value*& weight = match_.values[weight_];
@@ -377,7 +377,7 @@ class Matcher {
     return dot == std::string::npos ? "" : name.substr(0, dot);
   }
 
-  // Removes a leftover tensor and gives its value, or nullptr.
+  // Removes a leftover tensor and returns its value, or nullptr.
   const Value* take(std::string name) {
     auto found = std::find_if(leftover_.begin(), leftover_.end(), [&](const auto& item) { return item.first == name; });
     if (found == leftover_.end()) return nullptr;
@@ -386,7 +386,7 @@ class Matcher {
     return value;
   }
 
-  // Whether the part of the network that the layer belongs to ("fc" of "fc.1") has tensors that have no place.
+  // Returns whether the layer's module ("fc" of "fc.1") has tensors that do not fit the network.
   bool has_rest(const std::string& module) const {
     const std::string root = module.substr(0, module.find('.')) + ".";
     return std::any_of(leftover_.begin(), leftover_.end(),
@@ -432,8 +432,8 @@ class Matcher {
   const MatchOptions options_;
   const Naming naming_;
   const std::vector<std::string> auxiliary_;            // the names of the auxiliary heads
-  std::deque<std::string> other_names_;                 // of entries_
-  std::unordered_map<std::string_view, size_t> names_;  // both of entries_
+  std::deque<std::string> other_names_;                 // for entries_
+  std::unordered_map<std::string_view, size_t> names_;  // both, for entries_
   size_t longest_ = 0;
   size_t weight_;
   std::optional<size_t> bias_;

@@ -2,15 +2,15 @@
 
 #include <string_view>
 
-// Parts of the names of a state dict's tensors that have a meaning of their own.
+// Parts of the names of tensors in a state dict that have a special meaning.
 
 namespace visiontorch::checkpoint {
 
-// The last part of a name: "weight".
+// Returns the last part of a name: "weight".
 inline std::string_view last_part(std::string_view name) { return name.substr(name.rfind('.') + 1); }
 
 inline constexpr std::string_view kCounter = "num_batches_tracked";
-// A constant of windowed attention, which some programs store as a matrix, others flat, and timm not at all.
+// A constant of windowed attention. Some programs store it as a matrix, others as a vector, and timm not at all.
 inline constexpr std::string_view kPositionIndex = "relative_position_index";
 
 }  // namespace visiontorch::checkpoint

@@ -18,7 +18,7 @@ constexpr std::pair<std::string_view, at::ScalarType> kTypes[] = {
     {"c8", at::kComplexFloat}, {"c16", at::kComplexDouble},
 };
 
-// The bytes in the processor's order, as a tensor of one dimension.
+// Returns the bytes in the processor's order, as a tensor with one dimension.
 at::Tensor read_elements(const NumpyDType& dtype, const at::Tensor& bytes, Arena& arena) {
   at::ScalarType type = *dtype.type_of_elements;
   auto itemsize = static_cast<int64_t>(c10::elementSize(type));
@@ -44,7 +44,7 @@ Value make_array(const Value& shape, const Value& dtype, bool is_fortran, const 
     numel = checked_mul(numel, sizes[at], "the size of a NumPy array");
   }
   at::Tensor elements = read_elements(*type, bytes.as_bytes().data, arena);
-  if (elements.numel() != numel) corrupt("a NumPy array has another size than its shape");
+  if (elements.numel() != numel) corrupt("the size of a NumPy array does not match its shape");
   auto tensor = Storages::tensor(std::move(elements));
   tensor->sizes = std::move(sizes);
   tensor->strides = std::move(strides);
@@ -78,7 +78,7 @@ Value numpy_scalar(const Arguments& arguments, Arena& arena) {
   auto* dtype = arguments[0].as_opaque<NumpyDType>();
   if (dtype == nullptr) arguments.wrong();
   if (!dtype->type_of_elements || arguments.size() < 2 || arguments[1].kind() != Value::Kind::Bytes)
-    return arguments[0];  // skipped, as the dtype is
+    return arguments[0];  // skipped, like the dtype
   at::Tensor number = read_elements(*dtype, arguments[1].as_bytes().data, arena);
   if (number.numel() != 1) arguments.wrong();
   switch (number.scalar_type()) {

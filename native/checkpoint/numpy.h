@@ -2,11 +2,11 @@
 
 #include "checkpoint/arguments.h"
 
-// NumPy's scalars and arrays, as its pickles describe them. Numbers come as numbers, arrays of numbers as tensors.
+// Reads NumPy's pickled scalars and arrays. Scalars become numbers, numeric arrays become tensors.
 
 namespace visiontorch::checkpoint {
 
-// numpy.dtype('<f4'). An element type that is no number of PyTorch's has no `type`.
+// numpy.dtype('<f4'). `type_of_elements` is unset if PyTorch has no such numbers.
 struct NumpyDType : Object {
   std::optional<at::ScalarType> type_of_elements;
   bool is_big_endian = false;
@@ -17,7 +17,7 @@ Value numpy_dtype(const Arguments& arguments, Arena& arena);
 void set_byte_order(NumpyDType& dtype, const Value& state);
 // numpy.core.multiarray.scalar(dtype, bytes)
 Value numpy_scalar(const Arguments& arguments, Arena& arena);
-// BUILD of an array: (version, shape, dtype, is_fortran, bytes). None if its elements are no numbers.
+// BUILD of an array: (version, shape, dtype, is_fortran, bytes). Returns None if its elements are not numbers.
 Value numpy_array(const Value& state, Arena& arena);
 // numpy.core.numeric._frombuffer(bytes, dtype, shape, order): arrays in protocol 5.
 Value numpy_from_buffer(const Arguments& arguments, Arena& arena);

@@ -4,10 +4,10 @@
 
 namespace visiontorch::checkpoint {
 
-// A file descriptor that is closed at the end.
+// Owns a file descriptor.
 class Descriptor {
  public:
-  // A duplicate, so that the file stays open whatever happens to the given one.
+  // Duplicates the given descriptor, so that the file stays open even if that one is closed.
   explicit Descriptor(int given);
   ~Descriptor();
   Descriptor(const Descriptor&) = delete;
@@ -18,14 +18,14 @@ class Descriptor {
   int descriptor_;
 };
 
-// Writes to a file, one part after another. Keeps the first error for check() instead of throwing it:
-// PyTorchStreamWriter would throw again from its destructor.
+// Writes to a file sequentially. Keeps the first error for check() instead of throwing it, because PyTorchStreamWriter
+// would throw again from its destructor.
 class Output {
  public:
   explicit Output(const Descriptor& file) : file_(file) {}
 
   size_t write(const void* data, size_t size) noexcept;
-  // Throws ERR_FILE_WRITE with the reason alone, if a write failed: the caller knows the path.
+  // Throws ERR_FILE_WRITE if a write failed. The message has only the reason, because the caller knows the path.
   void check() const;
 
  private:

@@ -26,7 +26,7 @@ std::string Pickler::pickle(const Value& value) {
 void Pickler::write(const Value& value, int depth) {
   if (depth > Value::kMaxDepth) {
     throw Error("ERR_INVALID_ARGUMENT", "a checkpoint may nest lists and dictionaries " +
-                                            std::to_string(Value::kMaxDepth) + " deep; this one goes deeper");
+                                            std::to_string(Value::kMaxDepth) + " deep; this value is nested deeper");
   }
   switch (value.kind()) {
     case Value::Kind::None: out_ += 'N'; return;
@@ -108,7 +108,7 @@ void Pickler::write_tensor(const at::Tensor& given) {
   at::Tensor tensor = given.device().is_cpu() ? given : given.cpu();
   const void* identity = given.storage().unsafeGetStorageImpl();
   auto [found, is_new] = index_.try_emplace(identity, storages_.size());
-  // A copy from another device has a storage of its own, and so does a storage that is seen with a second type.
+  // A copy from another device gets a storage of its own, and so does a storage that is used with a second type.
   if (!is_new && (!given.device().is_cpu() || storages_[found->second].scalar_type() != given.scalar_type())) {
     found->second = storages_.size();
     is_new = true;

@@ -10,20 +10,20 @@
 
 namespace visiontorch::checkpoint {
 
-// Writes a value as a pickle of protocol 2 whose only globals are collections.OrderedDict, the storages' classes and
-// torch._utils._rebuild_tensor_v2 (_v3 and the dtype for types without a storage class). Tensors that share a storage
-// share it in the file.
+// Writes a value as a pickle of protocol 2 whose only globals are collections.OrderedDict, the storage classes and
+// torch._utils._rebuild_tensor_v2 (or _v3 and the dtype, for types without a storage class). Tensors that share a
+// storage also share it in the file.
 class Pickler {
  public:
-  // Files of torch.save before 1.6 name a view, None here, with each storage.
+  // In the legacy format, torch.save before 1.6 names a view with each storage; here it is always None.
   enum class Dialect { Zip, Legacy };
   explicit Pickler(Dialect dialect) : dialect_(dialect) {}
 
   std::string pickle(const Value& value);
-  // The size of what counts as one element of the tensor's storage, in bytes: types without a storage class of their
-  // own lie in untyped storages, which count bytes.
+  // Returns the size in bytes of what counts as one element of the tensor's storage: 1 for types without a storage
+  // class, because their storages are untyped and count bytes.
   static int64_t counted_size(const at::Tensor& tensor);
-  // The storages by their index, which is their name in the pickle. A tensor here keeps its whole storage alive.
+  // The storages by their index, which is their name in the pickle. Each tensor keeps its whole storage alive.
   const std::vector<at::Tensor>& storages() const { return storages_; }
 
  private:

@@ -6,7 +6,7 @@ namespace visiontorch::checkpoint {
 
 namespace {
 
-// A TensorSpec with the sizes and strides of an image batch.
+// Makes a TensorSpec with the sizes and strides of an image batch.
 constexpr uint64_t kTensor = 192;
 
 Value tensor_in(const Arguments& arguments, Arena& arena, at::ScalarType dtype) {
@@ -21,7 +21,7 @@ at::ScalarType dtype_of(const Arguments& arguments) {
   return *storage.dtype;
 }
 
-// The last argument of _rebuild_tensor_v2 and _v3: the flags of lazily conjugated and negated tensors.
+// Reads the last argument of _rebuild_tensor_v2 and _v3: the flags of lazily conjugated and negated tensors.
 void set_flags(const Value& tensor, const Arguments& arguments, size_t i) {
   if (arguments.size() <= i || arguments[i].kind() == Value::Kind::None) return;
   if (!arguments[i].is_dict()) arguments.wrong();
@@ -34,7 +34,7 @@ void set_flags(const Value& tensor, const Arguments& arguments, size_t i) {
   spec->is_negated = is_set("neg");
 }
 
-// A dtype or a class as a string.
+// Returns a dtype or a class as a string.
 Value name_of(const Global& global) { return Value(global.name); }
 
 }  // namespace
@@ -75,11 +75,11 @@ Value rebuild_tensor_v3(const Arguments& arguments, Arena& arena) {
 }
 
 Value rebuild_parameter(const Arguments& arguments, Arena&) {
-  if (!arguments[0].is_dict()) arguments.tensor(0);  // for the check; dictionaries are quantized tensors and their like
+  if (!arguments[0].is_dict()) arguments.tensor(0);  // checks the type; special tensors are dictionaries
   return arguments[0];
 }
 
-// (data, dtype, device, requires_grad): the data may have another type, if NumPy or the CPU lacks the device's.
+// (data, dtype, device, requires_grad). The data has another type if NumPy or the CPU lacks the device's type.
 Value rebuild_device_tensor(const Arguments& arguments, Arena& arena) {
   arena.budget().charge(kTensor);
   auto tensor = c10::make_intrusive<TensorSpec>(arguments.tensor(0));
@@ -94,7 +94,7 @@ Value rebuild_quantized_tensor(const Arguments& arguments, Arena& arena) {
     if (storage.dtype == known.type) dtype = &known;
   const Value::List& quantizer = arguments.list(4);
   if (dtype == nullptr || quantizer.size() < 3) arguments.wrong();
-  // Several elements lie in a byte of these, so that sizes and strides do not count bytes.
+  // A byte of these types holds several elements, so sizes and strides do not count bytes.
   bool is_packed = dtype->type == at::kQUInt4x2 || dtype->type == at::kQUInt2x4;
   at::ScalarType integers = c10::toUnderlying(dtype->type);
   arena.budget().charge(kTensor);
@@ -104,7 +104,7 @@ Value rebuild_quantized_tensor(const Arguments& arguments, Arena& arena) {
       is_packed ? Storages::tensor(data, integers, 0, {storage.numel}, {1})
                 : Storages::tensor(data, integers, arguments.integer(1), arguments.integers(2), arguments.integers(3));
   bool is_per_tensor = quantizer.size() == 3;
-  // torch.save writes both schemes of channels as one, and torch.load tells them apart by the type of the zero points.
+  // torch.save writes both per-channel schemes as one, and torch.load tells them apart by the type of the zero points.
   auto* zero_points = quantizer[2].as_opaque<TensorSpec>();
   bool is_float = zero_points != nullptr && c10::isFloatingType(zero_points->dtype);
   Value scheme = is_float ? Value("torch.per_channel_affine_float_qparams") : quantizer[0];
@@ -150,7 +150,7 @@ Value rebuild_nested_tensor(const Arguments& arguments, Arena& arena) {
 }
 
 Value rebuild_meta_tensor(const Arguments& arguments, Arena& arena) {
-  arguments.dtype(0);  // for the check
+  arguments.dtype(0);  // checks the type
   return make_dict(
       arena,
       {{"type", "meta"}, {"dtype", name_of(arguments.global(0))}, {"shape", arguments[1]}, {"strides", arguments[2]}});

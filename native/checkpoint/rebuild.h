@@ -6,13 +6,13 @@
 
 #include "checkpoint/arguments.h"
 
-// Tensors as torch/_utils.py rebuilds them. What is more than a strided tensor becomes a dictionary of its parts.
+// Rebuilds tensors as torch/_utils.py does. Anything but a strided tensor becomes a dictionary of its parts.
 
 namespace visiontorch::checkpoint {
 
 Value make_dict(Arena& arena, std::initializer_list<std::pair<std::string_view, Value>> items);
 
-// torch.Tensor(), whose data comes with BUILD.
+// torch.Tensor(), which gets its data from BUILD.
 Value empty_tensor(at::ScalarType dtype, Arena& arena);
 // BUILD of such a tensor: (storage, offset, size, stride), or another tensor and flags.
 void set_tensor(TensorSpec& tensor, const Value& state);
@@ -22,7 +22,7 @@ Value rebuild_tensor_v3(const Arguments& arguments, Arena& arena);
 Value rebuild_parameter(const Arguments& arguments, Arena& arena);
 Value rebuild_device_tensor(const Arguments& arguments, Arena& arena);
 // { type: 'quantized', dtype, shape, data, scheme, scale, zero_point } with per-tensor parameters;
-// { ..., scales, zero_points, axis } with those of each channel.
+// { ..., scales, zero_points, axis } with per-channel parameters.
 Value rebuild_quantized_tensor(const Arguments& arguments, Arena& arena);
 // { type: 'sparse', layout, shape, indices, values }, or { ..., compressed_indices, plain_indices, values }.
 Value rebuild_sparse_tensor(const Arguments& arguments, Arena& arena);

@@ -13,15 +13,15 @@ namespace visiontorch::checkpoint {
 namespace {
 
 constexpr uint64_t kLengthSize = 8;
-constexpr size_t kLongestName = 4096;             // of a tensor, and of any other key
-constexpr size_t kLongestText = size_t(8) << 20;  // of a value of the metadata
+constexpr size_t kLongestName = 4096;             // of a tensor's name or any other key
+constexpr size_t kLongestText = size_t(8) << 20;  // of a metadata value
 
-// Reads the JSON that a header may consist of, and nothing else: objects of known shape, strings, and whole numbers.
+// Reads only the JSON that a header may contain: objects of a known shape, strings and whole numbers.
 class HeaderReader {
  public:
   explicit HeaderReader(ByteReader& in, Budget& budget) : in_(in), budget_(budget) {}
 
-  // Calls item(key) for each key of an object, which must read the value.
+  // Calls item(key) for each key of an object; item() must read the value.
   template <class Item>
   void object(const Item& item) {
     expect('{');
@@ -34,7 +34,7 @@ class HeaderReader {
     expect('}');
   }
 
-  // Calls item() for each item of an array, which must read it.
+  // Calls item() for each item of an array; item() must read it.
   template <class Item>
   void array(const Item& item) {
     expect('[');
@@ -76,12 +76,12 @@ class HeaderReader {
     return text;
   }
 
-  // Nothing but white space may follow.
+  // Expects nothing but white space to follow.
   void end() {
     if (peek() >= 0) fail("the end of the header");
   }
 
-  // The next character that is not white space, or -1 at the end.
+  // Returns the next character that is not white space, or -1 at the end.
   int peek() {
     if (!started_) next();
     return last_;
@@ -118,7 +118,7 @@ class HeaderReader {
         if (second < 0xDC00 || second >= 0xE000) fail("the second half of a surrogate pair");
         code = 0x10000 + ((code - 0xD800) << 10) + (second - 0xDC00);
       }
-      append_utf8(text, code);  // a second half alone is found by is_utf8()
+      append_utf8(text, code);  // is_utf8() detects a lone second half
     } else {
       const size_t found = last_ < 0 ? std::string_view::npos : kFrom.find(static_cast<char>(last_));
       if (found == std::string_view::npos) fail("an escape sequence of JSON");
@@ -127,7 +127,7 @@ class HeaderReader {
     }
   }
 
-  // Four digits after 'u'.
+  // Reads the four digits after 'u'.
   uint32_t hex() {
     uint32_t code = 0;
     for (int i = 0; i < 4; i++) {
@@ -168,7 +168,7 @@ class HeaderReader {
   ByteReader& in_;
   Budget& budget_;
   bool started_ = false;
-  int last_ = -1;  // the character after those that were read
+  int last_ = -1;  // the next character, not consumed yet
 };
 
 // The entry of one tensor.
@@ -176,14 +176,14 @@ struct Entry {
   std::string name;
   std::optional<at::ScalarType> dtype;
   std::optional<std::vector<int64_t>> shape;
-  std::optional<std::pair<int64_t, int64_t>> range;  // of the data: the first byte, and the byte after the last
+  std::optional<std::pair<int64_t, int64_t>> range;  // of bytes in the data: [first, second)
 };
 
 at::ScalarType read_dtype(HeaderReader& in, const std::string& name) {
   const std::string text = in.string(kLongestName);
   for (const auto& [known, type] : kSafetensorsTypes)
     if (text == known) return type;
-  // Of less than a byte: their shapes count elements, and those of PyTorch's packed types do not.
+  // Types smaller than a byte: their shapes count elements, unlike those of PyTorch's packed types.
   if (text == "F4" || text.starts_with("F6_"))
     throw Error("ERR_CHECKPOINT_UNSUPPORTED", "tensor " + in_quotes(name) + " is of type " + text +
                                                   ", which is not supported. Save it as another type, such as float32");
@@ -217,7 +217,7 @@ Entry read_entry(HeaderReader& in, std::string name) {
       once(field, !entry.range);
       const std::vector<int64_t> offsets = read_integers(in, 2);
       if (offsets.size() != 2 || offsets[0] > offsets[1])
-        corrupt("the data_offsets of tensor " + in_quotes(entry.name) + " are not a begin and an end");
+        corrupt("the data_offsets of tensor " + in_quotes(entry.name) + " are not a start and an end");
       entry.range = {offsets[0], offsets[1]};
     } else {
       corrupt("tensor " + in_quotes(entry.name) + " has the unknown field " + in_quotes(field));
@@ -238,7 +238,7 @@ Value read_metadata(HeaderReader& in, Arena& arena) {
   return metadata;
 }
 
-// What a tensor occupies, and its name: to find what overlaps and what belongs to none.
+// The range of each tensor and its name, to find overlaps and gaps.
 struct Range {
   int64_t begin, end;
   const std::string* name;
@@ -252,19 +252,19 @@ void check_ranges(std::vector<Range> ranges, int64_t size) {
     if (begin < at) corrupt("the data of tensor " + in_quotes(*name) + " overlaps that of another tensor");
     if (begin > at)
       corrupt(std::to_string(begin - at) + " bytes before the data of tensor " + in_quotes(*name) +
-              " belong to no tensor");
+              " do not belong to any tensor");
     if (end > size)
       corrupt("the data of tensor " + in_quotes(*name) + " ends at byte " + std::to_string(end) +
               ", but the file has " + std::to_string(size) + " bytes of data");
     at = end;
   }
-  if (at < size) corrupt(std::to_string(size - at) + " bytes at the end of the file belong to no tensor");
+  if (at < size) corrupt(std::to_string(size - at) + " bytes at the end of the file do not belong to any tensor");
 }
 
 }  // namespace
 
 bool is_safetensors(std::string_view head) {
-  // No text begins with a length, which has zeros in its upper bytes unless it is out of any range.
+  // A text file does not match: the upper bytes of any plausible length are zeros.
   if (head.size() <= kLengthSize || head[kLengthSize] != '{') return false;
   const std::string_view length = head.substr(0, kLengthSize);
   return !std::all_of(length.begin(), length.end(), [](char c) { return c >= '\t' && c < 0x7F; });
@@ -273,10 +273,10 @@ bool is_safetensors(std::string_view head) {
 Value read_safetensors(const InputFile& file, Storages& storages, Arena& arena) {
   const auto length = ByteReader(file, 0, file.size(), "the file").number<uint64_t>();
   if (length > kLongestHeader)
-    corrupt("the header is said to have " + std::to_string(length) + " bytes, but may have at most " +
+    corrupt("the file says that its header has " + std::to_string(length) + " bytes, but a header may have at most " +
             std::to_string(kLongestHeader));
   if (length > file.size() - kLengthSize)
-    corrupt("the header is said to have " + std::to_string(length) + " bytes, but " +
+    corrupt("the file says that its header has " + std::to_string(length) + " bytes, but only " +
             std::to_string(file.size() - kLengthSize) + " follow");
   const uint64_t data = kLengthSize + length;
   ByteReader in(file, kLengthSize, data, "the header");

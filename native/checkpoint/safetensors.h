@@ -9,14 +9,14 @@
 #include "checkpoint/dtype.h"
 
 // The safetensors format (https://github.com/huggingface/safetensors#format): the length of the header as 8 bytes,
-// little-endian; the header, a JSON object of {"dtype", "shape", "data_offsets"} by tensor's name; the tensors' data,
-// without gaps. The header may have "__metadata__", an object of strings.
+// little-endian; the header, a JSON object that maps each tensor's name to {"dtype", "shape", "data_offsets"}; the
+// tensors' data, without gaps. The header may have "__metadata__", an object of strings.
 
 namespace visiontorch::checkpoint {
 
 inline constexpr std::string_view kMetadata = "__metadata__";
 
-// What the Python library reads at most.
+// The Python library's limit.
 inline constexpr uint64_t kLongestHeader = 100'000'000;
 
 inline constexpr std::array<std::pair<std::string_view, at::ScalarType>, 19> kSafetensorsTypes = {{

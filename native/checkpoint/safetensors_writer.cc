@@ -13,7 +13,7 @@ namespace visiontorch::checkpoint {
 
 namespace {
 
-// Padded to this, the data begins at a multiple of every element's size, so that programs can map it.
+// With the header padded to a multiple of this, the data is aligned for every type, so programs can map it.
 constexpr size_t kAlignment = 8;
 
 [[noreturn]] void refuse(std::string_view name, const std::string& why) {
@@ -82,7 +82,7 @@ void write_safetensors(const Descriptor& file, const Value& value) {
       refuse(name, "expected a tensor. Write the state dict alone, or choose another container");
     }
   }
-  // As the Python library writes them: each at a multiple of its size.
+  // In the Python library's order, which aligns each tensor to its element size.
   std::stable_sort(items.begin(), items.end(),
                    [](const Item& a, const Item& b) { return a.tensor.element_size() > b.tensor.element_size(); });
   size_t offset = 0;

@@ -16,14 +16,14 @@ namespace visiontorch::checkpoint {
 
 namespace {
 
-// For an entry with which its shape is compatible.
+// Reshapes a tensor for an entry whose shape is compatible.
 at::Tensor adapted(const at::Tensor& source, const nn::Entry& entry) {
   if (source.sizes() == entry.tensor->sizes()) return source;
   return entry.is_positions ? nn::interpolate_positions(source, entry.tensor->size(1))
                             : source.reshape(entry.tensor->sizes());
 }
 
-// A number is not finite if all bits of its exponent are set.
+// A number is not finite if and only if all bits of its exponent are set.
 bool is_finite(const float* values, int64_t count) {
   constexpr uint32_t kExponent = 0x7f800000;
   uint32_t found = 0;
@@ -49,13 +49,13 @@ bool is_finite(const at::Tensor& tensor) {
 void load_state_dict(nn::Network& network, const Match& match, File& file) {
   std::vector<nn::Entry> entries = network.entries();
   std::vector<const TensorSpec*> specs;
-  std::vector<size_t> found;  // the entry of each
+  std::vector<size_t> found;  // the entry of each tensor
   for (size_t i = 0; i < entries.size(); i++) {
     if (match.values[i] == nullptr) continue;
     specs.push_back(match.values[i]->as_opaque<TensorSpec>());
     found.push_back(i);
   }
-  // float32 is checked while it is read, other types once they are converted.
+  // float32 values are checked while they are read, other types after conversion.
   std::vector<std::atomic<bool>> not_finite(specs.size());
   std::vector<at::Tensor> read = file.read(specs, [&](size_t i, const char* data, size_t nbytes) {
     if (specs[i]->dtype != at::kFloat) return;

@@ -24,11 +24,11 @@ constexpr size_t kMaxKey = 255;  // PyTorch's are numbers
 // Each takes about 1.5 KB natively and in JavaScript, however small it is.
 constexpr size_t kMaxStorages = 32768;
 
-constexpr size_t kBlock = size_t(512) << 10;  // of a tensor's data: a whole number of elements, and fits into a cache
+constexpr size_t kBlock = size_t(512) << 10;  // of a tensor's data: a whole number of elements that fits into a cache
 constexpr uint64_t kPerThread = uint64_t(4) << 20, kMostThreads = 8;
 
-// Calls task(i) for each i in [0, count) on up to `most` threads: each takes the next one when it is done with its
-// last.
+// Calls task(i) for each i in [0, count) on up to `most` threads. Each thread takes the next task when it is done with
+// its last one.
 template <class Task>
 void share_out(size_t count, uint64_t most, const Task& task) {
   const uint64_t cores = std::clamp<uint64_t>(std::thread::hardware_concurrency(), 1, kMostThreads);
@@ -72,13 +72,13 @@ c10::intrusive_ptr<StorageRef> Storages::refer(const std::string& key, std::opti
     if (entries_.size() == kMaxStorages)
       throw Error("ERR_CHECKPOINT_UNSUPPORTED",
                   "the file has the data of more than " + std::to_string(kMaxStorages) +
-                      " tensors, the most that are read. Save only the tensors that are needed");
+                      " tensors, which is the limit. Save only the tensors that are needed");
     int64_t itemsize = dtype ? static_cast<int64_t>(c10::elementSize(*dtype)) : 1;
     entries_.push_back({key, dtype, numel, checked_mul(numel, itemsize, "the size of a storage")});
   }
   const Entry& entry = entries_[found->second];
   if (entry.dtype != dtype || entry.numel != numel)
-    corrupt("storage " + in_quotes(key) + " is named twice with another type or number of elements");
+    corrupt("storage " + in_quotes(key) + " is named twice with different types or numbers of elements");
   auto reference = c10::make_intrusive<StorageRef>();
   reference->index = found->second;
   reference->dtype = dtype;
@@ -99,10 +99,10 @@ c10::intrusive_ptr<StorageRef> Storages::window(const StorageRef& root, int64_t 
 c10::intrusive_ptr<TensorSpec> Storages::tensor(const StorageRef& storage, at::ScalarType dtype, int64_t offset,
                                                 std::vector<int64_t> sizes, std::vector<int64_t> strides) {
   int64_t itemsize = static_cast<int64_t>(c10::elementSize(dtype));
-  if (storage.dtype && *storage.dtype != dtype) corrupt("a tensor has another type than its storage");
+  if (storage.dtype && *storage.dtype != dtype) corrupt("a tensor's type differs from that of its storage");
   int64_t begin = storage.begin, available = storage.numel;
   if (!storage.dtype) {
-    if (begin % itemsize != 0) corrupt("a tensor begins inside an element of its storage");
+    if (begin % itemsize != 0) corrupt("a tensor starts inside an element of its storage");
     begin /= itemsize;
     available /= itemsize;
   }
@@ -139,7 +139,7 @@ std::optional<size_t> Storages::find(const std::string& key) const {
 }
 
 void Storages::locate(size_t index, uint64_t offset, bool big_endian) {
-  if (entries_[index].offset) corrupt("storage " + in_quotes(entries_[index].key) + " stands twice in the file");
+  if (entries_[index].offset) corrupt("storage " + in_quotes(entries_[index].key) + " occurs twice in the file");
   if (big_endian && !entries_[index].dtype)
     throw Error("ERR_CHECKPOINT_UNSUPPORTED",
                 "untyped storages of a big-endian machine are not supported. Save the file again");
@@ -199,7 +199,7 @@ Storages::Prepared Storages::prepare(const TensorSpec& spec) {
   const size_t itemsize = c10::elementSize(spec.dtype);
   if (spec.elements.defined() || !spec.is_contiguous()) {
     at::Tensor tensor = at::empty(spec.sizes, spec.dtype);
-    // LibTorch copies all types but a few, and these like others of their size.
+    // LibTorch cannot copy a few types, so these are copied as other types of the same size.
     at::ScalarType same_size = c10::opaqueScalarType(spec.dtype);
     tensor.view(same_size).copy_(strided(spec).view(same_size));
     return {tensor};

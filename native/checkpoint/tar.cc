@@ -17,7 +17,7 @@ namespace {
 constexpr uint64_t kBlock = 512;
 constexpr size_t kMaxMembers = 16;
 constexpr size_t kMaxDigits = 20;  // of a key
-// What a storage, a view of one or a tensor takes.
+// The memory that a storage, a view or a tensor takes.
 constexpr uint64_t kObject = 384;
 
 uint64_t octal(std::string_view field) {
@@ -34,7 +34,7 @@ bool has_sound_checksum(std::string_view header) {
   return sum == octal(header.substr(148, 8));
 }
 
-// PAX headers (Python 3 writes one for a fractional time) may not change what a member is.
+// PAX headers (Python 3 writes one for a fractional time) must not change a member's meaning.
 void check_pax(std::string_view body) {
   ByteReader in(body, "a PAX header of the tar file");
   while (in.remaining() > 0) {
@@ -79,7 +79,7 @@ std::map<std::string, Member, std::less<>> read_members(const InputFile& file) {
     in.skip(size);
     in.skip((kBlock - size % kBlock) % kBlock);
     if (type != '0' && type != '\0') corrupt("member " + in_quotes(name) + " of the tar file is not a regular file");
-    if (!members.emplace(name, member).second) corrupt("the tar file has two members with the name " + in_quotes(name));
+    if (!members.emplace(name, member).second) corrupt("the tar file has two members named " + in_quotes(name));
   }
   check_padding(file, in.offset());
   return members;
@@ -123,7 +123,7 @@ class TarReader {
     return count.as_int();
   }
 
-  // A tuple of ints, but for `other` (an index) of any type.
+  // Returns a tuple of ints, except for the indices in `other`, which may have any type.
   static const Value::List& ints(const Value& tuple, size_t length, const ByteReader& in,
                                  std::initializer_list<size_t> other = {}) {
     bool sound = tuple.is_list() && tuple.as_list().size() == length;
@@ -145,7 +145,7 @@ class TarReader {
       if (type == nullptr || type->what != Global::What::Storage || !type->dtype)
         corrupt("a storage has no known type");
       int64_t key = fields[0].as_int();
-      if (by_key_.contains(key)) corrupt("storage " + std::to_string(key) + " stands twice in the tar file");
+      if (by_key_.contains(key)) corrupt("storage " + std::to_string(key) + " occurs twice in the tar file");
       arena_.budget().charge(kObject);
       auto storage = storages_.refer(std::to_string(key), type->dtype, in.number<int64_t>());
       storages_.locate(storage->index, begin + in.offset());

@@ -11,12 +11,12 @@ namespace {
 
 constexpr size_t kMaxDigits = 100;
 constexpr size_t kMaxName = 1024;
-// What a string, or a large int, takes natively beside its text.
+// The native memory that a string or a large int takes in addition to its text.
 constexpr uint64_t kText = 64;
-// What a reference to a storage takes, and the storage itself.
+// The memory that a reference to a storage takes, with the storage's own record.
 constexpr uint64_t kReference = 256;
 
-// The opcodes of Python's pickletools that are accepted, by their names there.
+// The accepted opcodes, with their names in Python's pickletools.
 enum Opcode : uint8_t {
   PROTO = 0x80,
   STOP = '.',
@@ -78,7 +78,7 @@ std::string hex(uint8_t opcode) {
 }
 
 // The other opcodes of pickle: DUP, INST, OBJ, the text forms of protocol 0, the EXT registry, and out-of-band buffers.
-// Neither torch.save nor Python's restricted loader uses them.
+// torch.save does not write them, and Python's restricted loader does not accept them.
 bool is_other_opcode(uint8_t opcode) {
   return std::string_view("2iodlFSVPpg\x82\x83\x84\x97\x98").find(static_cast<char>(opcode)) != std::string_view::npos;
 }
@@ -260,7 +260,7 @@ void Unpickler::put(uint32_t index) {
 
 void Unpickler::get(uint32_t index) {
   if (index >= memo_.size() || !is_stored_[index])
-    fail("memo index " + std::to_string(index) + " was not stored before it is used");
+    fail("memo index " + std::to_string(index) + " is used before it was stored");
   push(memo_[index]);
 }
 
@@ -279,7 +279,7 @@ void Unpickler::push_long_text() {
   bool negative = text.starts_with('-');
   if (negative) text.remove_prefix(1);
   if (text.empty()) fail("a malformed number");
-  std::string bytes(kMaxDigits / 2 + 1, '\0');  // ten digits need less than five bytes; one more for the sign
+  std::string bytes(kMaxDigits / 2 + 1, '\0');  // ten digits need less than five bytes; the sign needs one more
   for (char digit : text) {
     if (digit < '0' || digit > '9') fail("a malformed number");
     unsigned carry = static_cast<unsigned>(digit - '0');
@@ -301,7 +301,7 @@ void Unpickler::push_long_text() {
 
 void Unpickler::push_long_bytes(std::string_view bytes) {
   auto is_sign = [](char byte, bool negative) { return byte == (negative ? '\xFF' : '\0'); };
-  // Without the bytes that only repeat the sign.
+  // Drop the bytes that only repeat the sign.
   while (bytes.size() > 1 && is_sign(bytes.back(), static_cast<int8_t>(bytes[bytes.size() - 2]) < 0))
     bytes.remove_suffix(1);
   if (bytes.size() > 8) {
@@ -335,7 +335,7 @@ void Unpickler::build() {
   set_state(top(), state, {in_.what(), at_}, arena_);
 }
 
-// The list or dictionary to which items are added: the value on top of the stack, or what an object holds.
+// Returns the list or dictionary to which items are added: the value on top of the stack, or an object's `items`.
 Value Unpickler::contents_of_top(bool is_dict) {
   Value& value = top();
   if (auto* object = value.as_opaque<Object>()) {
@@ -359,7 +359,7 @@ void Unpickler::set_items(Value::List items) {
   if (items.size() % 2 != 0) fail("a key without a value");
   budget_.charge(items.size() * sizeof(Value));
   Value::Dict& dict = target.as_dict();
-  if (dict.empty()) dict.reserve(items.size() / 2);  // Python sets 1000 at a time
+  if (dict.empty()) dict.reserve(items.size() / 2);  // Python writes 1000 items at a time
   for (size_t i = 0; i < items.size(); i += 2) dict.emplace_back(std::move(items[i]), std::move(items[i + 1]));
 }
 

@@ -10,11 +10,12 @@
 
 namespace visiontorch::checkpoint {
 
-// Interprets pickles without running anything: a closed list of opcodes on a stack of values. Names of classes and
-// functions are looked up in globals.h and nowhere else. Every operation and every value is charged to the budget.
+// Interprets pickles without running any code: it executes a fixed set of opcodes on a stack of values. Names of
+// classes and functions are looked up in globals.h and nowhere else. Every operation and every value is charged to the
+// budget.
 class Unpickler {
  public:
-  // What a persistent id stands for: a storage, or in tar files a tensor.
+  // Returns what a persistent id stands for: a storage or, in tar files, a tensor.
   using PersistentLoad = std::function<Value(const Value& id)>;
 
   Unpickler(ByteReader& in, Arena& arena, PersistentLoad persistent_load = nullptr)
@@ -53,10 +54,10 @@ class Unpickler {
   PersistentLoad persistent_load_;
   std::vector<Value> stack_;
   std::vector<size_t> marks_;
-  size_t deepest_ = 0;  // what stack_ and marks_ have held together, and was charged for
+  size_t deepest_ = 0;  // the largest total size of stack_ and marks_ so far, which has been charged
   std::deque<Value> memo_;
   std::vector<bool> is_stored_;  // in memo_
-  uint64_t at_ = 0;              // where the current opcode stands
+  uint64_t at_ = 0;              // the offset of the current opcode
 };
 
 }  // namespace visiontorch::checkpoint

@@ -12,9 +12,9 @@
 
 namespace visiontorch::checkpoint {
 
-// What a checkpoint holds: Python's plain values, containers and tensors. Containers are shared, as in a pickle,
-// where one object may be referenced from several places. Dictionaries keep the order of the file. A Value takes 16
-// bytes: a file of a hundred thousand tensors has millions of them while it is read.
+// A value of a checkpoint: one of Python's plain values, containers and tensors. Containers are shared, because in a
+// pickle several places may refer to one object. Dictionaries keep the order of the file. A Value takes 16 bytes,
+// because reading a file of a hundred thousand tensors makes millions of them.
 class Value {
  public:
   using List = std::vector<Value>;
@@ -35,14 +35,16 @@ class Value {
     Opaque
   };
 
-  // Python's bytes, and a storage that stands alone: a uint8 tensor with one dimension.
+  // Python's bytes, or a storage without a tensor: a uint8 tensor with one dimension.
   struct Bytes {
     at::Tensor data;
   };
-  // What only the reader understands: classes, storages, tensors that are not read yet. A finished value has none.
+  // An internal object of the reader: a class, a storage, or a tensor that has not been read yet. A finished value has
+  // none.
   struct Opaque : c10::intrusive_ptr_target {};
 
-  // Deepest nesting of containers, in files that are read as in values that are written: it bounds every recursion.
+  // The deepest nesting of containers, both in files that are read and in values that are written. It bounds every
+  // recursion.
   static constexpr int kMaxDepth = 256;
 
   Value() = default;
@@ -56,18 +58,18 @@ class Value {
   Value(Bytes value) : data_(std::move(value)) {}
   template <class T>
   Value(c10::intrusive_ptr<T> value) : data_(c10::intrusive_ptr<Opaque>(std::move(value))) {}
-  // An int beyond 64 bits: two's complement, least significant byte first.
+  // Makes an int beyond 64 bits from its two's complement, least significant byte first.
   static Value big_int(std::string bytes) { return Value(std::move(bytes), Kind::BigInt); }
   static Value list(List items, Kind kind = Kind::List);  // List or Tuple
   static Value dict(Dict items, Kind kind = Kind::Dict);  // Dict or OrderedDict
-  // An OrderedDict that is written with the version of its module, as PyTorch does in the attribute `_metadata`.
+  // Makes an OrderedDict that is written with the version of its module, as PyTorch does in the attribute `_metadata`.
   static Value state_dict(Dict items, int64_t version);
 
   Kind kind() const;
   bool is_dict() const;  // Dict or OrderedDict
   bool is_list() const;  // List or Tuple
   bool is_tensor() const { return kind() == Kind::Tensor; }
-  // Tells one list or dictionary from another; nullptr for other values.
+  // The identity of a list or dictionary; nullptr for other values.
   const void* identity() const;
   // The version given to state_dict(); 0 for other values.
   int64_t version() const;
@@ -75,10 +77,10 @@ class Value {
   void keep() const;
   bool is_kept() const;
 
-  // Each throws ERR_CHECKPOINT_MISMATCH, naming what was expected, when the value is of another kind.
+  // If the value is of another kind, each of these throws ERR_CHECKPOINT_MISMATCH, naming the expected kind.
   bool as_bool() const;
   int64_t as_int() const;
-  double as_float() const;  // an Int counts
+  double as_float() const;  // also for an Int
   const std::string& as_string() const;
   const std::string& as_big_int() const;
   const Bytes& as_bytes() const;
@@ -88,14 +90,14 @@ class Value {
   Dict& as_dict();
   const at::Tensor& as_tensor() const;
 
-  // The reader's object of this type, or nullptr.
+  // Returns the reader's object of this type, or nullptr.
   template <class T>
   T* as_opaque() const {
     auto* object = std::get_if<c10::intrusive_ptr<Opaque>>(&data_);
     return object ? dynamic_cast<T*>(object->get()) : nullptr;
   }
 
-  // The entry of a dictionary with this string key, or nullptr (also when this is no dictionary).
+  // Returns the entry of a dictionary with this string key, or nullptr (also if this is not a dictionary).
   const Value* find(std::string_view key) const;
 
  private:

@@ -13,7 +13,7 @@ namespace visiontorch::checkpoint {
 
 namespace {
 
-// What a pickle of the tensor's storage counts: the bytes of whole elements.
+// The part of the tensor's storage that the pickle counts: the bytes of whole elements.
 size_t whole_bytes(const at::Tensor& tensor) {
   return tensor.storage().nbytes() - tensor.storage().nbytes() % tensor.element_size();
 }
@@ -69,7 +69,7 @@ class Converter {
   }
 
   const at::ScalarType dtype_;
-  std::unordered_map<const void*, at::Tensor> results_;  // tensors that lie in several places stay one
+  std::unordered_map<const void*, at::Tensor> results_;  // a tensor in several places stays one tensor
 };
 
 }  // namespace

@@ -8,14 +8,14 @@
 
 namespace visiontorch::checkpoint {
 
-// Writes `value` into an empty file. Zip and legacy files are what torch.load(weights_only=True) reads. A safetensors
-// file holds a dictionary of tensors by name, which may have, under '__metadata__', a dictionary of strings. Throws
-// ERR_FILE_WRITE with the reason alone, because the caller knows the path, and ERR_INVALID_ARGUMENT for a value that
-// the container cannot hold.
+// Writes `value` into an empty file. torch.load(weights_only=True) can read zip and legacy files. For a safetensors
+// file, `value` must be a dictionary of tensors by name, which may have a dictionary of strings under '__metadata__'.
+// Throws ERR_FILE_WRITE with only the reason, because the caller knows the path, and ERR_INVALID_ARGUMENT for a value
+// that the container cannot hold.
 void write(const Descriptor& file, const Value& value, Container container = Container::Zip);
 
-// The value with its floating-point tensors converted to a type. Throws ERR_NON_FINITE if a finite number is too large
-// for the type.
+// Converts a value's floating-point tensors to a type. Throws ERR_NON_FINITE if a finite number is too large for the
+// type.
 Value converted(const Value& value, at::ScalarType dtype);
 
 }  // namespace visiontorch::checkpoint

@@ -15,7 +15,7 @@ namespace visiontorch::checkpoint {
 
 namespace {
 
-// Checking more than this by default would take longer than loading the file does.
+// Checking more than this by default would take longer than loading the file.
 constexpr size_t kAlwaysVerified = 64 << 10;
 constexpr int kOldestVersion = 1, kNewestVersion = 10;  // caffe2/serialize/versions.h of LibTorch 2.13
 
@@ -36,7 +36,7 @@ class Archive {
         records_.begin(), records_.end(), [](auto& record) { return record.name.starts_with("data/"); })));
     for (const ZipRecord& record : records_)
       if (record.is_compressed)
-        corrupt("record " + in_quotes(record.name) + " is compressed, and PyTorch stores records as they are");
+        corrupt("record " + in_quotes(record.name) + " is compressed, but PyTorch stores records uncompressed");
   }
 
   const ZipRecord* find(std::string_view name) const {
@@ -105,7 +105,7 @@ class Archive {
     if (!find("data.pkl")) corrupt("the zip file has no data.pkl: torch.save did not write it");
   }
 
-  // The first bytes of a record that holds a word.
+  // Returns the first bytes of a record that contains a single word.
   std::string read_small(const ZipRecord& record) const {
     return file_.read(record.offset, std::min<uint64_t>(record.size, 20));
   }

@@ -28,9 +28,10 @@ Directory find_directory(const InputFile& file) {
   if (file.size() < kEndSize) corrupt("the zip file ends before its directory");
   uint64_t end_at = file.size() - kEndSize;
   ByteReader end(file, end_at, file.size(), "the end of the zip file");
-  // Without a comment, for PyTorch writes none: the record is then the file's last bytes, or the file is cut or longer.
+  // PyTorch writes no comment, so the end record is the last part of the file; otherwise the file was truncated or has
+  // extra bytes.
   if (end.number<uint32_t>() != kEnd)
-    corrupt("the zip file does not end with its directory: it is cut off, or has bytes after its end");
+    corrupt("the zip file does not end with its directory: it was truncated, or has bytes after its end");
   uint16_t disk = end.number<uint16_t>(), directory_disk = end.number<uint16_t>();
   uint16_t disk_records = end.number<uint16_t>(), records = end.number<uint16_t>();
   Directory directory{records, end.number<uint32_t>(), end.number<uint32_t>()};
@@ -67,7 +68,7 @@ Directory find_directory(const InputFile& file) {
   }
   if (directory.offset > directory_end || directory.size != directory_end - directory.offset)
     corrupt("the zip file's directory is not where its end record says");
-  // This bounds the number by the file's size.
+  // The file's size bounds the number of records.
   if (directory.records > directory.size / kCentralHeaderSize)
     corrupt("the zip file's directory counts too many records");
   return directory;
@@ -81,7 +82,7 @@ struct Header {
   bool is_regular_file;
 };
 
-// Large numbers stand in the extra field 1, in this order, each only where the plain field is all ones.
+// Extra field 1 has the large numbers, in this order, each only if all bits of the plain field are ones.
 void read_zip64_extra(std::string_view extra, Header& header) {
   ByteReader fields(extra, "an extra field of the zip file");
   while (fields.remaining() > 0) {
@@ -112,7 +113,7 @@ Header read_central_header(ByteReader& in) {
   header.name = in.take(name);
   read_zip64_extra(in.take(extra), header);
   in.take(comment);
-  uint32_t file_type = attributes >> 16 & 0170000;  // of the Unix mode
+  uint32_t file_type = attributes >> 16 & 0170000;  // from the Unix mode
   header.is_regular_file = disk == 0 && (file_type == 0 || file_type == 0100000);
   return header;
 }
@@ -126,11 +127,11 @@ void check_name(std::string_view name) {
     harmless = !part.empty() && part != "." && part != "..";
     begin = end + 1;
   }
-  if (!harmless) corrupt("the zip file has a record with the name " + in_quotes(name));
+  if (!harmless) corrupt("the zip file has a record with the unsafe name " + in_quotes(name));
 }
 
-// Where the data begins, after checking that the local header agrees with the directory and that the data is inside
-// the file.
+// Returns where the data starts, after checking that the local header agrees with the directory and that the data is
+// inside the file.
 uint64_t find_data(const InputFile& file, const Header& header) {
   if (header.offset > file.size()) corrupt("record " + in_quotes(header.name) + " lies outside the file");
   ByteReader in(file, header.offset, file.size(), "a record of the zip file");
@@ -152,7 +153,7 @@ uint64_t find_data(const InputFile& file, const Header& header) {
     if (local.size == 0xFFFFFFFF || local.stored_size == 0xFFFFFFFF) read_zip64_extra(extra, local);
     same = same && local.crc == header.crc && local.size == header.size && local.stored_size == header.stored_size;
   }
-  if (!same) corrupt("record " + in_quotes(header.name) + " has two headers that differ");
+  if (!same) corrupt("record " + in_quotes(header.name) + " has contradictory headers");
   uint64_t begin = header.offset + in.offset();
   in.skip(header.stored_size);
   return begin;
@@ -167,7 +168,7 @@ void refuse_foreign(const InputFile& file, const Directory& directory) {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-// No two names may be the same, also if capitals do not count.
+// No two names may be the same, even if case is ignored.
 void check_unique(const std::vector<ZipRecord>& records) {
   auto compare = [](std::string_view a, std::string_view b) {
     return std::lexicographical_compare_three_way(a.begin(), a.end(), b.begin(), b.end(),
@@ -178,7 +179,7 @@ void check_unique(const std::vector<ZipRecord>& records) {
   for (const ZipRecord& record : records) names.push_back(record.name);
   std::sort(names.begin(), names.end(), [&](auto a, auto b) { return compare(a, b) < 0; });
   auto twice = std::adjacent_find(names.begin(), names.end(), [&](auto a, auto b) { return compare(a, b) == 0; });
-  if (twice != names.end()) corrupt("the zip file has two records with the name " + in_quotes(*twice));
+  if (twice != names.end()) corrupt("the zip file has two records named " + in_quotes(*twice));
 }
 
 }  // namespace
@@ -207,7 +208,7 @@ std::vector<ZipRecord> read_zip_directory(const InputFile& file, Budget& budget)
   if (in.remaining() > 0) corrupt("the zip file's directory holds more than it counts");
   check_unique(records);
   std::sort(spans.begin(), spans.end());
-  if (spans.empty() || spans.front().first != 0) corrupt("the zip file does not begin with its first record");
+  if (spans.empty() || spans.front().first != 0) corrupt("the zip file does not start with its first record");
   spans.emplace_back(directory.offset, directory.offset);
   for (size_t i = 1; i < spans.size(); i++)
     if (spans[i].first < spans[i - 1].second) corrupt("two records of the zip file overlap");

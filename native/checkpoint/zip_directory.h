@@ -11,13 +11,14 @@ namespace visiontorch::checkpoint {
 
 struct ZipRecord {
   std::string name;
-  uint64_t offset, size;  // of its data in the file
+  uint64_t offset, size;  // of the data in the file
   uint32_t crc;
   bool is_compressed;
 };
 
-// The records of a zip file in the order of its central directory. Strict: named
-// once and harmlessly, not overlapping, the same in both headers, nothing before the first or after the end.
+// Returns the records of a zip file in the order of its central directory. The reader is strict: names must be unique
+// and safe, records must not overlap, both headers must agree, and nothing may precede the first record or follow the
+// end.
 std::vector<ZipRecord> read_zip_directory(const InputFile& file, Budget& budget);
 
 }  // namespace visiontorch::checkpoint

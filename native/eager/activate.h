@@ -10,7 +10,8 @@ namespace visiontorch::eager {
 
 at::Tensor activate(const at::Tensor& x, nn::Activation activation);
 
-// activation(x), in place unless its gradient needs x. What computed x must not need its own output for its gradient.
+// Computes activation(x), in place unless its gradient needs x. The operation that computed x must not need x for its
+// own gradient.
 at::Tensor activate_(at::Tensor x, std::optional<nn::Activation> activation);
 
 }  // namespace visiontorch::eager

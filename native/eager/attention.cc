@@ -83,7 +83,7 @@ at::Tensor position_bias(const nn::WindowAttention& block) {
 int64_t shift_along(const nn::WindowAttention& block, int64_t size) { return block.window >= size ? 0 : block.shift; }
 
 at::Tensor shift_mask(const nn::WindowAttention& block, int64_t height, int64_t width) {
-  // Of each row and column, whether it is in the last window, and there among those that were wrapped around.
+  // For each row or column: 0 outside of the last window, 1 inside, and 2 if the shift wrapped it around.
   auto region = [&](int64_t i, int64_t size) {
     const int64_t shift = shift_along(block, size);
     return i < size - block.window ? 0 : i < size - shift ? 1 : 2;

@@ -6,25 +6,25 @@
 
 namespace visiontorch::eager {
 
-// The blocks of vision transformers, with autograd. `training`: dropout.
+// The blocks of vision transformers, with autograd. `training` turns on dropout.
 
 // [n, 3, h, w] -> [n, 1 + patches, features]
 at::Tensor embed(const nn::PatchEmbedding& block, const at::Tensor& images);
-// [n, length, features] -> the same
+// [n, length, features] -> the same shape
 at::Tensor attend(const nn::MultiheadAttention& block, const at::Tensor& x, bool training);
-// [n, h, w, channels] -> the same
+// [n, h, w, channels] -> the same shape
 at::Tensor attend(const nn::WindowAttention& block, const at::Tensor& x, bool training);
 // [n, h, w, channels] -> [n, h / 2, w / 2, 4 * channels], rounded up
 at::Tensor join_patches(const at::Tensor& x);
 
-// The bias of the layer that makes queries, keys and values; in SwinV2 keys have none.
+// Returns the bias of the layer that makes queries, keys and values. In SwinV2, that of the keys is zero.
 at::Tensor qkv_bias(const nn::WindowAttention& block);
-// What a window attention adds to its scores, [heads, tokens, tokens].
+// Returns the position bias that a window attention adds to its scores, [heads, tokens, tokens].
 at::Tensor position_bias(const nn::WindowAttention& block);
-// How far its windows are shifted over an image of this (padded) height or width.
+// Returns how far the windows are shifted over an image of this (padded) height or width.
 int64_t shift_along(const nn::WindowAttention& block, int64_t size);
-// What the shifted windows add to the scores, [windows, tokens, tokens]: nothing, or -100 for two tokens that are no
-// neighbors in the image, which wraps around.
+// Returns the mask that shifted windows add to the scores, [windows, tokens, tokens]: 0, or -100 for two tokens that
+// are in one window only because the shift wraps around.
 at::Tensor shift_mask(const nn::WindowAttention& block, int64_t height, int64_t width);
 
 }  // namespace visiontorch::eager

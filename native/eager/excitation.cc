@@ -14,7 +14,7 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// The gradient of x from that of activation(x).
+// Returns the gradient of x, given that of activation(x).
 at::Tensor activation_gradient(const at::Tensor& gradient, const at::Tensor& x, Activation activation) {
   switch (activation) {
     case Activation::ReLU: return at::threshold_backward(gradient, x, 0);
@@ -29,7 +29,7 @@ at::Tensor activation_gradient(const at::Tensor& gradient, const at::Tensor& x, 
   return gradient;
 }
 
-// Of the channels of an image, as the image's pixels take them.
+// Reshapes values of an image's channels so that they broadcast over its pixels.
 at::Tensor for_pixels(const at::Tensor& values, const at::Tensor& images) {
   return values.to(images.scalar_type()).unsqueeze(2).unsqueeze(3);
 }

@@ -30,7 +30,7 @@ at::Tensor batch_norm(const nn::BatchNorm2d& norm, const at::Tensor& x, Mode mod
                         norm.eps, at::globalContext().userEnabledCuDNN());
 }
 
-// activation(norm(x) + residual); the residual may be undefined.
+// Computes activation(norm(x) + residual). The residual may be undefined.
 at::Tensor norm_activation(const std::optional<nn::BatchNorm2d>& norm, at::Tensor x, const at::Tensor& residual,
                            std::optional<nn::Activation> activation, Mode mode) {
   if (norm && mode.batch_stats && !norm->is_frozen && autograd::supports_batch_norm(x)) {
@@ -68,7 +68,7 @@ at::Tensor excite(const nn::SqueezeExcitation& block, const at::Tensor& x) {
   return x * activate_(convolution(block.fc2, activate_(hidden, block.activation)), block.scale_activation);
 }
 
-// torchvision.ops.stochastic_depth(mode='row'): leaves out whole images, and scales the others so that the expected
+// torchvision.ops.stochastic_depth(mode='row'): sets whole images to zero, and scales the others so that the expected
 // value stays the same.
 at::Tensor stochastic_depth(const at::Tensor& x, double p, Mode mode) {
   if (!mode.training || p == 0) return x;
@@ -79,7 +79,7 @@ at::Tensor stochastic_depth(const at::Tensor& x, double p, Mode mode) {
   return x * kept;
 }
 
-// Convolutions one after the other, with an excitation before the last, if there is one.
+// Applies convolutions in turn and, before the last one, the excitation, if there is one.
 struct Branch {
   std::vector<const nn::Conv2dNormActivation*> parts;
   const nn::SqueezeExcitation* excitation;
@@ -104,7 +104,7 @@ at::Tensor run(const Branch& branch, at::Tensor x, Mode mode) {
   return x;
 }
 
-// activation(branch(x) + shortcut(x)).
+// Computes activation(branch(x) + shortcut(x)).
 template <class Shortcut>
 at::Tensor run_residual(const Branch& branch, at::Tensor x, const Shortcut& shortcut,
                         std::optional<nn::Activation> activation, Mode mode) {
@@ -183,9 +183,10 @@ struct Forward {
   at::Tensor operator()(const nn::AuxiliaryHead& block, const at::Tensor& x) const {
     if (!mode.auxiliary) return x;
     if (nn::is_empty(nn::output_shape(block.head, x.sizes().slice(1).vec())))
-      throw Error("ERR_INVALID_ARGUMENT",
-                  "inputSize: the images are too small for the network's auxiliary heads, which leave nothing of them. "
-                  "Train with larger images, or with auxLogits: false");
+      throw Error(
+          "ERR_INVALID_ARGUMENT",
+          "inputSize: the images are too small for the network's auxiliary heads, which reduce them to nothing. "
+          "Train with larger images, or with auxLogits: false");
     mode.auxiliary->push_back({forward(block.head, x, mode), block.loss_weight});
     return x;
   }

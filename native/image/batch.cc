@@ -16,7 +16,7 @@ ImageBatch::ImageBatch(int capacity, int height, int width, const Channels& mean
       tensor_(at::empty({capacity, 3, height, width},
                         at::TensorOptions(at::kFloat).pinned_memory(pinned && at::hasCUDA()),
                         at::MemoryFormat::ChannelsLast)) {
-  // In float and in this order, so that every value equals that of torchvision's ToTensor and Normalize.
+  // In float and in this order, so that every value equals the result of torchvision's ToTensor and Normalize.
   for (int c = 0; c < 3; c++)
     for (int v = 0; v < 256; v++) normalized_[c][v] = (float(v) / 255.0f - float(mean[c])) / float(std[c]);
 }
@@ -26,9 +26,9 @@ void ImageBatch::set(int index, const Image& image) {
     throw Error("ERR_INVALID_ARGUMENT", "index: expected an integer from 0 to " + std::to_string(capacity_ - 1) +
                                             ", got " + std::to_string(index));
   if (image.width() != width_ || image.height() != height_)
-    throw Error("ERR_INVALID_ARGUMENT", "transform: expected an image of " + std::to_string(width_) + "x" +
-                                            std::to_string(height_) + ", as the batch has, got " +
-                                            std::to_string(image.width()) + "x" + std::to_string(image.height()));
+    throw Error("ERR_INVALID_ARGUMENT", "transform: expected an image of the batch's size, " + std::to_string(width_) +
+                                            "x" + std::to_string(height_) + ", got " + std::to_string(image.width()) +
+                                            "x" + std::to_string(image.height()));
   float* out = values(index);
   const std::uint8_t* in = image.data();
   for (std::size_t i = 0; i < image_values(); i += 3) {
@@ -47,7 +47,7 @@ void ImageBatch::check_count(int count) const {
 template <class Mix>
 void ImageBatch::mix_neighbours(int count, Mix mix) {
   check_count(count);
-  // From the last to the first, so that every neighbour but the first's is still unmixed.
+  // From last to first, so that every neighbour except the first image's is still unmixed.
   const std::vector<float> last(values(count - 1), values(count - 1) + image_values());
   for (int i = count - 1; i > 0; i--) mix(values(i), static_cast<const float*>(values(i - 1)));
   mix(values(0), last.data());
@@ -78,7 +78,7 @@ void ImageBatch::set_tensor(std::span<const float> values) {
     throw Error("ERR_INVALID_ARGUMENT", "values: expected N x 3 x " + std::to_string(height_) + " x " +
                                             std::to_string(width_) + " with N up to " + std::to_string(capacity_) +
                                             ", got " + std::to_string(values.size()));
-  // By hand and not by Tensor::copy_, which would start threads on the caller's thread.
+  // A loop instead of Tensor::copy_, which would start a team of threads for the calling thread.
   const std::size_t plane = std::size_t(height_) * width_;
   float* out = tensor_.data_ptr<float>();
   for (std::size_t n = 0; n < values.size(); n += 3 * plane)

@@ -10,12 +10,12 @@
 
 namespace visiontorch::image {
 
-// Images on their way into the network: one float32 tensor [capacity, 3, height, width], channels last, that is
-// allocated once and filled anew for each step. Different images may be set from different threads.
+// Input images for the network: one float32 tensor [capacity, 3, height, width], channels-last, that is allocated once
+// and refilled for each step. Different threads may set different images.
 class ImageBatch {
  public:
   using Channels = std::array<double, 3>;
-  // pinned: in memory that a GPU reads by itself, which is several times as fast.
+  // pinned: use page-locked memory, from which copies to a GPU are several times as fast.
   ImageBatch(int capacity, int height, int width, const Channels& mean, const Channels& std, bool pinned);
 
   int capacity() const { return capacity_; }
@@ -23,20 +23,20 @@ class ImageBatch {
   int width() const { return width_; }
   const at::Tensor& tensor() const { return tensor_; }
 
-  // Normalises `image`, which has the batch's size, into its place.
+  // Normalises `image`, which must have the batch's size, into the place `index`.
   void set(int index, const Image& image);
 
-  // Fills the first images with these values: N x 3 x height x width, row by row.
+  // Overwrites the first images with these values: N x 3 x height x width, row by row.
   void set_tensor(std::span<const float> values);
   std::vector<float> get_tensor(int count) const;
 
-  // mixup and CutMix of the first `count` images, each with the one before it and the first with the last, as
-  // torchvision's batch.roll(1) pairs them: weight * own + (1 - weight) * neighbour, or the neighbour's part `box`.
+  // mixup and CutMix of the first `count` images. Each is mixed with the one before it, and the first with the last,
+  // like torchvision's batch.roll(1): weight * own + (1 - weight) * neighbour, or the part `box` of the neighbour.
   void mixup(int count, double weight);
   void cutmix(int count, Rect box);
 
  private:
-  // Calls mix(own, neighbour) for the values of each image, with the neighbour as it was before.
+  // Calls mix(own, neighbour) for the values of each image and of its unmixed neighbour.
   template <class Mix>
   void mix_neighbours(int count, Mix mix);
 
@@ -46,7 +46,7 @@ class ImageBatch {
 
   int capacity_, height_, width_;
   at::Tensor tensor_;
-  std::array<std::array<float, 256>, 3> normalized_;  // what each byte becomes, by channel
+  std::array<std::array<float, 256>, 3> normalized_;  // the value of each byte, by channel
 };
 
 }  // namespace visiontorch::image

@@ -29,8 +29,8 @@ struct Header {
   std::int64_t width, height;
   bool is_top_down;
   std::uint32_t bits, compression, colors;
-  std::size_t palette, palette_entry;  // where the palette begins, and the bytes of one of its colours
-  std::size_t pixels;                  // where they begin
+  std::size_t palette, palette_entry;  // where the palette starts, and the bytes per colour
+  std::size_t pixels;                  // where they start
   std::uint32_t red, green, blue, alpha;
 };
 
@@ -59,7 +59,7 @@ Header read_header(Bytes file) {
     h.palette_entry = 4;
   }
   if (h.compression == kBitFields) {
-    // In a header of 40 bytes they follow it.
+    // The masks follow a header of 40 bytes.
     h.red = number(file, 54, 4);
     h.green = number(file, 58, 4);
     h.blue = number(file, 62, 4);
@@ -68,13 +68,14 @@ Header read_header(Bytes file) {
   }
   const bool has_palette = h.bits <= 8;
   if (has_palette && h.colors == 0) h.colors = 1u << h.bits;
-  // Some programs forget the palette when they say where the pixels begin.
+  // Some programs forget the palette when they write where the pixels start.
   if (has_palette && h.pixels == kFileHeader + size) h.pixels += h.palette_entry * h.colors;
   if (h.pixels == 0) h.pixels = h.palette + (has_palette ? h.palette_entry * h.colors : 0);
   return h;
 }
 
-// The colour of each index. An index without one is black, or its own gray after the first colours of a gray ramp.
+// Returns the colour of each index. An index without a colour is black, or its own shade of gray if the palette is the
+// start of a gray ramp.
 std::array<Color, 256> read_palette(Bytes file, const Header& h) {
   if (h.colors == 0 || h.colors > 65536) damaged("a palette of " + std::to_string(h.colors) + " colours");
   std::array<Color, 256> palette = {};
@@ -88,12 +89,12 @@ std::array<Color, 256> read_palette(Bytes file, const Header& h) {
     }
   }
   for (std::size_t i = h.colors; is_ramp && i < palette.size(); i++) std::fill_n(palette[i], 3, std::uint8_t(i));
-  // Pillow takes a single black colour for the first of black and white.
+  // Pillow takes a single black colour for the start of black and white.
   if (is_ramp && h.bits == 1 && h.colors == 1) std::fill_n(palette[1], 3, std::uint8_t(255));
   return palette;
 }
 
-// Which bytes of a pixel of 32 bits hold red, green and blue: the layouts that Pillow knows.
+// Returns which bytes of a 32-bit pixel hold red, green and blue. These are the layouts that Pillow knows.
 using Order = std::array<std::uint8_t, 3>;
 
 std::optional<Order> order_of(const Header& h) {
@@ -115,14 +116,14 @@ std::optional<Order> order_of(const Header& h) {
 }
 
 [[noreturn]] void unsupported(const Header& h) {
-  refuse("it is a BMP of an unsupported kind (" + std::to_string(h.bits) + " bits a pixel, compression " +
+  refuse("it is a BMP of an unsupported kind (" + std::to_string(h.bits) + " bits per pixel, compression " +
          std::to_string(h.compression) + "). Convert it to PNG");
 }
 
 Image read_raw(Bytes file, const Header& h) {
   const std::size_t line = std::size_t(h.width * h.bits + 7) / 8;
   const std::size_t stride = std::size_t(h.width * h.bits + 31) / 32 * 4;
-  // The last row need not be padded.
+  // The last row may lack its padding.
   if (h.pixels > file.size() || stride * std::size_t(h.height - 1) + line > file.size() - h.pixels) truncated();
 
   std::array<Color, 256> palette;
@@ -152,8 +153,8 @@ Image read_raw(Bytes file, const Header& h) {
   return image;
 }
 
-// Reads runs into indices, row by row as the file has them. As in Pillow, also where a file is odd: an end of line
-// fills the row only if it was begun, and the position after an escape counts from the start of the file.
+// Decodes runs into indices, row by row in the file's order. It follows Pillow even for odd files: an end of line fills
+// the row only if the row has a pixel already, and the alignment after an escape counts from the start of the file.
 std::vector<std::uint8_t> read_runs(Bytes file, const Header& h) {
   const std::size_t width = std::size_t(h.width), total = width * std::size_t(h.height);
   const bool is_rle4 = h.compression == kRle4;
@@ -178,7 +179,7 @@ std::vector<std::uint8_t> read_runs(Bytes file, const Header& h) {
       skip(file[at] + file[at + 1] * width);
       at += 2;
       x = indices.size() % width;
-    } else {  // pixels as they are
+    } else {  // uncompressed pixels
       const std::size_t pixels = std::min(total - indices.size(), value);
       const std::size_t bytes = is_rle4 ? (pixels + 1) / 2 : pixels;
       if (file.size() - at < bytes) break;

@@ -17,7 +17,8 @@ struct Hsv {
   std::uint8_t hue, saturation, value;
 };
 
-// Float and double as in Pillow's src/libImaging/Convert.c, which follows Python's colorsys: every rounding counts.
+// Uses float and double as Pillow's src/libImaging/Convert.c does (it follows Python's colorsys), because every
+// rounding counts.
 Hsv to_hsv(const std::uint8_t* rgb) {
   const int r = rgb[0], g = rgb[1], b = rgb[2];
   const int high = std::max({r, g, b}), low = std::min({r, g, b});

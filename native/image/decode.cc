@@ -16,7 +16,7 @@ namespace visiontorch::image {
 
 namespace {
 
-// Node reads no larger file either. A sparse one would fill the memory.
+// Node.js does not read larger files either. A sparse one would fill the memory.
 constexpr off_t kMostBytes = off_t(1) << 31;
 
 using Decode = Image (*)(std::span<const std::uint8_t>, std::int64_t);
@@ -27,7 +27,7 @@ Decode decoder_for(std::span<const std::uint8_t> start) {
   return is_pnm(start) ? decode_pnm : nullptr;
 }
 
-// As many bytes as there are from the descriptor's position on, at most those of `buffer`.
+// Reads as many bytes as there are from the descriptor's position on, up to the size of `buffer`.
 std::size_t read_bytes(int descriptor, std::span<std::uint8_t> buffer) {
   std::size_t done = 0;
   while (done < buffer.size()) {

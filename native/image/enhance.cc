@@ -9,7 +9,7 @@ namespace visiontorch::image {
 
 namespace {
 
-// Pillow's Image.blend, in float as there, clipped where it extrapolates.
+// Pillow's Image.blend: in float, clipped when it extrapolates.
 std::uint8_t blend(int degenerate, int pixel, float factor) {
   return std::uint8_t(std::clamp(float(degenerate) + factor * float(pixel - degenerate), 0.0f, 255.0f));
 }
@@ -20,8 +20,7 @@ void blend_constant(Image& image, int degenerate, float factor) {
   apply_table(image, table);
 }
 
-// ImageFilter.SMOOTH: the neighbours count 1 and the centre 5 of 13, in the order of Pillow's additions. The border is
-// left as it is.
+// ImageFilter.SMOOTH: a neighbour weighs 1/13 and the centre 5/13, added in Pillow's order. The border stays as it is.
 Image smooth(const Image& image) {
   constexpr float one = 1.0f / 13, five = 5.0f / 13;
   Image result = copy(image.view());

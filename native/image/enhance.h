@@ -4,11 +4,11 @@
 
 namespace visiontorch::image {
 
-// Pillow's ImageEnhance: the image drawn towards a degenerate version of itself (factor 0), left alone (1), or pushed
-// away from it (above 1).
-void enhance_brightness(Image& image, double factor);  // from black
-void enhance_contrast(Image& image, double factor);    // from its mean gray
-void enhance_color(Image& image, double factor);       // from gray
-void enhance_sharpness(Image& image, double factor);   // from a smoothed one
+// Pillow's ImageEnhance: blends a degenerate version (factor 0) and the image (factor 1), or extrapolates (above 1).
+// The comments say which degenerate version each function uses.
+void enhance_brightness(Image& image, double factor);  // black
+void enhance_contrast(Image& image, double factor);    // the image's mean gray
+void enhance_color(Image& image, double factor);       // the image in gray
+void enhance_sharpness(Image& image, double factor);   // the smoothed image
 
 }  // namespace visiontorch::image

@@ -7,7 +7,7 @@
 
 namespace visiontorch::image {
 
-// The errors of the decoders. A message goes on where lib/image/decode.ts begins it: "cat.jpg: expected an image, but".
+// The errors of the decoders. lib/image/decode.ts puts "cat.jpg: expected an image, but" in front of each message.
 [[noreturn]] inline void refuse(const std::string& why) { throw Error("ERR_IMAGE_DECODE", why); }
 
 [[noreturn]] inline void damaged(const std::string& what) {

@@ -16,8 +16,8 @@ Image filled(int width, int height, const Color& fill) {
 
 bool inside(double position, int size) { return position >= 0 && position < size; }
 
-// Below, the cases and the arithmetic of Pillow's src/libImaging/Geometry.c, since they decide which of two neighbours
-// a position on the border between them is given to.
+// The cases and the arithmetic below are those of Pillow's src/libImaging/Geometry.c, because rounding decides which of
+// two neighbouring pixels a position on their border belongs to.
 
 // No rotation and no shear: positions are accumulated along each side.
 void scale_nearest(const Image& image, const Matrix& m, Image& out) {
@@ -31,7 +31,7 @@ void scale_nearest(const Image& image, const Matrix& m, Image& out) {
   }
 }
 
-// Positions with 16 bits behind the point.
+// Fixed-point positions with 16 fractional bits.
 void affine_nearest(const Image& image, const Matrix& m, Image& out) {
   const auto fix = [](double v) { return std::int64_t(std::floor(v * 65536 + 0.5)); };
   const std::int64_t across[2] = {fix(m[0]), fix(m[3])}, down[2] = {fix(m[1]), fix(m[4])};

@@ -14,7 +14,7 @@ struct Rect {
 
 using Color = std::uint8_t[3];
 
-// RGB rows that belong to someone else: a decoded image, or a region of one.
+// RGB rows in memory that something else owns: a decoded image, or a region of one.
 struct View {
   const std::uint8_t* data;
   int width, height;
@@ -28,12 +28,12 @@ struct View {
   View region(Rect r) const { return {row(r.top) + std::size_t(r.left) * 3, r.width, r.height, stride}; }
 };
 
-// RGB rows of 8 bits, without gaps. Its memory is LibTorch's, of which an image that was freed leaves pages that need
-// not be asked of the system again.
+// RGB rows of 8 bits, without gaps. The memory comes from LibTorch's allocator, which reuses the pages of freed images
+// instead of asking the system for new ones.
 class Image {
  public:
   Image() = default;
-  // With pixels of no defined value.
+  // The pixels are uninitialized.
   Image(int width, int height)
       : width_(width), height_(height), data_(c10::GetCPUAllocator()->allocate(std::size_t(width) * height * 3)) {}
 

@@ -23,7 +23,8 @@ namespace visiontorch::image {
 
 namespace {
 
-// Encoders write about ten scans. A small file of thousands would take minutes, and a scan takes time for each pixel.
+// Encoders write about ten scans. Each scan takes time for every pixel, so a small file with thousands of scans would
+// take minutes.
 constexpr int kMostScans = 100;
 constexpr std::int64_t kMostScannedPixels = 2'000'000'000;
 
@@ -31,7 +32,7 @@ int most_scans(std::int64_t width, std::int64_t height) {
   return int(std::min<std::int64_t>(kMostScans, kMostScannedPixels / (width * height)));
 }
 
-// libjpeg's state. If libjpeg finds a fault, it jumps to `fault`, with its code in `errors.msg_code`.
+// libjpeg's state. On an error, libjpeg jumps to `fault` and leaves the code in `errors.msg_code`.
 struct Decoder {
   jpeg_decompress_struct jpeg;
   jpeg_error_mgr errors;
@@ -44,12 +45,12 @@ Decoder& decoder_of(j_common_ptr jpeg) { return *static_cast<Decoder*>(jpeg->cli
 
 [[noreturn]] void fail(j_common_ptr jpeg) { std::longjmp(decoder_of(jpeg).fault, 1); }
 
-// Below 0 is a warning. Pillow ignores those of damaged data too, but refuses a file that ends early.
+// A level below 0 is a warning. Like Pillow, ignore warnings about damaged data, but refuse a file that ends early.
 void on_message(j_common_ptr jpeg, int level) {
   if (level < 0 && jpeg->err->msg_code == JWRN_JPEG_EOF) fail(jpeg);
 }
 
-// libjpeg's own would print, and does not link into a shared library if its archive was made for programs.
+// libjpeg's own handler would print, and does not link into a shared library if libjpeg.a was built for programs.
 void say_nothing(j_common_ptr) {}
 
 void on_progress(j_common_ptr common) {
@@ -60,7 +61,7 @@ void on_progress(j_common_ptr common) {
   fail(common);
 }
 
-// Nothing here has a destructor, as longjmp() runs none.
+// Nothing here may have a destructor, because longjmp() skips destructors.
 bool read_header(Decoder& decoder, std::span<const std::uint8_t> file) {
   if (setjmp(decoder.fault) != 0) return false;
   jpeg_decompress_struct& jpeg = decoder.jpeg;
@@ -90,7 +91,7 @@ bool read_rows(Decoder& decoder, Image& image) {
   return true;
 }
 
-// Inks are stored inverted, as Adobe does and Pillow supposes.
+// CMYK is stored inverted: Adobe does that, and Pillow assumes it.
 bool read_cmyk_rows(Decoder& decoder, Image& image) {
   if (setjmp(decoder.fault) != 0) return false;
   jpeg_decompress_struct& jpeg = decoder.jpeg;
@@ -108,7 +109,7 @@ bool read_cmyk_rows(Decoder& decoder, Image& image) {
   return true;
 }
 
-// The scans by their markers, so that a file of too many is refused before any work is done.
+// Counts the scans by their markers, to refuse a file with too many before doing any work.
 int count_scans(std::span<const std::uint8_t> file) {
   int count = 0;
   for (std::size_t at = 2; at + 4 <= file.size();) {
@@ -127,7 +128,7 @@ int count_scans(std::span<const std::uint8_t> file) {
 }
 
 [[noreturn]] void refuse_scans(int count) {
-  refuse("it is a progressive JPEG of " + std::to_string(count) +
+  refuse("it is a progressive JPEG with " + std::to_string(count) +
          " scans, more than any program writes for its size. " + "Save it again");
 }
 
@@ -168,7 +169,7 @@ Image decode_jpeg(std::span<const std::uint8_t> file, std::int64_t most_pixels) 
   const jpeg_decompress_struct& jpeg = decoder.jpeg;
   check_size(jpeg.image_width, jpeg.image_height, most_pixels);
   if (jpeg.jpeg_color_space == JCS_UNKNOWN)
-    refuse("it is a JPEG of " + std::to_string(jpeg.num_components) + " components. Convert it to RGB");
+    refuse("it is a JPEG with " + std::to_string(jpeg.num_components) + " components. Convert it to RGB");
   if (jpeg_has_multiple_scans(&decoder.jpeg)) {
     const int scans = count_scans(file);
     if (scans > most_scans(jpeg.image_width, jpeg.image_height)) refuse_scans(scans);

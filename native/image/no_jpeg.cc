@@ -1,6 +1,6 @@
 #include "image/jpeg.h"
 
-// In place of jpeg.cc in a build without libjpeg-turbo: sharp then decodes every JPEG, to the same pixels.
+// Replaces jpeg.cc in a build without libjpeg-turbo. sharp then decodes every JPEG, with the same result.
 
 namespace visiontorch::image {
 

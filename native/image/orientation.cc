@@ -11,7 +11,7 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-// Numbers of the TIFF file that EXIF data is. Reading beyond its end gives nothing.
+// Reads numbers from EXIF data, which is a TIFF file. Returns nothing beyond its end.
 class Tiff {
  public:
   explicit Tiff(Bytes bytes) : bytes_(bytes), little_(bytes.size() > 1 && bytes[0] == 'I' && bytes[1] == 'I') {}
@@ -44,7 +44,7 @@ std::optional<int> tiff_orientation(Bytes bytes) {
     const auto type = tiff.number(entry + 2, 2);
     if (type != kShort && type != kLong) return 1;
     const int size = type == kShort ? 2 : 4;
-    // Of several values, Pillow takes the first, if all are there. More than 4 bytes of them are somewhere else.
+    // Of several values, Pillow takes the first, if all are there. Values of more than 4 bytes are stored elsewhere.
     const std::uint64_t bytes = std::uint64_t(tiff.number(entry + 4, 4).value_or(0)) * size;
     const std::uint64_t at = bytes <= 4 ? entry + 8 : tiff.number(entry + 8, 4).value_or(0);
     if (bytes == 0 || !tiff.number(at + bytes - size, size)) return 1;
@@ -108,10 +108,10 @@ Image orient(Image image, int orientation) {
   const std::ptrdiff_t column = from_right ? -3 : 3, row = from_bottom ? -stride : stride;
   const std::uint8_t* first =
       image.data() + (from_right ? stride - 3 : 0) + (from_bottom ? stride * (image.height() - 1) : 0);
-  // How far apart neighbours of the result, across and down, lie in the image.
+  // The distance in the source image between neighbouring pixels of the result, horizontally and vertically.
   const std::ptrdiff_t across = is_turned ? row : column, down = is_turned ? column : row;
   Image result(is_turned ? image.height() : image.width(), is_turned ? image.width() : image.height());
-  constexpr int kTile = 32;  // both images' rows of a tile stay in the cache
+  constexpr int kTile = 32;  // a tile's rows in both images stay in the cache
   for (int top = 0; top < result.height(); top += kTile) {
     const int bottom = std::min(top + kTile, result.height());
     for (int left = 0; left < result.width(); left += kTile) {

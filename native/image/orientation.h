@@ -11,7 +11,7 @@ namespace visiontorch::image {
 // if there is none or it makes no sense.
 int jpeg_orientation(std::span<const std::uint8_t> jpeg);
 
-// The image turned and mirrored so that it is upright, as Pillow's ImageOps.exif_transpose does it.
+// Turns and mirrors the image upright, as Pillow's ImageOps.exif_transpose does.
 Image orient(Image image, int orientation);
 
 }  // namespace visiontorch::image

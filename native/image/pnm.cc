@@ -13,7 +13,7 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-// More digits than any number needs; Pillow's limit.
+// Pillow's limit, which is more digits than any number needs.
 constexpr std::size_t kLongestNumber = 10;
 
 bool is_space(std::uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -22,8 +22,8 @@ class Reader {
  public:
   Reader(Bytes file, std::size_t at) : file_(file), at_(at) {}
 
-  // A number, and the one byte of white space after it. A comment, from '#' to the end of its line, may even lie
-  // within.
+  // Reads a number and the one byte of white space after it. A comment, from '#' to the end of its line, may even be
+  // inside the number.
   std::int64_t number() {
     std::string digits;
     for (;;) {
@@ -36,7 +36,7 @@ class Reader {
     }
   }
 
-  // One digit of a plain bitmap.
+  // Reads one digit of a plain bitmap.
   bool bit() {
     for (;;) {
       const int c = next();
@@ -64,7 +64,7 @@ class Reader {
   std::size_t at_;
 };
 
-// Samples of 0 to `most` as 8 bits: rounded as Python rounds, half to even.
+// Scales samples of 0 to `most` to 8 bits, rounding half to even as Python does.
 std::vector<std::uint8_t> scale(std::int64_t most, bool is_gray) {
   const bool keeps_high_byte = is_gray && most > 255;
   const double largest = keeps_high_byte ? 65535 : 255;
@@ -103,9 +103,9 @@ Image decode_pnm(Bytes file, std::int64_t most_pixels) {
   const std::int64_t width = reader.number(), height = reader.number();
   check_size(width, height, most_pixels);
   const std::int64_t most = is_bitmap ? 1 : reader.number();
-  if (most < 1 || most > 65535) damaged("a largest value of " + std::to_string(most));
+  if (most < 1 || most > 65535) damaged("a maximum value of " + std::to_string(most));
 
-  // Before the pixels are allocated: a plain sample has at least one byte, but for bits a space more.
+  // Checked before the pixels are allocated: a plain sample takes at least one byte and, except for bits, a space.
   const std::int64_t samples = width * height * (is_bitmap || is_gray ? 1 : 3);
   const std::int64_t bytes = kind == '4'   ? (width + 7) / 8 * height
                              : kind == '1' ? samples

@@ -11,7 +11,7 @@ namespace visiontorch::image {
 
 namespace {
 
-// Pillow resizes without a filter as an affine map whose source position is accumulated, not multiplied.
+// Without a filter, Pillow resizes by an affine map whose source position is accumulated, not multiplied.
 std::vector<int> nearest_positions(int in, int out, int begin, int count) {
   const double step = double(in) / out;
   std::vector<int> positions;
@@ -41,7 +41,7 @@ Image resize(View source, int width, int height, Rect crop, Filter filter) {
   const Weights columns(source.width, width, crop.left, crop.width, filter);
   const Weights rows(source.height, height, crop.top, crop.height, filter);
   const bool same_height = height == source.height;
-  // Only the rows that the second pass will read. A pass that would change nothing is left out, as in Pillow.
+  // Compute only the rows that the second pass will read. As in Pillow, skip a pass that would change nothing.
   const int top = rows.begin();
   source = source.region({0, top, source.width, rows.end() - top});
   Image narrowed;

@@ -14,17 +14,17 @@ namespace visiontorch::image {
 
 namespace {
 
-// The sums of low and high parts, to bytes. The shift may overflow on the way; the sum of a weight's two parts never
-// does, and integers wrap around.
+// Converts the sums of low and high parts to bytes. The shift may overflow, but integers wrap around and the sum of
+// both parts always fits.
 AVX2 inline __m256i to_words(__m256i low, __m256i high) {
   const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(low, _mm256_slli_epi32(high, Weights::kLowBits)),
                                        _mm256_set1_epi32(Weights::kHalf));
   return _mm256_srai_epi32(sum, Weights::kPrecision);
 }
 
-// Pixel `x` of two rows, one in each half: its red, green and blue, and a zero.
+// Loads pixel `x` of two rows, one in each half: red, green, blue and a zero.
 AVX2 inline __m256i pixel(const std::uint8_t* upper, const std::uint8_t* lower, const Weights& weights, int x) {
-  // Of four pixels of three bytes the words r0 r1 g0 g1 b0 b1 0 0, and those of pixels 2 and 3.
+  // Makes the words r0 r1 g0 g1 b0 b1 0 0 from four pixels of three bytes, and the same of pixels 2 and 3.
   const __m256i spread[2] = {
       _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1)),
       _mm256_broadcastsi128_si256(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1))};
@@ -46,7 +46,7 @@ AVX2 inline __m256i pixel(const std::uint8_t* upper, const std::uint8_t* lower, 
   return to_words(low, high);
 }
 
-// The first `count` of four pixels of three bytes.
+// Loads the first `count` of four pixels of three bytes.
 AVX2 inline void store(std::uint8_t* out, __m128i pixels, int count) {
   if (count == 4) {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(out), pixels);
@@ -74,18 +74,18 @@ AVX2 void horizontal_rows(const std::uint8_t* const in[2], std::uint8_t* const o
   }
 }
 
-// The bytes [begin, end) of row y into the cache.
+// Prefetches the bytes [begin, end) of row y into the cache.
 AVX2 inline void fetch(View source, int y, int begin, int end) {
   if (y < source.height)
     for (int at = begin; at < end; at += 64)
       _mm_prefetch(reinterpret_cast<const char*>(source.row(y) + at), _MM_HINT_T0);
 }
 
-// Two rows at a time, while those after the next two are fetched: an image that was decoded long ago lies in the
-// memory.
+// Works on two rows at a time and prefetches the two after the next, because an image that was decoded a while ago is
+// no longer in the cache.
 AVX2 void horizontal(View source, Image& out, const Weights& weights) {
-  // Whole groups are loaded, 16 bytes for each 12, and so bytes behind the last pixel; their weights are zero. Rows
-  // that end too early for that, at the image's end, are copied.
+  // Loads whole groups, 16 bytes for each 12, and therefore bytes after the last pixel, whose weights are zero. Rows at
+  // the end of the image, with too few bytes after them, are copied first.
   const std::size_t needed = std::size_t(weights.reach()) * 3 + 4;
   const std::uint8_t* end = source.row(source.height - 1) + std::size_t(source.width) * 3;
   std::vector<std::uint8_t> padded[2];
@@ -115,7 +115,7 @@ AVX2 void vertical(const std::uint8_t* in, std::size_t stride, std::uint8_t* out
   for (; done + 16 <= bytes; done += 16) {
     __m256i low[2] = {}, high[2] = {};
     for (int k = 0; k < taps; k += 2) {
-      // Pairs of rows; without a partner, the last row is its own, with a weight of zero.
+      // Works on pairs of rows. A last row without a partner is paired with itself, with a weight of zero.
       const std::uint8_t* upper = in + k * stride + done;
       const std::uint8_t* lower = k + 1 < taps ? upper + stride : upper;
       const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(upper));

@@ -48,7 +48,7 @@ const ResampleRows kPortableRows = {horizontal, vertical};
 
 const ResampleRows& resample_rows() {
 #if defined(__x86_64__)
-  // ATEN_CPU_CAPABILITY=default overrides LibTorch's choice, and this one.
+  // ATEN_CPU_CAPABILITY=default overrides LibTorch's choice and this one.
   static const bool avx2 = cpu_features().avx2 && at::get_cpu_capability() != "DEFAULT";
   if (avx2) return kAvx2Rows;
 #endif

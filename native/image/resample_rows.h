@@ -8,11 +8,11 @@
 
 namespace visiontorch::image {
 
-// The two inner loops of resampling. Every implementation gives the same bytes, since all sums are exact integers.
+// The two inner loops of resampling. All implementations give the same bytes, because the sums are exact integers.
 struct ResampleRows {
-  // All rows of `source` to `out`, which has as many, of weights.count() pixels.
+  // Resamples all rows of `source` to `out`, which has as many rows, of weights.count() pixels.
   void (*horizontal)(View source, Image& out, const Weights& weights);
-  // Output row `i` of the vertical pass: `bytes` sums over rows that lie `stride` apart, from `in` on.
+  // Computes output row `i` of the vertical pass: `bytes` sums over rows from `in` on, `stride` bytes apart.
   void (*vertical)(const std::uint8_t* in, std::size_t stride, std::uint8_t* out, int bytes, const Weights& weights,
                    int i);
 };
@@ -22,7 +22,7 @@ extern const ResampleRows kPortableRows;
 extern const ResampleRows kAvx2Rows;
 #endif
 
-// The fastest that this processor runs.
+// Returns the fastest implementation that this processor supports.
 const ResampleRows& resample_rows();
 
 }  // namespace visiontorch::image

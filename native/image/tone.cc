@@ -14,7 +14,7 @@ Histogram histogram(const Image& image, int channel) {
   return counts;
 }
 
-// A table for each channel, made from its histogram.
+// Applies a table to each channel that is made from its histogram.
 template <class Make>
 void apply_by_channel(Image& image, Make make) {
   for (int c = 0; c < 3; c++) {

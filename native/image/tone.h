@@ -7,13 +7,13 @@
 
 namespace visiontorch::image {
 
-// What becomes of each byte.
+// The new value of each byte.
 using Table = std::array<std::uint8_t, 256>;
 
-// The same table for all channels.
+// Applies the same table to all channels.
 void apply_table(Image& image, const Table& table);
 
-// Pillow's ImageOps.
+// The functions of Pillow's ImageOps.
 void invert(Image& image);
 void posterize(Image& image, int bits);
 void solarize(Image& image, double threshold);

@@ -42,8 +42,8 @@ Image to_rgb(const Pixels& pixels) {
 
 Image run(View source, const Resize& op) {
   check_size("resize", op.crop.width, op.crop.height);
-  if (!source.contains(op.from)) reject("resize", "'from' reaches out of the image");
-  if (!View{nullptr, op.width, op.height, 0}.contains(op.crop)) reject("resize", "'crop' reaches out of the result");
+  if (!source.contains(op.from)) reject("resize", "'from' extends beyond the image");
+  if (!View{nullptr, op.width, op.height, 0}.contains(op.crop)) reject("resize", "'crop' extends beyond the result");
   return resize(source.region(op.from), op.width, op.height, op.crop, op.filter);
 }
 
@@ -88,13 +88,13 @@ struct Runner {
   }
   void operator()(const Adjust& op) { run(image, op); }
   void operator()(const Erase& op) {
-    if (!image.view().contains(op.box)) reject("erase", "'box' reaches out of the image");
+    if (!image.view().contains(op.box)) reject("erase", "'box' extends beyond the image");
     erase(image, op.box, op.fill);
   }
   void operator()(const Mix& op) { mix(image, op); }
 };
 
-// In the order and precision of torchvision's AugMix: float32, cut off to whole numbers at the end.
+// In the order and precision of torchvision's AugMix: float32, truncated to integers at the end.
 void mix(Image& image, const Mix& op) {
   std::vector<float> sum(image.size());
   for (std::size_t i = 0; i < sum.size(); i++) sum[i] = op.weight * image.data()[i];
@@ -116,7 +116,7 @@ void mix(Image& image, const Mix& op) {
 Image apply(const Pixels& pixels, const Transform& transform) {
   Image image;
   auto next = transform.begin();
-  // A resize of RGB reads the decoded pixels where they are; anything else works on a copy.
+  // An initial resize of RGB reads the decoded pixels in place; anything else works on a copy.
   if (pixels.channels == 3 && next != transform.end() && std::holds_alternative<Resize>(*next)) {
     const View source{pixels.data, pixels.width, pixels.height, std::size_t(pixels.width) * 3};
     image = run(source, std::get<Resize>(*next++));

@@ -9,11 +9,11 @@
 
 namespace visiontorch::image {
 
-// The operations that lib/native/operation.ts lists, with every parameter drawn already: nothing here is random.
+// The operations of lib/native/operation.ts. All random parameters have been drawn already: nothing here is random.
 struct Resize {
-  Rect from;  // of the source: cropped before resizing, so that nothing outside of it is seen
+  Rect from;  // of the source, cropped before resizing so that nothing outside of it has an influence
   int width, height;
-  Rect crop;  // of the resized image: the part that is wanted
+  Rect crop;  // of the resized image: the part to compute
   Filter filter;
 };
 struct Pad {
@@ -29,25 +29,25 @@ struct Affine {
 };
 struct Adjust {
   enum class What {
-    Brightness,  // to Sharpness: the amount is a factor, 1 changes nothing
+    Brightness,  // up to Sharpness, the amount is a factor; 1 changes nothing
     Contrast,
     Saturation,
     Sharpness,
-    Hue,        // share of the circle, -0.5 to 0.5
+    Hue,        // fraction of the colour circle, -0.5 to 0.5
     Posterize,  // bits to keep, 0 to 8
-    Solarize,   // what reaches this value is inverted
+    Solarize,   // inverts values from this one on
     Autocontrast,
     Equalize,
     Invert,
   } what;
-  double amount;  // 0 for those that need none
+  double amount;  // 0 for adjustments without an amount
 };
 struct Erase {
   Rect box;
   Color fill;
 };
 struct Chain;
-// weight x the image + the sum of chain.weight x what each chain of operations makes of it.
+// weight x the image + the sum of chain.weight x the image after the operations of each chain.
 struct Mix {
   float weight;
   std::vector<Chain> chains;
@@ -61,13 +61,13 @@ struct Chain {
   Transform operations;
 };
 
-// Rows of 1 (gray), 3 (RGB) or 4 (RGBA, alpha is dropped) channels.
+// Rows of pixels with 1 (gray), 3 (RGB) or 4 channels (RGBA, whose alpha is dropped).
 struct Pixels {
   const std::uint8_t* data;
   int width, height, channels;
 };
 
-// The image after all operations, in their order.
+// Applies all operations in order.
 Image apply(const Pixels& pixels, const Transform& transform);
 
 }  // namespace visiontorch::image

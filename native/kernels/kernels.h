@@ -15,11 +15,11 @@
 namespace visiontorch::kernels {
 
 // These kernels compute convolutions, matrix products, attention and norms on plain memory, in float32 and, if the
-// processor multiplies it, in bfloat16. Images are stored channels-last: [n, height, width, channels]. Each function
-// does a part of the work on the calling thread; the caller decides on the threads. The same source is compiled for
-// several instruction sets: see table().
+// processor can multiply it, in bfloat16. Images are stored channels-last: [n, height, width, channels]. Each function
+// does a part of the work on the calling thread; the caller manages threads. The same source is compiled for several
+// instruction sets: see table().
 
-// The kernels for a type of activations. All are null if the processor does not multiply bfloat16 and T is that.
+// The kernels for one type of activations. If T is bfloat16 and the processor cannot multiply it, all are null.
 template <class T>
 struct Kernels {
   void (*gemm)(const IndirectGemm<T, T>&);
@@ -48,13 +48,13 @@ struct Kernels {
 // One instruction set's kernels.
 struct Table {
   const char* name;
-  std::int64_t lanes;  // of a vector of float32
-  // The widest panels that share the columns evenly, in a number that `parts` divides if possible.
+  std::int64_t lanes;  // in a vector of float32
+  // Returns the widest panels that divide the columns evenly; if possible, their number is a multiple of `parts`.
   Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);
-  std::int64_t (*tile_rows)(const Panels&);                                   // rows that the product takes at a time
+  std::int64_t (*tile_rows)(const Panels&);  // rows that the product computes at a time
   std::int64_t (*attention_scratch)(std::int64_t count, std::int64_t depth);  // in floats
   void (*transpose)(const Transposition&);
-  // Two rows of `width` values, one after the other, as pairs of bfloat16, rounded to nearest even.
+  // Interleaves two consecutive rows of `width` values as pairs of bfloat16, rounded to nearest even.
   void (*pair_up)(const float* rows, std::int64_t width, std::uint32_t* pairs);
   void (*add_parts)(const PartSum&);
   void (*winograd_filters)(const WinogradFilters&);
@@ -73,9 +73,9 @@ struct Table {
   }
 };
 
-// The best kernels for this processor; null if there are none for it, so that LibTorch's own are used. The environment
-// variable VISIONTORCH_KERNELS, read once, forces a lower instruction set, for tests and benchmarks: "avx512" (without
-// bfloat16) or "avx2" on x86-64, "neon" (without bfloat16) on Arm, or "onednn" for null.
+// Returns the best kernels for this processor, or null if there are none, in which case LibTorch's own are used. The
+// environment variable VISIONTORCH_KERNELS, which is read once, forces a lower instruction set, for tests and
+// benchmarks: "avx512" (without bfloat16) or "avx2" on x86-64, "neon" (without bfloat16) on Arm, or "onednn" for null.
 const Table* table();
 
 #if defined(__x86_64__)

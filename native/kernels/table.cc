@@ -40,8 +40,8 @@ Set choose() {
     if (wanted.empty() || wanted == set.name) return set;
     choices += (choices.empty() ? "" : ", ") + std::string(set.name);
   }
-  throw Error("ERR_INVALID_ARGUMENT",
-              "VISIONTORCH_KERNELS: expected one of " + choices + ", which this processor has, got '" + wanted + "'");
+  throw Error("ERR_INVALID_ARGUMENT", "VISIONTORCH_KERNELS: expected a value that this processor supports (" + choices +
+                                          "), got '" + wanted + "'");
 }
 
 const Set& chosen() {
@@ -56,7 +56,7 @@ std::int64_t winograd_scratch(std::int64_t in_channels, const Panels& panels) {
          (kWinogradTiles * (in_channels + panels.width + kPad) + kMaxFilterChannels * panels.width + 3 * kPad);
 }
 
-// With what the tiles and panels of any instruction set hold too much.
+// Includes what the tiles and panels of any instruction set need in addition.
 std::int64_t gemm_tn_scratch(std::int64_t rows, std::int64_t columns) {
   constexpr std::int64_t kPanel = 64, kVector = 16;
   return kGemmTNDepth * (rows + kVector + kPad + columns + kPanel);

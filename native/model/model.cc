@@ -16,11 +16,11 @@ namespace visiontorch::model {
 
 namespace {
 
-// Each plan holds a packed copy of the weights (VGG16: 240 MB), so few are kept: one for single images and one for
-// batches of one size, or two sizes of either.
+// Each plan has a packed copy of the weights (VGG16: 240 MB), so the model keeps only two, for example one for single
+// images and one for batches.
 constexpr size_t kMaxPlans = 2;
 
-// Moves every tensor that is not there yet.
+// Moves every tensor that is not on the device yet.
 void move_to_device(nn::Network& network, at::Device device) {
   for (nn::Entry& entry : network.entries()) *entry.tensor = entry.tensor->detach().to(device);
 }
@@ -61,7 +61,7 @@ std::vector<std::string> Model::quantizable_layers() {
 }
 
 infer::Plan& Model::plan_for(at::IntArrayRef sizes, at::ScalarType type) {
-  // The packing depends on the batch only in whether there is one: the last, smaller batch of a data set shares a plan.
+  // The packing depends only on whether there are several images, so a data set's last, smaller batch shares the plan.
   const bool single = sizes[0] == 1;
   for (auto it = plans_.begin(); it != plans_.end(); ++it) {
     if (it->height == sizes[2] && it->width == sizes[3] && (it->single == single || !device_.is_cpu())) {

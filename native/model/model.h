@@ -18,23 +18,23 @@
 
 namespace visiontorch::model {
 
-// Backbone: what the classifier takes, which is not pooled in networks that pool its outputs (SqueezeNet).
+// Backbone: the classifier's input, which is not pooled in networks that pool the classifier's output (SqueezeNet).
 enum class Output { Logits, Features, Backbone };
 
-// What a change of a network's parameters concerns.
+// The part of a network that a change of its parameters affects.
 enum class Part { Classifier, All };
 
-// A network with its parameters, where and how it computes, and the inference plans made from it. Used on the compute
-// thread only, but for architecture() and options(), which never change.
+// A network with its parameters, its device and computation type, and the inference plans made from it. Used on the
+// compute thread only, except for architecture() and options(), which never change.
 class Model {
  public:
-  // With torchvision's initial weights for this seed; without one, the weights are to be loaded. Throws as
-  // nn::describe().
+  // Makes a model with torchvision's initial weights for this seed. Without a seed, the caller must load weights.
+  // Throws as nn::describe().
   Model(const std::string& architecture, int64_t num_classes, const nn::Options& options, std::optional<uint64_t> seed);
-  // A model whose tensors are copies of the other's.
+  // Makes a model whose tensors are copies of the other's.
   Model(const Model& other);
   Model& operator=(const Model&) = delete;
-  // A quantized model, with what else the other one is.
+  // Makes a quantized version of a model.
   Model(const Model& other, nn::Network network, nn::Quantization quantization);
 
   const std::string& architecture() const { return network_.architecture; }
@@ -52,39 +52,39 @@ class Model {
   };
   std::vector<Entry> entries();
 
-  // What is computed in integers with the type int8; nothing of a model that is not quantized.
+  // Which layers compute in integers if the type is int8; empty for a model that is not quantized.
   const nn::Quantization& quantization() const { return quantization_; }
   bool is_quantized() const { return !quantization_.layers.empty(); }
-  // A copy, which shares no tensor with the model.
+  // Returns a copy that shares no tensor with the model.
   nn::Network network() const { return network_.clone(); }
-  // The layers that can be quantized, by name.
+  // Returns the names of the layers that can be quantized.
   std::vector<std::string> quantizable_layers();
 
-  // Eval mode. images: float32 [n, 3, h, w], channels-last, on the CPU -> float32 [n, num_classes or features] on the
-  // CPU, or the backbone's output.
+  // Runs the network in eval mode. images: float32 [n, 3, h, w], channels-last, on the CPU -> float32 [n, num_classes
+  // or features] on the CPU, or the backbone's output.
   at::Tensor infer(const at::Tensor& images, Output output);
 
-  // The network for images of this size in ONNX's operations: see onnx::lower().
+  // Returns the network for images of this size as ONNX operations: see onnx::lower().
   onnx::Graph onnx_graph(int64_t height, int64_t width, int64_t opset) const;
 
   // Puts a new classifier on the backbone, with PyTorch's default weights for this seed.
   void replace_classifier(int64_t num_classes, uint64_t seed);
   void move_to(at::Device device);
-  // The type of inference, if compute_type() has it; the parameters stay float32. int8 is for quantized models: throws
-  // ERR_INVALID_ARGUMENT.
+  // Sets the type that inference computes in, as far as compute_type() supports it; the parameters stay float32. int8
+  // is for quantized models; for others, throws ERR_INVALID_ARGUMENT.
   void set_dtype(at::ScalarType dtype);
 
-  // Loads what the file holds of this network, with `strict` only if that is the whole network and nothing else. Throws
-  // as checkpoint::load_state_dict().
+  // Loads this network's weights from the file. With `strict`, the file must hold the whole network and nothing else.
+  // Throws as checkpoint::load_state_dict().
   checkpoint::Match load_state_dict(checkpoint::File& file, const checkpoint::MatchOptions& options, bool strict);
-  // The first tensor with a value that is not finite, or "".
+  // Returns the name of the first tensor with a value that is not finite, or "".
   std::string first_non_finite() { return checkpoint::first_non_finite(network_); }
-  // In PyTorch's layout; the tensors are the model's own.
+  // Returns the state dict in PyTorch's layout. The tensors are the model's own.
   checkpoint::Value state_dict(const checkpoint::StateDictOptions& options = {}) {
     return checkpoint::state_dict(network_, options);
   }
 
-  // Returns change(network), and forgets the plans that it makes stale.
+  // Returns change(network) and drops the plans that this makes stale.
   template <class Change>
   auto change(Part part, const Change& change) {
     struct Forgetting {

@@ -12,7 +12,7 @@ namespace visiontorch::model {
 
 namespace {
 
-// Its values as one row, in the order of its memory, which it shares.
+// Returns the tensor's values as one row in the order of its memory, which the result shares.
 at::Tensor flat(const at::Tensor& tensor) { return tensor.detach().as_strided({tensor.numel()}, {1}); }
 
 }  // namespace
@@ -30,7 +30,7 @@ void Training::set_frozen(bool frozen, bool batch_norm_eval) {
   model_->change(Part::All, [&](nn::Network& network) { trainer_.set_frozen(network, frozen, batch_norm_eval); });
 }
 
-// step(network) changes this part of the model.
+// Runs step(network), which changes this part of the model.
 template <class Step>
 train::StepResult Training::run(Part part, const Step& step) {
   return model_->change(part, [&](nn::Network& network) {

@@ -1,4 +1,4 @@
-// AlexNet as in Krizhevsky 2014, arXiv:1404.5997 ("one weird trick"); names and order of torchvision/models/alexnet.py.
+// AlexNet: Krizhevsky 2014, arXiv:1404.5997 ("one weird trick"); names and order of torchvision/models/alexnet.py.
 #include "nn/registry.h"
 
 namespace visiontorch::nn {

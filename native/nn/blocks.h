@@ -13,15 +13,15 @@
 namespace visiontorch::nn {
 
 // A network is described once, as a tree of these blocks with torchvision's names. Training, the inference plans, the
-// state dict, the initialization and the summary are all derived from that tree. What belongs together is one block:
-// no back end has to recognize a pattern in a block's neighbors.
+// state dict, the initialization and the summary are all derived from that tree. Layers that belong together are one
+// block, so that no back end has to recognize patterns among neighboring blocks.
 
 struct Node;
 using Nodes = std::vector<Node>;
 
-// A convolution, then a norm and an activation, if there are any: torchvision.ops.misc.Conv2dNormActivation.
+// A convolution, an optional norm and an optional activation: torchvision.ops.misc.Conv2dNormActivation.
 struct Conv2dNormActivation {
-  // Of the parts, below the name of the block.
+  // Names of the parts, relative to the block's name.
   struct Names {
     std::string conv = "0", norm = "1", activation = "2";
   };
@@ -38,11 +38,11 @@ struct BatchNormOptions {
   double eps = 1e-5, momentum = 0.1;  // PyTorch's defaults
 };
 
-// What torchvision's constructor of that name makes: with stride 1, the padding keeps the image's size.
+// Makes the block of torchvision's constructor of that name: with stride 1, the padding keeps the image's size.
 Conv2dNormActivation conv_norm_activation(Conv2d conv, std::optional<Activation> activation, BatchNormOptions norm = {},
                                           Conv2dNormActivation::Names names = {});
 
-// Before a convolution, as in DenseNet.
+// A norm and an activation before a convolution, as in DenseNet.
 struct NormActivation {
   struct Names {
     std::string norm = "0", activation = "1";
@@ -72,44 +72,43 @@ struct LinearActivation {
 struct SqueezeExcitation {
   Conv2d fc1, fc2;
   Activation activation, scale_activation;
-  std::string name;  // below that of the block
+  std::string name;  // relative to the block's name
 
   SqueezeExcitation(int64_t channels, int64_t squeezed, Activation activation, Activation scale_activation,
                     std::string name);
   Shape output_shape(const Shape& input) const { return input; }
 };
 
-// x -> activation(body(x) + downsample(x)), or + x if there is no downsample.
+// x -> activation(body(x) + downsample(x)), or activation(body(x) + x) if there is no downsample.
 struct Residual {
   std::vector<Conv2dNormActivation> body;
   std::optional<Conv2dNormActivation> downsample{};
   std::optional<Activation> activation{};
   std::optional<SqueezeExcitation> excitation{};  // before the last convolution of the body
   double stochastic_depth = 0;                    // the probability of leaving out the body
-  bool registers_downsample_first = false;        // ResNet registers it last, RegNet first
+  bool registers_downsample_first = false;        // RegNet registers it first, ResNet last
 
   Shape output_shape(const Shape& input) const;
 };
 
-// Sandler et al. 2018, arXiv:1801.04381: a 1 x 1 expansion (if there is one), a depthwise convolution, an excitation
-// (if there is one; MobileNetV3 and EfficientNet), and a 1 x 1 projection without activation; plus x if `residual`.
+// Sandler et al. 2018, arXiv:1801.04381: an optional 1 x 1 expansion, a depthwise convolution, an optional excitation
+// (MobileNetV3 and EfficientNet), and a 1 x 1 projection without activation; plus x if `residual`.
 struct InvertedResidual {
   std::optional<Conv2dNormActivation> expand{};
   Conv2dNormActivation depthwise, project;
   bool residual;
   std::optional<SqueezeExcitation> excitation{};
-  double stochastic_depth = 0;  // the probability of leaving out all but x
+  double stochastic_depth = 0;  // the probability of leaving out everything but x
 
   Shape output_shape(const Shape& input) const;
 };
 
-// x -> shortcut(x) + layer_scale * body(x): a branch of a network without an activation after the sum (ConvNeXt, ViT,
-// Swin).
+// x -> shortcut(x) + layer_scale * body(x): a residual block without an activation after the sum (ConvNeXt, ViT, Swin).
 struct ResidualBranch {
   Nodes body;
-  Nodes shortcut;                      // registered before the body; empty: x itself
-  bool registers_last_first = false;   // the last node of the body, before the others (Swin V2's norms)
-  std::vector<int64_t> scale_shape{};  // of layer_scale; empty: there is none
+  Nodes shortcut;                      // registered before the body; if empty, x itself
+  bool registers_last_first = false;   // registers the last node of the body before the others (Swin V2's norms)
+  std::vector<int64_t> scale_shape{};  // of layer_scale; if empty, there is none
   double initial_scale = 1;
   double stochastic_depth = 0;  // the probability of leaving out the body
   at::Tensor layer_scale{};
@@ -119,27 +118,27 @@ struct ResidualBranch {
   void outline();
 };
 
-// Applies each node to the same input and joins their outputs along the channels. A node that is an empty Sequential
-// gives the input itself.
+// Applies each node to the same input and concatenates the outputs along the channels. An empty Sequential returns the
+// input itself.
 struct Concat {
   Nodes branches;
 
   Shape output_shape(const Shape& input) const;
 };
 
-// Gives x itself. In training, also the logits that the head computes from x, whose loss counts `loss_weight` times
-// (Szegedy et al. 2014, arXiv:1409.4842). The last node of the head is the layer whose outputs are the classes.
+// Returns x itself. In training, the head also computes logits from x, whose loss is weighted by `loss_weight` (Szegedy
+// et al. 2014, arXiv:1409.4842). The last node of the head is the layer whose outputs are the classes.
 struct AuxiliaryHead {
   Nodes head;
   double loss_weight;
-  bool is_registered_last = false;  // in the state dict, after all nodes beside it
+  bool is_registered_last = false;  // in the state dict, after all sibling nodes
 
   Shape output_shape(const Shape& input) const { return input; }
 };
 
 struct Sequential {
   Nodes children;
-  // What torchvision's constructor of this part draws once its layers have PyTorch's defaults, if anything.
+  // Draws the values that torchvision's constructor of this part draws after PyTorch's defaults, if any.
   void (*redraw)(Nodes& children, at::Generator& generator) = nullptr;
 
   Shape output_shape(const Shape& input) const;
@@ -156,7 +155,7 @@ struct Node {
   Block block;
 };
 
-// Visitors of blocks are written as overloads of lambdas.
+// Combines lambdas into a visitor of blocks.
 template <class... Fs>
 struct Overload : Fs... {
   using Fs::operator()...;
@@ -166,7 +165,7 @@ Overload(Fs...) -> Overload<Fs...>;
 
 Shape output_shape(const Nodes& nodes, const Shape& input);
 
-// The nearest multiple of `divisor`, but at least `divisor` and 90% of `value` (torchvision's _make_divisible).
+// Returns the nearest multiple of `divisor`, but at least `divisor` and 90% of `value` (torchvision's _make_divisible).
 int64_t make_divisible(double value, int64_t divisor);
 
 std::string join_name(const std::string& prefix, const std::string& name);

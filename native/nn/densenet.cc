@@ -14,7 +14,7 @@ namespace {
 struct Variant {
   const char* architecture;
   int64_t growth_rate;
-  std::array<int64_t, 4> layers;  // of each dense block
+  std::array<int64_t, 4> layers;  // per dense block
   int64_t first_channels;
 };
 
@@ -30,7 +30,7 @@ Conv2d conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1) {
   return {.in_channels = in, .out_channels = out, .kernel_size = kernel, .stride = stride, .padding = kernel / 2};
 }
 
-// What a layer computes from all channels before it: `growth_rate` new ones, by way of `hidden` ones.
+// A layer, which computes `growth_rate` new channels from all channels before it, through `hidden` intermediate ones.
 Nodes dense_layer(int64_t in, int64_t hidden, int64_t growth_rate, double drop_rate) {
   Nodes nodes = {
       {"", NormActivation{BatchNorm2d{in}, Activation::ReLU, {"norm1", "relu1"}}},
@@ -48,7 +48,7 @@ void redraw(Network& network, at::Generator& generator) {
   });
 }
 
-// torchvision's files are from the time when a module's name could hold a period: denselayer1.norm.1.weight.
+// torchvision's files date from when a module's name could contain a period: denselayer1.norm.1.weight.
 std::string older_name(const std::string& name) {
   static const std::regex pattern(R"((.*denselayer\d+\.(?:norm|conv))([12]\..*))");
   std::smatch parts;

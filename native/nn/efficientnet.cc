@@ -12,7 +12,7 @@ namespace {
 
 // A row of table 1 of the first paper, or of table 4 of the second.
 struct Stage {
-  bool fused;  // FusedMBConv: one convolution does the work of expansion and depthwise convolution
+  bool fused;  // FusedMBConv: one convolution replaces the expansion and the depthwise convolution
   int64_t expansion, kernel, stride, in, out, layers;
 };
 
@@ -43,7 +43,7 @@ struct Variant {
   const char* architecture;
   const Stages& stages;
   double width_mult, depth_mult, dropout;
-  int64_t last_channels;  // 0: four times those of the last stage
+  int64_t last_channels;  // 0: four times the last stage's
   BatchNormOptions norm;
 };
 
@@ -58,7 +58,7 @@ const std::vector<Variant> kVariants = {
     {"efficientnet_v2_l", kV2L, 1, 1, 0.4, 1280, kV2Norm},
 };
 
-// A block of torchvision: MBConv or FusedMBConv.
+// torchvision's MBConv or FusedMBConv.
 Block block(const Stage& stage, const BatchNormOptions& norm, double stochastic_depth) {
   int index = 0;
   auto next_name = [&] { return "block." + std::to_string(index++); };

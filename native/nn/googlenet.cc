@@ -24,8 +24,8 @@ Node transform_input() {
 
 namespace {
 
-// Table 1 of the paper: channels of the 1 x 1 convolution, those before and of the 3 x 3 and the 5 x 5 convolution, and
-// those of the convolution after the pooling. torchvision has a 3 x 3 convolution in place of the 5 x 5.
+// Table 1 of the paper: the channels of the 1 x 1 convolution, those before and of the 3 x 3 and the 5 x 5 convolution,
+// and those of the convolution after the pooling. torchvision replaces the 5 x 5 convolution by a 3 x 3 one.
 struct Row {
   const char* name;
   int64_t c1, reduce3, c3, reduce5, c5, pooled;

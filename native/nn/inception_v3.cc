@@ -7,7 +7,7 @@ namespace visiontorch::nn {
 
 namespace {
 
-// A 3 x 3 pooling of the same size, then a 1 x 1 convolution.
+// A 3 x 3 pooling that keeps the size, then a 1 x 1 convolution.
 Node pooled(int64_t in, int64_t out) {
   return {"", Sequential{{{"avgpool", AvgPool2d{3, 1, 1}}, basic_conv("branch_pool", in, out, 1)}}};
 }

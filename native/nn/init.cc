@@ -12,8 +12,8 @@ namespace {
 double fan_in(const at::Tensor& weight) { return static_cast<double>(weight.numel() / weight.size(0)); }
 
 // torch.nn.Conv2d and torch.nn.Linear, reset_parameters(): kaiming_uniform_(a = sqrt(5)) for the weight, U(-b, b) with
-// b = 1 / sqrt(fan_in) for the bias. Written in the operations of torch/nn/init.py: another order would round
-// otherwise.
+// b = 1 / sqrt(fan_in) for the bias. Uses the operations of torch/nn/init.py in the same order, because another order
+// would round differently.
 void draw_uniform(at::Tensor& weight, at::Tensor& bias, at::Generator& generator) {
   weight = at::empty(weight.sizes(), at::kFloat);
   kaiming_uniform_(weight, generator, std::sqrt(5.0));

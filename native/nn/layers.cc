@@ -8,14 +8,14 @@ namespace visiontorch::nn {
 
 namespace {
 
-// Windows of this size, `stride` apart, over both axes of an image.
+// Returns the number of windows of this size, `stride` apart, along both axes of an image.
 Shape slide(const Shape& input, int64_t channels, Size window, int64_t stride, Size padding, bool ceil_mode = false) {
   auto count = [&](int64_t in, int64_t extent, int64_t pad) -> int64_t {
     const int64_t room = in + 2 * pad - extent;
     if (in == 0 || room < 0) return 0;
     if (!ceil_mode) return room / stride + 1;
     const int64_t windows = (room + stride - 1) / stride + 1;
-    return (windows - 1) * stride < in + pad ? windows : windows - 1;  // none begins in the padding at the end
+    return (windows - 1) * stride < in + pad ? windows : windows - 1;  // no window may start in the padding at the end
   };
   return {channels, count(input[1], window.height, padding.height), count(input[2], window.width, padding.width)};
 }

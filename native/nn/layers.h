@@ -9,11 +9,11 @@
 namespace visiontorch::nn {
 
 // The shape of one image's activations, without the batch: {channels, height, width} or {features}. A size of zero
-// means that nothing is left of so small an image.
+// means that the image was so small that nothing is left of it.
 using Shape = std::vector<int64_t>;
 bool is_empty(const Shape& shape);
 
-// A tensor of a layer: an entry of the state dict.
+// A tensor of a layer, which is an entry of the state dict.
 struct LayerTensor {
   const char* name;  // "weight", "running_mean", ...
   at::Tensor* tensor;
@@ -21,15 +21,15 @@ struct LayerTensor {
   bool is_positions = false;  // a position embedding: see interpolate_positions()
 };
 
-// Every layer knows the shape of its output. Those with parameters also give their tensors, in PyTorch's order, and
-// outline() makes them without memory (on PyTorch's meta device), to be initialized or loaded: a file may claim a
-// network of any size, which is compared with the file's tensors first.
+// Every layer knows the shape of its output. Layers with parameters also list their tensors, in PyTorch's order.
+// outline() makes the tensors without memory (on PyTorch's meta device), to be initialized or loaded later: a file may
+// claim a network of any size, so that size is compared with the file's tensors first.
 
-// Every `switch` over this lists all kinds and has no default, so that the compiler reports one that is missing.
+// Every `switch` over this enum lists all values and has no default, so that the compiler reports a missing one.
 enum class Activation : uint8_t { ReLU, ReLU6, Hardswish, Hardsigmoid, SiLU, Sigmoid, GELU, Tanh };
-const char* name_of(Activation activation);  // that of PyTorch's class
+const char* name_of(Activation activation);  // the name of PyTorch's class
 
-// A size along both axes of an image; one number means both.
+// A size along both axes of an image. A single number applies to both.
 struct Size {
   int64_t height, width;
 
@@ -61,17 +61,17 @@ struct Conv2d {
 struct BatchNorm2d {
   int64_t num_features;
   double eps = 1e-5, momentum = 0.1;                           // PyTorch's defaults
-  bool is_frozen = false;                                      // uses and keeps its running statistics in training
+  bool is_frozen = false;                                      // in training, uses and keeps its running statistics
   at::Tensor weight{}, bias{}, running_mean{}, running_var{};  // [num_features]
   at::Tensor num_batches_tracked{};                            // int64 scalar
 
   Shape output_shape(const Shape& input) const { return input; }
   std::vector<LayerTensor> tensors();
   void outline();
-  void reset();  // the initial values: ones and zeros
+  void reset();  // sets the initial values: ones and zeros
 };
 
-// Over the last axis, or over the channels of an image (torchvision's LayerNorm2d).
+// Normalizes the last axis, or the channels of an image (torchvision's LayerNorm2d).
 struct LayerNorm {
   int64_t features;
   double eps = 1e-5;  // PyTorch's default
@@ -83,7 +83,7 @@ struct LayerNorm {
   void outline();
 };
 
-// Over the last axis.
+// Applies to the last axis.
 struct Linear {
   int64_t in_features, out_features;
   bool has_bias = true;
@@ -100,7 +100,7 @@ struct MaxPool2d {
   Shape output_shape(const Shape& input) const;
 };
 
-// The padding's zeros count.
+// The average includes the padding's zeros.
 struct AvgPool2d {
   int64_t kernel_size, stride, padding = 0;
   Shape output_shape(const Shape& input) const;
@@ -120,13 +120,13 @@ struct Dropout {
   Shape output_shape(const Shape& input) const { return input; }
 };
 
-// The channels from `begin` on.
+// Selects the channels from `begin` on.
 struct ChannelSlice {
   int64_t begin, count;
   Shape output_shape(const Shape& input) const { return {count, input[1], input[2]}; }
 };
 
-// Takes the channels of `groups` equal groups in turn, one of each group (Zhang et al. 2017, arXiv:1707.01083).
+// Interleaves the channels of `groups` equal groups (Zhang et al. 2017, arXiv:1707.01083).
 struct ChannelShuffle {
   int64_t groups;
   Shape output_shape(const Shape& input) const { return input; }

@@ -11,7 +11,7 @@ namespace visiontorch::nn {
 
 namespace {
 
-constexpr int64_t kStem = 64, kHead = 32, kWindow = 7;  // channels, channels of a head, tokens
+constexpr int64_t kStem = 64, kHead = 32, kWindow = 7;  // channels of the stem and of a head; tokens per side
 constexpr std::array<int64_t, 4> kChannels = {64, 128, 256, 512}, kLayers = {2, 2, 5, 2};
 
 struct Settings {
@@ -40,7 +40,7 @@ Conv2dNormActivation plain_conv(int64_t in, int64_t out, int64_t kernel) {
       .names = {"", "", ""}};
 }
 
-// A mobile inverted bottleneck with a norm before it.
+// A mobile inverted bottleneck, preceded by a norm.
 ResidualBranch mbconv(int64_t in, int64_t out, int64_t stride, const Settings& settings, double stochastic_depth) {
   const auto hidden = static_cast<int64_t>(static_cast<double>(out) * settings.expansion_ratio);
   const auto squeezed = static_cast<int64_t>(static_cast<double>(out) * settings.squeeze_ratio);
@@ -56,7 +56,8 @@ ResidualBranch mbconv(int64_t in, int64_t out, int64_t stride, const Settings& s
           .stochastic_depth = stochastic_depth};
 }
 
-// torchvision partitions the image, and works on its windows; here the attention does, and the image stays whole.
+// torchvision partitions the image before it applies the block to the windows. Here the attention does that, and the
+// image stays whole.
 Sequential attention(WindowAttention::Kind kind, int64_t channels, const Settings& settings, double stochastic_depth) {
   const WindowAttention attend{
       .kind = kind, .channels = channels, .heads = channels / kHead, .window = kWindow, .names = {"to_qkv", "merge"}};

@@ -20,7 +20,7 @@ struct Stack {
 constexpr Stack kStacks[] = {{24, 3, 2, 3, 3}, {40, 5, 2, 3, 3},  {80, 5, 2, 6, 3},
                              {96, 3, 1, 6, 2}, {192, 5, 2, 6, 4}, {320, 3, 1, 6, 1}};
 
-// Its layers are `first`, `first` + 1, ... of the module `prefix`.
+// The block's layers are `first`, `first` + 1, ... of the module `prefix`.
 Conv2dNormActivation conv_norm(Conv2d conv, std::optional<Activation> activation, const std::string& prefix,
                                int first) {
   auto name = [&](int index) { return prefix + std::to_string(first + index); };
@@ -39,7 +39,7 @@ InvertedResidual inverted_residual(int64_t in, int64_t out, int64_t kernel, int6
       .residual = in == out && stride == 1};
 }
 
-// The linear layer: kaiming_uniform_(mode='fan_out', nonlinearity='sigmoid').
+// Initializes the linear layer with kaiming_uniform_(mode='fan_out', nonlinearity='sigmoid').
 void redraw(Network& network, at::Generator& generator) {
   redraw_normal(network, std::nullopt, generator);
   redraw_layers(network, [&](Layer layer) {

@@ -9,7 +9,7 @@ namespace visiontorch::nn {
 
 namespace {
 
-// Table 2 of the paper: expansion t, output channels c, repeats n, stride of the first s.
+// Table 2 of the paper: expansion t, output channels c, repeats n, stride s of the first block.
 const Options::Rows kPaperSetting = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
                                      {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
 

@@ -29,7 +29,7 @@ const std::vector<Row> kSmall = {
     {5, 240, 40, true, HS, 1}, {5, 240, 40, true, HS, 1}, {5, 120, 48, true, HS, 1}, {5, 144, 48, true, HS, 1},
     {5, 288, 96, true, HS, 2}, {5, 576, 96, true, HS, 1}, {5, 576, 96, true, HS, 1},
 };
-constexpr size_t kTail = 3;  // the last rows: those that torchvision's reduced_tail and dilated change
+constexpr size_t kTail = 3;  // the last rows, which torchvision's reduced_tail and dilated change
 
 InvertedResidual inverted_residual(int64_t in, const Row& row, int64_t dilation, const BatchNormOptions& norm) {
   int index = 0;

@@ -12,7 +12,7 @@ namespace {
 
 struct LayerVisitor {
   const std::function<void(const std::string&, Layer)>& visit;
-  const std::function<void(Sequential&)>* made = nullptr;  // if in the order of construction
+  const std::function<void(Sequential&)>* made = nullptr;  // set when visiting in the order of construction
 
   void operator()(const std::string& path, Nodes& nodes) const {
     auto is_last = [](const Node& node) {
@@ -60,7 +60,7 @@ struct LayerVisitor {
     if (made) (*made)(block);
   }
   void operator()(const std::string& path, Concat& block) const { (*this)(path, block.branches); }
-  // torchvision makes a block's downsample layers before the block.
+  // torchvision constructs a block's downsample layers before the block.
   void operator()(const std::string& path, Residual& block) const {
     const bool downsample_first = made || block.registers_downsample_first;
     if (block.downsample && downsample_first) (*this)(path, *block.downsample);
@@ -86,7 +86,7 @@ struct LayerVisitor {
   }
   void operator()(const std::string& path, PatchEmbedding& block) const { visit(path, &block); }
   void operator()(const std::string&, ClassToken&) const {}
-  // torchvision's and PyTorch's constructors make an attention's linear layers before its own tensors.
+  // The constructors of torchvision and PyTorch make an attention's linear layers before its own tensors.
   void operator()(const std::string& path, MultiheadAttention& block) const {
     if (!made) visit(path, &block);
     visit(join_name(path, "out_proj"), &block.out_proj);
@@ -168,7 +168,7 @@ Stage stage_of(Node& node, const std::string& prefix) {
 
 std::vector<Stage> stages(Network& network) {
   std::vector<Stage> result;
-  std::vector<size_t> sequentials;  // among them
+  std::vector<size_t> sequentials;  // stages with children
   std::vector<Node*> nodes;
   for (Node& node : network.backbone) {
     Stage stage = stage_of(node, "");
@@ -199,7 +199,7 @@ void check_image_size(const Network& network, int64_t height, int64_t width) {
     throw Error("ERR_INVALID_ARGUMENT",
                 "inputSize: expected " + std::to_string(size) + ", got " +
                     std::to_string(height == size ? width : height) + ": this " + network.architecture +
-                    " takes images of one size only. Create it with the option imageSize for another");
+                    " takes images of one size only. For another size, create it with the option imageSize");
   }
   auto fits = [&](int64_t h, int64_t w) { return !is_empty(output_shape(network.backbone, {3, h, w})); };
   if (fits(height, width)) return;
@@ -207,7 +207,7 @@ void check_image_size(const Network& network, int64_t height, int64_t width) {
   while (!fits(least, least)) least++;
   throw Error("ERR_INVALID_ARGUMENT", "inputSize: expected at least " + std::to_string(least) + ", got " +
                                           std::to_string(std::min(height, width)) + ": the image is too small for " +
-                                          network.architecture + ", which leaves nothing of it");
+                                          network.architecture + ", which would reduce it to nothing");
 }
 
 }  // namespace visiontorch::nn

@@ -9,8 +9,7 @@
 
 namespace visiontorch::nn {
 
-// torchvision's constructor arguments, by the names that JavaScript has for them ("widthMult"). Each family reads its
-// own.
+// torchvision's constructor arguments by their names in JavaScript ("widthMult"). Each family reads its own.
 class Options {
  public:
   using Rows = std::vector<std::vector<int64_t>>;
@@ -18,7 +17,7 @@ class Options {
 
   void set(std::string name, Value value) { values_.insert_or_assign(std::move(name), std::move(value)); }
 
-  // The option's value, or `otherwise` if it is not set.
+  // Returns the option's value, or `otherwise` if it is not set.
   bool flag(const std::string& name, bool otherwise) const { return get(name, otherwise); }
   double number(const std::string& name, double otherwise) const { return get(name, otherwise); }
   int64_t integer(const std::string& name, int64_t otherwise) const {

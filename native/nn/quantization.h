@@ -8,8 +8,7 @@
 
 namespace visiontorch::nn {
 
-// How activations are stored as unsigned bytes: value = scale * (byte - zero_point). Zero is a value that is stored
-// exactly.
+// How activations are stored as unsigned bytes: value = scale * (byte - zero_point). Zero is stored exactly.
 struct ByteScale {
   float scale = 1;  // finite and positive
   uint8_t zero_point = 0;
@@ -17,7 +16,7 @@ struct ByteScale {
   bool operator==(const ByteScale&) const = default;
 };
 
-// A convolution or linear layer in integers, with the batch norm that follows it folded in:
+// A convolution or linear layer in integers, with the following batch norm folded in:
 // y[o] = weight_scale[o] * input.scale * (sum over k of weight[o, k] * (x[k] - input.zero_point)) + bias[o].
 struct QuantizedLayer {
   ByteScale input;
@@ -26,8 +25,8 @@ struct QuantizedLayer {
   at::Tensor bias;          // float32 [out]
 };
 
-// What a network computes in integers: all layers that are not listed compute in floating point. The network's own
-// parameters hold the same weights in float32 (weight * weight_scale), and batch norms that were folded change nothing.
+// The layers of a network that compute in integers; all others compute in floating point. The network's own parameters
+// hold the same weights in float32 (weight * weight_scale), and folded batch norms are identities.
 struct Quantization {
   std::map<std::string, QuantizedLayer> layers;  // by the layer's name in the state dict, such as "layer1.0.conv1"
 };

@@ -6,7 +6,7 @@
 
 namespace visiontorch::nn {
 
-// Each in a file of its own.
+// Each is defined in a file of its own.
 Family vgg_family();
 Family mobilenet_v2_family();
 Family mobilenet_v3_family();

@@ -14,7 +14,7 @@ struct Variant {
   const char* architecture;
   int64_t depth;
   int64_t w_0;      // the first block's width
-  double w_a, w_m;  // the slope of the widths, and their steps: section 3.3 of the paper
+  double w_a, w_m;  // the slope of the widths and their step: section 3.3 of the paper
   int64_t group_width;
   double se_ratio = 0;  // RegNetY
 };
@@ -30,7 +30,8 @@ const std::vector<Variant> kVariants = {
     {"regnet_x_32gf", 23, 320, 69.86, 2.0, 168},
 };
 
-// The widths of all blocks: linear in the block's number, then rounded to a power of w_m and to a multiple of 8.
+// Returns the widths of all blocks: linear in the block's number, then rounded to a power of w_m and to a multiple of
+// 8.
 std::vector<int64_t> block_widths(const Variant& variant) {
   constexpr double kQuantum = 8;
   const auto w_0 = static_cast<double>(variant.w_0);
@@ -88,7 +89,7 @@ Network describe_regnet(const std::string& architecture, int64_t num_classes, co
   int64_t channels = options.integer("stemWidth", 32);
   const Conv2d stem{.in_channels = 3, .out_channels = channels, .kernel_size = 3, .stride = 2};
 
-  // Blocks of the same width are a stage. Its first block has stride 2.
+  // Blocks of the same width form a stage, whose first block has stride 2.
   Nodes stages, blocks;
   const std::vector<int64_t> widths = block_widths(variant);
   for (size_t i = 0; i < widths.size(); i++) {

@@ -45,7 +45,7 @@ Conv2d conv1x1(int64_t in, int64_t out, int64_t stride = 1) {
   return {.in_channels = in, .out_channels = out, .kernel_size = 1, .stride = stride};
 }
 
-// `number` is the layer's in its block: conv1, bn1.
+// `number` is the layer's number in its block: conv1, bn1.
 Conv2dNormActivation conv_norm(const Conv2d& conv, int number, std::optional<Activation> activation) {
   const std::string suffix = std::to_string(number);
   return {conv, BatchNorm2d{conv.out_channels}, activation, {"conv" + suffix, "bn" + suffix, "relu"}};
@@ -98,7 +98,7 @@ struct Arguments {
         groups == 1 && width_per_group == 64 && replace_stride_with_dilation == std::vector<bool>(3, false);
     if (!variant.bottleneck && !plain)
       throw Error("ERR_INVALID_ARGUMENT", std::string(variant.architecture) +
-                                              " is made of basic blocks, which take no groups, widthPerGroup or "
+                                              " has basic blocks, which do not support groups, widthPerGroup or "
                                               "replaceStrideWithDilation: use resnet50 or deeper");
   }
 };

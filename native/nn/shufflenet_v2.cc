@@ -43,7 +43,7 @@ Nodes right_branch(int64_t in, int64_t out, int64_t stride) {
   return {pointwise(in, out), depthwise(out, stride, {"3", "4", ""}), pointwise(out, out, {"5", "6", "7"})};
 }
 
-// Figure 3 (c): one half of the channels is passed on as it is.
+// Figure 3 (c): one half of the channels passes through unchanged.
 Node unit(int64_t channels) {
   const int64_t half = channels / 2;
   return {"", Concat{{{"", ChannelSlice{0, half}},

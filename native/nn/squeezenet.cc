@@ -12,7 +12,7 @@ constexpr int64_t M = 0;  // a 3 x 3 max pooling
 
 struct Configuration {
   Conv2d stem;
-  // Table 1 of the paper: the squeezed channels of each Fire module, whose outputs are eight times as many.
+  // Table 1 of the paper: the squeezed channels of each Fire module, which has eight times as many outputs.
   std::vector<int64_t> squeezed;
 };
 

@@ -7,7 +7,7 @@ namespace {
 struct Summarizer {
   std::vector<LayerSummary> layers;
 
-  // Adds the rows of these nodes and returns the shape of their output.
+  // Appends the rows of these nodes and returns the shape of their output.
   Shape run(const Nodes& nodes, const std::string& prefix, Shape shape) {
     for (const Node& node : nodes) {
       const std::string path = join_name(prefix, node.name);
@@ -66,7 +66,7 @@ struct Summarizer {
     return add(path, "ChannelShuffle", input);
   }
   Shape visit(const ChannelAffine&, const std::string& path, const Shape& input) { return add(path, "Affine", input); }
-  // Only training computes it.
+  // An auxiliary head runs in training only.
   Shape visit(const AuxiliaryHead& block, const std::string& path, const Shape& input) {
     const size_t first = layers.size();
     run(block.head, path, input);

@@ -55,7 +55,7 @@ void redraw(Network& network, at::Generator& generator) {
   });
 }
 
-// The names of the first implementations, Microsoft's, which many programs follow: docs/checkpoints.md lists them.
+// The names in Microsoft's original implementation, which many programs follow: docs/checkpoints.md lists them.
 std::string older_name(const std::string& name) {
   static const std::vector<std::pair<std::string_view, std::string_view>> renamed = {
       {"features.0.0.", "patch_embed.proj."},

@@ -13,7 +13,7 @@ namespace {
 
 using Renamed = std::vector<std::pair<std::string_view, std::string_view>>;
 
-// The name with the first of these prefixes replaced that ends at a dot or at the name's end.
+// Replaces the first of these prefixes that ends at a dot or at the end of the name.
 std::string with_prefix(std::string_view name, const Renamed& prefixes) {
   for (const auto& [ours, theirs] : prefixes) {
     if (!name.starts_with(ours) || (name.size() > ours.size() && name[ours.size()] != '.')) continue;
@@ -22,7 +22,7 @@ std::string with_prefix(std::string_view name, const Renamed& prefixes) {
   return std::string(name);
 }
 
-// Removes "12." from the front of a name and gives 12; -1 if no number stands there.
+// Removes "12." from the start of a name and returns 12, or returns -1 if there is no number.
 int take_number(std::string_view& name) {
   int value = -1;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), value);
@@ -237,7 +237,7 @@ std::string vgg(std::string_view name) {
 std::string same(std::string_view name) { return std::string(name); }
 
 struct FamilyNames {
-  std::string_view architecture;  // the beginning of its name
+  std::string_view architecture;  // the start of its name
   std::string (*name)(std::string_view name);
   bool default_eps = false;  // whether timm's batch norms have PyTorch's epsilon, but torchvision's may have another
 };
@@ -261,7 +261,7 @@ constexpr FamilyNames kFamilies[] = {
     {"wide_resnet", same},
     {"densenet", same},
     {"inception_v3", same},
-    {"vit_", nullptr},  // whose first names were timm's
+    {"vit_", nullptr},  // its older names are timm's
 };
 
 const FamilyNames* find_family(const std::string& architecture) {

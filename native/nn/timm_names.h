@@ -13,7 +13,7 @@ namespace visiontorch::nn {
 bool is_in_timm(const Network& network);
 // timm's name for a tensor of a network that is_in_timm(); often the same.
 std::string timm_name(const Network& network, const std::string& name);
-// The shape of the tensor there.
+// Returns the tensor's shape in timm.
 std::vector<int64_t> timm_shape(const std::string& timm_name, at::IntArrayRef shape);
 
 }  // namespace visiontorch::nn

@@ -70,7 +70,7 @@ at::Tensor WindowAttention::relative_positions() const {
   return result;
 }
 
-// torchvision's, operation by operation.
+// The same as in torchvision, operation by operation.
 at::Tensor WindowAttention::relative_coordinates() const {
   const at::Tensor axis = at::arange(-(window - 1), window, at::kFloat);
   const at::Tensor table = at::stack(at::meshgrid({axis, axis}, "ij")).permute({1, 2, 0}).contiguous().unsqueeze(0);

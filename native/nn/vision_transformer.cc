@@ -44,7 +44,7 @@ void redraw(Network& network, at::Generator& generator) {
   head.bias.zero_();
 }
 
-// The names of the first implementations, Google's and timm's, which many programs follow: docs/checkpoints.md lists
+// The names in the original implementations by Google and timm, which many programs follow: docs/checkpoints.md lists
 // them.
 std::string older_name(const std::string& name) {
   static const std::vector<std::pair<std::string_view, std::string_view>> renamed = {
@@ -102,7 +102,7 @@ Network describe_vit(const std::string& architecture, int64_t num_classes, const
   Nodes backbone = {{"", PatchEmbedding{image_size, patches}},
                     {"encoder.dropout", Dropout{dropout}},
                     {"encoder.layers", Sequential{encoder}},
-                    {"", ClassToken{}},  // before the norm, which is each token's own
+                    {"", ClassToken{}},  // before the norm, which works on each token separately
                     norm("encoder.ln")};
   if (representation > 0)
     backbone.push_back(

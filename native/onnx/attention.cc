@@ -1,4 +1,4 @@
-// The blocks of vision transformers: see eager/attention.cc, which computes the same with PyTorch.
+// The blocks of vision transformers. eager/attention.cc computes the same with PyTorch.
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -13,7 +13,7 @@ using Kind = nn::WindowAttention::Kind;
 
 namespace {
 
-// Queries, keys and values, each [n, heads, length, features / heads].
+// The queries, keys and values, each [n, heads, length, features / heads].
 struct Heads {
   std::string queries, keys, values;
 };
@@ -50,7 +50,7 @@ std::string normalize(Builder& graph, const std::string& x, const std::string& p
   return graph.add(path, "Div", {x, graph.add(path, "Max", {norm, graph.tensor(path + "/least", at::tensor(1e-12f))})});
 }
 
-// Moves the values along an axis of this size so many places towards its beginning; those in front go to the end.
+// Rotates the values along an axis of this size by so many places towards its start.
 std::string roll(Builder& graph, const std::string& x, int64_t axis, int64_t size, int64_t places,
                  const std::string& path) {
   if (places == 0) return x;
@@ -65,7 +65,8 @@ std::string Lowering::emit(const nn::PatchEmbedding& block, const Value& x, Path
   const std::string image = convolve(conv, conv.weight, conv.bias, x.name, join_name(path, "conv_proj"));
   const std::string rows = graph_.reshape(path, image, {conv.out_channels, block.length() - 1});
   const std::string patches = graph_.transpose(path, rows, {0, 2, 1});
-  // The class token is a row of zeros, to which the positions add it: so it needs no copy for each image of the batch.
+  // The class token starts as a row of zeros and is added with the positions, so it need not be copied for each image
+  // of the batch.
   const std::string tokens = graph_.add(path, "Pad", {patches, graph_.integers({0, 1, 0, 0, 0, 0})});
   at::Tensor positions = block.positions.detach().clone();
   positions.select(1, 0).add_(block.class_token.select(1, 0));
@@ -137,7 +138,7 @@ std::string Lowering::emit(const nn::WindowAttention& block, const Value& x, Pat
       graph_.transpose(path, graph_.reshape(path, projected, {rows, columns, window, window, channels}),
                        is_grid ? nn::Shape{0, 3, 1, 4, 2, 5} : nn::Shape{0, 1, 3, 2, 4, 5});
   image = graph_.reshape(path, joined, {height, width, channels});
-  // Moves them back; a shift of 0 stays one.
+  // Rotates them back; a shift of 0 stays 0.
   image = roll(graph_, image, 1, height, down == 0 ? 0 : height - down, path);
   image = roll(graph_, image, 2, width, across == 0 ? 0 : width - across, path);
   if (height > x.shape[0]) image = graph_.slice(path, image, 1, 0, x.shape[0]);

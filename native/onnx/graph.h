@@ -38,28 +38,28 @@ struct Value {
   nn::Shape shape;
 };
 
-// Appends operations to a graph, and gives names to what they need and compute.
+// Appends operations to a graph, and names their tensors and outputs.
 class Builder {
  public:
   explicit Builder(int64_t opset) : opset(opset) {}
 
-  // Returns the name of the output, which begins with `path`.
+  // Returns the name of the output, which starts with `path`.
   std::string add(const std::string& path, const std::string& type, std::vector<std::string> inputs,
                   Attributes attributes = {});
 
-  // Each adds a tensor, and returns its name.
+  // Each of these adds a tensor and returns its name.
   std::string tensor(const std::string& name, const at::Tensor& values);
   std::string scalar(double value);                          // float32, without dimensions
   std::string integers(const std::vector<int64_t>& values);  // int64, with one dimension
 
-  // The first dimension, the batch, may have any size; `shape` gives the others.
+  // `shape` has all dimensions but the first, the batch, which may have any size.
   std::string reshape(const std::string& path, const std::string& x, nn::Shape shape);
-  // All axes, with the batch.
+  // `axes` includes the batch.
   std::string transpose(const std::string& path, const std::string& x, std::vector<int64_t> axes);
-  // From `begin` to `end` along one axis.
+  // Selects the range [begin, end) along one axis.
   std::string slice(const std::string& path, const std::string& x, int64_t axis, int64_t begin, int64_t end);
 
-  // Names the last operation's output `name`, and gives the graph away.
+  // Names the last operation's output `name` and returns the graph.
   Graph finish(const std::string& input, const std::string& name);
 
   const int64_t opset;
@@ -68,8 +68,8 @@ class Builder {
   std::string unique(const std::string& name);
 
   Graph graph_;
-  std::map<std::string, int64_t> names_;   // how often each was asked for
-  std::map<double, std::string> scalars_;  // those that there are, for all that need them
+  std::map<std::string, int64_t> names_;   // how often each name was requested
+  std::map<double, std::string> scalars_;  // the existing ones, to be shared
   std::map<std::vector<int64_t>, std::string> integers_;
 };
 

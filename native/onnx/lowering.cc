@@ -155,7 +155,7 @@ std::string Lowering::emit(const nn::LayerNorm& norm, const Value& x, Path path)
 
 namespace {
 
-// Of a square window.
+// The attributes of a square window.
 template <class Pool>
 Attributes window_of(const Pool& pool) {
   return {{"kernel_shape", std::vector<int64_t>(2, pool.kernel_size)},
@@ -163,7 +163,7 @@ Attributes window_of(const Pool& pool) {
           {"pads", std::vector<int64_t>(4, pool.padding)}};
 }
 
-// [to, from]: the means that PyTorch's adaptive_avg_pool2d takes along one axis.
+// Returns the matrix [to, from] of the means that PyTorch's adaptive_avg_pool2d computes along one axis.
 at::Tensor adaptive_means(int64_t from, int64_t to) {
   at::Tensor means = at::zeros({to, from});
   for (int64_t i = 0; i < to; i++) {

@@ -15,8 +15,8 @@ namespace visiontorch::onnx {
 Graph lower(const nn::Network& network, const nn::Quantization& quantization, int64_t height, int64_t width,
             int64_t opset);
 
-// How blocks become operations. `path` is the block's name in the state dict, after which its tensors and outputs are
-// named.
+// Turns blocks into operations. `path` is the block's name in the state dict, from which the names of its tensors and
+// outputs are derived.
 class Lowering {
  public:
   Lowering(Builder& graph, const nn::Quantization& quantization) : graph_(graph), quantization_(quantization) {}
@@ -26,7 +26,7 @@ class Lowering {
  private:
   using Path = const std::string&;
 
-  // The operation's output has the shape that the block says.
+  // Adds an operation whose output has the shape that the block computes.
   template <class Block>
   Value lower(const Block& block, const Value& x, Path path) const {
     return {emit(block, x, path), block.output_shape(x.shape)};

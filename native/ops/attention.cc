@@ -29,12 +29,12 @@ at::Tensor Attention::operator()(const at::Tensor& input) const {
   const int64_t threads = at::get_num_threads(), scratch_size = table().attention_scratch(tokens, depth);
   at::Tensor scratch = at::empty({threads, scratch_size}, at::kFloat);
   float* memory = scratch.mutable_data_ptr<float>();
-  // Behind the results, each thread has memory for those of tokens outside of the image.
+  // Each thread has memory after the results, for those of tokens outside of the image.
   const int64_t total = n * image * features;
   at::Tensor y = at::empty({total + (s.padding.defined() ? threads * features : 0)}, qkv.options());
   const float* bias = s.bias.defined() ? s.bias.const_data_ptr<float>() : nullptr;
   const float* mask = s.mask.defined() ? s.mask.const_data_ptr<float>() : nullptr;
-  // A task is a window with all heads if there are many, otherwise one head.
+  // If there are many windows, a task is a window with all its heads; otherwise, it is one head.
   const int64_t heads = n * s.windows >= 8 * threads ? s.heads : 1, groups = s.heads / heads;
   with_type(qkv.scalar_type(), [&]<class T>(T) {
     const T* outside = s.padding.defined() ? data<T>(s.padding) : nullptr;

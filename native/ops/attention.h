@@ -12,18 +12,18 @@ class Attention {
  public:
   struct Settings {
     int64_t heads;
-    std::vector<float> scales;  // of the scores, for each head
+    std::vector<float> scales;  // factors of the scores, per head
     bool cosine = false;        // queries and keys are divided by their lengths first
-    // Each window's tokens by their positions in the image, [windows, tokens]; -1: a token outside of the image, whose
-    // queries, keys and values are `padding` [3 * features].
+    // The positions in the image of each window's tokens, [windows, tokens]. -1 is a token outside of the image, whose
+    // query, key and value come from `padding` [3 * features].
     std::vector<int64_t> positions;
     int64_t windows = 1;
     at::Tensor padding{};
-    // Added to the scores, in float32: [heads, tokens, tokens] and [windows, tokens, tokens]; or undefined.
+    // Float32 terms that are added to the scores, [heads, tokens, tokens] and [windows, tokens, tokens], or undefined.
     at::Tensor bias{}, mask{};
   };
 
-  static bool supports(int64_t depth, at::ScalarType type);  // depth: features of a head
+  static bool supports(int64_t depth, at::ScalarType type);  // depth: features per head
 
   Attention(Settings settings, at::ScalarType type);
 

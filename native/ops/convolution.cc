@@ -26,17 +26,17 @@ bool transforms_on_the_way(const nn::Conv2d& conv, int64_t tiles) {
          tiles <= thresholds::kMostTilesToTransformEachTime;
 }
 
-// How threads share a product: blocks of rows, which stay in the second-level cache while the panels pass by, times
-// groups of panels. All threads should finish at the same time, even if one of them is slower than the others, as a
-// virtual processor is if its core also works for somebody else.
+// How threads share a product: a task is a block of rows, which stays in the second-level cache while it is multiplied
+// by all panels of a group. All threads should finish at the same time, even if one is slower than the others, as a
+// virtual processor can be when its core is shared.
 struct Partition {
   int64_t blocks = 1, groups = 1;
 
-  // row_floats: how many values of the images a row reads.
+  // row_floats: the number of the images' values that a row reads.
   Partition(int64_t rows, int64_t row_floats, const Panels& panels) {
     constexpr int64_t kCache = 96 * 1024;  // floats
-    constexpr double kTask = 3e5;          // multiply-adds in the time that beginning a task takes
-    constexpr double kWait = 0.3;          // the share of a task's time that other threads may wait at the end
+    constexpr double kTask = 3e5;          // multiply-adds in the time that it takes to start a task
+    constexpr double kWait = 0.3;          // the fraction of a task's time for which other threads may wait at the end
     const int64_t threads = at::get_num_threads(), tile = table().tile_rows(panels);
     const int64_t most = std::clamp(kCache / row_floats, tile, 80 * tile), least_blocks = (rows + most - 1) / most;
     double best = 0;
@@ -128,15 +128,15 @@ at::Tensor Convolution::operator()(const at::Tensor& input, std::optional<nn::Ac
   return y;
 }
 
-// Only every stride-th tap reaches an input pixel, so pixels that are a stride apart are a convolution of the output's
-// gradient with these taps in reverse.
+// Only every stride-th tap reaches an input pixel, so the gradient of pixels that are a stride apart is a convolution
+// of the output's gradient with these taps in reverse.
 at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor& weight, const at::Tensor& gradient,
                                        at::IntArrayRef sizes, const at::Tensor& added, const RowsDone& done) {
   const int64_t k = conv.kernel_size.height, padding = conv.padding.height, stride = conv.stride;
   at::Tensor result = added;
   if (!added.defined()) {
     result = at::empty(sizes, gradient.options().memory_format(at::MemoryFormat::ChannelsLast));
-    if (k < stride) result.zero_();  // where no tap reaches
+    if (k < stride) result.zero_();  // some pixels are not reached by any tap
   }
   for (int64_t row = 0; row < std::min(stride, sizes[2]); row++)
     for (int64_t column = 0; column < std::min(stride, sizes[3]); column++) {
@@ -166,11 +166,11 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
   const auto& [window_height, window_width, stride, top, left] = windows_;
   const int64_t channels = x.size(1), height = x.size(2), width = x.size(3);
   const int64_t pixels = x.size(0) * grid.height * grid.width;
-  const int64_t window = merged_ ? window_width : 1;  // pixels of a tap
+  const int64_t window = merged_ ? window_width : 1;  // pixels per tap
   const int64_t taps = window_height * window_width / window, depth = window * channels;
   const In* images = data<In>(x);
   const std::vector<In> zeros(depth);
-  const Panels& group_panels = packed_.panels;  // of each group of the convolution
+  const Panels& group_panels = packed_.panels;  // per group of the convolution
   Panels panels = group_panels;
   panels.count *= groups_;
   const Partition partition(pixels, channels * stride * stride, panels);
@@ -180,8 +180,8 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
     const int64_t block = task / partition.groups, group = task % partition.groups;
     const int64_t begin = pixels * block / partition.blocks, count = pixels * (block + 1) / partition.blocks - begin;
     std::vector<const In*> rows(taps * count);
-    // Copies of windows that lie partly outside of the image. There are never more than reserved, since pointers to
-    // them must stay valid.
+    // Copies of windows that are partly outside of the image. Pointers to them must stay valid, so reserve() takes the
+    // largest number.
     std::vector<In> edges;
     if (merged_) edges.reserve((count / grid.width + 2) * 2 * ((left + stride - 1) / stride) * taps * depth);
     std::vector<int64_t> offsets(grid.step > 1 ? count : 0);
@@ -266,7 +266,7 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& 
       .epilogue = epilogue,
   };
   const int64_t tiles = x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4), threads = at::get_num_threads();
-  // If there are few tiles, the threads share the panels instead, and each thread transforms all inputs once.
+  // If there are few tiles, the threads share the panels instead, and each thread transforms all inputs.
   const bool few = tiles < thresholds::kFewWinogradTiles && packed_.panels.count >= threads;
   const int64_t least = (tiles + kernels::kWinogradTiles - 1) / kernels::kWinogradTiles;
   const int64_t tasks = few ? packed_.panels.count : (least + threads - 1) / threads * threads;

@@ -10,7 +10,7 @@
 
 namespace visiontorch::ops {
 
-// How operations on tensors call this project's own kernels.
+// Helpers of operations on tensors that call this project's own kernels.
 
 inline const kernels::Table& table() { return *kernels::table(); }
 
@@ -29,7 +29,7 @@ inline kernels::Activation kind(std::optional<nn::Activation> activation) {
   return kernels::Activation::None;
 }
 
-// A tensor's memory as the kernels' type: at::kFloat as float, at::kBFloat16 as kernels::BFloat16.
+// Returns a tensor's memory as the kernels' type: at::kFloat as float, at::kBFloat16 as kernels::BFloat16.
 template <class T>
 const T* data(const at::Tensor& tensor) {
   return static_cast<const T*>(tensor.const_data_ptr());
@@ -39,7 +39,7 @@ T* mutable_data(at::Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
 }
 
-// Calls work(T()) with the kernels' type for this one.
+// Calls work(T()) with the kernels' type for this scalar type.
 template <class Work>
 void with_type(at::ScalarType type, const Work& work) {
   type == at::kFloat ? work(float()) : work(kernels::BFloat16());

@@ -15,13 +15,13 @@ namespace visiontorch::ops {
 
 namespace {
 
-// Rows that two threads share: one takes them from above and the other from below, so that the faster one takes more,
-// and strips border on each other only where the threads meet.
+// Rows that two threads share. One takes them from the top and the other from the bottom, so that the faster thread
+// takes more, and there is only one border between strips of different threads, where they meet.
 class Rows {
  public:
   void reset(int64_t first, int64_t last) { ends_ = first << 32 | last; }
 
-  // The next rows [first, last), at most `count`; empty if there are no more.
+  // Returns the next rows [first, last), at most `count`; empty if there are no more.
   std::pair<int64_t, int64_t> take(int64_t count, bool from_below) {
     for (int64_t ends = ends_;;) {
       const int64_t first = ends >> 32, last = ends & 0xFFFFFFFF, taken = std::min(count, last - first);
@@ -37,7 +37,7 @@ class Rows {
 
 }  // namespace
 
-// Output rows of one image, computed from the hidden channels [first, last) only.
+// Output rows of one image, computed only from the hidden channels of the panels [first_panel, last_panel).
 template <class T>
 struct InvertedResidual::Part {
   Rows* rows;
@@ -45,13 +45,13 @@ struct InvertedResidual::Part {
   int64_t image, step, out_width;
   int64_t first_panel, last_panel;  // of the expansion
   int64_t first, last;
-  bool whole;  // all hidden channels: bias and residual are added here
+  bool whole;  // whether these are all hidden channels; then bias and residual are added here
   T* scratch;
   float* sums;  // [hidden], of the depthwise convolution's outputs; or null
 };
 
 bool InvertedResidual::supports(const nn::Conv2d& conv, int64_t in_channels, at::ScalarType type) {
-  const bool in_pairs = type == at::kFloat || in_channels % 2 == 0;  // as bfloat16 is multiplied
+  const bool in_pairs = type == at::kFloat || in_channels % 2 == 0;  // bfloat16 is multiplied in pairs
   return has_kernels(type) && in_pairs && conv.groups == conv.in_channels && conv.groups == conv.out_channels &&
          conv.groups % 2 == 0 && conv.kernel_size.is_square() && conv.padding == conv.kernel_size.height / 2 &&
          conv.dilation == 1 && kernels::supports_depthwise(conv.kernel_size.height, conv.stride);
@@ -86,16 +86,17 @@ at::Tensor InvertedResidual::operator()(const at::Tensor& input, at::Tensor* mea
 template <class T>
 void InvertedResidual::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means) const {
   constexpr int64_t kCache = 512 * 1024 / sizeof(T);
-  constexpr int64_t kTurns = 12;  // in which a strip is computed, at least: one thread may be much slower than another
+  constexpr int64_t kTurns = 12;  // minimum number of turns per strip: one thread may be much slower than another
   const int64_t images = x.size(0), width = x.size(3), out_height = y.size(2), out_width = y.size(3);
   const int64_t threads = at::get_num_threads(), panels = expand_.panels.count, panel = expand_.panels.width;
 
-  // The threads share each image, so that it stays in the cache. Of a large image they share the rows; of a small one
-  // they share the hidden channels, since its strips would be low, and strips compute a row above and one below twice.
+  // All threads work on the same image, so that it stays in the cache. They share the rows of a large image, and the
+  // hidden channels of a small one: its strips would have few rows, and neighboring strips both compute the rows at
+  // their border.
   const bool shares_channels = expands_ && out_height < 8 * threads && panels >= threads && threads > 1;
   const int64_t groups = shares_channels ? threads : 1;
   const int64_t strips = shares_channels ? 1 : std::min((threads + 1) / 2, out_height);
-  const int64_t ends = shares_channels || threads == 1 ? 1 : 2;  // where threads begin in a strip
+  const int64_t ends = shares_channels || threads == 1 ? 1 : 2;  // number of ends at which threads start in a strip
   // A thread computes at most as many rows at a time as the cache holds.
   const int64_t in_row = (width + 2 * padding()) * hidden_, out_row = out_width * hidden_;
   const int64_t most = ends == 1 ? out_height : std::max<int64_t>(1, out_height / (strips * kTurns));
@@ -148,8 +149,8 @@ void InvertedResidual::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means
   table().of<T>().combine(combination);
 }
 
-// The expanded rows lie in a ring, from which the depthwise convolution takes its windows, so that each is computed
-// once.
+// The expanded rows are in a ring buffer, from which the depthwise convolution takes its windows, so that each row is
+// computed once.
 template <class T, class Out>
 void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* out) const {
   const int64_t width = x.size(3), channels = part.last - part.first, row = (width + 2 * padding()) * channels;
@@ -157,7 +158,7 @@ void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* ou
   const T* image = data<T>(x) + part.image * x.size(2) * width * in_channels_;
   T* filtered = part.scratch + size * row;
   auto slot = [&](int64_t in_row) { return part.scratch + (in_row + padding()) % size * row; };
-  std::optional<int64_t> expanded;  // rows before this one are in the ring; from below: this row and those after it
+  std::optional<int64_t> expanded;  // rows before this one are in the ring; going up, this row and those after it
   for (;;) {
     const auto [y, last] = part.rows->take(part.step, part.from_below);
     if (y == last) return;

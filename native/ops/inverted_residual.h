@@ -8,25 +8,25 @@
 namespace visiontorch::ops {
 
 // Computes MobileNetV2's block as one operation: a 1 x 1 expansion, a depthwise convolution, a 1 x 1 projection, and
-// the sum with the block's input. A strip of rows goes through all three while it is in the cache, so that the expanded
-// channels, six times as many, never reach the memory. The expansion and the projection may be missing.
+// the sum with the block's input. Each strip of rows goes through all three while it is in the cache, so that the
+// expanded channels, six times as many, are never written to memory. The expansion and the projection may be missing.
 class InvertedResidual {
  public:
   struct Layers {
     Affine expand;     // [hidden, in, 1, 1]; undefined if hidden == in
     Affine depthwise;  // [hidden, 1, k, k]
-    Affine project;    // [out, hidden, 1, 1]; undefined: the result is that of the depthwise convolution
+    Affine project;    // [out, hidden, 1, 1]; if undefined, the depthwise convolution gives the result
     int64_t stride;
     bool residual;
-    kernels::Activation activation;  // of the first two
+    kernels::Activation activation;  // after the first two
   };
-  // Whether there are kernels for a block with this depthwise convolution and this many input channels.
+  // Returns whether there are kernels for a block with this depthwise convolution and this many input channels.
   static bool supports(const nn::Conv2d& depthwise, int64_t in_channels, at::ScalarType type);
   // type: float32 or bfloat16.
   InvertedResidual(const Layers& layers, at::ScalarType type);
 
-  // [n, in, h, w], channels-last -> [n, out, h', w'] in this type, channels-last. Without a projection, `means` gets
-  // the means of the result's pixels, [n, out] in float32, if it is not null.
+  // [n, in, h, w], channels-last -> [n, out, h', w'] in the block's type, channels-last. Without a projection, `means`,
+  // if not null, receives the means of the result's pixels, [n, out] in float32.
   at::Tensor operator()(const at::Tensor& x, at::Tensor* means = nullptr) const;
 
  private:

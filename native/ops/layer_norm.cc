@@ -13,7 +13,7 @@ LayerNorm::LayerNorm(const nn::LayerNorm& norm)
     : weight_(norm.weight.detach().contiguous()), bias_(norm.bias.detach().contiguous()), eps_(norm.eps) {}
 
 at::Tensor LayerNorm::operator()(const at::Tensor& input) const {
-  constexpr int64_t kGrain = 16384;  // values of a task
+  constexpr int64_t kGrain = 16384;  // values per task
   const at::Tensor x = input.contiguous();
   const int64_t channels = weight_.size(0), rows = x.numel() / channels;
   at::Tensor y = at::empty_like(x);

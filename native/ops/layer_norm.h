@@ -13,7 +13,7 @@ class LayerNorm {
 
   explicit LayerNorm(const nn::LayerNorm& norm);
 
-  // x: [..., features] in float32 or bfloat16 -> the same; computed in float32.
+  // x: [..., features] in float32 or bfloat16 -> the same shape and type. Computes in float32.
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:

@@ -33,7 +33,7 @@ Linear::Linear(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType 
     : weight_(weight.to(type).contiguous()), bias_(bias.contiguous()) {}
 
 at::Tensor Linear::operator()(const at::Tensor& input, std::optional<nn::Activation> activation) const {
-  constexpr int64_t kRows = 96;  // of weights in a task: enough to make up for reading the inputs
+  constexpr int64_t kRows = 96;  // of weights per task: enough to make up for reading the inputs
   const at::Tensor x = input.to(weight_.scalar_type()).contiguous();
   const int64_t outputs = weight_.size(0), threads = at::get_num_threads();
   at::Tensor y = at::empty({x.size(0), outputs}, at::kFloat);

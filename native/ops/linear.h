@@ -7,12 +7,12 @@
 
 namespace visiontorch::ops {
 
-// Computes a linear layer for few rows. In float32 it shares the memory of the weights, which are not packed.
+// Computes a linear layer for few rows. Its weights are not packed; in float32, it shares their memory.
 class Linear {
  public:
   static bool supports(at::ScalarType type);
 
-  // weight [out, in] and bias [out] in float32. type: float32 or bfloat16, in which it multiplies.
+  // weight [out, in] and bias [out] in float32. type: that of the multiplication, float32 or bfloat16.
   Linear(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type);
 
   // x [n, in] -> activation(x * weight^T + bias) [n, out] in float32.
@@ -27,7 +27,7 @@ class TokenLinear {
  public:
   static bool supports(int64_t in_features, at::ScalarType type);
 
-  // weight [out, in], bias [out] or undefined. scale: [out] or undefined; what the result is multiplied by.
+  // weight [out, in], bias [out] or undefined. scale: factors of the result, [out] or undefined.
   TokenLinear(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& scale, at::ScalarType type);
 
   // x [..., in] -> activation((x * weight^T + bias) * scale + residual) [..., out] in the layer's type. The result

@@ -30,7 +30,7 @@ at::Tensor empty_packed(at::IntArrayRef sizes, at::ScalarType type) {
                                    {});
 }
 
-// The offsets of the taps of a weight [out, in, k, k], in the order in which they are packed.
+// Returns the offsets of the taps of a weight [out, in, k, k], in packing order.
 std::vector<int64_t> tap_offsets(const at::Tensor& weight, Taps taps) {
   std::vector<int64_t> offsets;
   for (int64_t y = 0; y < weight.size(2); y++)
@@ -43,7 +43,7 @@ constexpr int64_t kMaxWidth = kernels::WinogradFilters::kMaxWidth;  // of a pane
 constexpr int64_t kBlock =
     64;  // input channels at a time: weights and packed weights both stay in the first-level cache
 
-// The weights of one tap in a panel of outputs, with the outputs' factors.
+// The weights of one tap for a panel of outputs, with the outputs' factors.
 struct TapWeights {
   const at::Tensor& weight;  // [out, in, k, k]
   const at::Tensor& factors;
@@ -178,7 +178,7 @@ Packed plain_winograd(const Affine& layer) {
 }
 
 at::Tensor unpack_winograd(const at::Tensor& points) {
-  constexpr int64_t kChannels = 64;  // at a time: their sums stay in the first-level cache
+  constexpr int64_t kChannels = 64;  // at a time, whose sums stay in the first-level cache
   const int64_t out_channels = points.size(1), in_channels = points.size(2), filters = out_channels * in_channels;
   const int64_t blocks = (in_channels + kChannels - 1) / kChannels;
   at::Tensor weight =

@@ -6,13 +6,13 @@
 
 namespace visiontorch::ops {
 
-// What a layer multiplies by and adds, in float32 except for the factors.
+// A layer's weight and bias, in float32, with optional factors.
 struct Affine {
   at::Tensor weight;   // [out, in, ...]
   at::Tensor bias;     // [out], or undefined
-  at::Tensor factors;  // [out] in double, for the weights of each output; or undefined
+  at::Tensor factors;  // [out] in double, or undefined: multiplies the weights of each output
 
-  // The weight with its factors.
+  // Returns the weight multiplied by its factors.
   at::Tensor scaled() const;
 };
 
@@ -22,24 +22,24 @@ struct Packed {
   at::Tensor weights, bias;  // [panel][row][width], [padded_columns]
 };
 
-// The order of a weight's taps. Reversed: as if it were flipped in height and width.
+// The order of a weight's taps. Reversed flips the weight in height and width.
 enum class Taps { InOrder, Reversed };
 
-// A convolution's weight [out, in, height, width] as the matrix [height * width * in, out]. This is fastest if outputs
-// or inputs are contiguous. `parts` threads will share the panels.
+// Packs a convolution's weight [out, in, height, width] as the matrix [height * width * in, out]. This is fastest if
+// outputs or inputs are contiguous. `parts` is the number of threads that will share the panels.
 Packed pack(const Affine& layer, at::ScalarType type, Taps taps = Taps::InOrder, int64_t parts = 1);
 
-// The same for each group of a convolution: the panels of one group after those of another; `panels` are of one group.
+// Packs each group of a convolution in the same way, one group after another; `panels` describes one group.
 Packed pack_groups(const Affine& layer, at::ScalarType type, int64_t groups);
 
-// A convolution's weight [out, in, 3, 3] transformed for kernels::Winograd: [panel][point][in][width]. For bfloat16,
-// the number of inputs is even.
+// Transforms a convolution's weight [out, in, 3, 3] for kernels::Winograd: [panel][point][in][width]. For bfloat16, the
+// number of inputs must be even.
 Packed pack_winograd(const Affine& layer, Taps taps = Taps::InOrder, at::ScalarType type = at::kFloat);
 
-// The same with the weight [out, in, 3, 3] as it is, to be transformed just before it is multiplied.
+// Keeps the weight [out, in, 3, 3] untransformed; it is transformed just before it is multiplied.
 Packed plain_winograd(const Affine& layer);
 
-// The transpose of that transformation, for gradients: [point][out][in] -> [out, in, 3, 3], channels-last.
+// Applies the transpose of the transformation, for gradients: [point][out][in] -> [out, in, 3, 3], channels-last.
 at::Tensor unpack_winograd(const at::Tensor& points);
 
 }  // namespace visiontorch::ops

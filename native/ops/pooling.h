@@ -8,13 +8,13 @@ namespace visiontorch::ops {
 
 // Pooling of channels-last tensors, for inference, with this project's own kernels.
 
-// Whether there are kernels for this type on this processor.
+// Returns whether there are kernels for this type on this processor.
 bool supports_pooling(at::ScalarType type);
 
-// LibTorch's own also finds and writes the place of every maximum, which only a backward pass needs.
+// LibTorch's own max pooling also writes the place of every maximum, which only a backward pass needs.
 at::Tensor max_pool(const at::Tensor& x, const nn::MaxPool2d& pool);
 
-// The mean of each image's pixels: [n, channels, h, w] -> [n, channels, 1, 1].
+// Computes the mean of each image's pixels: [n, channels, h, w] -> [n, channels, 1, 1].
 at::Tensor average_pool(const at::Tensor& x);
 
 }  // namespace visiontorch::ops

@@ -18,19 +18,19 @@ namespace visiontorch {
 
 namespace {
 
-constexpr size_t kAlignment = 64;            // a cache line, and what oneDNN's kernels like best
-constexpr size_t kLarge = size_t(64) << 10;  // below it the C library reuses well enough
+constexpr size_t kAlignment = 64;            // a cache line, which suits oneDNN's kernels best
+constexpr size_t kLarge = size_t(64) << 10;  // the C library reuses smaller blocks well enough
 constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t(2) << 20;
-constexpr size_t kChunk = size_t(64) << 20;  // asked of the system at least
+constexpr size_t kChunk = size_t(64) << 20;  // the least to request from the system
 constexpr size_t kAlwaysKept = size_t(256) << 20;
-// Added to every large block, so that tensors do not all begin at the same place of a page: reading and writing several
-// of them side by side would then compete for the same lines of the cache.
+// Added to every large block, so that tensors do not all start at the same offset in a page. Otherwise, reading and
+// writing several of them in step would compete for the same cache lines.
 constexpr size_t kStagger = 13 * kAlignment;
 
-// Stands before every block's data. Blocks of a chunk form a list in the order of their addresses.
+// Precedes every block's data. The blocks of a chunk form a list in the order of their addresses.
 struct alignas(kAlignment) Block {
-  size_t size;  // from the header on; 0: the block is the C library's
+  size_t size;  // including the header; 0: the block belongs to the C library
   Block* previous = nullptr;
   Block* next = nullptr;
   bool free = false;
@@ -46,11 +46,11 @@ struct BySize {
 
 constexpr size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// Takes large chunks from the system and cuts the smallest free block that is large enough; what is freed is joined
-// with its free neighbours and kept.
+// A best-fit allocator: it takes large chunks from the system and cuts blocks from the smallest free block that is
+// large enough. It merges a freed block with its free neighbours and keeps it.
 class CachingAllocator final : public c10::Allocator {
  public:
-  // With huge pages, of 2 MB, or those of the usual size.
+  // With huge pages of 2 MB, or with pages of the usual size.
   static CachingAllocator& instance(bool huge_pages) {
     // Never destroyed: tensors may outlive static objects.
     static auto *huge = new CachingAllocator(true), *usual = new CachingAllocator(false);
@@ -126,7 +126,7 @@ class CachingAllocator final : public c10::Allocator {
     return block;
   }
 
-  // Leaves `wanted` bytes in the block and lists the rest, if it is worth it.
+  // Shrinks the block to `wanted` bytes and lists the rest as free, if that is worth it.
   void split(Block* block, size_t wanted) {
     if (block->size - wanted < kLarge) return;
     auto* rest = new (reinterpret_cast<char*>(block) + wanted) Block{block->size - wanted, block, block->next, true};
@@ -143,8 +143,8 @@ class CachingAllocator final : public c10::Allocator {
   }
 
   Block* add_chunk(size_t wanted) {
-    // Growing: chunks that are wholly free, and too small, go back to the system, but no more than is added. What is
-    // free now may be wanted in a moment again, and new pages cost more than anything else here.
+    // When it grows, it returns chunks that are entirely free but too small to the system, but no more than it adds:
+    // free memory may be needed again in a moment, and new pages cost more than anything else here.
     const size_t size = std::max(kChunk, round_up(wanted, kHugePage));
     return_chunks(std::max({kAlwaysKept, used_bytes_ / 4, free_bytes_ - std::min(free_bytes_, size)}));
     Block* block = map(size);
@@ -156,7 +156,7 @@ class CachingAllocator final : public c10::Allocator {
     return block;
   }
 
-  // Unmaps chunks without a used block, the largest first, until at most `kept` bytes are free.
+  // Unmaps chunks without used blocks, the largest first, until at most `kept` bytes are free.
   void return_chunks(size_t kept) {
     for (auto it = free_.end(); it != free_.begin() && free_bytes_ > kept;) {
       Block* block = *--it;
@@ -210,7 +210,7 @@ c10::Allocator& UsualPages::allocator() { return CachingAllocator::instance(!usu
 
 void take_pages([[maybe_unused]] void* memory, [[maybe_unused]] size_t size) {
 #ifdef MADV_POPULATE_WRITE
-  // A kernel before 5.14 refuses, and the pages are taken by faults.
+  // Kernels before 5.14 refuse this, and then page faults take the pages.
   const auto begin = round_up(reinterpret_cast<uintptr_t>(memory), kPage);
   const auto end = (reinterpret_cast<uintptr_t>(memory) + size) / kPage * kPage;
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);

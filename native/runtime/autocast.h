@@ -6,15 +6,14 @@
 
 namespace visiontorch {
 
-// The type to compute in if `wanted` is asked for: on a processor that does not multiply bfloat16, LibTorch takes ten
-// to fifty times as long for it as for float32. float16 is for GPUs.
+// Returns the type to compute in when `wanted` is requested. On a processor that cannot multiply bfloat16, LibTorch
+// takes ten to fifty times as long for it as for float32. float16 is for GPUs.
 inline at::ScalarType compute_type(c10::DeviceType device, at::ScalarType wanted) {
   if (device != c10::DeviceType::CPU) return wanted;
   return wanted == at::kBFloat16 && cpu_features().avx512_bf16 ? at::kBFloat16 : at::kFloat;
 }
 
-// PyTorch's autocast for a scope: convolutions and matrix products run in `dtype`. Does nothing if that comes to
-// float32.
+// PyTorch's autocast for a scope: convolutions and matrix products run in `dtype`. Does nothing for float32.
 class AutocastGuard {
  public:
   AutocastGuard(c10::DeviceType device, at::ScalarType dtype)

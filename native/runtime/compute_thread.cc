@@ -12,7 +12,7 @@ namespace visiontorch {
 
 namespace {
 
-// Without a task for so long, the thread gives memory back: the activations of a training are gigabytes.
+// When it has had no task for so long, the thread returns memory: the activations of a training run take gigabytes.
 constexpr std::chrono::seconds kIdle(60);
 
 }  // namespace

@@ -10,9 +10,10 @@
 namespace visiontorch {
 
 // The one thread that owns LibTorch: every forward and backward pass runs here, in the order of posting. libgomp keeps
-// a team of workers for each calling thread, so computing from several threads would build several teams and thrash.
-// One per process, shared by all JavaScript environments; it is never joined, since it may be inside LibTorch at exit.
-// After a minute without a task it gives memory back (return_idle_memory()), of a GPU all that no tensor uses.
+// a team of workers for each calling thread, so computing from several threads would create several teams that compete
+// for the cores. There is one such thread per process, shared by all JavaScript environments; it is never joined,
+// because it may be inside LibTorch at exit. After a minute without a task, it returns memory (return_idle_memory())
+// and, on a GPU, all memory that no tensor uses.
 class ComputeThread {
  public:
   static ComputeThread& instance();
@@ -20,8 +21,8 @@ class ComputeThread {
   // Queues a task; never blocks. Tasks must not throw.
   void post(std::function<void()> task);
 
-  // Lets the task that runs come to its end, and starts no other: LibTorch must not compute while exit() takes it
-  // apart.
+  // Waits for the running task to end, and starts no other: LibTorch must not compute while exit() destroys its static
+  // objects.
   static void stop();
 
  private:

@@ -6,8 +6,8 @@
 
 namespace visiontorch {
 
-// An error that reaches JavaScript as a VisionTorchError with this code. The message says what was expected, what
-// came and what to do; it is shown to users as it stands.
+// An error that reaches JavaScript as a VisionTorchError with this code. The message says what was expected, what came
+// and what to do; users see it unchanged.
 class Error : public std::runtime_error {
  public:
   Error(std::string code, const std::string& message) : std::runtime_error(message), code_(std::move(code)) {}

@@ -6,7 +6,7 @@
 
 namespace visiontorch {
 
-// The operator schemas and headers that this code is written for; docs/libtorch.md says which were tested.
+// This code relies on the operator schemas and headers of these versions; docs/libtorch.md says which were tested.
 static_assert(TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 11 && TORCH_VERSION_MINOR <= 14,
               "visiontorch compiles against LibTorch 2.11 to 2.14");
 

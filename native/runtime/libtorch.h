@@ -4,11 +4,11 @@
 
 namespace visiontorch {
 
-// The LibTorch that this process is really bound to, as its own library tells: the headers that this addon was
-// compiled with may be of another one.
+// Describes the LibTorch that this process really uses, according to its own library: this addon may have been compiled
+// with the headers of another version.
 std::string libtorch_version();
 
-// The file of libtorch_cpu.so.
+// The path of libtorch_cpu.so.
 std::string libtorch_path();
 
 }  // namespace visiontorch

@@ -4,7 +4,7 @@
 
 namespace visiontorch {
 
-// Drops LibTorch's warnings, which would reach the user's stderr, on this thread for as long as it lives.
+// While it exists, drops LibTorch's warnings on this thread, which would reach the user's stderr.
 class WarningsDropped {
  public:
   WarningsDropped();
@@ -13,8 +13,8 @@ class WarningsDropped {
   c10::WarningUtils::WarningHandlerGuard guard_;
 };
 
-// LibTorch's settings for the compute thread: no warnings, no NNPACK (it warns at every call on a CPU that it does not
-// know), no algorithms of cuDNN that add up in any order.
+// Makes LibTorch's settings for the compute thread: no warnings, no NNPACK (which warns in every call on a CPU that it
+// does not know), and no cuDNN algorithms that add in an arbitrary order.
 void configure_libtorch();
 
 }  // namespace visiontorch

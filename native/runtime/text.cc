@@ -9,7 +9,7 @@ namespace {
 
 struct Character {
   uint32_t code;
-  size_t bytes;  // 0: the first byte begins no UTF-8 character
+  size_t bytes;  // 0: the first byte does not start a UTF-8 character
 };
 
 Character first_character(std::string_view text) {
@@ -29,8 +29,8 @@ Character first_character(std::string_view text) {
   return {code, bytes};
 }
 
-// Unicode's categories Cc, Cf, Zl and Zp, as far as a terminal or a reader can be misled by them. The zero-width joiner
-// (U+200D) and non-joiner are not among them: emoji and several scripts are written with them.
+// Those characters of Unicode's categories Cc, Cf, Zl and Zp that can mislead a terminal or a reader. The zero-width
+// joiner (U+200D) and non-joiner are allowed, because emoji and several scripts need them.
 bool must_escape(uint32_t code) {
   struct Range {
     uint32_t first, last;

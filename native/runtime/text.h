@@ -6,15 +6,15 @@
 
 namespace visiontorch {
 
-// A string from a file as an error message can show it: at most `longest` characters of its UTF-8 text, with control,
-// format and bidirectional characters as \u{9b} and bytes that are not UTF-8 as \x{ff}. The counterpart of
+// Makes a string from a file safe for an error message: at most `longest` characters of its UTF-8 text, with control,
+// format and bidirectional characters escaped as \u{9b} and bytes that are not UTF-8 as \x{ff}. The counterpart of
 // lib/util/text.ts.
 std::string printable(std::string_view text, size_t longest = 200);
 
-// printable() in single quotes.
+// Returns printable(text) in single quotes.
 std::string in_quotes(std::string_view text, size_t longest = 200);
 
-// Whether the text is valid UTF-8.
+// Returns whether the text is valid UTF-8.
 bool is_utf8(std::string_view text);
 
 }  // namespace visiontorch

@@ -10,11 +10,12 @@ namespace visiontorch {
 
 namespace {
 
-// How long a thread looks for work without giving way, and a helper at all, after the last loop began.
+// How long a thread looks for work without yielding, and how long a helper looks for work at all after the last loop
+// started.
 constexpr int kSpins = 1000;
 constexpr std::chrono::microseconds kAwake(500);
 
-// Tells the processor that this thread waits in a loop.
+// Tells the processor that this thread is spinning.
 void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -23,7 +24,7 @@ void relax() {
 #endif
 }
 
-// Waits until done(), at first without yielding to other threads; false after `most`.
+// Waits until done(), at first without yielding to other threads. Returns false after `most`.
 template <class Done>
 bool spin(const Done& done, std::chrono::microseconds most) {
   for (int i = 0; i < kSpins; i++) {
@@ -72,7 +73,7 @@ void ThreadPool::run(std::int64_t count, int threads, const std::function<void(s
     loops_.notify_all();
   }
   loop.work(0);
-  // A helper counts itself before it looks at loop_: whoever is not counted by now finds nothing.
+  // A helper counts itself before it looks at loop_, so a helper that is not counted by now finds nothing.
   loop_ = nullptr;
   while (!spin([this] { return helping_ == 0; }, kAwake)) {
   }

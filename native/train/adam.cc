@@ -8,7 +8,7 @@ namespace {
 
 using checkpoint::Value;
 
-// torch.optim.Adam, and AdamW, whose weight decay does not pass through the moments.
+// torch.optim.Adam, and AdamW, whose weight decay bypasses the moments.
 class Adam : public Optimizer {
  public:
   Adam(const OptimizerOptions& options, std::vector<OptimizerGroup> groups, bool decoupled_weight_decay)

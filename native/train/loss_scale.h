@@ -9,17 +9,18 @@
 
 namespace visiontorch::train {
 
-// Keeps the gradients of a float16 backward pass from becoming zero: the loss is multiplied by a power of two that
-// doubles after 2,000 updates, and halves when a gradient is not finite (torch.amp.GradScaler with its defaults).
+// Keeps the gradients of a float16 backward pass from underflowing to zero: it multiplies the loss by a power of two
+// that doubles after 2,000 updates, and halves when a gradient is not finite (torch.amp.GradScaler with its defaults).
 class LossScale {
  public:
   explicit LossScale(at::Device device);
 
   at::Tensor scale(const at::Tensor& loss) const { return loss * scale_; }
-  // Divides the gradients by the scale and adapts it. Returns false if one is not finite: the update must be left out.
+  // Divides the gradients by the scale and adapts the scale. Returns false if a gradient is not finite; then the update
+  // must be skipped.
   bool unscale(std::vector<at::Tensor> gradients);
 
-  // In the layout of GradScaler.state_dict().
+  // Uses the layout of GradScaler.state_dict().
   checkpoint::Value state_dict() const;
   void load_state_dict(const checkpoint::Value& state);
 

@@ -19,7 +19,7 @@ struct Maker {
   std::unique_ptr<Optimizer> (*make)(const OptimizerOptions& options, std::vector<OptimizerGroup> groups);
 };
 
-// The names are those of lib/train/optimizers.ts.
+// The names are the same as in lib/train/optimizers.ts.
 constexpr Maker kOptimizers[] = {{"sgd", make_sgd}, {"adam", make_adam}, {"adamw", make_adamw}};
 
 }  // namespace
@@ -56,7 +56,7 @@ void Optimizer::step(double learning_rate) {
   at::NoGradGuard no_grad;
   learning_rate_ = learning_rate;
   for (const Group& group : groups_) {
-    Indices fresh, known;  // without and with a state from an earlier step
+    Indices fresh, known;  // parameters without and with a state from an earlier step
     for (size_t i = group.first; i < group.last; i++)
       if (parameters_[i].grad().defined()) (states_[i].empty() ? fresh : known).push_back(i);
     const double rate = learning_rate * group.learning_rate_scale;
@@ -126,7 +126,7 @@ namespace {
 
 [[noreturn]] void mismatch(const std::string& what) {
   throw Error("ERR_CHECKPOINT_MISMATCH",
-              "optimizer state: " + what + "; continue with the optimizer and the network of that run");
+              "optimizer state: " + what + "; resume with the optimizer and the network of the original run");
 }
 
 const Value& entry_of(const Value& state, const char* name) {
@@ -162,14 +162,14 @@ void Optimizer::load_state_dict(const Value& value) {
     ends.push_back(count);
   }
   if (count != parameters_.size())
-    mismatch("it belongs to " + std::to_string(count) + " parameters, the network has " +
+    mismatch("it belongs to " + std::to_string(count) + " parameters, but the network has " +
              std::to_string(parameters_.size()));
-  // The parameters' order depends on the groups.
+  // The order of the parameters depends on the groups.
   if (!std::equal(ends.begin(), ends.end(), groups_.begin(), groups_.end(),
                   [](size_t end, const Group& group) { return end == group.last; }))
     mismatch(
         "it has other parameter groups. The options normWeightDecay, biasWeightDecay, transformerEmbeddingDecay and "
-        "layerDecay must be those of that run");
+        "layerDecay must be the same as in the original run");
 
   std::vector<Tensors> loaded(parameters_.size());
   for (const auto& [key, state] : states->as_dict()) {

@@ -16,8 +16,8 @@ namespace visiontorch::train {
 
 namespace {
 
-// The network's parameters as leaves of autograd, in memory of their own (loaded ones may share that of a mapped file),
-// with convolutions' weights channels-last, which is how the whole step runs.
+// Makes the network's parameters leaves of autograd, in memory of their own (loaded ones may share a mapped file's),
+// with the weights of convolutions channels-last, like everything in a step.
 std::vector<at::Tensor> own_parameters(nn::Network& network) {
   std::vector<at::Tensor> parameters;
   for (nn::Entry& entry : network.entries()) {
@@ -108,9 +108,9 @@ std::unordered_set<std::string> Trainer::frozen_by_options(nn::Network& network)
     if (begins || layers.contains(dot == std::string::npos ? "" : entry.name.substr(0, dot))) result.insert(entry.name);
   }
   if (result.size() == parameters_.size())
-    throw Error("ERR_INVALID_ARGUMENT", "freeze: expected something that is left to train, got every parameter");
+    throw Error("ERR_INVALID_ARGUMENT", "freeze: expected that some parameters remain trainable, got all parameters");
   if (!has_prefix)
-    throw Error("ERR_INVALID_ARGUMENT", "freeze: no parameter's name begins with '" + printable(prefix) +
+    throw Error("ERR_INVALID_ARGUMENT", "freeze: no parameter's name starts with '" + printable(prefix) +
                                             "'; the stages are " + list_of(stages));
   return result;
 }

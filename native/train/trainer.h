@@ -19,10 +19,10 @@
 
 namespace visiontorch::train {
 
-// What is not trained at all, in addition to what Trainer::set_frozen() freezes for a while.
+// The parameters that are never trained; Trainer::set_frozen() freezes others temporarily.
 struct FreezeOptions {
-  size_t stages = 0;   // the first ones: see nn::stages()
-  std::string prefix;  // parameters whose names begin with it; "": none
+  size_t stages = 0;   // the number of stages from the first on: see nn::stages()
+  std::string prefix;  // freezes parameters whose names start with it; "": none
 };
 
 struct TrainerOptions {
@@ -31,7 +31,7 @@ struct TrainerOptions {
   FreezeOptions freeze{};
   double label_smoothing = 0;
   at::Tensor class_weights{};              // float32 [num_classes], or undefined
-  std::optional<double> clip_grad_norm{};  // largest total norm of the gradients
+  std::optional<double> clip_grad_norm{};  // the maximum total norm of the gradients
   // bfloat16, or float16 with a scaled loss: forward and backward under autocast; parameters stay float32.
   at::ScalarType dtype = at::kFloat;
   bool sync_batch_norm = false;  // in a group: batch norms have the statistics of all ranks' batches
@@ -40,7 +40,7 @@ struct TrainerOptions {
 struct StepOptions {
   double learning_rate;
   uint64_t seed;  // of dropout
-  double scale;   // the share of this micro-batch in the update
+  double scale;   // this micro-batch's share of the update
   bool update;  // false for all but the last micro-batch of an update; false for all in a group, see Trainer::update()
   bool last = false;  // in a group: this rank's last micro-batch of an update
   // mixup and CutMix: loss = weight * CE(labels) + (1 - weight) * CE(mixed_labels)
@@ -49,13 +49,13 @@ struct StepOptions {
 };
 
 struct StepResult {
-  double loss = 0;      // mean of the batch, with those of auxiliary heads; if it is not finite, nothing was updated
-  int64_t correct = 0;  // images whose largest logit is the label's
+  double loss = 0;      // mean over the batch, with the losses of auxiliary heads; if not finite, nothing was updated
+  int64_t correct = 0;  // number of images whose largest logit is that of the label
   double grad_norm = std::numeric_limits<double>::quiet_NaN();  // before clipping; NaN if nothing was clipped
   bool updated = false;                                         // whether the optimizer changed the parameters
 };
 
-// One optimization step at a time over a network's own parameters: forward, cross entropy, backward, update. Used on
+// Trains a network's own parameters, one optimization step at a time: forward, cross entropy, backward, update. Used on
 // the compute thread only, always with the same network, whose classifier must not be replaced.
 class Trainer {
  public:
@@ -63,10 +63,10 @@ class Trainer {
   // optimizer, and if `freeze` names more stages than there are or a prefix that no parameter has.
   Trainer(nn::Network& network, at::Device device, TrainerOptions options);
 
-  // Freezes all but the classifier, or only what the options freeze. With `batch_norm_eval`, frozen batch norms use and
-  // keep their running statistics.
+  // Freezes everything except the classifier, or only what the options freeze. With `batch_norm_eval`, frozen batch
+  // norms use and keep their running statistics.
   void set_frozen(nn::Network& network, bool frozen, bool batch_norm_eval);
-  // Whether a step leaves the backbone as it is, so that its features can be computed for inference.
+  // Returns whether a step leaves the backbone unchanged, so that its features can be computed as for inference.
   bool keeps_backbone() const { return frozen_ && batch_norm_eval_; }
 
   // images: float32 [n, 3, h, w] on the CPU; labels: int64 [n]. Not if keeps_backbone(). With sync_batch_norm, a rank
@@ -79,8 +79,8 @@ class Trainer {
   // Shares every update with the other ranks of a group. Each rank steps through its own micro-batches, of which it may
   // have none, and then all call update().
   void join(std::shared_ptr<distributed::ProcessGroup> group);
-  // Sums the gradients and these numbers (float64, of the same size on all ranks) over the ranks, and changes the
-  // parameters as an optimizer step does; not if one of the numbers is not finite, such as a loss.
+  // Sums the gradients and these numbers (float64, of the same size on all ranks) over the ranks, and makes an
+  // optimizer step, unless one of the numbers, such as a loss, is not finite.
   StepResult update(double learning_rate, at::Tensor numbers);
 
   // Null unless the loss is scaled.
@@ -100,7 +100,7 @@ class Trainer {
   std::vector<at::Tensor> gradients() const;
   double clip_gradients() const;
 
-  // The names of the parameters that the options freeze.
+  // Names of the parameters that the options freeze.
   std::unordered_set<std::string> frozen_by_options(nn::Network& network) const;
 
   at::Device device_;

@@ -109,7 +109,7 @@ describe('training that cannot work', () => {
     await refused(
       options({ freeze: 'layer1.' }),
       invalid,
-      /freeze: no parameter's name begins with 'layer1\.'; the stages are features\.0, /,
+      /freeze: no parameter's name starts with 'layer1\.'; the stages are features\.0, /,
     )
   })
 

@@ -12,10 +12,10 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Queries at a time: their scores stay in the second-level cache.
+// The number of queries at a time, whose scores stay in the second-level cache.
 constexpr int64_t kQueries = 96;
 
-// Panels of the widest kind that wastes least.
+// The panel width that wastes the least, and the widest of these.
 inline Panels attention_panels(int64_t rows, int64_t columns) {
   int64_t best = 1, padded = INT64_MAX;
   for (int64_t vectors = kMaxVectors; vectors > 1; vectors--) {
@@ -27,7 +27,7 @@ inline Panels attention_panels(int64_t rows, int64_t columns) {
   return {rows, padded, best * kLanes, padded / (best * kLanes)};
 }
 
-// Where the parts of the scratch memory begin, in floats.
+// The offsets of the parts of the scratch memory, in floats.
 struct AttentionScratch {
   Panels keys, values;
   int64_t scores, weights, pointers, total;
@@ -56,8 +56,8 @@ struct AttentionScratch {
 
 int64_t attention_scratch(int64_t count, int64_t depth) { return AttentionScratch(count, depth).total; }
 
-// to[column, row] = from[row][column] for rows that lie anywhere, in units of 32 bits; surplus columns of the panels
-// are zeros.
+// Transposes rows that may be anywhere in memory, in units of 32 bits: to[column, row] = from[row][column]. Surplus
+// columns of the panels become zeros.
 inline void pack_keys(const float* const* keys, const Panels& panels, int64_t count, int64_t depth, float* to) {
   for (int64_t panel = 0; panel < panels.count; panel++, to += depth * panels.width)
     for (int64_t c = 0; c < panels.width; c += kLanes) {
@@ -106,7 +106,7 @@ inline void normalize(const T* x, int64_t depth, float factor, T* to) {
   each_vector(depth, [&](int64_t k, int64_t count) { store(to + k, load(x + k, count) * scale, count); });
 }
 
-// The weights of a query's scores: softmax(scale * scores + bias + mask), and zeros up to an even count.
+// Turns a query's scores into weights: softmax(scale * scores + bias + mask), padded with zeros to an even count.
 template <class T>
 inline void soft_max(float* scores, int64_t count, float scale, const float* bias, const float* mask, T* weights) {
   const Vector factor = all(scale), lowest = all(-__builtin_inff());
@@ -146,7 +146,7 @@ void attention(const Attention<T>& p, float* scratch) {
   float* scores = scratch + s.scores;
   const int64_t even = s.values.rows, padded = s.keys.padded_columns();
 
-  // Keys, as they are or normalized; the memory of the queries serves for both.
+  // The keys, normalized or as they are. They share memory with the queries.
   for (int64_t i = 0; i < p.count; i++) {
     rows[i] = p.tokens[i] + p.keys;
     if (!p.cosine) continue;

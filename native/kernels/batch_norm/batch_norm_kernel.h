@@ -8,9 +8,9 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Batch norm in training. Memory limits these loops, so each value is read and written only once.
+// Batch norm in training. Memory traffic limits these loops, so they read and write each value only once.
 
-// Whether to write past the caches, which is only possible if the vectors of each row lie at multiples of their size.
+// Returns whether to bypass the caches, which is possible only if the vectors of each row are aligned to their size.
 template <class T>
 inline bool streams(bool wanted, const T* to, int64_t channels) {
   return wanted && channels % kLanes == 0 && reinterpret_cast<__UINTPTR_TYPE__>(to) % (kLanes * sizeof(T)) == 0;
@@ -24,11 +24,11 @@ inline void put(T* p, Vector x, int64_t count) {
   }
 }
 
-// A result that is not rounded to bfloat16 yet becomes 6 if it is at most half a step below.
+// A result becomes 6 when it is rounded to bfloat16 if it is at most half a step below.
 template <class T>
 constexpr float kHalfStep = sizeof(T) == sizeof(float) ? 0 : 0x1p-6F;
 
-// The bits of the vector of channels that begins at c; `row` points to the row's first bits.
+// Returns the bits of the vector of channels that starts at c; `row` points to the row's first bits.
 inline Bits load_bits(const uint8_t* row, int64_t c) {
   Bits bits;
   __builtin_memcpy(&bits, row + c / 8, sizeof(bits));
@@ -36,7 +36,7 @@ inline Bits load_bits(const uint8_t* row, int64_t c) {
 }
 inline void store_bits(uint8_t* row, int64_t c, Bits bits) { __builtin_memcpy(row + c / 8, &bits, sizeof(bits)); }
 
-// How many rows are summed at once: as many as the registers hold.
+// The number of rows that are summed at once: as many as the registers hold.
 #if defined(__AVX512F__)
 constexpr int kSummedRows = 8;
 #else
@@ -59,7 +59,7 @@ inline void add_up_rows(const BatchNormSums<T>& p, const T* x) {
 
 template <class T>
 void batch_norm_sums(const BatchNormSums<T>& sums) {
-  const BatchNormSums<T> p = sums;  // a copy, here and below, which no store can change
+  const BatchNormSums<T> p = sums;  // a copy, here and below, so that the compiler knows that no store changes it
   each_vector(p.channels, [&](int64_t c, int64_t count) {
     store(p.sum + c, all(0), count);
     store(p.square + c, all(0), count);
@@ -92,7 +92,7 @@ void batch_norm(const BatchNorm<T>& p) {
   end_of_stream();
 }
 
-// The gradient that the activation passes on, for some rows and the vector of channels that begins at c.
+// The gradient of the activation's input, for some rows and the vector of channels that starts at c.
 template <int Rows, class T>
 struct Passed {
   Vector g[Rows], centered[Rows];  // centered: x - mean

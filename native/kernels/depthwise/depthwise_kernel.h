@@ -10,21 +10,22 @@ namespace {
 
 // Depthwise convolutions.
 
-// One row of `count` channels, at most a vector of them.
+// Computes one row of `count` channels, at most a vector.
 template <class T, int Kernel>
 struct DepthwiseRow {
   const T* rows[Kernel];
   int64_t channels, count;
   Vector weights[Kernel * Kernel], bias;
   Vector least, most;     // ReLU and ReLU6 are max(least, min(y, most))
-  Activation activation;  // otherwise
+  Activation activation;  // for the other functions
   T* out;
   int64_t out_stride;
   bool adds_up;
   Vector sum;
 };
 
-// Computes several pixels at a time, since neighbors share what they load. Partial: fewer channels than lanes are left.
+// Computes several pixels at a time, because neighbors share what they load. Partial: fewer channels than lanes are
+// left.
 template <int Pixels, int Stride, bool Partial, int Kernel, class T>
 inline void depthwise_pixels(DepthwiseRow<T, Kernel>& d, int64_t x) {
   constexpr int kSpan = (Pixels - 1) * Stride + Kernel;
@@ -83,7 +84,7 @@ inline void depthwise_row(const Depthwise<T>& p, int64_t y, int64_t c) {
   if (p.sums) store(p.sums + c, load(p.sums + c, d.count) + d.sum, d.count);
 }
 
-// Computes the channels of a cache line together, so that it is fetched once for each row.
+// Computes the channels of a cache line together, so that each line is fetched once per row.
 template <int Kernel, int Stride, class T>
 void depthwise_rows(const Depthwise<T>& d) {
   constexpr int64_t kLine = 64 / sizeof(T);

@@ -7,8 +7,8 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Depthwise convolutions in training, forward and backward. Each pass goes through the memory
-// in order, a few pixels at a time, which share what they load.
+// Depthwise convolutions in training, forward and backward. Each pass goes through memory in order, a few pixels at a
+// time, so that these share what they load.
 
 #if defined(__AVX512F__)
 constexpr int kDepthwisePixels = 4;
@@ -16,7 +16,7 @@ constexpr int kDepthwisePixels = 4;
 constexpr int kDepthwisePixels = 2;
 #endif
 
-// The rows x columns of pixels that begin at (y, x). Those outside the image are read from zeros and written to
+// The rows x columns of pixels that start at (y, x). Pixels outside of the image are read from `zeros` and written to
 // `nowhere`.
 template <int rows, int columns, class T>
 struct Window {
@@ -33,7 +33,7 @@ struct Window {
 
 template <int Kernel, int Stride, class T>
 void depthwise_forward(const DepthwiseTraining<T>& work) {
-  const DepthwiseTraining<T> p = work;  // a copy, which no store can change
+  const DepthwiseTraining<T> p = work;  // a copy, so that the compiler knows that no store changes it
   constexpr int kPixels = kDepthwisePixels, kSpan = (kPixels - 1) * Stride + Kernel, kPadding = Kernel / 2;
   const int64_t out_height = (p.height - 1) / Stride + 1, out_width = (p.width - 1) / Stride + 1;
   for (int64_t y = p.first; y < p.last; y++)
@@ -67,7 +67,7 @@ void depthwise_forward(const DepthwiseTraining<T>& work) {
     }
 }
 
-// What a tap of the window adds to the gradients of the input and of its weight: dx += weight * d and dweight += x * d.
+// Adds the share of one tap to the gradients of the input and of its weight: dx += weight * d and dweight += x * d.
 template <class T>
 struct DepthwiseTap {
   float* gradient;
@@ -125,8 +125,8 @@ void depthwise_backward_1(const DepthwiseTraining<T>& work) {
     }
 }
 
-// With stride 2, an output's gradient lies over 2 x 2 inputs. Half of a row of taps reach the first of two inputs, the
-// others the second.
+// With stride 2, each output's gradient corresponds to a cell of 2 x 2 inputs. Half of the taps of a row reach the
+// first of two inputs, the other half the second.
 template <int Kernel, class T>
 void depthwise_backward_2(const DepthwiseTraining<T>& work) {
   const DepthwiseTraining<T> p = work;
@@ -158,7 +158,7 @@ void depthwise_backward_2(const DepthwiseTraining<T>& work) {
 #pragma GCC unroll 5
             for (int k = 0; k < Kernel; k++) {
               DepthwiseTap tap(p, tap_row * Kernel + k, c);
-              const int column = (k + kPadding) % 2;  // of the cell, which this tap reaches
+              const int column = (k + kPadding) % 2;  // the column of the cell that this tap reaches
               const int from_row = (row + kPadding - tap_row) / 2 + kBefore;
               const int from = (column + kPadding - k) / 2 + kBefore;
 #pragma GCC unroll 2

@@ -7,7 +7,7 @@
 namespace visiontorch::kernels {
 
 // A matrix [rows, columns] of weights, cut into panels that are a few vectors wide: [count][rows][width]. The product
-// reads them as one stream. Surplus columns of the last panel hold zeros. In bfloat16, two rows are interleaved:
+// reads them sequentially. Surplus columns of the last panel are zeros. In bfloat16, two rows are interleaved:
 // [count][rows / 2][width][2].
 struct Panels {
   std::int64_t rows, columns, width, count;
@@ -15,11 +15,11 @@ struct Panels {
   std::int64_t padded_columns() const { return count * width; }
 };
 
-// A matrix product whose rows are found by pointers, so that a convolution needs no copy of its windows: Dukhan, "The
+// A matrix product that finds its rows by pointers, so a convolution does not have to copy its windows: Dukhan, "The
 // Indirect Convolution Algorithm", arXiv:1907.02129.
 // out[m, :] = epilogue(sum over taps of rows[tap][m][0 .. depth) x weights), for m in [0, count) and the panels
 // [first, last). rows: [taps][count] pointers; out: `stride` values from row to row. Sums are float32 for every type.
-// In bfloat16 the depth is even.
+// In bfloat16, the depth must be even.
 template <class In, class Out>
 struct IndirectGemm {
   const In* const* rows;
@@ -31,9 +31,9 @@ struct IndirectGemm {
   Out* out;
   std::int64_t stride;
   Epilogue<Out> epilogue;
-  // If not null, out[m, :] lies at out + offsets[m] instead, and so does its residual.
+  // If not null, out[m, :] is at out + offsets[m] instead, and so is its residual.
   const std::int64_t* offsets = nullptr;
-  std::int64_t offset = 0;  // of the values that are multiplied, in every row
+  std::int64_t offset = 0;  // of the multiplied values in every row
 };
 
 // to[column, row] = from[row, column]. The strides are the distances between rows.
@@ -44,8 +44,9 @@ struct Transposition {
   std::int64_t to_stride;
 };
 
+// A linear layer that uses its weights as they are stored:
 // out[m, o] = activation(sum over k of x[m, k] * weights[o, k] + bias[o]), for m in [0, count) and the outputs
-// [first, last): a linear layer with its weights as they are stored. Sums are float32 for every type.
+// [first, last). Sums are float32 for every type.
 template <class T>
 struct Linear {
   const T* x;  // [count, inputs]
@@ -57,9 +58,9 @@ struct Linear {
   Activation activation;
 };
 
-// A product of a transposed matrix with another: the gradient of weights.
-// out[row, tap * tap_stride + column] = sum over t in [0, count) of a[t][row] * b[tap][t][column], added to what is
-// there unless it is the `first` of several such sums.
+// The product of a transposed matrix with another, for gradients of weights:
+// out[row, tap * tap_stride + column] = sum over t in [0, count) of a[t][row] * b[tap][t][column].
+// The sum is added to the existing values unless it is the `first` of several.
 template <class T>
 struct GemmTN {
   const T* const* a = nullptr;  // [count] pointers
@@ -69,7 +70,7 @@ struct GemmTN {
   float* out;
   std::int64_t stride, tap_stride = 0;  // stride: from row to row
   bool first = false;
-  // The rows of a, and of one tap of b, that the next sum will read: they are fetched into the cache meanwhile.
+  // The rows of a, and of one tap of b, that the next sum will read. They are prefetched into the cache.
   const T *const *next_a = nullptr, *const *next_b = nullptr;  // [next_count] pointers
   std::int64_t next_count = 0;
 };

@@ -10,8 +10,8 @@ namespace {
 
 // Sums of outer products, for the gradients of weights.
 
-// Fetches the rows of the next sum into the second-level cache, one line at each step. It goes row by row, since a
-// column of all rows would touch as many pages.
+// Prefetches the rows of the next sum into the second-level cache, one line per step. It goes row by row, because a
+// column would touch one page per row.
 template <class T>
 struct Fetching {
   const T *const *row, *const *end, *const *next_row, *const *next_end;
@@ -38,13 +38,13 @@ struct Fetching {
   }
 };
 
-// out[r, c] = sum over t of a[t, r] * b[t, c], added to what is there unless `first`, for one tile whose sums fit into
-// the registers. The rows of a are `a_stride` apart, and b is [count][Vectors] vectors; `rows` and `columns` of their
-// values count. For bfloat16, each float of a and b is a pair of values, of two consecutive t.
+// Computes out[r, c] = sum over t of a[t, r] * b[t, c], added to the existing values unless `first`, for one tile whose
+// sums fit into the registers. The rows of a are `a_stride` apart, and b is [count][Vectors] vectors; only `rows` and
+// `columns` of their values are used. For bfloat16, each float of a and b is a pair of values, of two consecutive t.
 template <class T, int Vectors>
 void gemm_tn_tile(const float* a, int64_t a_stride, const float* b, int64_t count, float* out, int64_t stride,
                   int64_t rows, int64_t columns, bool first, Fetching<T>& shared_fetching) {
-  Fetching<T> fetching = shared_fetching;  // a copy, for the registers
+  Fetching<T> fetching = shared_fetching;  // a copy that can stay in registers
   using Step = Step<T>;
   constexpr int kTile = kRows[Vectors];
   Vector sums[kTile][Vectors] = {};
@@ -99,7 +99,7 @@ inline void copy_step(const BFloat16* const* rows, int64_t count, int64_t column
 }
 #endif
 
-// Copies rows [count][columns] into [column / width][steps][width]; a row's parts are `step` apart. Writes whole
+// Copies rows [count][columns] into [column / width][steps][width]; the parts of a row are `step` apart. Writes whole
 // vectors.
 template <class T>
 inline void cut(const T* const* rows, int64_t count, int64_t columns, int64_t width, int64_t step, float* to) {
@@ -113,8 +113,8 @@ inline void cut(const T* const* rows, int64_t count, int64_t columns, int64_t wi
   }
 }
 
-// Copies both matrices: a panel of b stays in the first-level cache while all tiles of a pass by, and a stays in the
-// second-level cache.
+// Copies both matrices. A panel of b stays in the first-level cache while it is multiplied by all tiles of a, and a
+// stays in the second-level cache.
 template <class T>
 void gemm_tn(const GemmTN<T>& p, float* scratch) {
   const int64_t width = layout(1, p.columns, 1).width, vectors = width / kLanes, tile = kRows[vectors];

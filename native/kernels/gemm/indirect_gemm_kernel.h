@@ -9,30 +9,30 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Matrix product: tiles of Rows x Vectors sums, all in registers.
+// The matrix product, in tiles of Rows x Vectors sums that stay in registers.
 
-// Tiles of the same height, one below the other.
+// Several tiles of the same height, one below the other.
 template <class In, class Out>
 struct Strip {
   int64_t tiles;
   const In* const* rows;
   int64_t row_count, taps, offset, depth;  // of each tap: the values from `offset` on
-  const In *weights, *next;                // next: the weights that the first `fetched` tiles prefetch
+  const In *weights, *next;                // next: weights that the first `fetched` tiles prefetch
   int64_t fetched;
   const float* bias;
   Out* out;
-  int64_t stride, columns;  // columns left of the output
-  const int64_t* offsets;   // instead of r * stride, if not null
+  int64_t stride, columns;  // columns: those of the output that are left
+  const int64_t* offsets;   // if not null, used instead of r * stride
   const Out* residual;
   Activation activation;
 };
 
-constexpr int kTilesAhead = 2;  // whose rows are fetched
+constexpr int kTilesAhead = 2;  // how far ahead rows are prefetched
 template <class In, class Out, int Rows, int Vectors>
 void gemm_strip(const Strip<In, Out>& strip) {
   using Step = Step<In>;
   constexpr int kValues = Step::kValues;
-  const Strip<In, Out> s = strip;  // a copy, which no store can change
+  const Strip<In, Out> s = strip;  // a copy, so that the compiler knows that no store changes it
   const In *const *rows = s.rows, *fetching = s.next;
   const Out* residual = s.residual;
   const int64_t* offsets = s.offsets;
@@ -86,7 +86,7 @@ void gemm_strip(const Strip<In, Out>& strip) {
       each([&](Vector& y, int64_t, int64_t) { y = larger(all(0), y); });
     if (s.activation == Activation::ReLU6) each([&](Vector& y, int64_t, int64_t) { y = smaller(all(6), y); });
     if (!clamps(s.activation)) {
-      Vector copy[Rows * Vectors];  // in memory, while the sums stay in registers
+      Vector copy[Rows * Vectors];  // in memory, so that the sums can stay in registers
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; r++)
 #pragma GCC unroll 4
@@ -133,8 +133,8 @@ struct Strips {
 template <class In, class Out>
 constexpr Strips<In, Out> kStrips;
 
-// The part of a panel that stays in the second-level cache while all rows pass by. Sums of bfloat16 are not rounded in
-// between.
+// The part of a panel that stays in the second-level cache while it is multiplied by all rows. Sums of bfloat16 are not
+// rounded in between.
 template <class In>
 constexpr int64_t kChunk = 1024;
 template <>
@@ -143,10 +143,10 @@ constexpr int64_t kChunk<BFloat16> = INT64_MAX;
 template <class In, class Out>
 void indirect_gemm(const IndirectGemm<In, Out>& p) {
   const int64_t vectors = p.panels.width / kLanes;
-  // Tiles of similar height: a last one of few rows would take as long as a full one.
+  // Makes tiles of similar height, because a last tile with few rows would take as long as a full one.
   const int64_t tiles = (p.count + kRows[vectors] - 1) / kRows[vectors];
   const int64_t least_rows = p.count / (tiles > 0 ? tiles : 1), high = p.count - tiles * least_rows;
-  const int64_t taps = p.taps > 1 ? (kChunk<In> > p.depth ? kChunk<In> / p.depth : 1) : 1;  // of a chunk
+  const int64_t taps = p.taps > 1 ? (kChunk<In> > p.depth ? kChunk<In> / p.depth : 1) : 1;  // per chunk
   const int64_t depth = p.taps > 1 ? p.depth : least(p.depth, kChunk<In>);
   for (int64_t panel = p.first; panel < p.last; panel++) {
     const int64_t column = panel * p.panels.width;
@@ -157,7 +157,7 @@ void indirect_gemm(const IndirectGemm<In, Out>& p) {
         const Out* added = is_first ? p.epilogue.residual : p.out;
         const In* chunk = weights + (tap * p.depth + k) * p.panels.width;
         const int64_t steps = least(taps, p.taps - tap) * least(depth, p.depth - k);
-        // Multiplies `count` tiles, beginning with this one. Each of the first tiles prefetches a part of the next
+        // Multiplies `count` tiles, starting with this one. Each of the first tiles prefetches a part of the next
         // chunk.
         auto multiply_tiles = [&](int64_t first, int64_t count, int64_t rows) {
           if (count == 0) return;

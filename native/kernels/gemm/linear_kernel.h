@@ -9,14 +9,14 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Linear layers, whose weights are read in place: each row holds the weights of one output. The lanes
-// run along the inputs.
+// Linear layers. Their weights are read in place, where each row has the weights of one output. The lanes run along the
+// inputs.
 
-// How many inputs of the images stay in the second-level cache while the weights pass by.
+// The number of the images' inputs that stay in the second-level cache while all weights are read.
 template <class T>
 constexpr int64_t kInputs = 8192 / sizeof(T);
 
-// Values beyond `count` are zeros.
+// Loads a vector, with zeros beyond `count`.
 template <class T>
 inline typename Step<T>::Weights load_step(const T* p, int64_t count) {
   constexpr int64_t n = kLanes * Step<T>::kValues;
@@ -51,8 +51,8 @@ void linear_tile(const T* x, const T* weights, int64_t row, int64_t depth, float
     for (int o = 0; o < Outputs; o++) out[m * stride + o] += sum_of(sums[m][o]);
 }
 
-// How many outputs are computed at once for 1, 2, 3 and 4 images: as many as the registers hold sums, beside the inputs
-// and a weight.
+// The number of outputs that are computed at once for 1, 2, 3 and 4 images, so that the sums, the inputs and a weight
+// fit into the registers.
 #if defined(__AVX512F__)
 constexpr int kOutputs[] = {0, 8, 8, 6, 6};
 #else

@@ -7,7 +7,7 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Plain loops, which the compiler vectorizes.
+// Plain loops that the compiler vectorizes.
 
 void pair_up(const float* rows, int64_t width, std::uint32_t* pairs) {
   auto rounded = [](float x) {

@@ -7,7 +7,7 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// What matrix products share: a step along the depth, and tiles of sums, all in registers.
+// Shared by the matrix products: steps along the depth, and tiles of sums that stay in registers.
 
 // A step of the product: one value of each row in float32, a pair of them in bfloat16.
 template <class In>
@@ -34,11 +34,11 @@ struct Step<BFloat16> {
 #endif
 
 template <class T>
-constexpr int kLine = 64 / sizeof(T);  // values of a cache's line
+constexpr int kLine = 64 / sizeof(T);  // values per cache line
 
-// Tiles have as many sums as the registers hold beside the weights and a factor. Of the tiles that fill the arithmetic
-// units, those of kBestVectors read least for each sum; tiles of one vector are limited by what they read, and by the
-// registers for their rows' addresses.
+// Tiles have as many sums as fit into the registers together with the weights and a factor. Of the tiles that keep the
+// arithmetic units busy, those of kBestVectors read the least per sum. Tiles of one vector are limited by their reads,
+// and by the registers for the addresses of their rows.
 #if defined(__AVX512F__)
 constexpr int kMaxVectors = 4, kBestVectors = 4;
 constexpr int kRows[] = {0, 10, 12, 8, 6};
@@ -51,7 +51,7 @@ constexpr int kMaxRows = 12;
 Panels layout(int64_t rows, int64_t columns, int64_t parts) {
   int64_t vectors = (columns + kLanes - 1) / kLanes;
 #if defined(__AVX512F__)
-  // A vector of zeros costs less than panels of one vector.
+  // Padding with a vector of zeros costs less than panels of one vector.
   if (vectors > kMaxVectors && vectors % 2 != 0 && vectors % 3 != 0) vectors++;
 #endif
   int64_t widest = vectors % kBestVectors == 0 ? kBestVectors : kMaxVectors;

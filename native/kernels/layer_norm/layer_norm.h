@@ -4,8 +4,8 @@
 
 namespace visiontorch::kernels {
 
-// out[m, c] = (x[m, c] - mean) / sqrt(variance + eps) * weight[c] + bias[c], by the mean and variance of each row m in
-// [0, count).
+// out[m, c] = (x[m, c] - mean) / sqrt(variance + eps) * weight[c] + bias[c], with the mean and variance of each row m
+// in [0, count).
 template <class T>
 struct LayerNorm {
   const T* x;  // [count, channels]

@@ -7,7 +7,7 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// The sum of change(x[c]) over a row. Four sums side by side, as one would wait for each addition.
+// Returns the sum of change(x[c]) over a row. It keeps four sums, because a single one would wait for each addition.
 template <class T, class Change>
 inline float sum_row(const T* x, int64_t channels, const Change& change) {
   Vector sums[4] = {};
@@ -27,7 +27,7 @@ inline float sum_row(const T* x, int64_t channels, const Change& change) {
 
 template <class T>
 void layer_norm(const LayerNorm<T>& p) {
-  const LayerNorm<T> norm = p;  // a copy, which no store can change
+  const LayerNorm<T> norm = p;  // a copy, so that the compiler knows that no store changes it
   const auto channels = static_cast<float>(norm.channels);
   for (int64_t m = 0; m < norm.count; m++) {
     const T* x = norm.x + m * norm.channels;

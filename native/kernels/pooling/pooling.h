@@ -6,8 +6,8 @@
 
 namespace visiontorch::kernels {
 
-// One output row of max pooling, for inference: for each pixel, the largest value of the part of its window that lies
-// inside the image.
+// Computes one output row of max pooling, for inference: for each pixel, the largest value in the part of its window
+// that is inside the image.
 template <class T>
 struct MaxPoolRow {
   const T* image;  // [height][width][channels]

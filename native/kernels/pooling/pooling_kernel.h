@@ -9,7 +9,7 @@ namespace {
 
 template <class T>
 void max_pool_row(const MaxPoolRow<T>& pool) {
-  const MaxPoolRow<T> p = pool;  // a copy, which no store can change
+  const MaxPoolRow<T> p = pool;  // a copy, so that the compiler knows that no store changes it
   const int64_t top = p.row * p.stride - p.padding;
   const int64_t first_row = top > 0 ? top : 0, last_row = least(top + p.kernel_size, p.height);
   T* out = p.out;

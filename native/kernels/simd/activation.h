@@ -10,10 +10,10 @@ namespace {
 
 inline bool clamps(Activation activation) { return activation <= Activation::ReLU6; }
 
-// The operand order of `larger` and `smaller` lets NaN through, here and below, as PyTorch's functions do.
+// Here and below, the operand order of `larger` and `smaller` lets NaN through, as in PyTorch's functions.
 inline Vector clamp(Vector x, float low, float high) { return smaller(all(high), larger(all(low), x)); }
 
-// 2^x, for x in [-126, 126], as 2^n * 2^f with f in [0, 1): a polynomial of least relative error, 1e-7.
+// 2^x for x in [-126, 126], computed as 2^n * 2^f with f in [0, 1) and a minimax polynomial of relative error 1e-7.
 inline Vector power_of_2(Vector x) {
   const Vector f = fraction(x);
   Vector y = all(1.8775765784e-3F);
@@ -34,7 +34,7 @@ inline Vector tanh(Vector x) { return fma(all(2), sigmoid(all(2) * x), all(-1));
 
 inline Vector hardsigmoid(Vector x) { return clamp(fma(x, all(1.0F / 6), all(0.5F)), 0, 1); }
 
-// A rational function on [-4, 4], beyond which erf(x) is 1 in float32: that of Eigen.
+// Eigen's rational function on [-4, 4]; beyond that, erf(x) is -1 or 1 in float32.
 inline Vector erf(Vector x) {
   const Vector t = clamp(x, -4, 4), t2 = t * t;
   Vector p = all(-2.72614225801306e-10F);
@@ -69,7 +69,7 @@ inline Vector activate(Vector x, Activation activation) {
   return x;
 }
 
-// Of Hardswish or SiLU.
+// The derivative of Hardswish or SiLU.
 inline Vector derivative(Vector x, Activation activation) {
   if (activation == Activation::SiLU) {
     const Vector s = sigmoid(x);
@@ -84,7 +84,7 @@ inline void apply(Vector* values, int64_t count, const Function& function) {
   for (int64_t i = 0; i < count; i++) values[i] = function(values[i]);
 }
 
-// Not inlined: the kernels are compiled for many sizes of their tiles, each of which would hold all functions.
+// Not inlined, because the kernels are compiled for many tile sizes, each of which would contain all functions.
 __attribute__((noinline)) void activate(Vector* values, int64_t count, Activation activation) {
   switch (activation) {
     case Activation::None: return;

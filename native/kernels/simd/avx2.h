@@ -28,7 +28,7 @@ inline float largest_of(Vector x) {
 }
 inline void stream(float* p, Vector x) { _mm256_stream_ps(p, x); }
 inline void end_of_stream() { _mm_sfence(); }
-using Bits = std::uint8_t;  // one for each value
+using Bits = std::uint8_t;  // one bit per value
 inline Bits between(Vector low, Vector x, Vector high) {
   return _mm256_movemask_ps(_mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_GT_OQ), _mm256_cmp_ps(x, high, _CMP_LT_OQ)));
 }
@@ -38,7 +38,7 @@ inline Vector where(Bits bits, Vector x) {
   return _mm256_and_ps(_mm256_castsi256_ps(set), x);
 }
 
-// The first `count` values only; the others are zeros.
+// Loads only the first `count` values; the others are zeros.
 inline __m256i first(int64_t count) {
   const int most = static_cast<int>(count < kLanes ? count : kLanes);
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(most), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -61,11 +61,11 @@ inline Vector scale_by_power(Vector y, Vector x) {
   return y * _mm256_castsi256_ps(_mm256_slli_epi32(power, 23));
 }
 
-// Exchanges a's lanes with the bit `step` for b's without it.
+// Exchanges the lanes of a whose index has the bit `step` with the lanes of b whose index lacks it.
 template <int step>
 inline void exchange(Vector& a, Vector& b) {
   typedef int Lanes __attribute__((vector_size(sizeof(Vector))));
-  Lanes lower, upper;  // of a and b, one behind the other
+  Lanes lower, upper;  // indices into a followed by b
 #pragma GCC unroll 16
   for (int lane = 0; lane < kLanes; lane++) {
     lower[lane] = lane & step ? kLanes + lane - step : lane;

@@ -8,7 +8,7 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Two registers: they share what a kernel does for each vector, and packed weights are laid out as for AVX2.
+// Two registers, which halve a kernel's overhead per vector and give packed weights the same layout as for AVX2.
 struct Vector {
   float32x4_t low, high;
 };
@@ -38,7 +38,7 @@ inline float largest_of(Vector x) { return vmaxvq_f32(vmaxq_f32(x.low, x.high));
 inline void stream(float* p, Vector x) { store(p, x); }
 inline void end_of_stream() {}
 
-using Bits = std::uint8_t;  // one for each value
+using Bits = std::uint8_t;  // one bit per value
 inline uint32x4_t lane_bits() {
   const std::uint32_t bits[] = {1, 2, 4, 8};
   return vld1q_u32(bits);
@@ -56,7 +56,7 @@ inline Vector where(Bits bits, Vector x) {
   return {some(bits, x.low), some(bits >> 4, x.high)};
 }
 
-// The first `count` values only; the others are zeros.
+// Loads only the first `count` values; the others are zeros.
 inline Vector load(const float* p, int64_t count) {
   if (count >= kLanes) return load(p);
   float values[kLanes] = {};
@@ -80,7 +80,7 @@ inline Vector scale_by_power(Vector y, Vector x) {
   return y * Vector{power(x.low), power(x.high)};
 }
 
-// Exchanges a's lanes with the bit `step` for b's without it.
+// Exchanges the lanes of a whose index has the bit `step` with the lanes of b whose index lacks it.
 template <int step>
 inline void exchange(Vector& a, Vector& b) {
   if constexpr (step == 4) {
@@ -125,7 +125,7 @@ inline void store(BFloat16* p, Vector x, int64_t count) {
   for (int64_t i = 0; i < count; i++) p[i] = values[i];
 }
 
-// Pairs of bfloat16, one for each lane.
+// Pairs of bfloat16, one per lane.
 struct Pairs {
   uint16x8_t low, high;
 };
@@ -144,12 +144,12 @@ inline Pairs all_pairs(const BFloat16* p) {
   const uint16x8_t pairs = vreinterpretq_u16_u32(vdupq_n_u32(pair));
   return {pairs, pairs};
 }
-// sum + the scalar product of each two pairs
+// sum + the dot product of each pair of pairs
 inline Vector dot(Vector sum, Pairs a, Pairs b) {
   return {vbfdotq_f32(sum.low, vreinterpretq_bf16_u16(a.low), vreinterpretq_bf16_u16(b.low)),
           vbfdotq_f32(sum.high, vreinterpretq_bf16_u16(a.high), vreinterpretq_bf16_u16(b.high))};
 }
-// Pairs of the first `count` values of two rows. A row that is null holds zeros.
+// Pairs of the first `count` values of two rows. A null row counts as zeros.
 inline Pairs pair_rows(const BFloat16* a, const BFloat16* b, int64_t count) {
   const auto values = [&](const BFloat16* row) {
     BFloat16 some[kLanes] = {};

@@ -20,7 +20,7 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// The kernels compiled for the instruction set that the including file is compiled for.
+// The kernels for the instruction set for which the including file is compiled.
 
 template <class T>
 constexpr Kernels<T> kKernels = {.gemm = indirect_gemm<T, T>,

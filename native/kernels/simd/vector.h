@@ -1,9 +1,9 @@
 #pragma once
 
-// A vector of float32 values, as wide as the instruction set has them, and plain functions on it: `load`, `store`,
-// `fma` and so on. This header, and those of the kernels, are compiled once for each instruction set: everything in
-// them lies in an unnamed namespace, and nothing of the standard library is used. An inline function compiled for
-// AVX-512 might be the one that the linker keeps for everybody.
+// A vector of float32 values, as wide as the instruction set allows, and plain functions on it: `load`, `store`, `fma`
+// and so on. This header and those of the kernels are compiled once for each instruction set. So everything in them is
+// in an unnamed namespace, and they do not use the standard library: otherwise the linker might keep an inline function
+// that was compiled for AVX-512 and use it everywhere.
 
 #if defined(__AVX512F__)
 #include "kernels/simd/avx512.h"
@@ -17,9 +17,9 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Loads, and prefetches what will be read soon. Without this, AMD's Zen 5 waits twice as long for the memory, even when
-// it reads values in order.
-constexpr int64_t kAhead = 128;  // values, for loops that spend little time on each
+// Loads values and prefetches those that will be read soon. Without this, AMD's Zen 5 waits twice as long for memory,
+// even if it reads in order.
+constexpr int64_t kAhead = 128;  // values; for loops that spend little time on each
 template <class T>
 inline Vector load_and_fetch(const T* p, int64_t count, int64_t ahead = kAhead) {
   __builtin_prefetch(p + ahead, 0, 3);
@@ -44,7 +44,7 @@ inline Vector total(const Vector* x) {
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// work(c, count) for the vectors of channels, the last of which may hold fewer than lanes.
+// Calls work(c, count) for each vector of channels, the last of which may have fewer channels than lanes.
 template <class Work>
 inline void each_vector(int64_t channels, const Work& work) {
   int64_t c = 0;

@@ -16,7 +16,7 @@ void winograd_inputs(const WinogradTiles<T>& t) {
     gather(t.images, t.height, t.width, t.channels, tile, t.transformed + tile * t.channels, t.point_stride);
 }
 
-// y = A d for one column of four: the transposed of transform_output().
+// y = A d for one column of four: the transpose of transform_output().
 inline void transform_gradient(const Vector d[4], Vector y[6]) {
   const Vector even_a = fma(all(kA2), d[2], d[0]), odd_a = fma(all(kA2 * kA), d[3], all(kA) * d[1]);
   const Vector even_b = fma(all(kB2), d[2], d[0]), odd_b = fma(all(kB2 * kB), d[3], all(kB) * d[1]);

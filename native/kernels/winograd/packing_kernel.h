@@ -7,14 +7,14 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Plain loops, which the compiler vectorizes, over `width` filters at once.
+// Plain loops over `width` filters at once, which the compiler vectorizes.
 
 struct FilterTransform {
   float g[Winograd::kIn][3];
 };
 
-// G of the interpolation points that Winograd names: powers of a point, divided by the product of its distances to the
-// others.
+// Winograd's matrix G for the interpolation points: each row has the powers of a point, divided by the product of its
+// distances to the others.
 constexpr FilterTransform filter_transform() {
   constexpr int kCount = 5;
   constexpr double kPoints[kCount] = {0, 0.75, -0.75, 1.5, -1.5};

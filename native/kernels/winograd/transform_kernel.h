@@ -24,7 +24,7 @@ inline void transform_input(const Vector d[6], Vector y[6]) {
   y[5] = fma(product, d[1], fma(sum, d[3], d[5]));
 }
 
-// y = A^T m for one column of six: powers of the points.
+// y = A^T m for one column of six, where A^T holds powers of the points.
 inline void transform_output(const Vector m[6], Vector y[4]) {
   const Vector sum_a = m[1] + m[2], difference_a = m[1] - m[2];
   const Vector sum_b = m[3] + m[4], difference_b = m[3] - m[4];
@@ -45,8 +45,8 @@ inline Place place_of(int64_t height, int64_t width, int64_t tile) {
   return {tile / tiles, in_image / tiles_x * out, in_image % tiles_x * out};
 }
 
-// Transforms the n x n pixels of an image that begin at (y, x) along both axes, with zeros outside of the image.
-// put(point, vector) takes the results of the vector of channels that begins at c.
+// Transforms the n x n pixels of an image that start at (y, x) along both axes, with zeros outside of the image.
+// put(point, vector) receives the results for the vector of channels that starts at c.
 template <int64_t n, class T, class Transform, class Put>
 inline void transform_tile(const T* image, int64_t height, int64_t width, int64_t channels, int64_t y, int64_t x,
                            int64_t c, const Transform& transform, const Put& put) {

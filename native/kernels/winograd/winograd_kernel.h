@@ -13,7 +13,7 @@ namespace {
 
 // Winograd F(4 x 4, 3 x 3).
 
-// The tile's outputs, A^T m A, for one panel of channels.
+// Computes the tile's outputs, A^T m A, for one panel of channels.
 template <class T, class Factor>
 void scatter(const WinogradConvolution<T, Factor>& w, int64_t tile, const float* m, int64_t point_stride,
              int64_t channel) {
@@ -50,7 +50,7 @@ void winograd(const WinogradConvolution<T, Factor>& w, const WinogradPart& part,
   const int64_t first = part.first_tile, tiles = part.last_tile - first, row = w.in_channels + kPad,
                 width = w.panels.width;
   const int64_t in_stride = kWinogradTiles * row + kPad, out_stride = kWinogradTiles * width + kPad;
-  const int64_t chunk = w.filters ? kFilterChannels : w.in_channels;  // channels at a time
+  const int64_t chunk = w.filters ? kFilterChannels : w.in_channels;  // per step
   const int64_t filter_stride = w.filters ? chunk * width + kPad : w.panels.stride();
   float *m = scratch + Winograd::kPoints * in_stride, *u = m + Winograd::kPoints * out_stride;
   auto* v = reinterpret_cast<Factor*>(scratch);

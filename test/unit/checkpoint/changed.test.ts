@@ -78,7 +78,7 @@ describe('a checkpoint that changes on disk', () => {
     truncateSync(file, 4096)
     await assert.rejects(checkpoint.read(), {
       code: 'ERR_FILE_READ',
-      message: /was shortened while it was read/,
+      message: /was truncated while it was being read/,
     })
   })
 
@@ -88,7 +88,7 @@ describe('a checkpoint that changes on disk', () => {
     writeFileSync(file, readFileSync(second), { flag: 'r+' })
     await assert.rejects(checkpoint.read(), {
       code: 'ERR_FILE_READ',
-      message: /was changed while it was read/,
+      message: /was changed while it was being read/,
     })
   })
 

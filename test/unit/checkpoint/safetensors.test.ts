@@ -112,9 +112,9 @@ describe('safetensors files', () => {
         bytes.writeBigUInt64LE(length)
         return bytes
       }
-      await refuses(withLength(3n), /the header is said to have 3 bytes, but 2 follow.*damaged/)
-      await refuses(withLength(100_000_001n), /100000001 bytes, but may have at most 100000000/)
-      await refuses(withLength(2n ** 64n - 1n), /18446744073709551615 bytes, but may have at most/)
+      await refuses(withLength(3n), /the file says that its header has 3 bytes, but only 2 follow.*damaged/)
+      await refuses(withLength(100_000_001n), /100000001 bytes, but a header may have at most 100000000/)
+      await refuses(withLength(2n ** 64n - 1n), /18446744073709551615 bytes, but a header may have at most/)
       await refuses(withLength(1n), /expected '"' at byte 1 of the header, got its end/)
     })
 
@@ -125,12 +125,15 @@ describe('safetensors files', () => {
         /4 bytes before the data of tensor 'b'/,
       )
       await refuses(file(`{"a":${entry(0, 8)}}`, 4), /'a' ends at byte 8, but the file has 4 bytes of data/)
-      await refuses(file(`{"a":${entry(0, 4)}}`, 8), /4 bytes at the end of the file belong to no tensor/)
+      await refuses(
+        file(`{"a":${entry(0, 4)}}`, 8),
+        /4 bytes at the end of the file do not belong to any tensor/,
+      )
       await refuses(
         file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}`, 4),
-        /not a begin and an end/,
+        /not a start and an end/,
       )
-      await refuses(file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}}`, 4), /not a begin and an end/)
+      await refuses(file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}}`, 4), /not a start and an end/)
       await refuses(
         file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}}`, 4),
         /more than 2 numbers/,
@@ -153,9 +156,9 @@ describe('safetensors files', () => {
     })
 
     it('keys that are duplicate, missing or unknown', async () => {
-      await refuses(file(`{"a":${entry(0, 4)},"a":${entry(4, 8)}}`, 8), /'a' stands twice/)
-      await refuses(file('{"__metadata__":{},"__metadata__":{}}'), /'__metadata__' stands twice/)
-      await refuses(file('{"__metadata__":{"a":"1","\\u0061":"2"}}'), /'a' stands twice/)
+      await refuses(file(`{"a":${entry(0, 4)},"a":${entry(4, 8)}}`, 8), /'a' occurs twice/)
+      await refuses(file('{"__metadata__":{},"__metadata__":{}}'), /'__metadata__' occurs twice/)
+      await refuses(file('{"__metadata__":{"a":"1","\\u0061":"2"}}'), /'a' occurs twice/)
       await refuses(
         file('{"a":{"dtype":"F32","dtype":"F32","shape":[0],"data_offsets":[0,0]}}'),
         /'dtype' twice/,

@@ -31,7 +31,7 @@ describe('an ImageBatch', () => {
     )
     await assert.rejects(
       batch.set(0, pixels(6, 8), []),
-      invalid(/expected an image of 8x6, as the batch has, got 6x8/),
+      invalid(/expected an image of the batch's size, 8x6, got 6x8/),
     )
     assert.throws(() => batch.set(0, { ...pixels(8, 6), width: 9 }, []), invalid(/pixels\.data/))
     assert.throws(() => batch.set(0, null as never, []), invalid(/pixels/))
@@ -97,10 +97,16 @@ describe('a transform', () => {
     assert.deepEqual(data.slice(0, 3), pixels(8, 6).data.slice(-3))
   })
 
-  it('that reaches out of the image is refused', async () => {
-    await assert.rejects(run([{ op: 'resize', ...whole, from: [0, 0, 9, 6] }]), invalid(/'from' reaches out/))
-    await assert.rejects(run([{ op: 'resize', ...whole, crop: [1, 0, 4, 4] }]), invalid(/'crop' reaches out/))
-    await assert.rejects(run([{ op: 'resize', ...whole, size: [0, 4] }]), invalid(/'crop' reaches out/))
+  it('that extends beyond the image is refused', async () => {
+    await assert.rejects(
+      run([{ op: 'resize', ...whole, from: [0, 0, 9, 6] }]),
+      invalid(/'from' extends beyond/),
+    )
+    await assert.rejects(
+      run([{ op: 'resize', ...whole, crop: [1, 0, 4, 4] }]),
+      invalid(/'crop' extends beyond/),
+    )
+    await assert.rejects(run([{ op: 'resize', ...whole, size: [0, 4] }]), invalid(/'crop' extends beyond/))
     await assert.rejects(
       run([{ op: 'pad', size: [8, 8], at: [1, 0], fill: [0, 0, 0] }]),
       invalid(/does not fit/),
@@ -112,7 +118,7 @@ describe('a transform', () => {
     await assert.rejects(run([{ op: 'posterize', amount: 9 }]), invalid(/0 to 8 bits/))
     await assert.rejects(
       run([{ op: 'erase', box: [0, 0, 9, 1], fill: [0, 0, 0] }]),
-      invalid(/'box' reaches out/),
+      invalid(/'box' extends beyond/),
     )
     await assert.rejects(run([{ op: 'brightness' } as never]), invalid(/'amount': expected a number/))
     await assert.rejects(run([{ op: 'blur' } as never]), invalid(/unknown operation 'blur'/))

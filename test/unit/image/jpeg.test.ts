@@ -108,9 +108,12 @@ describe('the JPEG decoder', () => {
     const withScans = (count: number) =>
       Buffer.concat([progressive.subarray(0, -2), ...Array(count).fill(scan), progressive.subarray(-2)])
     assert.deepEqual(await decodeJpeg(withScans(50)), await decodeJpeg(progressive))
-    await assert.rejects(decodeJpeg(withScans(500)), { code: 'ERR_IMAGE_DECODE', message: /of 5\d\d scans/ })
+    await assert.rejects(decodeJpeg(withScans(500)), {
+      code: 'ERR_IMAGE_DECODE',
+      message: /with 5\d\d scans/,
+    })
     // sharp decodes it for these.
-    await assert.rejects(decode(withScans(500), { autoOrient: true }), { message: /of 5\d\d scans/ })
+    await assert.rejects(decode(withScans(500), { autoOrient: true }), { message: /with 5\d\d scans/ })
     assert.equal((await decode(withScans(50), { autoOrient: true })).width, width)
   })
 })

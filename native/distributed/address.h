@@ -5,7 +5,7 @@
 
 namespace visiontorch::distributed {
 
-// The numeric address of this machine from which it reaches another one, or "" if the name cannot be resolved. Sends
+// Returns the numeric address from which this machine reaches another one, or "" if the name cannot be resolved. Sends
 // nothing.
 std::string local_address_towards(const std::string& host, uint16_t port);
 

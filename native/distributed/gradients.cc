@@ -11,7 +11,7 @@ namespace visiontorch::distributed {
 
 namespace {
 
-constexpr int64_t kBucketElements = 25 * 1024 * 1024 / 4;  // 25 MB of float32, as PyTorch's DistributedDataParallel
+constexpr int64_t kBucketElements = 25 * 1024 * 1024 / 4;  // 25 MB of float32, as in PyTorch's DistributedDataParallel
 
 struct Bucket {
   std::vector<at::Tensor> parameters;

@@ -9,8 +9,8 @@
 
 namespace visiontorch::distributed {
 
-// Sums the gradients of parameters over the ranks of a group. They travel in buckets of up to 25 MB, in the reverse
-// order of the parameters: the backward pass is done with the last layers first, and their sums are under way while it
+// Sums the gradients of parameters over the ranks of a group. They are sent in buckets of up to 25 MB, in the reverse
+// order of the parameters: the backward pass finishes the last layers first, and their gradients are summed while it
 // computes the others. Used on the compute thread only, with the same parameters on all ranks.
 class GradientSums {
  public:
@@ -19,10 +19,11 @@ class GradientSums {
   GradientSums(const GradientSums&) = delete;
   GradientSums& operator=(const GradientSums&) = delete;
 
-  // The next backward pass is this rank's last for the update: each bucket starts once its gradients are complete.
+  // Says that the next backward pass is this rank's last for the update, so each bucket starts once its gradients are
+  // complete.
   void begin();
-  // Starts the buckets that are left, also on a rank that had no backward pass, and waits for all. Then each parameter
-  // has the sum as its gradient, or none if no rank has one.
+  // Starts the remaining buckets, even on a rank that had no backward pass, and waits for all. Then the gradient of
+  // each parameter is the sum, or undefined if no rank has one.
   void finish();
 
  private:

@@ -13,7 +13,7 @@ Heartbeat::Heartbeat(c10::intrusive_ptr<c10d::Store> store, std::string key)
           try {
             store->add(key, 1);
           } catch (const std::exception&) {
-            return;  // the store has ended, and with it the group
+            return;  // the store is gone, and with it the group
           }
           lock.lock();
           wake_.wait_for(lock, std::chrono::milliseconds(500), [this] { return stopped_; });

@@ -9,8 +9,8 @@
 
 namespace visiontorch::distributed {
 
-// Changes a key of the store twice a second, from a thread of its own: the other ranks can then tell a process that is
-// busy from one that has ended.
+// Changes a key of the store twice a second, on a thread of its own, so that the other ranks can distinguish a busy
+// process from one that has ended.
 class Heartbeat {
  public:
   Heartbeat(c10::intrusive_ptr<c10d::Store> store, std::string key);

@@ -23,8 +23,8 @@ namespace visiontorch::infer {
 
 namespace {
 
-// Expansion, depthwise convolution, excitation and projection of a few images at a time, whose expanded channels stay
-// in the cache until they have been scaled and projected.
+// Computes expansion, depthwise convolution, excitation and projection for a few images at a time, so that the expanded
+// channels stay in the cache until they have been scaled and projected.
 struct ExcitedResidual {
   ops::InvertedResidual expand_and_filter;
   Op scales;
@@ -53,7 +53,7 @@ struct ExcitedResidual {
   }
 };
 
-// Where the tokens of a padded and shifted image's windows lie in the image: see ops::Attention.
+// Returns the positions in the image of the tokens of its padded and shifted windows: see ops::Attention.
 std::vector<int64_t> window_positions(const nn::WindowAttention& block, const nn::Shape& image, int64_t height,
                                       int64_t width) {
   const int64_t window = block.window, rows = height / window, columns = width / window;

@@ -18,18 +18,18 @@ using Pair = std::array<int64_t, 2>;
 
 std::atomic<CudnnFusion> fusion = CudnnFusion::Untried;
 
-// cuDNN says so in one of these ways, by its version.
+// Depending on its version, cuDNN says so in one of these ways.
 bool is_unsupported(const c10::Error& error) {
   if (dynamic_cast<const c10::NotImplementedError*>(&error)) return true;
   const std::string_view message = error.what_without_backtrace();
   return message.find("NOT_SUPPORTED") != message.npos || message.find("find an engine") != message.npos;
 }
 
-// Convolution, bias, residual and ReLU in one kernel.
+// Computes convolution, bias, residual and ReLU in one kernel.
 class FusedConvolution {
  public:
-  // The result, or undefined if separate operators must compute it: from now on if cuDNN does not support this
-  // convolution, and this time if it failed otherwise (say, for want of memory to work in).
+  // Returns the result, or undefined if separate operators must compute it: from now on, if cuDNN does not support this
+  // convolution, or only this time, if it failed for another reason (such as too little memory).
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                         const nn::Conv2d& conv, const at::Tensor& residual) {
     if (!supported_) return {};
@@ -70,8 +70,8 @@ bool has_depthwise(nn::Nodes nodes) {
 
 CudnnFusion cudnn_fusion() { return fusion; }
 
-// Channels-last, but for depthwise convolutions: cuDNN compiles a kernel for each of these and for each size of a
-// batch, which takes seconds. LibTorch's own for the other layout are there at once, and about as fast.
+// Channels-last, except for depthwise convolutions: for these, cuDNN compiles a kernel per convolution and batch size,
+// which takes seconds. LibTorch's own kernels for the other layout are available at once, and about as fast.
 CudaLowering::CudaLowering(const nn::Network& network, at::ScalarType dtype, at::Device device)
     : Lowering(dtype, device),
       format_(has_depthwise(network.backbone) ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast) {}

@@ -4,8 +4,8 @@
 
 namespace visiontorch::infer {
 
-// A GPU's back end: LibTorch's and cuDNN's operators. Launching a kernel takes longer there than most of them compute,
-// hence as few for a layer as there are operators for.
+// The back end for GPUs: LibTorch's and cuDNN's operators. Launching a kernel takes longer than most kernels run, so
+// each layer uses as few as there are operators for.
 class CudaLowering : public Lowering {
  public:
   CudaLowering(const nn::Network& network, at::ScalarType dtype, at::Device device);
@@ -20,8 +20,8 @@ class CudaLowering : public Lowering {
   const at::MemoryFormat format_;
 };
 
-// Whether cuDNN computes convolution, bias, residual and ReLU as one kernel here, as far as networks have run.
-// Unsupported: not for at least one of their convolutions, which separate operators compute.
+// Whether cuDNN computes convolution, bias, residual and ReLU in one kernel here, judging by the networks that have
+// run. Unsupported: separate operators had to compute at least one of their convolutions.
 enum class CudnnFusion { Untried, Used, Unsupported };
 CudnnFusion cudnn_fusion();
 

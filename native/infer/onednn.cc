@@ -82,7 +82,7 @@ at::Tensor convolution_add_(at::Tensor other, const at::Tensor& x, const at::Ten
                                 at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t, string_view,
                                 optional<at::Scalar>, optional<string_view>, Scalars, optional<string_view>);
   static auto op = find<Signature>("mkldnn::_convolution_pointwise_", "binary");
-  const bool fused = activation == nn::Activation::ReLU;  // the only one that this operator takes
+  const bool fused = activation == nn::Activation::ReLU;  // the only one that this operator supports
   op.call(other, x, packed, bias, conv.padding.both(), pair(conv.stride), pair(conv.dilation), conv.groups, "add",
           at::Scalar(1.0), fused ? optional<string_view>("relu") : std::nullopt, Scalars(), std::nullopt);
   return fused ? other : eager::activate_(other, activation);

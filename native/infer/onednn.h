@@ -8,10 +8,10 @@
 
 namespace visiontorch::infer::onednn {
 
-// The one place that knows LibTorch's oneDNN operators: fused, with weights packed once for an input shape. They have
-// no autograd. Schemas: aten/src/ATen/native/mkldnn/RegisterMkldnnOpContextClass.cpp.
+// The only code that uses LibTorch's oneDNN operators. They are fused, with weights packed once for an input shape, and
+// have no autograd. Schemas: aten/src/ATen/native/mkldnn/RegisterMkldnnOpContextClass.cpp.
 
-// Whether this CPU runs them in this type (bfloat16 needs AVX-512).
+// Returns whether this CPU supports them in this type (bfloat16 needs AVX-512).
 bool available(at::ScalarType dtype);
 
 at::Tensor pack_convolution(const at::Tensor& weight, const nn::Conv2d& conv, at::IntArrayRef input_size);

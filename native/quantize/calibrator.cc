@@ -10,7 +10,7 @@ namespace visiontorch::quantize {
 
 namespace {
 
-// The axes of an output but for that of the channels: the second of an image's, otherwise the last.
+// Returns the axes of an output except that of the channels, which is the second for images and otherwise the last.
 std::vector<int64_t> rows_of(const Layer& layer, const at::Tensor& output) {
   if (layer.conv) return {0, 2, 3};
   std::vector<int64_t> axes;

@@ -11,41 +11,43 @@
 
 namespace visiontorch::quantize {
 
-// Finds out how a network can compute in integers (post-training quantization): first observe() of calibration images,
-// then measure() of some of them, then quantize().
+// Determines how a network computes in integers (post-training quantization). Call observe() with calibration images,
+// then measure() with some of them, then quantize().
 class Calibrator {
  public:
-  // Images are computed on the device of the network's tensors. The network is this object's own.
+  // Computes on the device of the network's tensors. This object owns the network.
   Calibrator(nn::Network network, Method method);
   Calibrator(const Calibrator&) = delete;
   Calibrator& operator=(const Calibrator&) = delete;
 
-  // images: float32 [n, 3, h, w]. Notes the ranges of all layers' inputs. Throws ERR_NON_FINITE.
+  // images: float32 [n, 3, h, w]. Records the ranges of all layers' inputs. Throws ERR_NON_FINITE.
   void observe(const at::Tensor& images);
-  // Compares each layer in integers with the same layer in float, for the same inputs: for the errors of errors(), and
-  // the mean error of each output, by which quantize() corrects the bias (Nagel et al. 2019, arXiv:1906.04721).
+  // Compares each layer in integers with the same layer in float for the same inputs. This gives the errors for
+  // errors(), and the mean error of each output, by which quantize() corrects the bias (Nagel et al. 2019,
+  // arXiv:1906.04721).
   void measure(const at::Tensor& images);
 
-  // How much of a layer's output is noise: the sum of squares of the error as a share of that of the output.
+  // How much of a layer's output is noise: the error's sum of squares as a fraction of the output's.
   struct LayerError {
     std::string name;
     double error;
   };
-  // Of the layers that can be quantized, in the order of the state dict: those that observed images went through.
+  // Covers the layers that can be quantized and that the observed images passed through, in the order of the state
+  // dict.
   std::vector<LayerError> errors() const;
 
   struct Quantized {
     nn::Network network;  // whose layers hold the rounded weights
     nn::Quantization quantization;
   };
-  // All layers but these in integers. Layers in float keep their parameters as they are.
+  // Quantizes all layers except these, whose parameters stay unchanged.
   Quantized quantize(const std::vector<std::string>& float_layers) const;
 
  private:
   struct Observed {
     Layer layer;
     Histogram input{};
-    // Made when the first images are measured.
+    // Created when the first images are measured.
     Layer::Affine folded{};
     QuantizedWeight quantized{};
     at::Tensor rounded{};  // the quantized weight in float32

@@ -14,13 +14,13 @@ namespace visiontorch::quantize {
 namespace {
 
 constexpr int kLevels = 255;      // steps between the smallest and the largest byte
-constexpr double kTail = 5e-5;    // the share of values that a percentile leaves out at either end
+constexpr double kTail = 5e-5;    // the fraction of values that the percentile method leaves out at either end
 constexpr int kCandidates = 100;  // ends of the range that are tried
 constexpr int64_t kGrain = int64_t{1} << 16;
 
 }  // namespace
 
-// Doubles the range, by adding neighboring bins, until it reaches from low to high.
+// Doubles the range, by merging neighboring bins, until it covers low to high.
 void Histogram::include(double low, double high) {
   if (width_ == 0) {
     low_ = low;
@@ -94,7 +94,7 @@ double Histogram::squared_error(Range range) const {
     if (bins_[i] == 0) continue;
     const double value = center(i);
     const double clipped = value < low ? low - value : value > high ? value - high : 0;
-    // Rounding is off by a uniformly distributed part of a step. Zero, which ReLU makes, is exact.
+    // The rounding error is uniformly distributed over a step. Zero, which ReLU produces, is exact.
     const bool is_zero = std::abs(value) <= width_ / 2;
     sum += static_cast<double>(bins_[i]) * (clipped > 0 ? clipped * clipped : is_zero ? 0 : scale * scale / 12);
   }

@@ -96,7 +96,7 @@ std::vector<Layer> layers(nn::Network& network) {
 QuantizedWeight quantize_weight(const at::Tensor& weight) {
   constexpr float kMost = 127;
   at::Tensor scale = weight.flatten(1).abs().amax(1) / kMost;
-  scale = at::where(scale > 0, scale, at::ones_like(scale));  // of an output whose weights are all zero
+  scale = at::where(scale > 0, scale, at::ones_like(scale));  // for outputs whose weights are all zero
   const at::Tensor values = (weight / scale.view(per_output(weight))).round().clamp(-kMost, kMost).to(at::kChar);
   return {values.contiguous(), scale};
 }

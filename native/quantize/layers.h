@@ -8,8 +8,8 @@
 
 namespace visiontorch::quantize {
 
-// A convolution with the batch norm that follows it, if one does, or a linear layer. Points into a network. Layers of
-// squeeze-and-excitations and of attention are not among them: they compute in floating point.
+// A convolution with the batch norm that follows it, if there is one, or a linear layer. Points into a network. The
+// layers of squeeze-and-excitation and attention blocks are not among these: they compute in floating point.
 struct Layer {
   std::string name;  // in the state dict
   nn::Conv2d* conv = nullptr;
@@ -17,23 +17,24 @@ struct Layer {
   nn::Linear* linear = nullptr;
 
   at::Tensor& weight() const { return conv ? conv->weight : linear->weight; }
-  // Where the bias is stored once the batch norm is folded in; null if the layer has no place for one.
+  // Returns where the bias is stored once the batch norm is folded in, or null if the layer has no place for one.
   at::Tensor* bias() const;
-  // What the layer computes: weight [out, ...] and bias [out], with the batch norm folded in.
+  // The parameters of a layer with the batch norm folded in: weight [out, ...] and bias [out].
   struct Affine {
     at::Tensor weight, bias;
   };
   Affine fold() const;
-  // Makes the layer compute this, with a batch norm that changes nothing. The bias is dropped if there is no place.
+  // Gives the layer these parameters, and a batch norm that is the identity. Drops the bias if there is no place for
+  // it.
   void set(const Affine& affine) const;
   // Without the batch norm and the bias.
   at::Tensor apply(const at::Tensor& x, const at::Tensor& weight) const;
 };
 
-// In the order of the state dict, without those of auxiliary heads.
+// Returns the layers in the order of the state dict, without those of auxiliary heads.
 std::vector<Layer> layers(nn::Network& network);
 
-// A weight in integers: symmetric, with one scale for each output.
+// A weight in integers: symmetric, with one scale per output.
 struct QuantizedWeight {
   at::Tensor values;  // int8 in [-127, 127]
   at::Tensor scale;   // float32 [out]

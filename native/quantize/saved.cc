@@ -29,7 +29,7 @@ constexpr std::string_view kWeightScale = ".weight_scale", kInputScale = ".input
               "the quantized weights are damaged: " + what + ". Quantize the float checkpoint again");
 }
 
-// The tensors of the dictionary, by name, each used once.
+// The tensors of the dictionary by name. Each must be used once.
 class Scales {
  public:
   explicit Scales(const Value& dictionary) {
@@ -46,7 +46,7 @@ class Scales {
     }
   }
 
-  // Throws unless there is such a tensor of this type and shape.
+  // Returns the tensor with this name. Throws unless it exists and has this type and shape.
   at::Tensor take(const std::string& name, at::ScalarType type, at::IntArrayRef sizes) {
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) refuse("expected " + printable(name) + ", got nothing");
@@ -57,7 +57,7 @@ class Scales {
              shown(tensor.scalar_type(), tensor.sizes()));
     return tensor.contiguous();
   }
-  // Positive and finite, and with a reciprocal.
+  // Checks that the numbers are positive and finite and have a finite reciprocal.
   at::Tensor take_scale(const std::string& name, at::IntArrayRef sizes) {
     at::Tensor scale = take(name, at::kFloat, sizes);
     const auto* values = scale.const_data_ptr<float>();
@@ -81,7 +81,7 @@ class Scales {
   std::map<std::string, at::Tensor> tensors_;
 };
 
-// The weight, which was converted to float32, as the integers that it must hold.
+// Returns the weight, which was converted to float32, as the integers that it must contain.
 at::Tensor integers(const Layer& layer) {
   const at::Tensor weight = layer.weight().detach();
   const at::Tensor values = weight.to(at::kChar).contiguous();
@@ -90,7 +90,7 @@ at::Tensor integers(const Layer& layer) {
   return values;
 }
 
-// A quantized layer's batch norm was folded into its weight.
+// The batch norm of a quantized layer must have been folded into its weight.
 bool is_folded(const Layer& layer) {
   if (!layer.norm) return true;
   const nn::BatchNorm2d& norm = *layer.norm;

@@ -19,7 +19,7 @@ const writers = {
     const file = openSync(path, 'r+')
     for (let at = 0; at < bytes.length; at += 4096) writeSync(file, bytes, at, Math.min(4096, bytes.length - at), at)
     closeSync(file)`,
-  'truncated and written anew': 'writeFileSync(path, bytes)',
+  'truncated and rewritten': 'writeFileSync(path, bytes)',
   'replaced by renaming': "writeFileSync(path + '.new', bytes); renameSync(path + '.new', path)",
 }
 

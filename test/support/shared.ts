@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, '../../../shared')
 export const hasShared = existsSync(root)
 
 /** The reason to skip such a test. */
-export const NO_SHARED = 'the shared images and checkpoints are not beside the repository'
+export const NO_SHARED = 'the shared images and checkpoints are not next to the repository'
 
 /** Returns a path in that folder. */
 export const shared = (path: string): string => join(root, path)

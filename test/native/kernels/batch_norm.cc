@@ -9,7 +9,7 @@ template <class T>
 void test_case(const Table& table, const std::string& name, int64_t rows, int64_t channels, bool added) {
   const Kernels<T>& kernels = table.of<T>();
   constexpr double tolerance = std::is_same_v<T, float> ? kFloat : kBFloat16;
-  constexpr double kSummand = 1;  // about as large as what is added up, of which little may be left
+  constexpr double kSummand = 1;  // about the size of the summands, which may cancel
   const int64_t size = rows * channels;
   constexpr Activation activations[] = {Activation::None, Activation::ReLU, Activation::ReLU6, Activation::Hardswish,
                                         Activation::SiLU};

@@ -77,7 +77,7 @@ void test_all_products(const Table& table, const char* name) {
         for (int64_t variant : {0, 1, 2, 3}) test_product<In, Out>(table, name, count, taps, 1100, columns, variant);
 }
 
-constexpr double kSummand = 1;  // about as large as what is added up, of which little may be left
+constexpr double kSummand = 1;  // about the size of the summands, which may cancel
 
 template <class T>
 void test_linear(const Table& table, const char* name) {

@@ -7,7 +7,7 @@ import { skip } from '../../support/skip.js'
 
 const build = join(import.meta.dirname, '../../../build')
 
-describe('the kernels, beside plain loops', function () {
+describe('the kernels, compared with plain loops', function () {
   this.timeout(300_000)
   let env: NodeJS.ProcessEnv
   const run = (command: string, ...args: string[]): string => {

@@ -118,7 +118,7 @@ describe('data sets from real users', () => {
       const out = join(root, `run-${data.replaceAll('/', '-')}`)
       const { status, stderr } = trainFrom(join(root, data), out, ...flags)
       assert.equal(status, 0, `${data}: ${stderr}`)
-      assert.match(stderr, /2 classes, 4 images to train on, 2 to validate with/, data)
+      assert.match(stderr, /2 classes, 4 training images, 2 validation images/, data)
       using model = await loadModel(join(out, 'last.pth'), { device: 'cpu' })
       return (await model.stateDict()).get('classifier.1.weight')!.data
     }

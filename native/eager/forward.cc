@@ -124,6 +124,7 @@ at::Tensor run_residual(const Branch& branch, at::Tensor x, const Shortcut& shor
     if (branch.excitation && i + 1 == parts.size()) y = excite(*branch.excitation, y);
     y = convolution(parts[i]->conv, y, mode);
   }
+  if (mode.shortcut_hook) x = (*mode.shortcut_hook)(parts[0]->conv.weight, parts.back()->conv.weight, x);
   return norm_activation(parts.back()->norm, y, shortcut(x), activation, mode);
 }
 

@@ -21,11 +21,17 @@ struct AuxiliaryLogits {
 // instead. It is not called for the layers of squeeze-and-excitation and attention blocks.
 using InputHook = std::function<at::Tensor(const at::Tensor& weight, const at::Tensor& input)>;
 
+// Takes the weights of a residual block's first and last convolution, and the block's input, and gives the input as its
+// shortcut.
+using ShortcutHook =
+    std::function<at::Tensor(const at::Tensor& first, const at::Tensor& last, const at::Tensor& input)>;
+
 struct Mode {
   bool training = false;     // dropout
   bool batch_stats = false;  // batch norm uses and updates statistics of the batch; false: its running statistics
   std::vector<AuxiliaryLogits>* auxiliary = nullptr;  // receives the auxiliary heads' results; may be null
   const InputHook* input_hook = nullptr;              // called before each layer; for inference only
+  const ShortcutHook* shortcut_hook = nullptr;        // called before an input is added to what the block computed
   // With `batch_stats`: the ranks whose batches batch norms take for one. Null: this process's alone.
   std::shared_ptr<const autograd::Ranks> ranks = nullptr;
 };

@@ -13,7 +13,7 @@ class CpuLowering : public Lowering {
 
   at::Tensor prepare(const at::Tensor& images) const override;
 
- private:
+ protected:
   Convolution convolution(const nn::Conv2dNormActivation& block, const nn::Shape& input,
                           std::optional<nn::Activation> activation) const override;
   Op linear(const nn::Linear& linear, std::optional<nn::Activation> activation) const override;
@@ -26,6 +26,7 @@ class CpuLowering : public Lowering {
   Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d& pool) const override;
   Op inverted_residual(const nn::InvertedResidual& block) const override;
 
+ private:
   const int64_t count_;
 };
 

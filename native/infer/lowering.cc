@@ -279,9 +279,9 @@ Op Lowering::lower(const nn::ResidualBranch& block, const nn::Shape& input) cons
 }
 
 Op Lowering::eager(const nn::Node& node) const {
-  return [nodes = nn::Nodes{node}, dtype = dtype_, device = device_.type()](at::Tensor x) {
+  return [nodes = nn::Nodes{node}, dtype = dtype_, device = device_.type(), mode = mode()](at::Tensor x) {
     const AutocastGuard autocast(device, dtype);
-    return eager::forward(nodes, std::move(x), {}).to(dtype);
+    return eager::forward(nodes, std::move(x), mode).to(dtype);
   };
 }
 

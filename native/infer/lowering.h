@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "eager/forward.h"
 #include "nn/network.h"
 #include "ops/packing.h"
 
@@ -39,6 +40,8 @@ class Lowering {
   // Means of pixels [n, channels] -> the factors of the channels.
   Op scales(const nn::SqueezeExcitation& block) const;
 
+  Op eager(const nn::Node& node) const;
+
   const at::ScalarType dtype_;
   const at::Device device_;
 
@@ -60,6 +63,8 @@ class Lowering {
   virtual Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d&) const { return {}; }
   // The whole block as one operation; null if it is to be composed of its convolutions.
   virtual Op inverted_residual(const nn::InvertedResidual&) const { return {}; }
+  // Of blocks that run eagerly. What it points to lives as long as the plan.
+  virtual visiontorch::eager::Mode mode() const { return {}; }
 
   Op lower(const nn::Conv2dNormActivation& block, const nn::Shape& input) const;
   Op lower(const nn::LinearActivation& block, const nn::Shape& input) const {
@@ -100,7 +105,6 @@ class Lowering {
   template <class Block>
   Convolution attend(const Block& block, const nn::Linear& qkv, const nn::Linear& projection, const nn::Shape& input,
                      const at::Tensor& scale, Ops& ops) const;
-  Op eager(const nn::Node& node) const;
 };
 
 // The convolution's weight and bias with the batch norm folded in: y = (conv(x) - mean) / sqrt(var + eps) * gamma +

@@ -8,6 +8,7 @@
 
 #include "infer/cpu.h"
 #include "infer/cuda.h"
+#include "infer/int8.h"
 #include "runtime/allocator.h"
 
 namespace visiontorch::infer {
@@ -24,9 +25,13 @@ int64_t chunk(at::IntArrayRef images, at::Device device) {
 
 }  // namespace
 
-Plan::Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype, at::Device device)
+bool Plan::supports_int8(at::Device device) { return device.is_cpu() && Int8Lowering::is_available(); }
+
+Plan::Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype, at::Device device,
+           const nn::Quantization* quantization)
     : dtype_(dtype),
       device_(device),
+      int8_layers_(quantization ? std::make_shared<const Int8Layers>(network, *quantization) : nullptr),
       chunk_(chunk(images, device)),
       lowering_(lowering(network, std::min(images[0], chunk_))) {
   nn::check_image_size(network, images[2], images[3]);
@@ -35,6 +40,7 @@ Plan::Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dt
 }
 
 std::unique_ptr<Lowering> Plan::lowering(const nn::Network& network, int64_t count) const {
+  if (int8_layers_) return std::make_unique<Int8Lowering>(int8_layers_, count);
   if (device_.is_cpu()) return std::make_unique<CpuLowering>(dtype_, count);
   return std::make_unique<CudaLowering>(network, dtype_, device_);
 }

@@ -5,8 +5,10 @@
 
 #include <memory>
 
+#include "infer/int8_layers.h"
 #include "infer/lowering.h"
 #include "nn/network.h"
+#include "nn/quantization.h"
 
 namespace visiontorch::infer {
 
@@ -17,7 +19,13 @@ class Plan {
  public:
   // `images` are the sizes [n, 3, h, w] that the weights are packed for; another n works too. Throws
   // ERR_INVALID_ARGUMENT if the network leaves nothing of so small an image.
-  Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype, at::Device device);
+  // With a `quantization`, for which supports_int8() must hold, its layers compute in integers, and the others in
+  // `dtype`, float32.
+  Plan(const nn::Network& network, at::IntArrayRef images, at::ScalarType dtype, at::Device device,
+       const nn::Quantization* quantization = nullptr);
+
+  // Whether there are kernels for bytes.
+  static bool supports_int8(at::Device device);
 
   // float32 images, channels-last, on the CPU -> what the classifier takes, in the plan's type: pooled features [n,
   // features] for most networks.
@@ -32,7 +40,8 @@ class Plan {
 
   at::ScalarType dtype_;
   at::Device device_;
-  int64_t chunk_;  // images that go through the backbone at a time
+  std::shared_ptr<const Int8Layers> int8_layers_;  // null: all layers compute in the plan's type
+  int64_t chunk_;                                  // images that go through the backbone at a time
   std::unique_ptr<Lowering> lowering_;
   Ops backbone_, classifier_;
 };

@@ -70,7 +70,8 @@ infer::Plan& Model::plan_for(at::IntArrayRef sizes, at::ScalarType type) {
     }
   }
   while (plans_.size() >= kMaxPlans) plans_.pop_back();
-  plans_.push_front({sizes[2], sizes[3], single, infer::Plan(network_, sizes, type, device_)});
+  plans_.push_front({sizes[2], sizes[3], single,
+                     infer::Plan(network_, sizes, type, device_, dtype_ == at::kChar ? &quantization_ : nullptr)});
   return plans_.front().plan;
 }
 
@@ -83,9 +84,9 @@ void Model::forget_plans(Part part) {
   }
 }
 
-at::Tensor Model::infer_in_integers(const at::Tensor& images, Output output) {
-  const eager::InputHook hook = quantize::round_inputs(network_, quantization_);
-  const eager::Mode mode{.input_hook = &hook};
+at::Tensor Model::simulate_integers(const at::Tensor& images, Output output) {
+  const quantize::Simulation simulation(network_, quantization_);
+  const eager::Mode mode = simulation.mode();
   const at::Tensor features = eager::forward(network_.backbone, images.to(device_), mode);
   switch (output) {
     case Output::Logits: return eager::forward(network_.classifier, features, mode).to(at::kCPU);
@@ -97,8 +98,9 @@ at::Tensor Model::infer_in_integers(const at::Tensor& images, Output output) {
 
 at::Tensor Model::infer(const at::Tensor& images, Output output) {
   at::NoGradGuard no_grad;
-  if (dtype_ == at::kChar) return infer_in_integers(images, output);
-  infer::Plan& plan = plan_for(images.sizes(), compute_type(device_.type(), dtype_));
+  const bool in_integers = dtype_ == at::kChar;
+  if (in_integers && !infer::Plan::supports_int8(device_)) return simulate_integers(images, output);
+  infer::Plan& plan = plan_for(images.sizes(), in_integers ? at::kFloat : compute_type(device_.type(), dtype_));
   const at::Tensor features = plan.features(images);
   auto result = [&] {
     switch (output) {

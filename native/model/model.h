@@ -97,7 +97,8 @@ class Model {
 
  private:
   infer::Plan& plan_for(at::IntArrayRef sizes, at::ScalarType type);
-  at::Tensor infer_in_integers(const at::Tensor& images, Output output);
+  // In float32, on devices without kernels for integers.
+  at::Tensor simulate_integers(const at::Tensor& images, Output output);
   void forget_plans(Part part);
 
   nn::Network network_;

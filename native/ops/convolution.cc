@@ -10,6 +10,7 @@
 #include "ops/dispatch.h"
 #include "ops/packing.h"
 #include "ops/thresholds.h"
+#include "ops/windows.h"
 #include "runtime/parallel.h"
 
 namespace visiontorch::ops {
@@ -25,36 +26,6 @@ bool transforms_on_the_way(const nn::Conv2d& conv, int64_t tiles) {
   return even && conv.in_channels * conv.out_channels >= thresholds::kLargeWinogradWeights &&
          tiles <= thresholds::kMostTilesToTransformEachTime;
 }
-
-// How threads share a product: a task is a block of rows, which stays in the second-level cache while it is multiplied
-// by all panels of a group. All threads should finish at the same time, even if one is slower than the others, as a
-// virtual processor can be when its core is shared.
-struct Partition {
-  int64_t blocks = 1, groups = 1;
-
-  // row_floats: the number of the images' values that a row reads.
-  Partition(int64_t rows, int64_t row_floats, const Panels& panels) {
-    constexpr int64_t kCache = 96 * 1024;  // floats
-    constexpr double kTask = 3e5;          // multiply-adds in the time that it takes to start a task
-    constexpr double kWait = 0.3;          // the fraction of a task's time for which other threads may wait at the end
-    const int64_t threads = at::get_num_threads(), tile = table().tile_rows(panels);
-    const int64_t most = std::clamp(kCache / row_floats, tile, 80 * tile), least_blocks = (rows + most - 1) / most;
-    double best = 0;
-    for (int64_t g = 1; g <= std::min(panels.count, 8 * threads); g++) {
-      if (panels.count % g != 0) continue;
-      for (int64_t b = least_blocks; b <= least_blocks + 8 * threads && (b == least_blocks || rows / b >= tile); b++) {
-        const int64_t tiles = ((rows + b - 1) / b + tile - 1) / tile, rounds = (b * g + threads - 1) / threads;
-        const double task = static_cast<double>(tiles * tile * panels.count / g * panels.stride()) + kTask;
-        const double time = task * (static_cast<double>(rounds) + kWait);
-        if (best == 0 || time < best) {
-          best = time;
-          blocks = b;
-          groups = g;
-        }
-      }
-    }
-  }
-};
 
 }  // namespace
 
@@ -163,64 +134,26 @@ at::Tensor Convolution::input_gradient(const nn::Conv2d& conv, const at::Tensor&
 template <class In, class Out>
 void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const Epilogue<Out>& epilogue,
                            const RowsDone& done) const {
-  const auto& [window_height, window_width, stride, top, left] = windows_;
   const int64_t channels = x.size(1), height = x.size(2), width = x.size(3);
   const int64_t pixels = x.size(0) * grid.height * grid.width;
-  const int64_t window = merged_ ? window_width : 1;  // pixels per tap
-  const int64_t taps = window_height * window_width / window, depth = window * channels;
-  const In* images = data<In>(x);
-  const std::vector<In> zeros(depth);
-  const Panels& group_panels = packed_.panels;  // per group of the convolution
+  const WindowRows<In> windows(windows_, merged_, {data<In>(x), height, width, channels}, {grid.height, grid.width});
+  const Panels& group_panels = packed_.panels;  // of each group of the convolution
   Panels panels = group_panels;
   panels.count *= groups_;
-  const Partition partition(pixels, channels * stride * stride, panels);
+  const Partition partition(pixels, channels * windows_.stride * windows_.stride, panels,
+                            table().tile_rows(group_panels));
   Out* out = mutable_data<Out>(y);
   std::vector<std::atomic<int64_t>> groups_done(done ? partition.blocks : 0);
   parallel_tasks(partition.blocks * partition.groups, [&](int64_t task, int) {
     const int64_t block = task / partition.groups, group = task % partition.groups;
     const int64_t begin = pixels * block / partition.blocks, count = pixels * (block + 1) / partition.blocks - begin;
-    std::vector<const In*> rows(taps * count);
-    // Copies of windows that are partly outside of the image. Pointers to them must stay valid, so reserve() takes the
-    // largest number.
-    std::vector<In> edges;
-    if (merged_) edges.reserve((count / grid.width + 2) * 2 * ((left + stride - 1) / stride) * taps * depth);
+    const auto rows = windows.of(begin, count);
     std::vector<int64_t> offsets(grid.step > 1 ? count : 0);
-    // Goes through the block's pixels in runs within one output row; each tap points to its `window` pixels, or to
-    // zeros.
-    for (int64_t m = 0; m < count;) {
-      const int64_t column = (begin + m) % grid.width, row = (begin + m) / grid.width % grid.height;
-      const int64_t image = (begin + m) / grid.width / grid.height, run = std::min(grid.width - column, count - m);
-      for (int64_t tap = 0; tap < taps; tap++) {
-        const int64_t in_y = row * stride - top + tap * window / window_width;
-        const int64_t in_x = column * stride - left + tap * window % window_width;
-        const In** pointers = rows.data() + tap * count + m;
-        if (in_y < 0 || in_y >= height) {
-          std::fill_n(pointers, run, zeros.data());
-          continue;
-        }
-        const In* in_row = images + (image * height + in_y) * width * channels;
-        for (int64_t i = 0; i < run; i++) pointers[i] = in_row + (in_x + i * stride) * channels;
-        auto outside = [&](int64_t i) { return in_x + i * stride < 0 || in_x + i * stride + window > width; };
-        auto replace = [&](int64_t i) {
-          const int64_t start = in_x + i * stride, first = std::max<int64_t>(start, 0);
-          const int64_t last = std::min(start + window, width);
-          pointers[i] = zeros.data();
-          if (first >= last) return;
-          pointers[i] = edges.data() + edges.size();
-          edges.insert(edges.end(), (first - start) * channels, In());
-          edges.insert(edges.end(), in_row + first * channels, in_row + last * channels);
-          edges.insert(edges.end(), (start + window - last) * channels, In());
-        };
-        int64_t i = 0;
-        for (; i < run && outside(i); i++) replace(i);
-        for (int64_t last = run - 1; last >= i && outside(last); last--) replace(last);
-      }
-      if (grid.step > 1) {
-        const int64_t out_y = grid.row + row * grid.step, out_x = grid.column + column * grid.step;
-        for (int64_t i = 0; i < run; i++)
-          offsets[m + i] = ((image * y.size(2) + out_y) * y.size(3) + out_x + i * grid.step) * out_channels_;
-      }
-      m += run;
+    for (size_t m = 0; m < offsets.size(); m++) {
+      const int64_t pixel = begin + static_cast<int64_t>(m), column = pixel % grid.width;
+      const int64_t row = pixel / grid.width % grid.height, image = pixel / grid.width / grid.height;
+      const int64_t out_y = grid.row + row * grid.step, out_x = grid.column + column * grid.step;
+      offsets[m] = ((image * y.size(2) + out_y) * y.size(3) + out_x) * out_channels_;
     }
     const Out* residual = epilogue.residual;
     if (residual && grid.step == 1) residual += begin * out_channels_;
@@ -230,10 +163,10 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
       last = std::min(end, of_group + group_panels.count);
       const int64_t channel = conv_group * group_panels.columns;
       gemm(IndirectGemm<In, Out>{
-          .rows = rows.data(),
+          .rows = rows.pointers.data(),
           .count = count,
-          .taps = taps,
-          .depth = depth / groups_,
+          .taps = windows.taps(),
+          .depth = windows.depth() / groups_,
           .panels = group_panels,
           .weights = data<In>(packed_.weights) + of_group * group_panels.stride(),
           .bias = packed_.bias.const_data_ptr<float>() + conv_group * group_panels.padded_columns(),

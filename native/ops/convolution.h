@@ -9,6 +9,7 @@
 #include "kernels/kernels.h"
 #include "nn/layers.h"
 #include "ops/packing.h"
+#include "ops/windows.h"
 
 namespace visiontorch::ops {
 
@@ -47,11 +48,6 @@ class Convolution {
   at::Tensor operator()(const at::Tensor& x, std::optional<nn::Activation> activation, at::Tensor residual = {}) const;
 
  private:
-  // The inputs of each output: windows of height x width pixels, the first of which starts in row -top and column
-  // -left.
-  struct Windows {
-    int64_t height, width, stride, top, left;
-  };
   static constexpr Windows kWinogradWindows{3, 3, 1, 1, 1};
   // The computed pixels of the output: height x width of them, `step` apart, the first in this row and column.
   struct Grid {

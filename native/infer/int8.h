@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+
+#include "infer/cpu.h"
+#include "infer/int8_layers.h"
+
+namespace visiontorch::infer {
+
+// The back end of quantized networks: their quantized layers multiply bytes, and everything else is the CPU's back end
+// in float32.
+class Int8Lowering : public CpuLowering {
+ public:
+  // Whether this processor has kernels for bytes.
+  static bool is_available();
+
+  Int8Lowering(std::shared_ptr<const Int8Layers> layers, int64_t count);
+
+ private:
+  Convolution convolution(const nn::Conv2dNormActivation& block, const nn::Shape& input,
+                          std::optional<nn::Activation> activation) const override;
+  Op linear(const nn::Linear& linear, std::optional<nn::Activation> activation) const override;
+  Convolution token_linear(const nn::Linear& linear, std::optional<nn::Activation> activation,
+                           const at::Tensor& scale) const override;
+  Op max_pool(const nn::MaxPool2d& pool) const override;
+  Op inverted_residual(const nn::InvertedResidual& block) const override;
+  visiontorch::eager::Mode mode() const override { return {.input_hook = &layers_->rounding()}; }
+
+  std::shared_ptr<const Int8Layers> layers_;
+};
+
+}  // namespace visiontorch::infer

@@ -8,19 +8,19 @@ import { type Entry, openPromise } from 'yauzl'
 import { VisionTorchError } from '../util/errors.js'
 import { libraryName } from './library.js'
 
-/** More than any build of LibTorch unpacks to. */
+/** The largest total size of an unpacked archive, which no build of LibTorch reaches. */
 const MAX_BYTES = 2 ** 34
 
 export interface ExtractOptions {
   signal?: AbortSignal | undefined
-  /** Bytes written so far, and in all. */
+  /** Called with the bytes written so far, and the total. */
   onProgress?: ((done: number, total: number) => void) | undefined
 }
 
 /**
- * Unpacks what running and building against LibTorch takes (libraries, headers, version, licences) from LibTorch's own
- * archive (`libtorch/…`) or from a wheel of PyTorch (`torch/…`), both of which are zip files.
- * @throws VisionTorchError `ERR_LIBTORCH` for a damaged archive, and for one that is not LibTorch's.
+ * Unpacks the files for running and building against LibTorch (libraries, headers, version, licences) from LibTorch's own
+ * archive (`libtorch/…`) or from a PyTorch wheel (`torch/…`). Both are zip files.
+ * @throws VisionTorchError `ERR_LIBTORCH` if the archive is damaged or not LibTorch's.
  */
 export async function extractLibTorch(archive: string, directory: string, options: ExtractOptions = {}) {
   try {
@@ -30,7 +30,7 @@ export async function extractLibTorch(archive: string, directory: string, option
     if (cause instanceof VisionTorchError || name === 'AbortError') throw cause
     if (code !== undefined)
       throw new VisionTorchError('ERR_FILE_WRITE', `${directory}: ${message}`, { cause })
-    throw new VisionTorchError('ERR_LIBTORCH', `${archive} is damaged: ${message}. Download it again.`, {
+    throw new VisionTorchError('ERR_LIBTORCH', `${archive} is damaged: ${message}. Download it again`, {
       cause,
     })
   }
@@ -46,7 +46,7 @@ async function extract(archive: string, directory: string, { signal, onProgress 
   if (!wanted.some(({ path }) => /lib\/libc10\.(so|dylib)$/.test(path)))
     throw new VisionTorchError(
       'ERR_LIBTORCH',
-      `${archive} holds no libtorch/lib/${libraryName('c10')}: is it LibTorch's archive?`,
+      `${archive}: expected LibTorch's archive or a PyTorch wheel, but it has no libtorch/lib/${libraryName('c10')}. Check the file`,
     )
 
   const total = wanted.reduce((sum, { entry }) => sum + entry.uncompressedSize, 0)
@@ -70,22 +70,22 @@ async function extract(archive: string, directory: string, { signal, onProgress 
       target,
       signal === undefined ? {} : { signal },
     )
-    if (sum !== entry.crc32) throw new Error(`${entry.fileName} has another checksum than the archive says`)
+    if (sum !== entry.crc32) throw new Error(`the checksum of ${entry.fileName} is wrong`)
   }
 }
 
-/** The zip reader holds every entry to the size that it declares, so that these add up to what is written. */
+/** Checks the total of the declared sizes. The zip reader enforces the size of every entry, so no more is written. */
 async function checkSpace(directory: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(directory)
   if (bytes <= MAX_BYTES && bytes <= bavail * bsize) return
   const limit = Math.min(MAX_BYTES, bavail * bsize)
   throw new VisionTorchError(
     'ERR_FILE_WRITE',
-    `${directory}: the archive unpacks to ${bytes} bytes, and there is room for ${limit}. Free some space, or check the archive`,
+    `${directory}: the archive unpacks to ${bytes} bytes, but there is only room for ${limit}. Free some space, or check the archive`,
   )
 }
 
-/** Where an entry of the archive goes, or undefined for what is not needed (Python, tests, tools). */
+/** The destination of an entry of the archive, or undefined if it is not needed (Python, tests, tools). */
 function destination(name: string): string | undefined {
   const licence = /^torch-[^/]+\.dist-info\/(licenses\/.*|LICENSE|NOTICE)$/.exec(name)
   if (licence !== null)

@@ -1,7 +1,7 @@
 /** An archive of LibTorch that PyTorch publishes. */
 export interface PinnedArchive {
   sha256: string
-  /** Its exact size. */
+  /** Its exact size in bytes. */
   maxBytes: number
 }
 

@@ -3,7 +3,7 @@ import type { BinaryFile } from './binary-file.js'
 const EM_X86_64 = 62
 const EM_AARCH64 = 183
 
-/** What keeps a shared library of Linux from being loaded, or null. */
+/** The reason why a shared library for Linux cannot be loaded, or null. */
 export function elfProblem(file: BinaryFile, cpu: string): string | null {
   const header = file.read(0, 64)
   if (header.length < 64 || header.readUInt32BE(0) !== 0x7f454c46)
@@ -29,7 +29,7 @@ function programEnd(file: BinaryFile, header: Buffer): number {
   return end
 }
 
-/** The section table is the last thing in a file that a linker wrote. */
+/** The end of the section table, which linkers write last. */
 function sectionsEnd(header: Buffer): number {
   return Number(header.readBigUInt64LE(40)) + header.readUInt16LE(58) * header.readUInt16LE(60)
 }

@@ -5,7 +5,7 @@ import { packageDirectory } from '../util/package.js'
 import { LIBTORCH_VERSION, RUNTIME_PACKAGE } from './installation.js'
 import type { Attempt } from './locate.js'
 
-/** One error for a search that found nothing: every place, what was there, and the one command that mends it. */
+/** The error for a search that found nothing. It lists every place with its problem, and the command that solves it. */
 export function explain(attempts: readonly Attempt[], expected: string): VisionTorchError {
   const decisive = attempts.find(({ refused }) => refused !== null && refused.reason !== 'absent')
   const code = {
@@ -16,9 +16,11 @@ export function explain(attempts: readonly Attempt[], expected: string): VisionT
   const lines = attempts.map(attempt => `  ${describeAttempt(attempt)}`)
   return new VisionTorchError(
     code[decisive?.refused?.reason ?? 'absent'],
-    [`no LibTorch ${expected} that can be loaded. Looked in:`, ...lines, remedy(attempts, decisive)].join(
-      '\n',
-    ),
+    [
+      `found no LibTorch ${expected} that can be loaded. Looked in:`,
+      ...lines,
+      remedy(attempts, decisive),
+    ].join('\n'),
   )
 }
 
@@ -30,7 +32,7 @@ export function describeAttempt({ place, path, refused }: Attempt): string {
 function remedy(attempts: readonly Attempt[], decisive: Attempt | undefined): string {
   const [first] = attempts
   if (first?.place === 'VISIONTORCH_LIBTORCH')
-    return `Point VISIONTORCH_LIBTORCH at LibTorch ${LIBTORCH_VERSION}, or: unset VISIONTORCH_LIBTORCH`
+    return `Set VISIONTORCH_LIBTORCH to a directory of LibTorch ${LIBTORCH_VERSION}, or run: unset VISIONTORCH_LIBTORCH`
   if (existsSync(join(packageDirectory(), 'native'))) return 'Run: npm run build:native'
   const reinstall = decisive?.place === RUNTIME_PACKAGE ? `rm -r '${decisive.path}' && ` : ''
   return `Run: ${reinstall}npm install ${RUNTIME_PACKAGE}@${LIBTORCH_VERSION}`

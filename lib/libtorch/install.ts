@@ -12,9 +12,9 @@ import { cacheDirectory, inspectInstallation, LIBTORCH_VERSION } from './install
 import { store } from './store.js'
 
 export interface InstallOptions {
-  /** An archive or a directory of LibTorch, or the address of an archive. Default: PyTorch's own download. */
+  /** An archive or a directory of LibTorch, or the URL of an archive. Default: PyTorch's own download. */
   from?: string | undefined
-  /** The SHA-256 of a downloaded archive. Default: that of {@link ARCHIVES}, if its name stands there. */
+  /** The SHA-256 of a downloaded archive. Default: the one in {@link ARCHIVES}, if that has its name. */
   sha256?: string | undefined
   signal?: AbortSignal | undefined
   /** Called with a message if the hash of a downloaded archive is not known. */
@@ -24,9 +24,9 @@ export interface InstallOptions {
 }
 
 /**
- * Puts a build of LibTorch into the user's cache, where the loader finds it.
- * @param variant "cpu", "cu130", …: as PyTorch names its builds.
- * @param version Default: the one that visiontorch was built against.
+ * Installs a build of LibTorch in the user's cache, where the loader finds it.
+ * @param variant PyTorch's name of the build: "cpu", "cu130", …
+ * @param version Default: the version against which visiontorch was built.
  * @returns its directory
  * @throws VisionTorchError `ERR_DOWNLOAD`, `ERR_FILE_NOT_FOUND`, `ERR_FILE_WRITE`, `ERR_LIBTORCH`, `ERR_LIBTORCH_VERSION`
  */
@@ -53,19 +53,19 @@ export async function installLibTorch(
   return place
 }
 
-/** PyTorch's own archive, or that of the mirror `VISIONTORCH_LIBTORCH_URL`. */
+/** The URL of PyTorch's own archive, or of the one on the mirror `VISIONTORCH_LIBTORCH_URL`. */
 export function archiveUrl(version: string, variant: string): string {
   const mirror = process.env.VISIONTORCH_LIBTORCH_URL || 'https://download.pytorch.org/libtorch'
   return `${mirror.replace(/\/+$/, '')}/${variant}/libtorch-shared-with-deps-${version}%2B${variant}.zip`
 }
 
-/** The path of what was named; an address is downloaded, or an interrupted download of it is continued. */
+/** The path of an archive or directory. A URL is downloaded first, continuing an interrupted download. */
 async function fetched(
   from: string,
   { sha256, signal, onDownload, onWarning }: InstallOptions,
 ): Promise<string> {
   if (/^https?:/.test(from)) {
-    if (!URL.canParse(from)) throw invalid('from', 'a file, a directory or an http(s) address', from)
+    if (!URL.canParse(from)) throw invalid('from', 'a file, a directory or an http(s) URL', from)
     const downloads = join(cacheDirectory(), 'downloads')
     await mkdir(downloads, { recursive: true })
     const name = safeName(new URL(from).pathname, 'libtorch.zip')
@@ -78,12 +78,15 @@ async function fetched(
   }
   const path = from.startsWith('file:') ? fileURLToPath(from) : from
   if (existsSync(path)) return path
-  throw new VisionTorchError('ERR_FILE_NOT_FOUND', `${path}: expected an archive or a directory of LibTorch`)
+  throw new VisionTorchError(
+    'ERR_FILE_NOT_FOUND',
+    `${path}: expected an archive or a directory of LibTorch, but it does not exist`,
+  )
 }
 
 const unverified = (name: string): string =>
   `${name}: the hash of this archive is unknown, so it was not checked. ` +
-  `Known are ${Object.keys(ARCHIVES).join(', ')}; --sha256 gives that of another one`
+  `The hashes of ${Object.keys(ARCHIVES).join(', ')} are known; give --sha256 for another archive`
 
 async function checkVariant(directory: string, version: string, variant: string): Promise<void> {
   const found = inspectInstallation(directory, version)
@@ -94,7 +97,7 @@ async function checkVariant(directory: string, version: string, variant: string)
   if (found.cuda && !names.some(name => name.startsWith('libcudart')))
     throw new VisionTorchError(
       'ERR_LIBTORCH',
-      "has no libcudart beside it, as in Python's torch, whose CUDA libraries lie in packages of their own: " +
-        `install PyTorch ${version} with pip and set VISIONTORCH_LIBTORCH to that environment`,
+      "has no libcudart in its folder. In Python's torch, for example, the CUDA libraries are in separate packages: " +
+        `install PyTorch ${version} with pip, and set VISIONTORCH_LIBTORCH to that Python environment`,
     )
 }

@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { checkLibrary, libraryName, type Platform, thisPlatform } from './library.js'
 
-/** The LibTorch that visiontorch is built against and ships with. Only this minor version can be loaded. */
+/** The version of LibTorch against which visiontorch is built. Only this minor version can be loaded. */
 export const LIBTORCH_VERSION = '2.13.0'
 
 /** The package that carries LibTorch for this platform. */
@@ -12,12 +12,12 @@ export const RUNTIME_PACKAGE = `@visiontorch/libtorch-${process.platform}-${proc
 /** A directory of LibTorch that can be loaded: `lib/` holds the libraries. */
 export interface Installation {
   directory: string
-  /** As LibTorch names itself: "2.13.0+cpu", "2.13.0+cu130". */
+  /** LibTorch's own name for its version: "2.13.0+cpu", "2.13.0+cu130". */
   version: string
   cuda: boolean
 }
 
-/** Why a directory was refused. */
+/** The reason why a directory was refused. */
 export class Refusal extends Error {
   constructor(
     readonly reason: 'absent' | 'version' | 'damaged',
@@ -27,13 +27,13 @@ export class Refusal extends Error {
   }
 }
 
-/** Where downloaded copies of LibTorch are kept for this user: one directory for each version and variant. */
+/** The folder for this user's downloaded builds of LibTorch, with one directory for each version and variant. */
 export function cacheDirectory(): string {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
   return join(cache, 'visiontorch', 'libtorch')
 }
 
-/** What the user's cache holds, newest first: "2.13.0-cu130", "2.13.0-cpu". */
+/** The builds in the user's cache, newest first: "2.13.0-cu130", "2.13.0-cpu". */
 export function cachedBuilds(): string[] {
   if (!existsSync(cacheDirectory())) return []
   return readdirSync(cacheDirectory())
@@ -42,17 +42,17 @@ export function cachedBuilds(): string[] {
     .reverse()
 }
 
-/** LibTorch's C++ ABI changes with every minor version, and not between patches. */
+/** Whether two versions have the same C++ ABI, which changes with every minor version, but not between patches. */
 export function sameAbi(a: string, b: string): boolean {
   const minor = (version: string) => version.split('.', 2).join('.')
   return minor(a) === minor(b)
 }
 
 /**
- * Looks at a directory of LibTorch without loading it.
- * @param directory LibTorch's own, `site-packages/torch` of Python, or the root of a Python environment.
- * @param expected the version that was compiled against.
- * @param platform what it must be for
+ * Checks a directory of LibTorch without loading it.
+ * @param directory The directory of LibTorch, of `site-packages/torch`, or of a Python environment.
+ * @param expected The version against which the addon was compiled.
+ * @param platform The required platform.
  * @throws Refusal
  */
 export function inspectInstallation(
@@ -80,8 +80,8 @@ export function inspectInstallation(
 }
 
 /**
- * What LibTorch needs beside it: OpenMP, and on Linux on Arm the Arm Compute Library, BLAS and LAPACK. The last two stand
- * in for CUDA's, which PyTorch's wheel for Arm needs when it is loaded (scripts/cross.ts).
+ * The libraries that LibTorch needs in its folder: OpenMP, and on Linux on Arm the Arm Compute Library, BLAS and LAPACK, and
+ * two stubs for CUDA's libraries, which PyTorch's wheel for Arm needs when it is loaded (scripts/cross.ts).
  */
 const OPENMP = /^(libgomp\b.*\.so|libomp\.dylib$)/
 const COMPANIONS = [
@@ -97,7 +97,10 @@ const COMPANIONS = [
   /^libcupti\.so/,
 ]
 
-/** The libraries to load, in the order of their dependencies: real paths, as in the process's memory map. */
+/**
+ * The libraries to load, in the order of their dependencies, by their real paths, which the process's memory map also
+ * shows.
+ */
 export function libraries({ directory, cuda }: Installation, platform: Platform = thisPlatform): string[] {
   const lib = join(directory, 'lib')
   const names = readdirSync(lib)
@@ -110,7 +113,7 @@ export function libraries({ directory, cuda }: Installation, platform: Platform 
     .map(path => (existsSync(path) ? realpathSync(path) : path))
 }
 
-/** PyTorch in a Python environment: `lib/python3.12/site-packages/torch`. */
+/** The directories of PyTorch in a Python environment: `lib/python3.12/site-packages/torch`. */
 export function pythonTorches(environment: string): string[] {
   const lib = join(environment, 'lib')
   if (!existsSync(lib)) return []
@@ -120,7 +123,10 @@ export function pythonTorches(environment: string): string[] {
     .filter(existsSync)
 }
 
-/** LibTorch's archive carries `build-version`, Python's package `version.py`; headers carry it in both. */
+/**
+ * Reads the version: LibTorch's archive has `build-version`, Python's package has `version.py`, and both have a
+ * header with it.
+ */
 function versionOf(directory: string): string {
   const read = (name: string) => {
     const path = join(directory, name)
@@ -131,7 +137,7 @@ function versionOf(directory: string): string {
     /__version__ = '([^']+)'/.exec(read('version.py'))?.[1] ||
     headerVersion(read('include/torch/headeronly/version.h'))
   if (!version)
-    throw new Refusal('damaged', 'does not say its version (no build-version, version.py or torch/version.h)')
+    throw new Refusal('damaged', 'has no version (no build-version, version.py or torch/version.h)')
   return version
 }
 

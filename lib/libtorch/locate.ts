@@ -11,13 +11,13 @@ import {
   RUNTIME_PACKAGE,
 } from './installation.js'
 
-/** One place that was searched for LibTorch. */
+/** A place where LibTorch may be, and the result of checking it. */
 export interface Attempt {
-  /** "VISIONTORCH_LIBTORCH", "user cache (CUDA)", … */
+  /** The name of the place: "VISIONTORCH_LIBTORCH", "user cache (CUDA)", … */
   place: string
-  /** The directory, or null if the place names none. */
+  /** The directory, or null if the place has none. */
   path: string | null
-  /** Null for the one that is used. */
+  /** Why this place was refused; null for the one that is used. */
   refused: { reason: Refusal['reason']; message: string } | null
 }
 
@@ -27,9 +27,10 @@ export interface Search {
 }
 
 /**
- * Looks for LibTorch, in this order: the directory in `VISIONTORCH_LIBTORCH`, which is final, or in `LIBTORCH`; a CUDA
- * build in the user's cache; the platform package; the active Python environment; the CPU build in the user's cache.
- * @param expected the version that the addon was compiled against.
+ * Looks for LibTorch in this order: the directory in `VISIONTORCH_LIBTORCH` (if it is set, nothing else is tried) or in
+ * `LIBTORCH`; a CUDA build in the user's cache; the platform package; the active Python environment; the CPU build in the
+ * user's cache.
+ * @param expected The version against which the addon was compiled.
  */
 export function locateLibTorch(expected: string = LIBTORCH_VERSION): Search {
   const attempts: Attempt[] = []

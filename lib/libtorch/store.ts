@@ -6,10 +6,11 @@ import { cacheDirectory, inspectInstallation, Refusal } from './installation.js'
 import { type Platform, thisPlatform } from './library.js'
 
 /**
- * Puts a LibTorch into the user's cache: `fill` writes it beside its place, then it is checked and renamed. Of two that
- * do so at once one wins and the other's copy is dropped; whoever is interrupted leaves no half of one.
- * @param name "2.13.0-cpu"
- * @param platform what it is for
+ * Puts a build of LibTorch into the user's cache. `fill` writes it to a temporary directory, which is then checked and
+ * renamed. If two processes do so at the same time, one wins and the other's copy is deleted; an interrupted process
+ * leaves no incomplete build.
+ * @param name The version and variant: "2.13.0-cpu".
+ * @param platform The platform of the build.
  * @returns its directory
  */
 export async function store(
@@ -33,15 +34,17 @@ export async function store(
   } catch (cause) {
     if (!(cause instanceof Refusal)) throw cause
     const code = cause.reason === 'version' ? 'ERR_LIBTORCH_VERSION' : 'ERR_LIBTORCH'
-    throw new VisionTorchError(code, `what was meant to be LibTorch ${name} ${cause.message}`, { cause })
+    throw new VisionTorchError(code, `this build of LibTorch ${name} cannot be used: it ${cause.message}`, {
+      cause,
+    })
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
 }
 
-/** Takes a LibTorch out of the user's cache. */
+/** Removes a build of LibTorch from the user's cache. */
 export async function unstore(name: string): Promise<void> {
-  // Out of the loader's sight at once, whatever happens to the deletion.
+  // Rename it first, so that the loader no longer finds it even if the deletion fails.
   const removed = temporaryPath(cacheDirectory())
   await rename(join(cacheDirectory(), name), removed)
   await rm(removed, { recursive: true })

@@ -25,7 +25,7 @@ export type ErrorCode =
   | 'ERR_DISTRIBUTED'
   | 'ERR_INTERNAL'
 
-/** What a {@link VisionTorchError} holds beside its code and message. */
+/** What a {@link VisionTorchError} holds besides its code and message. */
 export interface VisionTorchErrorDetails extends ErrorOptions {
   /** See {@link VisionTorchError.options}. */
   options?: readonly string[]
@@ -41,12 +41,15 @@ export class VisionTorchError extends Error {
   override readonly name = 'VisionTorchError'
   readonly code: ErrorCode
   /**
-   * The options that the message names, as a program spells them. The command line shows their flags instead. Of an
-   * invalid argument this is at least the one that the message begins with, also if the addon threw the error.
+   * The options that the message names, as a program spells them. The command line shows their flags instead. For an
+   * invalid argument, they include at least the one with which the message begins, even if the addon threw the error.
    */
   readonly options: readonly string[]
 
-  /** Also true of the errors of another copy of visiontorch in this process, as copies share the addon and its errors. */
+  /**
+   * Also true for errors of another copy of visiontorch in this process, because copies share the addon and its
+   * errors.
+   */
   static override [Symbol.hasInstance](value: unknown): boolean {
     // biome-ignore lint/complexity/noThisInStatic: subclasses inherit this function
     const self: unknown = this

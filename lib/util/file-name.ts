@@ -1,10 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 
-// Names of files and folders are bytes, and need not be UTF-8. They are strings here, as in Python (PEP 383,
-// "surrogateescape"): each byte that is not part of UTF-8 text becomes a lone surrogate, 0xdf becomes U+DCDF. No other
-// name gives such a string, so that every name finds its way back to its bytes.
+// Names of files and folders are bytes that need not be UTF-8. Here they are strings, as in Python (PEP 383,
+// "surrogateescape"): each byte that is not part of UTF-8 text becomes a lone surrogate, such as U+DCDF for 0xdf. No
+// other name yields such a string, so every string can be converted back to its bytes.
 
-/** The string for a name, or a path, as the system gives it. */
+/** The string for the bytes of a name or a path. */
 export function decodeName(bytes: Uint8Array): string {
   if (isUtf8(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
   let name = ''
@@ -19,15 +19,15 @@ export function decodeName(bytes: Uint8Array): string {
   return name
 }
 
-/** The bytes of a string that {@link decodeName} gave. */
+/** The bytes of a string that {@link decodeName} returned. */
 export function encodeName(name: string): Buffer {
-  const parts = name.split(/([\udc80-\udcff])/u) // with `u`, the halves of a pair are no match
+  const parts = name.split(/([\udc80-\udcff])/u) // with `u`, the halves of a pair do not match
   return Buffer.concat(
     parts.map((part, i) => (i % 2 === 0 ? Buffer.from(part) : Buffer.of(part.charCodeAt(0) - 0xdc00))),
   )
 }
 
-/** A path as the functions of `node:fs` take it: they write strings as UTF-8, but leave buffers alone. */
+/** A path for the functions of `node:fs`, which encode strings as UTF-8, but leave buffers alone. */
 export const toPath = (path: string): string | Buffer =>
   /[\udc80-\udcff]/u.test(path) ? encodeName(path) : path
 

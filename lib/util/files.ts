@@ -6,13 +6,16 @@ import { VisionTorchError } from './errors.js'
 import { toPath } from './file-name.js'
 
 /**
- * @internal Opens a regular file for reading. Anything else is refused at once: opening or reading a named pipe or a
- * device could block a thread of libuv's pool for ever, and four of them would stop every file access of the process.
+ * @internal Opens a regular file for reading. Refuses anything else at once: opening or reading a named pipe or a
+ * device could block a thread of libuv's pool forever, and four of them would stop every file access of the process.
  * Throws `ERR_FILE_READ`, or the system's error.
  */
 export async function openRegular(path: string): Promise<{ file: FileHandle; size: number }> {
   const notRegular = (kind: string) =>
-    new VisionTorchError('ERR_FILE_READ', `${path}: not a regular file but ${kind}. Give the path of a file`)
+    new VisionTorchError(
+      'ERR_FILE_READ',
+      `${path}: expected a regular file, got ${kind}. Give the path of a file`,
+    )
   const file = await open(toPath(path), constants.O_RDONLY | constants.O_NONBLOCK).catch(error => {
     throw error.code === 'ENXIO' ? notRegular('a socket') : error
   })
@@ -33,16 +36,16 @@ async function irregular(path: string, stats: Stats): Promise<string | undefined
   if (stats.isDirectory()) return 'a directory'
   if (stats.isFIFO()) return 'a named pipe'
   if (!stats.isFile()) return 'a device'
-  // The kernel makes up the content of these files; they have no size, and reading one may block.
+  // The kernel generates the content of these files; they have no size, and reading one may block.
   if (stats.size === 0 && (await statfs(toPath(path))).type === PROC_SUPER_MAGIC) return 'a file of /proc'
   return undefined
 }
 
 /**
- * @internal Replaces a file so that `path` is the old file or the new one, whole, at any moment: `write` fills a
- * temporary file in the same directory, which is flushed to the disk and renamed. Removes what killed processes left of
- * their temporary files there.
- * @throws VisionTorchError `ERR_FILE_WRITE`, and those of `write`.
+ * @internal Replaces a file so that `path` is at any moment the complete old or new file: `write` fills a temporary file
+ * in the same directory, which is flushed to the disk and renamed. Also removes temporary files there that killed
+ * processes left.
+ * @throws VisionTorchError `ERR_FILE_WRITE`, and the errors of `write`.
  */
 export async function replaceFile(
   path: string,
@@ -86,15 +89,15 @@ async function syncDirectory(path: string): Promise<void> {
 
 const FOREIGN_LEFTOVER_AGE = 3_600_000 // ms
 
-/** @internal A new path for a temporary file or directory, whose name says which process it belongs to. */
+/** @internal A new path for a temporary file or directory, with a name that identifies its process. */
 export function temporaryPath(directory: string): string {
   owner ??= describeOwner()
   return join(directory, `.visiontorch-${owner}-${randomBytes(8).toString('hex')}.tmp`)
 }
 
 /**
- * @internal Removes temporary files and directories of processes that no longer run. Those of another machine or
- * container, whose processes are not visible from here, count as abandoned an hour after the last change.
+ * @internal Removes temporary files and directories of processes that no longer run. The processes of another machine or
+ * container are not visible from here, so their files count as abandoned an hour after the last change.
  */
 export async function removeLeftovers(directory: string): Promise<void> {
   for (const name of await readdir(toPath(directory)).catch(() => [])) {
@@ -108,7 +111,7 @@ export async function removeLeftovers(directory: string): Promise<void> {
   }
 }
 
-/** `<place>-<pid>-<start>`: process ids are unique in a place (a PID namespace of a boot) at one time. */
+/** `<place>-<pid>-<start>`: at any time, process ids are unique within a place (a PID namespace of a boot). */
 let owner: string | undefined
 
 const placeOf = (of: string | undefined) => of?.slice(0, 8)
@@ -120,7 +123,7 @@ function describeOwner(): string {
   return `${createHash('sha256').update(place).digest('hex').slice(0, 8)}-${process.pid}-${start}`
 }
 
-/** When a process began, in clock ticks after the boot; undefined if there is no such process. */
+/** The start time of a process, in clock ticks after the boot; undefined if there is no such process. */
 function startOf(pid: number): string | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -140,16 +143,17 @@ const ageOf = (path: string): Promise<number> =>
 export function cannotWrite(path: string, cause: unknown): VisionTorchError {
   const { code, message } = cause as NodeJS.ErrnoException
   const remedies: Readonly<Record<string, string>> = {
-    EACCES: 'you may not write there. Choose another directory, or change its permissions',
-    EPERM: 'you may not write there. Choose another directory, or change its permissions',
+    EACCES: 'you have no permission to write there. Choose another directory, or change its permissions',
+    EPERM: 'you have no permission to write there. Choose another directory, or change its permissions',
     EROFS: 'the file system is read-only. Choose another directory',
     ENOSPC: 'the disk is full. Free some space, or choose a directory on another disk',
     EDQUOT: 'your quota is used up. Free some space, or choose a directory on another disk',
-    EFBIG: 'the file is larger than the file system or the limit of this process (ulimit -f) allows',
+    EFBIG:
+      'the file is larger than the file system, or the limit of this process (ulimit -f), allows. Choose another directory, or raise the limit',
     EMFILE: 'this process has too many open files. Close some, or raise the limit (ulimit -n)',
     ENFILE: 'the system has too many open files. Close some, or raise its limit',
-    ENOTDIR: 'part of the path is a file and not a directory. Choose another directory',
-    EEXIST: 'part of the path is a file and not a directory. Choose another directory',
+    ENOTDIR: 'part of the path is a file, not a directory. Choose another directory',
+    EEXIST: 'part of the path is a file, not a directory. Choose another directory',
     ENOENT: 'its directory does not exist. Create it first',
   }
   const why = remedies[code ?? ''] ?? message

@@ -1,9 +1,9 @@
 import { VisionTorchError } from './errors.js'
 
-// The vocabulary of argument checks: arguments are validated once, here at the edge, with errors that name the
-// argument, what was expected and what came.
+// Argument checks. Arguments are validated once, where they enter, with errors that name the argument, what was
+// expected and what came.
 
-/** Shows a value in an error message: short, and never throws. */
+/** A short text for a value in an error message. Never throws. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 57)}...` : value}'`
   if (typeof value === 'function') return 'a function'
@@ -18,7 +18,7 @@ export function invalid(name: string, expected: string, got: unknown): VisionTor
   return refuse(`${name}: expected ${expected}, got ${show(got)}`, ...optionOf(name))
 }
 
-/** The error for invalid arguments; `options` are those that the message names. */
+/** The error for invalid arguments; `options` lists the ones that the message names. */
 export function refuse(message: string, ...options: string[]): VisionTorchError {
   return new VisionTorchError('ERR_INVALID_ARGUMENT', message, { options })
 }
@@ -65,8 +65,8 @@ export const check = {
     )
   },
   /**
-   * An options object without unknown keys: a misspelt option must not be ignored. `signal` and `onProgress`, which mean
-   * the same everywhere, are checked here.
+   * Checks that an options object has no unknown keys, so that a misspelt option is not ignored. Also checks `signal` and
+   * `onProgress`, which mean the same everywhere.
    */
   options(name: string, value: unknown, known: readonly string[]): void {
     if (value === undefined) return
@@ -87,7 +87,10 @@ export const check = {
   },
 }
 
-/** The choice nearest to a misspelled word, or undefined if none is near (Damerau-Levenshtein, at most a third). */
+/**
+ * The most similar choice to a misspelt word, or undefined if none is similar (Damerau-Levenshtein distance of at
+ * most a third).
+ */
 export function closest(word: string, choices: readonly string[]): string | undefined {
   let best: string | undefined
   let bestDistance = Infinity

@@ -1,5 +1,5 @@
-// The paths of the package's own files. Each is named by a literal, so that file tracers (@vercel/nft, that of Next.js) know
-// which files a server needs beside it.
+// The paths of the package's own files. Each is a literal, so that file tracers (such as @vercel/nft in Next.js) know
+// which files a server needs.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
@@ -14,7 +14,7 @@ export function packageDirectory(): string {
   return dirname(fileURLToPath(new URL('../../package.json', import.meta.url)))
 }
 
-/** The paths of visiontorch.node and of open-library.node, which opens LibTorch's libraries for it. */
+/** The paths of visiontorch.node, and of open-library.node, which opens LibTorch's libraries for it. */
 export interface Addons {
   main: string
   openLibrary: string
@@ -31,7 +31,7 @@ const prebuilt: { [platform: string]: () => Addons } = {
     main: fileURLToPath(new URL('../../prebuilds/linux-x64/visiontorch.node', import.meta.url)),
     openLibrary: fileURLToPath(new URL('../../prebuilds/linux-x64/open-library.node', import.meta.url)),
   }),
-  // A package for one platform has no other addons, and webpack would not bundle it.
+  // A package for only one platform has no other addons, which webpack could then not bundle.
   'linux-arm64': () => ({
     main: fileURLToPath(
       new URL(/* webpackIgnore: true */ '../../prebuilds/linux-arm64/visiontorch.node', import.meta.url),
@@ -72,7 +72,7 @@ export function weightsFiles(): { manifest: string; classes: string } {
   }
 }
 
-/** The files of the page of `visiontorch serve`, which scripts/bundle.ts makes. */
+/** The files of the web page of `visiontorch serve`, which scripts/bundle.ts builds. */
 export function pageFiles(): { html: string; css: string; js: string } {
   packageManifest()
   return {
@@ -82,17 +82,17 @@ export function pageFiles(): { html: string; css: string; js: string } {
   }
 }
 
-/** What package.json said: read once, so that a process that is out of file descriptors still knows it. */
+/** The content of package.json, read once, so that it is available even when the process has no file descriptors left. */
 let known: { version: string } | undefined
 
 /**
- * What package.json says.
- * @throws VisionTorchError `ERR_ADDON_NOT_FOUND` if a bundler copied this code out of the package
+ * The content of package.json.
+ * @throws VisionTorchError `ERR_ADDON_NOT_FOUND` if a bundler copied this code out of the package.
  */
 export function packageManifest(): { version: string } {
   if (known !== undefined) return known
   try {
-    // webpack replaces import.meta.url by the place of the source.
+    // webpack replaces import.meta.url by the path of the source file.
     if (typeof __webpack_require__ !== 'undefined') throw new Error('this is a bundle')
     const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
     if (manifest.name === 'visiontorch') {
@@ -100,7 +100,7 @@ export function packageManifest(): { version: string } {
       return manifest
     }
   } catch {
-    // There is none, or a bundle for CommonJS has no import.meta.url.
+    // The file does not exist, or this is a CommonJS bundle, which has no import.meta.url.
   }
   throw new VisionTorchError(
     'ERR_ADDON_NOT_FOUND',

@@ -1,10 +1,10 @@
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 
-// Every random choice of training derives from (seed, epoch, index) by these two functions, never from timing or from
-// a generator that runs on: a resumed run draws what an uninterrupted one would have drawn.
+// Every random choice of training derives from (seed, epoch, index) by these two functions, never from timing or the
+// state of a generator. So a resumed run draws the same values as an uninterrupted one.
 
-/** One 32-bit seed out of several integers: their words, each through MurmurHash3's finaliser. */
+/** Derives one 32-bit seed from several integers by passing each of their words through MurmurHash3's finaliser. */
 export function deriveSeed(...values: number[]): number {
   let hash = 0
   for (const value of values) {
@@ -18,7 +18,7 @@ export function deriveSeed(...values: number[]): number {
   return hash >>> 0
 }
 
-/** 0 to `count` - 1 in an order that depends on `seed` alone (Fisher-Yates). */
+/** The numbers from 0 to `count` - 1 in an order that depends only on `seed` (Fisher-Yates). */
 export function permutation(count: number, seed: number): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, i) => i)
   const random = xoroshiro128plus(seed)

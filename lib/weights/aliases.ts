@@ -8,10 +8,10 @@ export const architectureAliases = {
   vit: 'vit_b_16',
 } as const
 
-/** Another name that is taken for a network's. */
+/** A name that other programs use for a network. */
 export type ArchitectureAlias = keyof typeof architectureAliases
 
-/** torchvision's name for a network that may be given by another; names that are neither stay as they are. */
+/** torchvision's name for a network's name or alias; other strings stay as they are. */
 export const withoutAlias = <T>(name: T): T | string =>
   typeof name === 'string' && Object.hasOwn(architectureAliases, name)
     ? architectureAliases[name as ArchitectureAlias]

@@ -17,10 +17,10 @@ export function cacheFolder(): string {
 }
 
 export interface FetchWeightsOptions {
-  /** Hash a file that is in the cache already; a download is always checked. Default false. */
+  /** Also checks the hash of a file that is already in the cache; downloads are always checked. Default false. */
   verify?: boolean
   /**
-   * A folder in which files of official weights are looked for by name before they are downloaded. Default: that of the
+   * A folder to search for files of official weights, by name, before downloading them. Default: the folder in the
    * environment variable `VISIONTORCH_WEIGHTS_DIR`, if it is set.
    */
   weightsDir?: string | undefined
@@ -30,16 +30,16 @@ export interface FetchWeightsOptions {
   onWarning?: ((message: string) => void) | undefined
 }
 
-/** The largest checkpoint that is downloaded from an address of the user's, in bytes. */
+/** The size limit of a checkpoint that is downloaded from a URL of the user, in bytes. */
 const MAX_BYTES = 2 ** 34
 
 /**
- * The path of a checkpoint in `weightsDir` or the user's cache. If it is in neither, it is downloaded into the cache
- * first: official weights from the mirror `VISIONTORCH_WEIGHTS_URL`, if that is set.
+ * The path of a checkpoint in `weightsDir` or the user's cache. If it is in neither, it is first downloaded into the cache;
+ * official weights come from the mirror `VISIONTORCH_WEIGHTS_URL`, if that is set.
  *
  * @param weights Official weights, a repository of the Hugging Face Hub (`'hf:owner/name[@revision]'`, whose cache is used), or
- *   the `http(s)` address of any checkpoint. The hash is checked if it is known: for
- *   an address, if the file's name ends in it (`name-0676ba61.pth`), as on PyTorch's hub.
+ *   the `http(s)` URL of any checkpoint. The hash is checked if it is known: that of a
+ *   URL is known if the file name ends in it (`name-0676ba61.pth`), as on PyTorch's hub.
  */
 export async function fetchWeights(
   weights: OfficialWeights | string,
@@ -69,7 +69,7 @@ export async function fetchWeights(
   if (isNew && sha256 === undefined) {
     onWarning(
       `${url}: the hash of this file is unknown, so it was not checked. ` +
-        'It is known if the name ends in it, as in name-0676ba61.pth',
+        'A hash is known if the file name ends in it, as in name-0676ba61.pth',
     )
   }
   return path
@@ -78,14 +78,17 @@ export async function fetchWeights(
 const emitWarning = (message: string): void =>
   process.emitWarning(message, { code: 'VISIONTORCH_UNVERIFIED_DOWNLOAD' })
 
-/** The manifest gives the exact size, one that is rounded to a thousandth of a MiB, or none. */
+/** The manifest has the exact size, a size rounded to a thousandth of a MiB, or none. */
 function maxBytes(official: OfficialWeights | undefined): number {
   if (official === undefined) return MAX_BYTES
   const { bytes, mebibytes } = official
   return bytes ?? (mebibytes === null ? MAX_BYTES : Math.ceil((mebibytes + 0.001) * 2 ** 20))
 }
 
-/** Where official weights lie, or will lie: in the user's folder if that has them, else in the cache. */
+/**
+ * The path of official weights, whether they exist or not: in the user's folder if that has them, otherwise in the
+ * cache.
+ */
 export function weightsPath(weights: OfficialWeights, weightsDir = defaultFolder()): string {
   const name = fileName(weights)
   const given = weightsDir === undefined ? undefined : join(weightsDir, name)
@@ -101,36 +104,36 @@ async function checkFolder(weightsDir = defaultFolder()): Promise<string | undef
   if (found?.isDirectory()) return weightsDir
   throw new VisionTorchError(
     'ERR_FILE_NOT_FOUND',
-    `weightsDir: expected a folder with files of weights, but there is no folder ${weightsDir}`,
+    `weightsDir: expected a folder with files of weights, but ${weightsDir} does not exist or is not a folder`,
     { options: ['weightsDir'] },
   )
 }
 
 function officialWeights(official: OfficialWeights, weightsDir: string | undefined) {
-  if (!is.object(official)) throw invalid('weights', 'an entry of listWeights(), or an address', official)
+  if (!is.object(official)) throw invalid('weights', 'an entry of listWeights(), or a URL', official)
   check.string('weights.url', official.url)
   check.string('weights.sha256', official.sha256)
   if (official.bytes !== null) check.integer('weights.bytes', official.bytes, 0)
   else if (official.mebibytes !== null) check.number('weights.mebibytes', official.mebibytes, 0)
   const mirror = process.env.VISIONTORCH_WEIGHTS_URL
   if (mirror && !/^https?:\/\/./.test(mirror)) {
-    throw invalid('VISIONTORCH_WEIGHTS_URL', 'the http(s) address of a mirror', mirror)
+    throw invalid('VISIONTORCH_WEIGHTS_URL', 'the http(s) URL of a mirror', mirror)
   }
   const url = mirror ? `${mirror.replace(/\/+$/, '')}/${fileName(official)}` : official.url
   return { url, path: weightsPath(official, weightsDir), sha256: official.sha256, official }
 }
 
 function anyWeights(address: string) {
-  if (!URL.canParse(address)) throw invalid('weights', 'an http(s) address', address)
+  if (!URL.canParse(address)) throw invalid('weights', 'an http(s) URL', address)
   const { pathname } = new URL(address)
   const name = safeName(pathname, 'weights.pth')
   const sha256 = /-([0-9a-f]{8,64})\.\w+$/.exec(name)?.[1]
-  // Without a hash in its name, only the whole address says which file it is.
+  // If the name contains no hash, only the whole URL identifies the file.
   const folder = sha256 === undefined ? createHash('sha256').update(address).digest('hex').slice(0, 16) : ''
   return { url: address, path: join(cacheFolder(), 'weights', folder, name), sha256, official: undefined }
 }
 
-/** A file that was put there by hand and only in part is told by its size, without reading all of it. */
+/** Detects by its size, without reading it, a file that someone copied there incompletely. */
 async function checkSize(path: string, { bytes, mebibytes }: OfficialWeights): Promise<void> {
   const size = await stat(path).then(
     found => found.size,
@@ -141,6 +144,6 @@ async function checkSize(path: string, { bytes, mebibytes }: OfficialWeights): P
   if (right) return
   throw new VisionTorchError(
     'ERR_FILE_READ',
-    `${path}: expected ${bytes === null ? `${mebibytes} MiB` : `${bytes} bytes`}, got ${size} bytes. Remove the file: it is downloaded again`,
+    `${path}: expected ${bytes === null ? `${mebibytes} MiB` : `${bytes} bytes`}, got ${size} bytes. Remove the file, so that it is downloaded again`,
   )
 }

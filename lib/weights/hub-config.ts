@@ -6,7 +6,7 @@ import { printable } from '../util/text.js'
 import { imagenetClasses } from './manifest.js'
 import { fromTimm } from './timm.js'
 
-/** What a repository's `config.json` says about its weights; undefined if it does not. */
+/** What a repository's `config.json` says about its weights; a value that it lacks is undefined. */
 export interface HubConfig {
   /** torchvision's name of the network. */
   architecture: string | undefined
@@ -23,8 +23,8 @@ const MOST_CLASSES = 100_000
 
 /**
  * Reads the `config.json` of timm, or of transformers.
- * @param source What the file belongs to, for errors.
- * @throws ERR_CHECKPOINT_UNSUPPORTED, naming a network that visiontorch does not have; ERR_CHECKPOINT_MISMATCH for a file that
+ * @param source The name of the repository or file, for errors.
+ * @throws ERR_CHECKPOINT_UNSUPPORTED, naming a network that visiontorch does not have; ERR_CHECKPOINT_MISMATCH if the file
  *   contradicts itself.
  */
 export function readHubConfig(source: string, text: string): HubConfig {
@@ -39,7 +39,7 @@ export function readHubConfig(source: string, text: string): HubConfig {
   if (is.string(architecture)) return timmConfig(source, architecture, config as Json)
   const [network] = Array.isArray(architectures) ? architectures : []
   if (is.string(network)) {
-    throw unsupported(source, `${printable(network, 80)} of transformers, whose weights have other names`)
+    throw unsupported(source, `weights with the names of transformers' ${printable(network, 80)}`)
   }
   return {
     architecture: undefined,
@@ -61,7 +61,7 @@ function timmConfig(source: string, name: string, config: Json): HubConfig {
   }
 }
 
-/** `label_names` of timm, or `id2label` of transformers; ImageNet's names for a thousand classes without any. */
+/** timm's `label_names` or transformers' `id2label`; ImageNet's names if there are a thousand classes without names. */
 function classesOf(config: Json): readonly string[] | undefined {
   const { id2label, label_names: names, num_classes: count, pretrained_cfg: pretrained } = config
   const inPretrained = is.object(pretrained) ? (pretrained as Json).label_names : undefined
@@ -134,6 +134,6 @@ const mismatch = (source: string, what: string) =>
 const unsupported = (source: string, network: string) =>
   new VisionTorchError(
     'ERR_CHECKPOINT_UNSUPPORTED',
-    `${source}: it holds ${network}, and visiontorch does not have that network. ` +
+    `${source}: it holds ${network}, which visiontorch cannot load. ` +
       "docs/checkpoints.md lists timm's networks that load",
   )

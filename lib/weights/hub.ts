@@ -23,7 +23,7 @@ export interface HubRepository {
 /** Whether weights are named as on the Hub. */
 export const isHubName = (name: string): boolean => /^hf:/i.test(name)
 
-/** @throws ERR_INVALID_ARGUMENT for a name that is none. */
+/** @throws ERR_INVALID_ARGUMENT for anything but a repository's name. */
 export function parseHubName(name: string): HubRepository {
   const part = '[A-Za-z0-9_](?:[\\w.-]{0,94}\\w)?'
   const found = new RegExp(`^hf:(${part}/${part})(?:@([\\w][\\w./-]{0,249}))?$`, 'i').exec(name)
@@ -42,14 +42,14 @@ export interface FetchHubOptions {
   onProgress?: ((progress: DownloadProgress) => void) | undefined
 }
 
-/** Where a repository's files lie. */
+/** The paths of a repository's files. */
 export interface HubFiles {
   weights: string
-  /** Null if the repository has none. */
+  /** The path of `config.json`; null if the repository has none. */
   config: string | null
 }
 
-/** Files of weights, the preferred first. Their formats are told by their bytes. */
+/** The names of weight files, the preferred one first. Their bytes, not their names, decide their format. */
 const weightsNames = [
   'model.safetensors',
   'pytorch_model.safetensors',
@@ -65,12 +65,12 @@ const TIMEOUT = 30_000 // ms
 const MAX_REDIRECTS = 5
 
 /**
- * The weights of a repository and its `config.json`, downloaded into the Hub's cache (`HF_HOME`, `HF_HUB_CACHE`) if they are
- * not there. Downloads go on where they were interrupted; hashes are checked. Without a network, or with `HF_HUB_OFFLINE=1`,
- * what the cache has of the revision is taken.
+ * The weights of a repository and its `config.json`. They are downloaded into the Hub's cache (`HF_HOME`, `HF_HUB_CACHE`) if
+ * they are not there. Interrupted downloads continue, and hashes are checked. Without a network, or with `HF_HUB_OFFLINE=1`,
+ * the files that the cache has for the revision are used.
  *
- * @throws ERR_DOWNLOAD, ERR_DOWNLOAD_HASH, ERR_FILE_WRITE, ERR_CHECKPOINT_UNSUPPORTED for a repository without one file of
- *   weights.
+ * @throws ERR_DOWNLOAD, ERR_DOWNLOAD_HASH, ERR_FILE_WRITE, ERR_CHECKPOINT_UNSUPPORTED if the repository does not have
+ *   exactly one file of weights.
  */
 export async function fetchFromHub(
   repository: HubRepository,
@@ -81,7 +81,10 @@ export async function fetchFromHub(
   const isPinned = /^[0-9a-f]{40}$/.test(repository.revision)
   if (cached !== undefined && (isPinned || isOffline())) return cached
   if (isOffline())
-    throw failure(repository, 'it is not in the cache, and HF_HUB_OFFLINE forbids to download it. Unset that')
+    throw failure(
+      repository,
+      'it is not in the cache, and HF_HUB_OFFLINE forbids downloading it. Unset HF_HUB_OFFLINE',
+    )
   const api = new Api(repository, options.signal)
   let answer: { commit: string; files: string[] }
   try {
@@ -137,13 +140,13 @@ function chooseWeights(repository: HubRepository, files: readonly string[]): str
   )
 }
 
-/** The Hub could not be asked, as opposed to answering that it does not give the files. */
+/** The Hub cannot be reached, as opposed to refusing the files. */
 class Unreachable extends VisionTorchError {}
 
 const failure = ({ name, revision }: HubRepository, why: string, cause?: unknown) =>
   new VisionTorchError('ERR_DOWNLOAD', `hf:${name}@${revision}: ${why}`, { cause })
 
-/** The Hub's answers about one repository. */
+/** Requests to the Hub about one repository. */
 class Api {
   readonly #endpoint: string
   readonly credentials: Readonly<Record<string, string>>
@@ -154,7 +157,7 @@ class Api {
   ) {
     const endpoint = process.env.HF_ENDPOINT || 'https://huggingface.co'
     if (!/^https?:\/\/./.test(endpoint) || !URL.canParse(endpoint))
-      throw invalid('HF_ENDPOINT', 'the http(s) address of a Hugging Face Hub', endpoint)
+      throw invalid('HF_ENDPOINT', 'the http(s) URL of a Hugging Face Hub', endpoint)
     this.#endpoint = endpoint.replace(/\/+$/, '')
     const token = process.env.HF_TOKEN?.trim()
     this.credentials = token ? { authorization: `Bearer ${token}` } : {}
@@ -174,7 +177,7 @@ class Api {
     const { sha, siblings } = answer ?? {}
     if (typeof sha !== 'string' || !/^[0-9a-f]{40}$/.test(sha) || !Array.isArray(siblings))
       throw failure(this.repository, `${url} did not answer as the Hub does. Check HF_ENDPOINT`)
-    // We ask only for files at the top: a name with a folder or `..` could lead elsewhere.
+    // Only files at the top level are used: a name with a folder or `..` could lead elsewhere.
     const files = siblings
       .map((item: { rfilename?: unknown } | null) => item?.rfilename)
       .filter((file): file is string => typeof file === 'string' && /^[\w+-][\w.+-]*$/.test(file))
@@ -185,7 +188,7 @@ class Api {
     return `${this.#endpoint}/${this.repository.name}/resolve/${commit}/${encodeURIComponent(file)}`
   }
 
-  /** What names a file's content, its SHA-256 for a large file and Git's hash for a small one, and its size. */
+  /** The size of a file, and the hash of its content: the SHA-256 of a large file, or Git's hash of a small one. */
   async head(commit: string, file: string): Promise<{ etag: string; size: number | null }> {
     const url = this.fileUrl(commit, file)
     return this.#request(url, 'HEAD', async ({ headers }) => {
@@ -197,13 +200,13 @@ class Api {
     })
   }
 
-  /** Follows redirects within the Hub; one that leads to another host is the answer. */
+  /** Follows redirects within the Hub; a redirect to another host is returned as the response. */
   async #request<T>(
     url: string,
     method: 'GET' | 'HEAD',
     use: (response: Response) => Promise<T>,
   ): Promise<T> {
-    const { EnvHttpProxyAgent, fetch } = await import('undici') // here, as most processes download nothing
+    const { EnvHttpProxyAgent, fetch } = await import('undici') // imported here, because most processes download nothing
     const timeouts = { headersTimeout: TIMEOUT, bodyTimeout: TIMEOUT, connect: { timeout: TIMEOUT } }
     const dispatcher = new EnvHttpProxyAgent(timeouts)
     const headers = { ...this.credentials, 'accept-encoding': 'identity' }
@@ -217,7 +220,8 @@ class Api {
           if (response.status >= 400) throw this.#refusal(url, response.status)
           return await use(response)
         }
-        if (redirects === MAX_REDIRECTS) throw failure(this.repository, `${url} redirects without end`)
+        if (redirects === MAX_REDIRECTS)
+          throw failure(this.repository, `${url} redirects endlessly. Check HF_ENDPOINT`)
         at = next
       }
     } catch (error) {
@@ -237,7 +241,7 @@ class Api {
         ? 'there is no such repository, revision or file. Check the name'
         : status === 401 || status === 403
           ? 'there is no such repository, or it is private or gated. Check the name; if it is right, set HF_TOKEN to a token ' +
-            `that may read it, and accept its conditions at ${this.#endpoint}/${name}`
+            `with access to it, and accept its conditions at ${this.#endpoint}/${name}`
           : 'the Hub has a problem. Try again later'
     const message = `hf:${name}@${this.repository.revision}: ${url}: HTTP status ${status}: ${why}`
     return status >= 500 || status === 429
@@ -259,8 +263,8 @@ async function readText(repository: HubRepository, response: Response): Promise<
 }
 
 /**
- * A repository's folder in the cache of huggingface_hub: `blobs/<etag>` hold the files, `snapshots/<commit>/<file>` link to them,
- * and `refs/<revision>` holds a commit.
+ * A repository's folder in the cache of huggingface_hub: `blobs/<etag>` are the files, `snapshots/<commit>/<file>` link to
+ * them, and `refs/<revision>` holds a commit.
  */
 class RepositoryCache {
   readonly #folder: string
@@ -278,7 +282,7 @@ class RepositoryCache {
     return join(this.#folder, 'snapshots', commit, file)
   }
 
-  /** The files of the revision, if the weights are there. */
+  /** The files of the revision, if the cache has its weights. */
   async find(): Promise<HubFiles | undefined> {
     const { revision } = this.repository
     const ref = await readFile(this.#ref, 'utf8').catch(() => revision)
@@ -294,7 +298,7 @@ class RepositoryCache {
     }
   }
 
-  /** Fills `blobs/<etag>` if it is not there, and links the snapshot's file to it. */
+  /** Fills `blobs/<etag>` if it does not exist, and links the snapshot's file to it. */
   async add(
     commit: string,
     file: string,
@@ -313,8 +317,8 @@ class RepositoryCache {
     try {
       await symlink(relative(dirname(link), blob), link)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return // by another process
-      await copyFile(blob, link) // a file system without links
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return // another process created it
+      await copyFile(blob, link) // the file system has no links
     }
   }
 
@@ -330,7 +334,7 @@ class RepositoryCache {
     throw new VisionTorchError(
       'ERR_DOWNLOAD_HASH',
       `hf:${this.repository.name}: expected a file whose Git hash is ${etag}, got ${digest}. It was changed or damaged on ` +
-        'the way, and is not kept. Try again',
+        'the way and has been discarded. Try again',
     )
   }
 

@@ -4,18 +4,18 @@ import { check, closest, refuse } from '../util/is.js'
 import { weightsFiles } from '../util/package.js'
 import { withoutAlias } from './aliases.js'
 
-/** A checkpoint that torchvision publishes, as `weights/manifest.json` has it. */
+/** A checkpoint that torchvision publishes, as described in `weights/manifest.json`. */
 export interface OfficialWeights {
   /** torchvision's name of the network: `resnet50`. */
   architecture: string
   /** torchvision's name of the weights: `IMAGENET1K_V2`. */
   name: string
-  /** Whether torchvision's `DEFAULT` means these. */
+  /** Whether torchvision's `DEFAULT` stands for these weights. */
   default: boolean
   url: string
   /** The SHA-256 of the file in hexadecimal digits: all 64 if known, otherwise the first 8 or more. */
   sha256: string
-  /** The exact size if known. */
+  /** The exact size in bytes, if known. */
   bytes: number | null
   /** The size in MiB, rounded to three places; null if unknown. */
   mebibytes: number | null
@@ -25,7 +25,7 @@ export interface OfficialWeights {
   parameterCount: number
   /** Multiply-adds for one image, in billions. */
   multiplyAdds: number
-  /** On ImageNet's validation images, in percent; null if torchvision gives none. */
+  /** The accuracy on ImageNet's validation images, in percent; null if torchvision publishes none. */
   accuracy: { top1: number; top5: number } | null
   preprocessing: {
     resize: number
@@ -36,7 +36,7 @@ export interface OfficialWeights {
   }
   /** Options of the network's constructor that torchvision sets for these weights. */
   networkOptions: NetworkOptions
-  /** Where the licence of these weights is, if torchvision names one. */
+  /** The URL of these weights' own licence, if torchvision names one. */
   license: string | null
 }
 
@@ -45,7 +45,7 @@ const readJson = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8')) 
 let weights: readonly OfficialWeights[] | undefined
 let classes: readonly string[] | undefined
 
-/** The official checkpoints, of one architecture or of all. */
+/** Lists the official checkpoints of one architecture, or all of them. */
 export function listWeights(architecture?: string): readonly OfficialWeights[] {
   if (architecture !== undefined) check.string('architecture', architecture)
   weights ??= readJson<{ weights: OfficialWeights[] }>(weightsFiles().manifest).weights
@@ -59,9 +59,9 @@ export function imagenetClasses(): readonly string[] {
 }
 
 /**
- * The official weights that a name stands for.
+ * The official weights of a name.
  * @param name `DEFAULT` or torchvision's name, in any case: `IMAGENET1K_V1`.
- * @throws ERR_INVALID_ARGUMENT when there are none of that name for the architecture.
+ * @throws ERR_INVALID_ARGUMENT if the architecture has no weights of that name.
  */
 export function resolveWeights(architecture: string, name: string): OfficialWeights {
   const known = listWeights(withoutAlias(architecture))
@@ -75,7 +75,7 @@ export function resolveWeights(architecture: string, name: string): OfficialWeig
 /**
  * The official weights that a command line names: an architecture (its `DEFAULT`), `resnet50.IMAGENET1K_V1`, or a file
  * name (`resnet50-0676ba61.pth`).
- * @throws ERR_INVALID_ARGUMENT with the nearest name.
+ * @throws ERR_INVALID_ARGUMENT for an unknown name, with the most similar one.
  */
 export function findWeights(name: string): OfficialWeights {
   const byFile = findFile(name)
@@ -94,7 +94,10 @@ export function findWeights(name: string): OfficialWeights {
 export const findFile = (name: string): OfficialWeights | undefined =>
   listWeights().find(entry => fileName(entry) === name)
 
-/** The preprocessing of a network whose weights do not say theirs: torchvision's of `IMAGENET1K_V1`, or for the smallest images. */
+/**
+ * The preprocessing of a network whose weights do not specify it: that of torchvision's `IMAGENET1K_V1`, or the one
+ * for the smallest images.
+ */
 export function usualPreprocessing(architecture: string): OfficialWeights['preprocessing'] | undefined {
   const known = listWeights(architecture)
   const first = known.find(({ name }) => name === 'IMAGENET1K_V1')
@@ -102,10 +105,10 @@ export function usualPreprocessing(architecture: string): OfficialWeights['prepr
   return (first ?? smallest)?.preprocessing
 }
 
-/** `resnet50.IMAGENET1K_V2`: how the command line names weights. */
+/** The name of weights on the command line: `resnet50.IMAGENET1K_V2`. */
 export const fullName = ({ architecture, name }: OfficialWeights): string => `${architecture}.${name}`
 
-/** `resnet50-11ad3fa6.pth`. */
+/** The file name of weights: `resnet50-11ad3fa6.pth`. */
 export const fileName = ({ url }: OfficialWeights): string => url.slice(url.lastIndexOf('/') + 1)
 
 const architectures = (): string[] => [...new Set(listWeights().map(entry => entry.architecture))]

@@ -348,7 +348,7 @@ describe('a download', () => {
     await chmod(join(folder, 'fixed'), 0o555)
     await assert.rejects(download(url, join(folder, 'fixed', 'file')), {
       code: 'ERR_FILE_WRITE',
-      message: /you may not write there/,
+      message: /you have no permission to write there/,
     })
   })
 

@@ -176,11 +176,11 @@ describe('weights on the Hugging Face Hub', function () {
     for (const [json, message] of [
       [
         { architecture: 'tf_mobilenetv3_large_100' },
-        /it holds timm's tf_mobilenetv3_large_100, and visiontorch does not have/,
+        /it holds timm's tf_mobilenetv3_large_100, which visiontorch cannot load/,
       ],
       [
         { architectures: ['ViTForImageClassification'] },
-        /it holds ViTForImageClassification of transformers/,
+        /it holds weights with the names of transformers' ViTForImageClassification/,
       ],
     ] as const) {
       server.small.set('config.json', Buffer.from(JSON.stringify(json)))

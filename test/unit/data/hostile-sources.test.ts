@@ -133,7 +133,7 @@ describe('a table of images', () => {
 
   it('says that a file does not exist, and refuses wrong options', async () => {
     await assert.rejects(fromCsv(join(root, 'none.csv')), ERR_DATASET(/none\.csv: cannot be read \(ENOENT\)/))
-    await assert.rejects(fromCsv(root), ERR_DATASET(/not a regular file but a directory/))
+    await assert.rejects(fromCsv(root), ERR_DATASET(/expected a regular file, got a directory/))
     const wrong = { code: 'ERR_INVALID_ARGUMENT' }
     await assert.rejects(fromCsv(5 as never), wrong)
     await assert.rejects(fromCsv({}), wrong)

@@ -50,8 +50,8 @@ describe('an image input', () => {
 
   const failures: [string, () => ImageInput, string, RegExp][] = [
     ['a missing file', () => join(directory, 'none.jpg'), 'ERR_FILE_NOT_FOUND', /none\.jpg: no such file/],
-    ['a directory', () => directory, 'ERR_FILE_READ', /not a regular file but a directory/],
-    ['a device', () => '/dev/zero', 'ERR_FILE_READ', /not a regular file but a device/],
+    ['a directory', () => directory, 'ERR_FILE_READ', /expected a regular file, got a directory/],
+    ['a device', () => '/dev/zero', 'ERR_FILE_READ', /expected a regular file, got a device/],
     ['a file that the kernel makes up', () => '/proc/self/mem', 'ERR_FILE_READ', /a file of \/proc/],
     ['an empty file', () => new Uint8Array(0), 'ERR_IMAGE_DECODE', /it is empty/],
     ['text', () => Buffer.from('This is not an image.'), 'ERR_IMAGE_DECODE', /it is text/],
@@ -81,9 +81,9 @@ describe('an image input', () => {
       for (let i = 0; i < 6; i++) {
         await assert.rejects(decode(pipe), {
           code: 'ERR_FILE_READ',
-          message: /regular file but a named pipe/,
+          message: /regular file, got a named pipe/,
         })
-        await assert.rejects(decode(socket), { code: 'ERR_FILE_READ', message: /regular file but a socket/ })
+        await assert.rejects(decode(socket), { code: 'ERR_FILE_READ', message: /regular file, got a socket/ })
       }
       assert.equal((await decode(file)).width, width)
     } finally {

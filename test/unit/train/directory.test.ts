@@ -75,7 +75,7 @@ describe('the directory of a run', () => {
     await chmod(join(root, 'locked'), 0o500)
     await assert.rejects(RunDirectory.open(join(root, 'locked', 'run'), 'resnet18', false), {
       code: 'ERR_FILE_WRITE',
-      message: /you may not write there/,
+      message: /you have no permission to write there/,
     })
   })
 })

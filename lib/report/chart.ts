@@ -1,20 +1,20 @@
 import type { Spec } from 'vega'
 
-// The charts of a run, drawn by Vega as SVG. Colours are CSS variables, so that one drawing serves report.html in light
-// and dark, and, with the variables replaced, the PNG files.
+// Charts, drawn by Vega as SVG. Colours are CSS variables, so that the same drawing serves report.html in light and dark
+// mode, and, with the variables replaced, the PNG files.
 
 export const color = {
   ink: 'var(--ink)',
   muted: 'var(--muted)',
   grid: 'var(--grid)',
-  /** Of a chart's first, second and third series; the first also shades the confusion matrix. */
+  /** The colours of a chart's series; the first also shades the confusion matrix. */
   series: ['var(--series-1)', 'var(--series-2)', 'var(--series-3)'] as const,
-  /** Text on a dark cell of the matrix. */
+  /** The colour of text on a dark cell of the matrix. */
   onSeries: 'var(--on-series)',
 }
 export const font = 'inherit'
 
-/** The values of the variables in light and dark. */
+/** The values of the variables in light and dark mode. */
 export const themes = {
   light: {
     ink: '#1b1f24',
@@ -36,14 +36,14 @@ export const themes = {
   },
 }
 
-/** The drawing for white paper, as text of an SVG file that stands alone. */
+/** The drawing on a white background, as the text of a self-contained SVG file. */
 export function onPaper({ svg }: Chart): string {
   return svg
     .replace(/var\(--([\w-]+)\)/g, (_, name: keyof typeof themes.light) => themes.light[name])
     .replaceAll(`font-family="${font}"`, 'font-family="Inter, Helvetica, Arial, DejaVu Sans, sans-serif"')
 }
 
-/** One drawing: an SVG element as text, and its size in pixels. */
+/** A drawing: an SVG element as text, and its size in pixels. */
 export interface Chart {
   title: string
   svg: string
@@ -51,26 +51,26 @@ export interface Chart {
   height: number
 }
 
-/** What differs between the drawings of a report. */
+/** The settings that differ between the drawings of a report. */
 export type Drawing = Pick<Spec, 'data' | 'scales' | 'axes' | 'legends' | 'marks' | 'signals'> & {
   title: string
   subtitle?: string
   width: number
   height: number
-  /** Whether width and height are the whole drawing's, with its axes (the default), or the plot's. */
+  /** Whether width and height are those of the whole drawing with its axes (the default), or of the plot. */
   fit?: boolean
 }
 
 /**
- * Only a report needs Vega, which takes longer to load than all of visiontorch. The name is not a literal because esbuild
- * would follow the import and stop at Vega's top-level await. Next.js follows it, to copy the package.
+ * Loads Vega only for a report, because that takes longer than loading all of visiontorch. The name is not a literal,
+ * because esbuild would follow the import and stop at Vega's top-level await. Next.js follows it, to copy the package.
  */
 function loadVega(): Promise<typeof import('vega')> {
   const vega = 'vega'
   return import(/* webpackIgnore: true */ /* turbopackIgnore: false */ vega)
 }
 
-/** Draws with the report's fonts and colours. */
+/** Draws a chart with the report's fonts and colours. */
 export async function draw({
   title,
   subtitle = '',

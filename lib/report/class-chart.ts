@@ -3,12 +3,12 @@ import { printable } from '../util/text.js'
 import { type Chart, color, draw } from './chart.js'
 import { shortLabels } from './labels.js'
 
-/** How many classes the drawing has; of more, it has those with the lowest f1. */
+/** The largest number of classes in the drawing. If there are more, it shows those with the lowest F1. */
 const MOST_CLASSES = 40
 const ROW = 30 // pixels
 const LONGEST_LABEL = 26
 
-/** Precision and recall of each class, as bars: the worst class first. */
+/** Draws precision and recall of each class as bars, the worst class first. */
 export function drawClasses({ classes }: Evaluation): Promise<Chart> {
   const shown = classes.toSorted((a, b) => a.f1 - b.f1).slice(0, MOST_CLASSES)
   const labels = shortLabels(
@@ -20,10 +20,10 @@ export function drawClasses({ classes }: Evaluation): Promise<Chart> {
     { place, measure: 'recall', value: recall },
   ])
   const measures = ['precision', 'recall']
-  const of = `the ${shown.length} lowest of ${classes.length.toLocaleString('en-US')} classes; all: classes.csv`
+  const of = `the ${shown.length} lowest of ${classes.length.toLocaleString('en-US')} classes; classes.csv has all`
   return draw({
     title: 'Precision and recall',
-    subtitle: shown.length === classes.length ? 'of each class, the lowest f1 first' : of,
+    subtitle: shown.length === classes.length ? 'of each class, the lowest F1 first' : of,
     width: 520,
     height: ROW * shown.length,
     fit: false,

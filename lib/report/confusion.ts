@@ -4,12 +4,12 @@ import { printable } from '../util/text.js'
 import { type Chart, color, draw, font } from './chart.js'
 import { shortLabels } from './labels.js'
 
-/** How many classes the drawing has; of more, it has the most confused. */
+/** The largest number of classes in the drawing. If there are more, it shows the most confused ones. */
 export const MOST_MATRIX = 40
 
 /**
- * The confusion matrix: rows are true classes, and a cell's shade is its share of the row. Cells off the diagonal, which
- * are the mistakes, have a colour of their own.
+ * Draws the confusion matrix. Rows are true classes, and the shade of a cell is its share of the row. Cells off the
+ * diagonal, the mistakes, have a different colour.
  */
 export async function drawConfusion(evaluation: Evaluation): Promise<Chart> {
   const { classes, confusions } = evaluation
@@ -47,7 +47,7 @@ export async function drawConfusion(evaluation: Evaluation): Promise<Chart> {
     labelLimit: 0,
     labelFontSize: cell >= 20 ? 12 : 11,
   }
-  // Vega can only guess how wide a label is without a canvas.
+  // Without a canvas, Vega can only guess how wide a label is.
   const turned = cell < 40 || labels.some(label => label.length > 6)
   const counts: Mark = {
     type: 'text',
@@ -71,7 +71,7 @@ export async function drawConfusion(evaluation: Evaluation): Promise<Chart> {
     subtitle:
       count === classes.length
         ? 'rows: true class, columns: predicted'
-        : `the ${count} most confused of ${classes.length.toLocaleString('en-US')} classes; rows: true class, columns: predicted; all cells: confusions.csv`,
+        : `the ${count} most confused of ${classes.length.toLocaleString('en-US')} classes; rows: true class, columns: predicted; confusions.csv has all cells`,
     width: size,
     height: size,
     fit: false,
@@ -127,10 +127,10 @@ export async function drawConfusion(evaluation: Evaluation): Promise<Chart> {
   })
 }
 
-/** In columns: with 40 classes the labels take about as much room as the cells. */
+/** The length of labels, in columns of text: with 40 classes, they take about as much room as the cells. */
 const LONGEST_LABEL = 26
 
-/** The classes of the cells off the diagonal that count most images, in the order of the classes. */
+/** The classes of the cells off the diagonal with the most images, in the order of the classes. */
 function mostConfused({ classes, confusions }: Evaluation, most: number): number[] {
   const chosen = new Set<number>()
   const mistakes = confusions

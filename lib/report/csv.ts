@@ -1,14 +1,14 @@
 import type { Evaluation } from '../evaluate/metrics.js'
 
-// Tables for spreadsheets, by RFC 4180.
+// Tables for spreadsheets, in the format of RFC 4180.
 
-/** A row a class, in the order of the network's outputs. */
+/** One row for each class, in the order of the network's outputs. */
 export function classesCsv({ classes }: Evaluation): string {
   const header = ['class', 'precision', 'recall', 'f1', 'support']
   return csv([header, ...classes.map(row => [row.label, row.precision, row.recall, row.f1, row.support])])
 }
 
-/** A row a true class, and a column a predicted class: how many images. */
+/** The number of images, with one row for each true class and one column for each predicted class. */
 export function matrixCsv({ classes, confusion }: Evaluation): string {
   const names = classes.map(({ label }) => label)
   return csv([
@@ -17,7 +17,7 @@ export function matrixCsv({ classes, confusion }: Evaluation): string {
   ])
 }
 
-/** A row a cell of the confusion matrix that is not zero. */
+/** One row for each cell of the confusion matrix that is not zero. */
 export function confusionsCsv({ classes, confusions }: Evaluation): string {
   const cells = confusions.map(cell => [
     classes[cell.actual]!.label,
@@ -27,12 +27,12 @@ export function confusionsCsv({ classes, confusions }: Evaluation): string {
   return csv([['true class', 'predicted', 'images'], ...cells])
 }
 
-/** Rows of cells. */
+/** Formats rows of cells. */
 export function csv(rows: readonly (readonly (string | number)[])[]): string {
   return rows.map(row => `${row.map(cellOf).join(',')}\n`).join('')
 }
 
-/** A spreadsheet would run a name that begins like a formula: an apostrophe in front makes it text. */
+/** A spreadsheet would evaluate a name that begins like a formula; an apostrophe in front makes it text. */
 function cellOf(value: string | number): string {
   if (typeof value === 'number') return String(value)
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value

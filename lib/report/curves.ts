@@ -5,10 +5,10 @@ import { type Chart, color, draw, font } from './chart.js'
 
 interface Curve {
   title: string
-  /** What d3-format makes of a value, on the axis and in the labels. */
+  /** The d3-format pattern for values, on the axis and in the labels. */
   format: string
   series: { label: string; value: (row: EpochMetrics) => number }[]
-  /** The axis: from 0 to the largest value, or to all of 100 %. */
+  /** Whether the values are shares: the axis then ends at 100%, and begins at a multiple of 10% instead of at 0. */
   share?: boolean
 }
 
@@ -43,7 +43,10 @@ const curves: Curve[] = [
   },
 ]
 
-/** Loss, accuracy (of the top five if that says something), learning rate and throughput by epoch; none without epochs. */
+/**
+ * Draws loss, accuracy (also top-5 if that is meaningful), learning rate and throughput by epoch. Returns none if
+ * there are no epochs.
+ */
 export async function drawCurves(
   history: readonly EpochMetrics[],
   best: EpochMetrics | null,
@@ -157,7 +160,7 @@ async function drawCurve(
         marks: [lineOf(history.length)],
       },
       {
-        type: 'rect', // invisible: what the pointer meets and the screen reader reads
+        type: 'rect', // invisible, for the pointer and for screen readers
         from: { data: 'epochs' },
         encode: {
           enter: {

@@ -1,21 +1,21 @@
 import type { Evaluation, PoorPrediction } from '../evaluate/metrics.js'
 import type { EpochMetrics } from '../train/events.js'
 
-/** What a report shows. */
+/** The content of a report. */
 export interface ReportData {
   /** The heading, for example `resnet50 on photos`. */
   title: string
-  /** A row an epoch; empty for an evaluation without training. */
+  /** One row for each epoch; empty for an evaluation without training. */
   history: readonly EpochMetrics[]
   /** The epoch whose weights were kept, or null. */
   best: EpochMetrics | null
-  /** Figures of the kept weights on the validation images, or null. */
+  /** The evaluation of the kept weights on the validation images, or null. */
   evaluation: Evaluation | null
-  /** What config.json holds: nested plain values. */
+  /** The content of config.json: nested plain values. */
   config: Readonly<Record<string, unknown>>
 }
 
-/** One of the worst-predicted images with a small picture, or null if the file can no longer be read. */
+/** One of the worst predictions, with a small picture, or null if the file can no longer be read. */
 export interface Thumbnail extends PoorPrediction {
   picture: { uri: string; width: number; height: number } | null
 }

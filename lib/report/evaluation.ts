@@ -7,11 +7,11 @@ import { drawClasses } from './class-chart.js'
 import { classesCsv, matrixCsv } from './csv.js'
 import { png } from './report.js'
 
-/** Of more classes, confusions.csv has the cells that are not zero: see writeReport(). */
+/** If there are more classes, confusions.csv has the cells that are not zero, see writeReport(). */
 const MOST_COLUMNS = 1000
 
 /**
- * Writes what a report does not have of an evaluation: `precision_recall.png`, `classes.csv` with the same figures, and the
+ * Writes the files of an evaluation besides its report: `precision_recall.png`, `classes.csv` with the same metrics, and the
  * whole `confusion_matrix.csv`. Returns the paths.
  */
 export async function writeEvaluation(directory: string, evaluation: Evaluation): Promise<string[]> {

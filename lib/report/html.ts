@@ -1,14 +1,14 @@
 import { printable } from '../util/text.js'
 
-/** HTML as text: made by {@link html} only. */
+/** HTML as text. Only {@link html} creates it. */
 export class Html {
   constructor(readonly text: string) {}
 }
 
-/** What a template of {@link html} takes: everything but Html is escaped; false, null and undefined are left out. */
+/** A value in a template of {@link html}: everything except Html is escaped; false, null and undefined are left out. */
 export type Content = Html | string | number | false | null | undefined | readonly Content[]
 
-/** A template of HTML. Values are text, whatever they hold; only Html goes in as it is. */
+/** A template of HTML. Values are inserted as text; only Html is inserted unchanged. */
 export function html(parts: TemplateStringsArray, ...values: readonly Content[]): Html {
   return new Html(parts.map((part, i) => (i === 0 ? part : render(values[i - 1]) + part)).join(''))
 }
@@ -20,7 +20,7 @@ function render(value: Content): string {
   return escapeHtml(String(value))
 }
 
-/** At most 1,000 characters, so that no name of a file's makes a page of megabytes. */
+/** Limits text to 1,000 characters, so that a name from a file cannot make the page megabytes long. */
 function escapeHtml(text: string): string {
   return printable(text, 1000).replace(/[&<>"'`]/g, character => `&#${character.charCodeAt(0)};`)
 }

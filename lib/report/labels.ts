@@ -1,8 +1,8 @@
-// Names of classes in the space that a chart has for them.
+// Shortens the names of classes to the space that a chart has for them.
 
 /**
- * Names of at most `longest` columns, of which no two are alike. A long name loses its middle; names that this would
- * make alike show where they differ instead.
+ * Shortens names to at most `longest` columns so that all stay different. A long name loses its middle; names that would
+ * then be the same show the part in which they differ instead.
  */
 export function shortLabels(labels: readonly string[], longest: number): string[] {
   const short = labels.map(label => cutMiddle(label, longest))
@@ -35,7 +35,7 @@ function cutMiddle(label: string, longest: number): string {
   return `${start.join('').trimEnd()}…${end.join('').trimStart()}`
 }
 
-/** The beginning, and what comes from `start` on: a little before it, so that it reads as part of a word. */
+/** The beginning of a name and the part from a little before `start`, so that it reads as part of a word. */
 function cutStart(label: string, start: number, longest: number): string {
   const characters = [...label]
   const head = take(characters, Math.floor(longest / 4))
@@ -56,11 +56,11 @@ function take(characters: readonly string[], room: number): string[] {
   return taken
 }
 
-/** Letters of Chinese, Japanese and Korean, and emoji, are about twice as wide as others. */
+/** Chinese, Japanese and Korean characters, and emoji, are about twice as wide as other characters. */
 const columns = (text: string): number =>
   [...text].reduce((sum, character) => sum + (character.codePointAt(0)! >= 0x1100 ? 2 : 1), 0)
 
-/** How many characters all of the names begin with. */
+/** The length of the longest common prefix of the names, in characters. */
 function commonLength(names: readonly string[]): number {
   const [first = [], ...others] = names.map(name => [...name])
   const differs = first.findIndex((character, at) => others.some(other => other[at] !== character))

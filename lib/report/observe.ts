@@ -7,13 +7,13 @@ export async function observeForReport({ options }: RunStart): Promise<Observer 
   return {
     async trained({ directory, config, best, history, evaluate, decode, warn }) {
       try {
-        // Imported only now, because the charting library takes a while to load.
+        // Imported only here, because the charting library takes a while to load.
         const { WORST_IN_REPORT, writeReport } = await import('./report.js')
         const evaluation = await evaluate(WORST_IN_REPORT)
         const title = `${config.architecture}: ${basename(directory)}`
         await writeReport(directory, { title, history, best, evaluation, config }, decode)
       } catch (error) {
-        warn(`no report was written: ${(error as Error).message}`) // the trained weights are not lost
+        warn(`the report could not be written: ${(error as Error).message}`) // do not fail the run: its weights are good
       }
     },
   }

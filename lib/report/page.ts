@@ -9,8 +9,8 @@ import { type Content, Html, html } from './html.js'
 import { script, style } from './style.js'
 import { verdictOf } from './verdict.js'
 
-// report.html: plain HTML with everything inside. The content security policy lets it load nothing, and run and apply
-// nothing but our own script and style sheet, which it knows by their hashes.
+// report.html: plain HTML that contains everything it needs. Its content security policy forbids loading anything, and
+// running or applying anything but our own script and style sheet, which it identifies by their hashes.
 
 interface Drawn {
   curves: readonly Chart[]
@@ -18,7 +18,7 @@ interface Drawn {
   thumbnails: readonly Thumbnail[]
 }
 
-/** How many classes the table has; of more, it has the weakest. */
+/** The largest number of classes in the table. If there are more, it shows the weakest ones. */
 const MOST_CLASSES = 100
 const MOST_EPOCHS = 500
 const MOST_PAIRS = 12
@@ -121,7 +121,7 @@ function epochs({ history, best, evaluation }: ReportData): Html {
   const title =
     every === 1
       ? 'All epochs as a table'
-      : `Every ${every}th of ${formatCount(history.length)} epochs as a table; all are in metrics.csv`
+      : `Every ${every}th of ${formatCount(history.length)} epochs as a table; metrics.csv has all`
   const header = columns.map(([name]) => name)
   return html`<details><summary>${title}</summary>${table('Epochs', header, rows)}</details>`
 }
@@ -134,7 +134,7 @@ function pairs({ confusions, classes }: Evaluation): Html {
     .filter(({ actual, predicted }) => actual !== predicted)
     .map(cell => ({ ...cell, share: cell.count / classes[cell.actual]!.support }))
     .sort((a, b) => b.count - a.count || b.share - a.share)
-  if (all.length === 0) return html`<p class="card">No image was taken for one of another class.</p>`
+  if (all.length === 0) return html`<p class="card">No image was predicted as another class.</p>`
   const rows = all
     .slice(0, MOST_PAIRS)
     .map(
@@ -142,7 +142,8 @@ function pairs({ confusions, classes }: Evaluation): Html {
         html`<tr><td>${classes[actual]!.label}</td><td>${classes[predicted]!.label}</td><td>${formatCount(count)}</td><td>${formatShare(share)}</td></tr>`,
     )
   const left =
-    all.length > rows.length && `The ${rows.length} of ${formatCount(all.length)} with most images.`
+    all.length > rows.length &&
+    `The ${rows.length} of ${formatCount(all.length)} confusions with the most images.`
   const header = ['true class', 'predicted', 'images', 'of the class']
   return html`<div class="card"><h3>Most frequent confusions</h3>${left && html`<p class="note">${left}</p>`}${table('Most frequent confusions', header, rows, 2)}</div>`
 }
@@ -155,9 +156,9 @@ function classes({ classes }: Evaluation): Html {
   )
   const left =
     classes.length > rows.length &&
-    html`<b>The ${rows.length} weakest of ${formatCount(classes.length)} classes; all are in classes.csv beside this file.</b> `
-  return html`<p class="note">${left}Weakest first. Precision: how many of the images given this label bear it. Recall: how many of the images that bear it were found. F1: their harmonic mean. Support: the images that bear it.</p>
-<div class="card">${table('Figures by class', ['class', 'precision', 'recall', 'F1', 'support'], rows, 1)}</div>`
+    html`<b>The ${rows.length} weakest of ${formatCount(classes.length)} classes; classes.csv in the same folder has all.</b> `
+  return html`<p class="note">${left}The weakest classes come first. Precision: the share of the images predicted as this class that belong to it. Recall: the share of the images of this class that were predicted as it. F1: the harmonic mean of the two. Support: the number of images of this class.</p>
+<div class="card">${table('Metrics by class', ['class', 'precision', 'recall', 'F1', 'support'], rows, 1)}</div>`
 }
 
 function measure(row: ClassMetrics, name: 'precision' | 'recall' | 'f1'): Html {
@@ -165,7 +166,7 @@ function measure(row: ClassMetrics, name: 'precision' | 'recall' | 'f1'): Html {
   return html`<td class="measure"><span class="s${Math.round(100 * value)}">${formatShare(value)}</span></td>`
 }
 
-/** `texts`: how many of the first columns hold words; the others hold numbers, aligned right. */
+/** The first `texts` columns hold words; the others hold numbers, which are aligned right. */
 function table(name: string, header: readonly string[], rows: readonly Html[], texts = 0): Html {
   const cells = header.map(text => html`<th scope="col">${text}</th>`)
   return html`<div class="scroll tall" tabindex="0" role="region" aria-label="${name}"><table class="texts-${texts}"><thead><tr>${cells}</tr></thead><tbody>${rows}</tbody></table></div>`
@@ -175,18 +176,18 @@ function worst(thumbnails: readonly Thumbnail[]): Html {
   const cards = thumbnails.map(({ file, label, predicted, score, labelScore, picture }) => {
     const image = picture
       ? html`<img src="${new Html(picture.uri)}" width="${picture.width}" height="${picture.height}" alt="An image of ${label}">`
-      : html`<div class="missing">cannot be read any more</div>`
+      : html`<div class="missing">can no longer be read</div>`
     const isRight = label === predicted
     return html`<li class="card"><div class="picture">${image}</div>
 <p><span class="verdict ${isRight ? 'right' : 'wrong'}">${isRight ? 'unsure' : 'wrong'}</span> <b>${predicted}</b> ${formatShare(score)}</p>
 ${!isRight && html`<p>is <b>${label}</b> ${formatShare(labelScore)}</p>`}
 <p class="file" title="${file}">${shortName(file)}</p></li>`
   })
-  return html`<p class="note">The validation images whose own class was given the lowest score. A wrong label in the data set shows up here first.</p>
+  return html`<p class="note">The validation images whose own class got the lowest score. Wrong labels in the data set show up here first.</p>
 <ol class="worst">${cards}</ol>`
 }
 
-/** What differs from the defaults first; the rest, group by group, on demand. */
+/** Shows first the options that differ from the defaults, and the rest, group by group, on demand. */
 function configuration(config: ReportData['config']): Html {
   const { options, ...rest } = config
   const groups: [string, [string, string][]][] = []
@@ -214,7 +215,10 @@ function rowsOf(rows: readonly [string, string][]): Html {
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Nested objects as `outer.inner` rows; lists in one row, which says how much of a long one it leaves out. */
+/**
+ * Turns nested objects into rows named `outer.inner`. A list becomes one row, which tells how many elements of a long
+ * list it leaves out.
+ */
 function flatten(value: Readonly<Record<string, unknown>>, prefix = ''): [string, string][] {
   return Object.entries(value).flatMap(([key, entry]): [string, string][] => {
     const name = prefix + key
@@ -229,7 +233,7 @@ function flatten(value: Readonly<Record<string, unknown>>, prefix = ''): [string
   })
 }
 
-/** The folder (which often is the class) and the name. */
+/** The folder (often the class) and the file name. */
 const shortName = (file: string): string => file.split(/[\\/]/).slice(-2).join('/')
 
 const formatCount = (value: number): string => Number(value).toLocaleString('en-US')

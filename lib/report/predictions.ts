@@ -5,7 +5,7 @@ import { cannotWrite, replaceFile } from '../util/files.js'
 import { refuse } from '../util/is.js'
 import { csv } from './csv.js'
 
-/** Rows are written when they have so many characters. */
+/** Rows are written to the file each time they reach this many characters. */
 const CHUNK = 1 << 16
 
 const formats: Readonly<Record<string, Format>> = {
@@ -30,16 +30,16 @@ interface Format {
 /** A float32 has seven digits. */
 const digits = (scores: Float32Array): number[] => Array.from(scores, score => Number(score.toPrecision(7)))
 
-/** @throws ERR_INVALID_ARGUMENT if a file of predictions has another ending than `.csv` or `.jsonl`. */
+/** @throws ERR_INVALID_ARGUMENT if the file name of predictions does not end in `.csv` or `.jsonl`. */
 export function checkPredictionsFile(path: string): Format {
   const format = formats[extname(path).toLowerCase()]
   if (format !== undefined) return format
-  throw refuse(`predictions: expected a file that ends in .csv or .jsonl, got ${path}`, 'predictions')
+  throw refuse(`predictions: expected a file name that ends in .csv or .jsonl, got ${path}`, 'predictions')
 }
 
 /**
- * Replaces the file by a row for each image that `run` hands over: its file, class, predicted class, and the probability of
- * every class. If `run` fails, the file stays as it was.
+ * Replaces the file with one row for each image that `run` passes: its file, class, predicted class, and the probability of
+ * every class. If `run` fails, the old file stays.
  */
 export async function writePredictions<T>(
   path: string,
@@ -63,7 +63,7 @@ export async function writePredictions<T>(
       await flush()
       outcome = { value }
     } catch (error) {
-      failure = error // also an AbortError, which has nothing to do with the file
+      failure = error // also for an AbortError, which has nothing to do with the file
       throw error
     }
   }

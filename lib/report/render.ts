@@ -5,22 +5,22 @@ import { drawCurves } from './curves.js'
 import type { ReportData, Thumbnail } from './data.js'
 import { hasTop5, renderPage } from './page.js'
 
-/** A report as text: the page, and the drawings on white paper as SVG. */
+/** A report as text: the page, and the drawings on a white background as SVG. */
 export interface RenderedReport {
   html: string
-  /** Null without epochs. */
+  /** The curves; null if there are no epochs. */
   curves: string | null
-  /** Null without an evaluation. */
+  /** The confusion matrix; null if there is no evaluation. */
   confusion: string | null
 }
 
-/** What {@link renderReport} takes: plain values, which another thread can take over. */
+/** The argument of {@link renderReport}: plain values, which can be passed to another thread. */
 export interface RenderInput {
   data: ReportData
   thumbnails: readonly Thumbnail[]
 }
 
-/** Draws the charts and builds the page. This takes up to seconds, so it runs in a thread of its own: see worker.ts. */
+/** Draws the charts and builds the page. This can take seconds, so it runs in a separate thread, see worker.ts. */
 export async function renderReport({ data, thumbnails }: RenderInput): Promise<RenderedReport> {
   const { history, best, evaluation } = data
   const curves = await drawCurves(history, best, hasTop5(evaluation?.classes.length ?? Infinity))
@@ -32,7 +32,7 @@ export async function renderReport({ data, thumbnails }: RenderInput): Promise<R
   }
 }
 
-/** Charts two a row, as one SVG. */
+/** Joins charts into one SVG, with two in a row. */
 function sheet(charts: readonly Chart[]): string {
   const width = Math.max(...charts.map(chart => chart.width))
   const height = Math.max(...charts.map(chart => chart.height))

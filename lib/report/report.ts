@@ -12,13 +12,13 @@ import { classesCsv, confusionsCsv } from './csv.js'
 import type { ReportData, Thumbnail } from './data.js'
 import { renderInWorker } from './worker.js'
 
-/** How many of the worst-predicted images a report shows. */
+/** How many of the worst predictions a report shows. */
 export const WORST_IN_REPORT = 24
 
 /**
  * Writes `report.html` (one file that needs nothing else), and, if there is something to draw, `results.png` (the
- * curves) and `confusion_matrix.png`, into `directory`, which is made if need be. With more classes than the page shows,
- * `classes.csv` and `confusions.csv` have them all. Returns the paths.
+ * curves) and `confusion_matrix.png` into `directory`, which is created if necessary. If there are more classes than the
+ * page shows, `classes.csv` and `confusions.csv` have them all. Returns the paths.
  * @param decodeImage Gives the pixels of a file as the network was shown them.
  */
 export async function writeReport(
@@ -27,7 +27,7 @@ export async function writeReport(
   decodeImage: (file: string) => Promise<Pixels> = file => decode(file),
 ): Promise<string[]> {
   const { evaluation } = data
-  const turn = pLimit(4) // a decoded photograph takes tens of megabytes
+  const turn = pLimit(4) // a decoded photo takes tens of megabytes
   const thumbnails = await Promise.all(
     (evaluation?.worst ?? [])
       .slice(0, WORST_IN_REPORT)
@@ -56,7 +56,10 @@ function plain(data: ReportData): ReportData {
   return { ...data, evaluation: { top1, top5, loss, count, classes, confusions, worst, confusion: [] } }
 }
 
-/** On white, at two pixels a unit. The letters come from the system's fonts; without one they are empty boxes. */
+/**
+ * Renders an SVG as PNG on a white background, at two pixels per unit. Text needs a font on the system; without one,
+ * letters are empty boxes.
+ */
 export async function png(svg: string): Promise<Buffer> {
   const sharp = loadSharp()
   return sharp(Buffer.from(svg), { density: 144, unlimited: true })
@@ -79,6 +82,6 @@ async function thumbnail(
     const uri = `data:image/webp;base64,${data.toString('base64')}`
     return { ...prediction, picture: { uri, width: info.width, height: info.height } }
   } catch {
-    return { ...prediction, picture: null } // moved or deleted since: the scores are still worth showing
+    return { ...prediction, picture: null } // the file was moved or deleted, but its scores are still worth showing
   }
 }

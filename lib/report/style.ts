@@ -1,13 +1,13 @@
 import { themes } from './chart.js'
 
-// The report's style sheet and its one script.
+// The report's style sheet and its only script.
 
 const variables = (theme: Readonly<Record<string, string>>) =>
   Object.entries(theme)
     .map(([name, value]) => `--${name}: ${value};`)
     .join(' ')
 
-/** A class for each percent: the page's policy allows no style attributes. */
+/** Defines a class for each percentage, because the page's policy forbids style attributes. */
 const shares = Array.from(
   { length: 101 },
   (_, percent) => `.s${percent} { --share: ${percent / 100}; }`,
@@ -93,7 +93,7 @@ thead th { color: var(--muted); font-weight: 500; font-size: 13px; position: sti
 @media print { .scroll { overflow: visible; max-height: none; } }
 `
 
-// Shows the label of the epoch or cell under the pointer, which the drawings carry for screen readers.
+// Shows the label of the epoch or cell under the pointer, which the drawings contain for screen readers.
 export const script = `
 const tip = document.getElementById('tip')
 document.addEventListener('pointermove', ({ target, clientX, clientY }) => {

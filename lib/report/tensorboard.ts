@@ -5,10 +5,10 @@ import type { EpochMetrics } from '../train/events.js'
 import type { Observer, RunStart } from '../train/observer.js'
 
 // TensorBoard's event files: TFRecords (length, masked CRC of the length, data, masked CRC of the data) of `Event`
-// messages (tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto). Scalars need five fields of
-// the two messages, so they are encoded here and not by a protobuf library.
+// messages (tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto). Scalars need only five fields of
+// the two messages, so they are encoded here instead of by a protobuf library.
 
-/** Writes the figures of each epoch, with `tensorboard: true`. */
+/** Writes the metrics of each epoch, with `tensorboard: true`. */
 export async function observeForTensorBoard(run: RunStart): Promise<Observer | null> {
   if (!run.options.tensorboard) return null
   const writer = await TensorBoardWriter.open(run.directory, run.firstEpoch === 1 ? 0 : run.firstEpoch)
@@ -30,8 +30,8 @@ export class TensorBoardWriter {
   }
 
   /**
-   * Starts a new event file in `directory`. `firstStep` tells TensorBoard to forget what an earlier file of the same
-   * run, interrupted and now resumed, holds from this step on.
+   * Starts a new event file in `directory`. For a resumed run, `firstStep` tells TensorBoard to ignore the points from this
+   * step on in earlier files.
    */
   static async open(directory: string, firstStep = 0): Promise<TensorBoardWriter> {
     await mkdir(directory, { recursive: true })
@@ -43,7 +43,10 @@ export class TensorBoardWriter {
     return writer
   }
 
-  /** One point of each tag, for example `{ 'loss/train': 0.31 }`. Values that are not finite are shown as gaps. */
+  /**
+   * Adds one point to each tag, for example `{ 'loss/train': 0.31 }`. TensorBoard shows values that are not finite as
+   * gaps.
+   */
   scalars(step: number, values: Readonly<Record<string, number>>): void {
     const summary = Object.entries(values).map(([tag, value]) =>
       message(1, Buffer.concat([text(1, tag), float(2, value)])),
@@ -51,7 +54,7 @@ export class TensorBoardWriter {
     this.#append(event(Date.now(), step, message(5, Buffer.concat(summary))))
   }
 
-  /** The figures of an epoch, which is the step. */
+  /** Adds the metrics of an epoch; the epoch is the step. */
   epoch(metrics: EpochMetrics): void {
     this.scalars(metrics.epoch, {
       'loss/train': metrics.trainLoss,
@@ -64,7 +67,7 @@ export class TensorBoardWriter {
     })
   }
 
-  /** Waits until all is written. Rejects when a write failed, for example because the disk is full. */
+  /** Waits until everything is written. Rejects if a write failed, for example because the disk is full. */
   async close(): Promise<void> {
     try {
       await this.#pending
@@ -124,7 +127,7 @@ function text(field: number, value: string): Buffer {
   return message(field, Buffer.from(value))
 }
 
-// CRC-32C (Castagnoli), reflected; zlib.crc32 has the other polynomial.
+// CRC-32C (Castagnoli), reflected; zlib.crc32 uses a different polynomial.
 const crcTable = Uint32Array.from({ length: 256 }, (_, index) => {
   let crc = index
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1

@@ -1,10 +1,10 @@
 import { parentPort, Worker, workerData } from 'node:worker_threads'
 import { type RenderedReport, type RenderInput, renderReport } from './render.js'
 
-/** {@link renderReport} in a thread of its own, so that the event loop stays free. */
+/** Runs {@link renderReport} in a separate thread, so that the event loop stays free. */
 export function renderInWorker(input: RenderInput): Promise<RenderedReport> {
-  // Code and not a file, which Node refuses beside `--input-type`. tsx, which runs the sources, does not reach into
-  // threads by itself.
+  // The thread gets code instead of a file, which Node refuses together with `--input-type`. When tsx runs the sources,
+  // the code imports through tsx, because threads do not inherit it.
   const { url } = import.meta
   const load = url.endsWith('.ts')
     ? `import('tsx/esm/api').then(tsx => tsx.tsImport('${url}', '${url}'))`
@@ -19,7 +19,7 @@ export function renderInWorker(input: RenderInput): Promise<RenderedReport> {
   })
 }
 
-/** The thread's part. */
+/** The code that runs in the thread. */
 export async function answer(): Promise<void> {
   parentPort!.postMessage(await renderReport(workerData))
 }

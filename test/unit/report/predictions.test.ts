@@ -63,7 +63,7 @@ describe('files of predictions', function () {
     for (const path of ['p.txt', 'p', 'csv'])
       assert.throws(() => checkPredictionsFile(path), {
         code: 'ERR_INVALID_ARGUMENT',
-        message: `predictions: expected a file that ends in .csv or .jsonl, got ${path}`,
+        message: `predictions: expected a file name that ends in .csv or .jsonl, got ${path}`,
       })
     await assert.rejects(evaluate(model, join(folder, 'photos'), { onPrediction: 'p.csv' as never }), {
       code: 'ERR_INVALID_ARGUMENT',

@@ -24,7 +24,7 @@ describe("a report's verdict on a run", () => {
   it('is that it is good, and names the weakest class', () => {
     const { tone, text } = verdict(0.97, falling)
     assert.equal(tone, 'good')
-    assert.match(text, /^Good: 97\.0%, weakest class '\w+' \(\d+\.\d% of its images were found\)\./)
+    assert.match(text, /^Good: 97\.0%, weakest class '\w+' \(\d+\.\d% of its images recognised\)\./)
   })
 
   it('is that it is no better than chance', () => {
@@ -32,7 +32,7 @@ describe("a report's verdict on a run", () => {
     assert.equal(tone, 'bad')
     assert.match(
       text,
-      /^Validation accuracy never left chance: 27\.0%, and always naming '\w+' gives 2\d\.\d%/,
+      /^Validation accuracy never rose above chance: 27\.0%, while always predicting '\w+' would give 2\d\.\d%/,
     )
     assert.match(advice, /learning rate/)
   })
@@ -43,7 +43,7 @@ describe("a report's verdict on a run", () => {
     assert.equal(tone, 'fair')
     assert.match(
       text,
-      /^Overfits from epoch 4 on: .* rose from 0\.7 to 1\.1 .* The weights of epoch 2 were kept: 80\.0%/,
+      /^The model overfits from epoch 4 on: .* rose from 0\.7 to 1\.1 .* The weights of epoch 2 were kept: 80\.0%/,
     )
   })
 

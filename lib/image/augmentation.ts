@@ -3,30 +3,42 @@ import { POLICIES, type Policy } from './policy.js'
 
 type Range = readonly [min: number, max: number]
 
-/** torchvision's transforms of each training image, in this order. Their parameters are drawn for each image and epoch. */
+/**
+ * torchvision's transforms of each training image, in this order. Their parameters are drawn for each image and
+ * epoch.
+ */
 export interface Augmentation {
   /**
-   * RandomResizedCrop: the part that is cropped and resized, as a share of the image's area; null: the crop of
-   * evaluation. Default [0.08, 1].
+   * RandomResizedCrop: the area of the part that is cropped and resized, as a share of the image's area; null uses the crop
+   * of evaluation. Default [0.08, 1].
    */
   scale: Range | null
-  /** RandomResizedCrop: width over height of that part. Default [3/4, 4/3]. */
+  /** RandomResizedCrop: the aspect ratio of that part, width over height. Default [3/4, 4/3]. */
   ratio: Range
   /** Probability of a horizontal flip. Default 0.5. */
   horizontalFlip: number
   /** Probability of a vertical flip. Default 0. */
   verticalFlip: number
-  /** Turned by up to this many degrees either way. Default 0. */
+  /** Rotates by up to this many degrees in either direction. Default 0. */
   rotation: number
-  /** ColorJitter: factors around 1 (0.4 is 0.6 to 1.4), and the hue by up to a share of the circle, at most 0.5. Default null. */
+  /**
+   * ColorJitter: factors around 1 (0.4 means 0.6 to 1.4), and a shift of the hue by up to a share of the circle, at
+   * most 0.5. Default null.
+   */
   colorJitter: ColorJitter | null
-  /** Operations that others found to work well; torchvision's, with its defaults. Default null. */
+  /** A policy of random operations from a paper, as torchvision implements it, with its defaults. Default null. */
   policy: Policy | null
-  /** Probability that a part is painted over with the mean colour. Default 0. */
+  /** RandomErasing: the probability that a part is painted over with the mean colour. Default 0. */
   randomErasing: number
-  /** Blends each image of a batch with another: alpha of the Beta distribution, 0.2 is usual. Default 0: never. */
+  /**
+   * Mixup blends each image of a batch with another. This is alpha of the Beta distribution; 0.2 is usual. Default 0:
+   * never.
+   */
   mixup: number
-  /** Pastes a part of another image into each: alpha, 1 is usual. With mixup, each batch gets one of them. Default 0. */
+  /**
+   * CutMix pastes a part of another image into each. This is alpha; 1 is usual. If mixup is on, too, each batch gets
+   * one of them. Default 0.
+   */
   cutmix: number
 }
 
@@ -37,7 +49,7 @@ export interface ColorJitter {
   hue: number
 }
 
-/** Augmentations that have a name: a policy's name stands for `standard` and that policy. */
+/** Augmentations with a name. The name of a policy stands for `standard` with that policy. */
 export const AUGMENTATIONS = ['none', 'flip', 'standard', ...POLICIES] as const
 export type AugmentationName = (typeof AUGMENTATIONS)[number]
 
@@ -67,7 +79,7 @@ function named(name: AugmentationName): Augmentation {
   return { ...STANDARD, policy: name === 'standard' ? null : name }
 }
 
-/** Resolves the `augmentation` option. @throws ERR_INVALID_ARGUMENT with the name of the field that is wrong. */
+/** Resolves the `augmentation` option. @throws ERR_INVALID_ARGUMENT with the name of the invalid field. */
 export function checkAugmentation(name: string, value: unknown): Augmentation {
   if (typeof value === 'string') return named(check.oneOf(name, value, AUGMENTATIONS))
   if (!is.object(value)) throw invalid(name, `one of ${AUGMENTATIONS.join(', ')}, or an object`, value)

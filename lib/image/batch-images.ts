@@ -1,7 +1,7 @@
 import type { ImageBatch } from '../native/native.js'
 import type { Preprocessing } from './preprocessing.js'
 
-/** The first `count` images of a batch as RGB bytes again: what the network sees, with mixup and CutMix. */
+/** Converts the first `count` images of a batch back to RGB bytes, as the network sees them, with mixup and CutMix. */
 export function batchImages(
   batch: ImageBatch,
   count: number,

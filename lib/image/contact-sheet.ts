@@ -2,7 +2,7 @@ import type { OverlayOptions } from 'sharp'
 import { check, invalid } from '../util/is.js'
 import { loadSharp } from './sharp.js'
 
-/** One picture of a contact sheet: RGB bytes, row by row, and what to write below it. */
+/** A picture of a contact sheet: RGB bytes, row by row, and the label below it. */
 export interface LabelledImage {
   data: Uint8Array
   width: number
@@ -10,14 +10,14 @@ export interface LabelledImage {
   label: string
 }
 
-/** Pixels between and around the pictures, and of the strip that holds a label. */
+/** Sizes in pixels: the space between and around the pictures, and the height of the strip for a label. */
 const GAP = 8
 const STRIP = 20
 
 /**
- * Pictures in a grid, each with its label below, as a PNG file. Cells are as large as the largest picture.
+ * Arranges pictures in a grid, each with its label below, and returns a PNG file. Cells are as large as the largest picture.
  *
- * @param options.columns Pictures in a row. Default: as many as make the grid about square.
+ * @param options.columns The number of pictures in a row. Default: a number that makes the grid about square.
  */
 export async function contactSheet(
   images: readonly LabelledImage[],

@@ -22,21 +22,25 @@ import { turn, xmpOrientation } from './xmp.js'
 import { ycbcrToRgb } from './ycbcr.js'
 
 export interface DecodeOptions {
-  /** Turn the image upright as its EXIF orientation says, like Pillow's `ImageOps.exif_transpose`. Default false. */
+  /**
+   * Turns the image upright according to its EXIF orientation, like Pillow's `ImageOps.exif_transpose`. Default
+   * false.
+   */
   autoOrient?: boolean
   /**
-   * Decode to about this shorter side, in pixels, if the file is larger: JPEG and WebP then decode a fraction of the
-   * picture. Much faster, but other pixels than a full decode gives: for training only. Default: full size.
+   * Decodes to about this shorter side, in pixels, if the file is larger: JPEG and WebP then decode only a fraction of the
+   * picture. This is much faster, but the pixels differ from those of a full decode, so use it only for training. Default:
+   * full size.
    */
   fastDecode?: number
-  /** The most pixels that an image may have: at most {@link MAX_PIXELS}, the default. */
+  /** The largest number of pixels that an image may have, up to {@link MAX_PIXELS}, the default. */
   maxPixels?: number
-  /** @internal What errors call an image without a path. */
+  /** @internal The name in errors of an image without a path. */
   name?: string
   signal?: AbortSignal | undefined
 }
 
-/** Pillow's: an image with more pixels than this is refused as a decompression bomb. */
+/** Pillow's limit: an image with more pixels is refused as a decompression bomb. */
 export const MAX_PIXELS = 178_956_970
 
 /** The longest side of an image, as in native/image/fault.h. */
@@ -46,17 +50,17 @@ const MAX_SIDE = 1 << 18
 const MAX_SCANS = 100
 const MAX_SCANNED_PIXELS = 2e9
 
-// So that the pixels are Pillow's: profiles and alpha are ignored, and a truncated file is an error.
+// These settings give Pillow's pixels: profiles and alpha are ignored, and a truncated file is an error.
 const SHARP_OPTIONS = { failOn: 'truncated', ignoreIcc: true } satisfies SharpOptions
 
 /**
  * Decodes an image to RGB rows, byte for byte as Pillow's `Image.open(file).convert('RGB')` does: the first frame,
- * alpha dropped, colour profile ignored, not rotated (except TIFF, which Pillow rotates) unless `autoOrient` asks for it. Of 16 bits the high 8 are kept,
- * also in gray images, which Pillow clips at 255. JPEG, BMP, PBM, PGM and PPM are decoded by the addon, PNG, WebP, AVIF,
- * GIF and TIFF by sharp; what the first bytes of a file say counts, not its name.
+ * alpha dropped, colour profile ignored, not rotated (except TIFF, which Pillow rotates) unless `autoOrient` is set. Of 16
+ * bits, the high 8 are kept, also in gray images, which Pillow clips at 255. The addon decodes JPEG, BMP, PBM, PGM and PPM;
+ * sharp decodes PNG, WebP, AVIF, GIF and TIFF. The first bytes of a file decide its format, not its name.
  *
- * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or `ERR_IMAGE_DECODE` for what is not an image, is
- * damaged, or has more than `maxPixels` pixels; the last error names that in its `options`.
+ * @throws VisionTorchError `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or `ERR_IMAGE_DECODE` if the input is not an image, is
+ * damaged, or has more than `maxPixels` pixels; in the last case, the error names `maxPixels` in its `options`.
  */
 export async function decode(input: ImageInput, options: DecodeOptions = {}): Promise<Pixels> {
   check.options('options', options, ['autoOrient', 'fastDecode', 'maxPixels', 'name', 'signal'])
@@ -81,7 +85,7 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
   }
 }
 
-/** The addon, unless there is no LibTorch: `visiontorch doctor` still looks at images. */
+/** The addon, or null if there is no LibTorch, because `visiontorch doctor` must check images even then. */
 function findAddon(): Addon | null {
   try {
     return native()
@@ -92,18 +96,21 @@ function findAddon(): Addon | null {
 
 let addon: Addon | null | undefined
 
-/** In less than half of sharp's time. Null for other formats, and for what cannot be read. */
+/**
+ * Decodes a file with the addon, in less than half of sharp's time. Null for other formats, and for files that cannot
+ * be read.
+ */
 async function decodeInAddon(source: Source, autoOrient: boolean, maxPixels: number): Promise<Pixels | null> {
   addon ??= findAddon()
   if (addon === null) return null
   if (source.kind === 'bytes')
     return withName(source.name, addon.decodeBytes(source.bytes, maxPixels, autoOrient))
-  // A path that is not UTF-8 cannot be passed.
+  // The addon takes only paths that are UTF-8.
   const isText = source.kind === 'path' && typeof toPath(source.path) === 'string'
   return isText ? withName(source.name, addon.decodeFile(source.path, maxPixels, autoOrient)) : null
 }
 
-/** The addon's errors do not name the image. */
+/** Adds the name of the image to an error of the addon. */
 async function withName<T>(name: string, decoded: Promise<T>): Promise<T> {
   return decoded.catch(error => {
     if (!(error instanceof VisionTorchError) || error.code !== 'ERR_IMAGE_DECODE') throw error
@@ -124,7 +131,7 @@ async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptio
       if (scans > Math.min(MAX_SCANS, MAX_SCANNED_PIXELS / (width * height))) {
         throw failure(
           name,
-          `it is a progressive JPEG with ${scans} scans, more than any program writes for its size`,
+          `it is a progressive JPEG with ${scans} scans, more than any program writes for an image of its size`,
         )
       }
       const isCmyk = components === 4
@@ -153,7 +160,7 @@ async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptio
       return pixels
     }
     case 'avif': {
-      // sharp has turned it by then, as autoOrient asks for.
+      // With autoOrient, sharp has already turned it.
       const pixels = await decodeWithSharp(open(bytes), { ...options, autoOrient: false, isCmyk: false })
       return options.autoOrient ? pixels : turnBack(pixels, readAvifOrientation(bytes))
     }
@@ -169,7 +176,7 @@ async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptio
   }
 }
 
-/** A line of millions of pixels takes libvips minutes, and could not be resized afterwards. */
+/** Refuses a line of millions of pixels, which would take libvips minutes, and could not be resized afterwards. */
 function checkSides(name: string, width: number, height: number): void {
   if (Math.max(width, height) <= MAX_SIDE) return
   throw failure(
@@ -183,12 +190,12 @@ export function checkFormat(start: Uint8Array, name: string): Format {
   if (start.length === 0) throw failure(name, 'it is empty')
   const { format, what } = identify(start)
   if (format !== undefined) return format
-  const is = what === undefined ? 'it is of no known format' : `it is ${what}`
+  const is = what === undefined ? 'its format is unknown' : `it is ${what}`
   throw failure(name, `${is}. JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP, PBM, PGM and PPM can be decoded`)
 }
 
 interface SharpDecodeOptions extends DecodeOptions {
-  /** Undefined if sharp must be asked, which costs a tenth of decoding a photograph. */
+  /** Undefined if sharp has to find it out, which takes a tenth of the time for decoding a photo. */
   isCmyk?: boolean
   /** The orientation in the file's XMP data, which counts if the EXIF data has none. */
   byXmp?: number | undefined
@@ -207,7 +214,7 @@ async function decodeWithSharp(
   return isCmyk ? decodeCmyk(image) : decodeRgb(image)
 }
 
-/** Paints the part of a canvas that a frame leaves uncovered. */
+/** Paints the part of a canvas that a frame does not cover. */
 function fillAround(
   { data, width, height }: Pixels,
   frame: GifHeader['frame'],
@@ -234,8 +241,8 @@ async function turnBack(pixels: Pixels, { turns, mirror }: AvifOrientation): Pro
 }
 
 /**
- * @internal The content of an image file. Throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or `ERR_IMAGE_DECODE` if its first
- * bytes are not those of an image.
+ * @internal Reads an image file. Throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or `ERR_IMAGE_DECODE` if its first bytes are
+ * not those of an image.
  */
 export async function readImage(path: string): Promise<Uint8Array> {
   try {
@@ -277,7 +284,7 @@ async function decodeRgb(image: Sharp): Promise<Pixels> {
   return { data, width: info.width, height: info.height, channels: info.channels }
 }
 
-/** The inks as they are, since libvips would convert them through a profile, which Pillow does not. */
+/** Keeps the inks unchanged, because libvips would convert them through a profile, which Pillow does not. */
 async function decodeCmyk(image: Sharp): Promise<Pixels> {
   const { data, info } = await image
     .pipelineColourspace('cmyk')
@@ -294,7 +301,7 @@ function failure(name: string, why: string, cause?: unknown): VisionTorchError {
   })
 }
 
-/** Whether a decoder refused an image for its size: sharp, or the addon (native/image/fault.h). */
+/** Whether a decoder, sharp or the addon (native/image/fault.h), refused an image for its size. */
 const isSizeLimit = (error: unknown): boolean =>
   error instanceof Error && /exceeds pixel limit|pixels, more than \d+ in all/.test(error.message)
 

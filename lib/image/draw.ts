@@ -3,7 +3,7 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt'
 import { xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus'
 import { deriveSeed } from '../util/random.js'
 
-/** Random parameters of one image or one batch: the same ones for the same integers, whenever they are drawn. */
+/** Random parameters of one image or one batch. The same integers always give the same parameters. */
 export class Draw {
   private readonly generator
 
@@ -11,7 +11,7 @@ export class Draw {
     this.generator = xoroshiro128plusFromState([0, 1, 2, 3].map(word => deriveSeed(...seeds, word) | 0))
   }
 
-  /** From `min` up to, not including, `max`. */
+  /** A number of at least `min`, below `max`. */
   uniform(min: number, max: number): number {
     return min + (max - min) * uniformFloat64(this.generator)
   }

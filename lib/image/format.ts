@@ -1,15 +1,15 @@
-// biome-ignore-all lint/suspicious/noControlCharactersInRegex: the patterns are of bytes
+// biome-ignore-all lint/suspicious/noControlCharactersInRegex: the patterns match bytes
 
-/** The image formats that are decoded, by sharp's names. */
+/** The image formats that can be decoded, by sharp's names. */
 export type Format = 'jpeg' | 'bmp' | 'ppm' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif'
 
-/** What the first bytes of a file say that it is: a format that is decoded, or words for anything else. */
+/** The kind of a file by its first bytes: a format that can be decoded, or a description of something else. */
 export type Identity = { format: Format; what?: never } | { format?: never; what: string | undefined }
 
-/** How many bytes {@link identify} looks at. */
+/** How many bytes {@link identify} examines. */
 export const START_BYTES = 4096
 
-/** Tells what a file is by its content, whatever its name. `what` is undefined if that is not known. */
+/** Identifies a file by its content, whatever its name. `what` is undefined if the content is unknown. */
 export function identify(file: Uint8Array): Identity {
   const start = Buffer.from(file.buffer, file.byteOffset, Math.min(file.length, START_BYTES)).toString(
     'latin1',
@@ -31,11 +31,11 @@ const FORMATS: readonly (readonly [RegExp, Format])[] = [
   [/^P[1-6][\t-\r ]/, 'ppm'],
 ]
 
-const VECTOR = 'a vector drawing, not a photograph'
+const VECTOR = 'a vector drawing, not a photo'
 const VIDEO = 'a video. Extract pictures from it first'
 
 const OTHERS: readonly (readonly [RegExp, string])[] = [
-  // Text: after a byte order mark and white space, also in UTF-16, whose ASCII characters have a zero byte each.
+  // Text may begin with a byte order mark and white space, and may be UTF-16, in which ASCII characters have a zero byte each.
   [/^(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<\0?(!doctype html|html)/i, 'a web page: the download failed'],
   [/^(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<(.*<)?\0?(!doctype\s+)?s\0?v\0?g[\s\0>:]/is, VECTOR],
   [/^(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<\0?[?!a-z]/i, 'an XML document'],
@@ -73,7 +73,7 @@ const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^[\t\n\r -~]+$/, 'text'],
 ]
 
-/** A file of boxes (ISO base media), told by its brands: AVIF, HEIC, or a video. */
+/** Identifies a file of boxes (ISO base media) by its brands: AVIF, HEIC, or a video. */
 function identifyBoxes(start: string): Identity {
   const length = Buffer.from(start.slice(0, 4), 'latin1').readUInt32BE()
   const brands = start.slice(8, Math.min(length, start.length)).match(/.{4}/gs) ?? []

@@ -5,11 +5,11 @@ export interface JpegHeader {
   height: number
   /** 1 is gray, 3 is RGB or YCbCr, 4 is CMYK. */
   components: number
-  /** How often the file goes over the image: once, unless it is progressive. */
+  /** The number of scans: one, unless the file is progressive. */
   scans: number
 }
 
-/** Walks the markers of a JPEG file; undefined if there is no frame header. */
+/** Reads the markers of a JPEG file. Returns undefined if there is no frame header. */
 export function readJpegHeader(bytes: Uint8Array): JpegHeader | undefined {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   let frame: Omit<JpegHeader, 'scans'> | undefined
@@ -17,7 +17,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | undefined {
   for (let at = file.indexOf(0xff, 2); at >= 0 && at + 10 <= file.length; at = file.indexOf(0xff, at)) {
     const marker = file[at + 1]!
     if (marker === END) break
-    // Bytes of the pixels, fill bytes, and markers without a length.
+    // Skip bytes of the pixels, fill bytes, and markers without a length.
     if (marker < 0xc0 || marker === 0xff || (marker >= 0xd0 && marker <= 0xd8)) {
       at++
       continue
@@ -39,7 +39,7 @@ const SCAN = 0xda
 const END = 0xd9
 
 export interface GifHeader {
-  /** What Pillow shows in places that the first frame leaves transparent or uncovered. */
+  /** The colour that Pillow shows where the first frame is transparent or does not cover the canvas. */
   background: { r: number; g: number; b: number }
   /** The part of the canvas that the first frame covers. */
   frame: { left: number; top: number; width: number; height: number }
@@ -52,7 +52,7 @@ export function readGifHeader(bytes: Uint8Array): GifHeader {
   const tableLength = (flags: number) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0)
   let table = 13
   let at = table + tableLength(byte(10))
-  let index = 0 // of the colour, unless there is a transparent one
+  let index = 0 // the index of the colour, unless there is a transparent one
   while (byte(at) === 0x21) {
     const isGraphicControl = byte(at + 1) === 0xf9
     if (isGraphicControl && byte(at + 3) & 1) index = byte(at + 6)
@@ -66,17 +66,17 @@ export function readGifHeader(bytes: Uint8Array): GifHeader {
   return { background: { r: byte(color), g: byte(color + 1), b: byte(color + 2) }, frame }
 }
 
-/** What a TIFF file says of its first image, as the numbers of the specification. */
+/** The tags of a TIFF file's first image, as the numbers of the specification. */
 export interface TiffHeader {
   width: number
   height: number
-  /** Bits of a pixel. */
+  /** The number of bits per pixel. */
   bits: number
-  /** Where the file holds the place of the next image, and in how many bytes. */
+  /** The offset of the pointer to the next image, and its size in bytes. */
   next: { at: number; bytes: 4 | 8 } | undefined
   photometric: number
   compression: number
-  /** Of the chroma, across and down. */
+  /** The subsampling of the chroma, horizontally and vertically. */
   subsampling: readonly number[]
 }
 
@@ -101,7 +101,7 @@ export function readTiffHeader(bytes: Uint8Array): TiffHeader {
       const isLong = type === 4
       const length = Math.min(pointer(entry + 4), 4)
       const at = length * (isLong ? 4 : 2) > room ? pointer(entry + size - room) : entry + size - room
-      if (!KNOWN_TAGS.has(tag)) continue // it may point anywhere
+      if (!KNOWN_TAGS.has(tag)) continue // an unknown tag may point anywhere
       const values = Array.from({ length }, (_, i) =>
         isLong ? view.getUint32(at + 4 * i, little) : view.getUint16(at + 2 * i, little),
       )
@@ -126,14 +126,14 @@ export function readTiffHeader(bytes: Uint8Array): TiffHeader {
 
 const KNOWN_TAGS: ReadonlySet<number> = new Set([256, 257, 258, 259, 262, 277, 530])
 
-/** The file without the images that follow the first: libtiff would go through all of them. */
+/** Removes the images after the first one from the file, because libtiff would go through all of them. */
 export function firstTiffImage(bytes: Uint8Array, { next }: TiffHeader): Uint8Array {
   return next === undefined ? bytes : Buffer.from(bytes).fill(0, next.at, next.at + next.bytes)
 }
 
 /**
- * A PNG file without its texts and colour profile, which the pixels do not depend on: libpng would unpack them, up to 8 MB
- * each.
+ * Removes texts and the colour profile from a PNG file. The pixels do not depend on them, but libpng would decompress them,
+ * up to 8 MB each.
  */
 export function withoutTexts(png: Uint8Array): Uint8Array {
   const file = Buffer.from(png.buffer, png.byteOffset, png.length)
@@ -152,16 +152,16 @@ export function withoutTexts(png: Uint8Array): Uint8Array {
 
 const TEXT_CHUNKS: ReadonlySet<string> = new Set(['tEXt', 'zTXt', 'iTXt', 'iCCP'])
 
-/** How an AVIF file wants its pixels to be shown: first turned, then mirrored. */
+/** The orientation of an AVIF file's image: its pixels are first turned, then mirrored. */
 export interface AvifOrientation {
-  /** Quarter turns, counterclockwise. */
+  /** The number of quarter turns, counterclockwise. */
   turns: number
   mirror: 'vertical' | 'horizontal' | undefined
 }
 
 /**
- * The orientation of an AVIF file's image, which sharp applies and Pillow does not. Only the properties of the primary
- * item count (ISO/IEC 23008-12): meta/pitm names it, meta/iprp/ipma lists its properties, meta/iprp/ipco holds them.
+ * Reads the orientation of an AVIF file's image, which sharp applies but Pillow does not. Only the properties of the primary
+ * item count (ISO/IEC 23008-12): meta/pitm names it, meta/iprp/ipma lists its properties, and meta/iprp/ipco holds them.
  */
 export function readAvifOrientation(bytes: Uint8Array): AvifOrientation {
   const orientation: AvifOrientation = { turns: 0, mirror: undefined }

@@ -5,7 +5,7 @@ import type { Pixels } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
 import { invalid, is } from '../util/is.js'
 
-/** Decoded pixels from elsewhere: rows of 1 (gray), 3 (RGB) or 4 (RGBA) bytes a pixel, without gaps. */
+/** Decoded pixels from another source: rows with 1 (gray), 3 (RGB) or 4 (RGBA) bytes per pixel, without gaps. */
 export interface RawImage {
   data: Uint8Array | Uint8ClampedArray
   width: number
@@ -28,14 +28,14 @@ export type ImageInput =
   | Sharp
   | RawImage
 
-/** What an input turns out to be: a file to open, encoded bytes, a sharp pipeline, or pixels. */
+/** The kind of an input: a file to open, encoded bytes, a sharp pipeline, or pixels. */
 export type Source =
   | { kind: 'path'; name: string; path: string }
   | { kind: 'bytes'; name: string; bytes: Uint8Array }
   | { kind: 'sharp'; name: string; sharp: Sharp }
   | { kind: 'pixels'; name: string; pixels: Pixels }
 
-/** Sorts an input into its kind, and reads blobs and streams to their end. */
+/** Determines the kind of an input, and reads blobs and streams to their end. */
 export async function openInput(input: ImageInput, signal?: AbortSignal): Promise<Source> {
   if (typeof input === 'string' && input.length > 0) return fromPath(input)
   if (input instanceof URL) return fromPath(input.href)
@@ -46,7 +46,7 @@ export async function openInput(input: ImageInput, signal?: AbortSignal): Promis
     return { kind: 'bytes', name, bytes: new Uint8Array(await input.arrayBuffer()) }
   }
   if (is.object(input)) {
-    // Before streams, since a sharp instance is one too. By its methods, since it may come from another copy of sharp.
+    // Check this before streams, because a sharp instance is one too. Check its methods, because it may come from another copy of sharp.
     if (typeof input.clone === 'function' && typeof input.toBuffer === 'function') {
       return { kind: 'sharp', name: 'the sharp image', sharp: input as unknown as Sharp }
     }
@@ -68,13 +68,13 @@ function fromPath(path: string): Source {
   else if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path)) {
     throw new VisionTorchError(
       'ERR_INVALID_ARGUMENT',
-      `input: expected a path or a file: URL, got '${path}'. Fetch it first, and pass the response's body`,
+      `input: expected a path or a file: URL, got '${path}'. Fetch it first, and pass the body of the response`,
     )
   }
   return { kind: 'path', name: path, path }
 }
 
-/** Reads to the end, or until the signal is aborted: a stream may never give another chunk. */
+/** Reads to the end, or until the signal is aborted, because a stream may never deliver another chunk. */
 async function collect(stream: AsyncIterable<unknown>, signal?: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   const iterator = stream[Symbol.asyncIterator]()
@@ -92,7 +92,7 @@ async function collect(stream: AsyncIterable<unknown>, signal?: AbortSignal): Pr
     }
   } finally {
     signal?.removeEventListener('abort', abort)
-    iterator.return?.().catch(() => {}) // not awaited: it waits for the chunk that is on its way
+    iterator.return?.().catch(() => {}) // not awaited, because it waits for the chunk that is on its way
   }
 }
 

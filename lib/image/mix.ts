@@ -7,29 +7,32 @@ import type { Size } from './size.js'
 // mixup (https://arxiv.org/abs/1710.09412) and CutMix (https://arxiv.org/abs/1905.04899), as torchvision's
 // transforms/v2/_augment.py does them: each image is mixed with the one before it in the batch, the first with the last.
 
-/** How one batch is mixed. */
+/** The way in which a batch is mixed. */
 export interface Mix {
-  /** The share of each image's own label in the loss, 0 to 1; the rest is its neighbour's. */
+  /** The weight of each image's own label in the loss, 0 to 1; its neighbour's label gets the rest. */
   weight: number
-  /** CutMix: the part that comes from the neighbour. null: mixup, all pixels are blended by `weight`. */
+  /** With CutMix, the part that comes from the neighbour. With mixup, null: all pixels are blended by `weight`. */
   box: Rect | null
 }
 
-/** How this step's batch is mixed, or null if it is not. If both mixup and CutMix are on, one of them is chosen. */
+/**
+ * Draws how to mix this step's batch, or returns null if neither is on. If both mixup and CutMix are on, it chooses
+ * one of them.
+ */
 export function drawMix(
   { mixup, cutmix }: Augmentation,
   { seed, epoch, step }: { seed: number; epoch: number; step: number },
   size: Size,
 ): Mix | null {
   if (mixup === 0 && cutmix === 0) return null
-  // -1 in place of a sample's index, so that a batch never shares its draws with an image.
+  // -1 takes the place of a sample's index, so that a batch never shares its random numbers with an image.
   const draw = new Draw(seed, epoch, step, -1)
   const cut = cutmix > 0 && (mixup === 0 || draw.chance(0.5))
   const weight = drawBeta(cut ? cutmix : mixup, draw)
   return cut ? cutOut(weight, size, draw) : { weight, box: null }
 }
 
-/** Mixes the first `labels.length` images of the batch in place. Returns what the loss needs: StepOptions.mixed. */
+/** Mixes the first `labels.length` images of the batch in place. Returns StepOptions.mixed for the loss. */
 export async function mixBatch(
   batch: ImageBatch,
   labels: Int32Array,
@@ -40,7 +43,7 @@ export async function mixBatch(
   return { labels: neighbours, weight: mix.weight }
 }
 
-/** A box of 1 - weight of the area around a random point, cut off at the border, and the weight that this leaves. */
+/** A box around a random point with 1 - weight of the area, cut off at the border, and the weight that results. */
 function cutOut(weight: number, { width, height }: Size, draw: Draw): Mix {
   const [x, y] = [draw.index(width), draw.index(height)]
   const half = 0.5 * Math.sqrt(1 - weight)

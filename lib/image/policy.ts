@@ -28,7 +28,7 @@ export type OperationName =
   | 'Equalize'
   | 'Invert'
 
-/** Each operation with its magnitudes, weakest first, and whether they may be negated; null: it has no magnitude. */
+/** Each operation with its magnitudes, weakest first, and whether they may be negated; null if it has no magnitude. */
 type Space = Partial<Record<OperationName, { magnitudes: readonly number[]; signed: boolean } | null>>
 
 const FILTER = 'bilinear'
@@ -59,7 +59,7 @@ export function drawPolicy(policy: Policy, size: Size, draw: Draw): Operation[] 
 
 /** Chains of operations whose results are mixed with each other, and with the image. */
 function drawAugMix(space: Space, size: Size, draw: Draw): Operation {
-  const weight = draw.uniform(0, 1) // Beta(1, 1), the paper's
+  const weight = draw.uniform(0, 1) // the paper's Beta(1, 1)
   return {
     op: 'mix',
     weight,
@@ -72,7 +72,7 @@ function drawAugMix(space: Space, size: Size, draw: Draw): Operation {
   }
 }
 
-/** Positive numbers that add up to 1, every such choice equally likely: a Dirichlet distribution with all parameters 1. */
+/** Positive numbers that add up to 1, uniformly distributed: a Dirichlet distribution with all parameters 1. */
 export function drawShares(count: number, draw: Draw): number[] {
   const cuts = Array.from({ length: count - 1 }, () => draw.uniform(0, 1)).sort((a, b) => a - b)
   return [...cuts, 1].map((cut, i) => cut - (cuts[i - 1] ?? 0))
@@ -135,7 +135,7 @@ function toOperation(name: OperationName, magnitude: number, size: Size): Operat
   }
 }
 
-/** torch.linspace in float32: from both ends towards the middle, product and sum rounded at once. */
+/** torch.linspace in float32, which computes from both ends towards the middle and rounds product and sum together. */
 function linspace(start: number, end: number, count: number): number[] {
   const f = Math.fround
   const step = f((f(end) - start) / (count - 1))
@@ -143,7 +143,7 @@ function linspace(start: number, end: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => f(at(i)))
 }
 
-/** Bits that are left of 8 when up to `most` are taken away. */
+/** The number of bits that remain of 8 when up to `most` are removed. */
 function bitsLeft(most: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => 8 - roundHalfToEven(i / ((count - 1) / most)))
 }
@@ -154,9 +154,9 @@ interface Reach {
   translate: [x: number, y: number]
   /** In degrees. */
   rotate: number
-  /** Of brightness, colour, contrast and sharpness. */
+  /** The largest magnitude of brightness, colour, contrast and sharpness. */
   enhance: number
-  /** Bits that posterising takes away at most. */
+  /** The largest number of bits that posterising removes. */
   bits: number
 }
 

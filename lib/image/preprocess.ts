@@ -6,10 +6,10 @@ import { checkPreprocessing, type Preprocessing, type PreprocessingName } from '
 import { evalTransform } from './transform.js'
 
 /**
- * What the network sees of an image, before normalisation: RGB bytes, row by row. The thing to look at when a
- * prediction surprises.
+ * Returns the image that the network sees, before normalisation: RGB bytes, row by row. Look at it when a prediction
+ * surprises you.
  *
- * @param preprocessing A model's `preprocessing`, or part of one, or the name of another program's; the default is ImageNet's.
+ * @param preprocessing A model's `preprocessing`, a part of one, or the name of another program's. Default: ImageNet's.
  * @throws ERR_IMAGE_DECODE if the image is damaged or of an unsupported format, ERR_FILE_READ if it cannot be read.
  */
 export async function preprocess(

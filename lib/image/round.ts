@@ -1,4 +1,4 @@
-/** Rounds as Python's round() and torch.round do: a half goes to the even neighbour. */
+/** Rounds as Python's round() and torch.round do: halves go to the even neighbour. */
 export function roundHalfToEven(value: number): number {
   const down = Math.floor(value)
   const rest = value - down

@@ -9,8 +9,8 @@ type Sharp = typeof import('sharp').default
 let loaded: Sharp | undefined
 
 /**
- * sharp, loaded by the first call: its binaries come in optional packages, and if they were not installed, the call that
- * decodes must fail, not `import 'visiontorch'`. A failed call is tried again by the next one.
+ * Loads sharp at the first call. Its binaries come in optional packages, and if they are missing, decoding must fail instead
+ * of `import 'visiontorch'`. After a failure, the next call tries again.
  * @throws VisionTorchError `ERR_ADDON_NOT_FOUND`; `ERR_FILE_READ` if too many files are open.
  */
 export function loadSharp(): Sharp {
@@ -21,11 +21,11 @@ export function loadSharp(): Sharp {
 function load(): Sharp {
   checkDescriptors()
   try {
-    // Not import(), which remembers a failure forever. Created here, because a CommonJS bundle has no import.meta.url.
-    // By path, as webpack would follow the URL and stop at sharp's binary.
+    // import() is no option, because it remembers a failure forever. `require` is created here, because a CommonJS bundle has
+    // no import.meta.url, and from a path, because webpack would follow a URL and stop at sharp's binary.
     const require = createRequire(fileURLToPath(import.meta.url))
     const sharp = require('sharp') as Sharp
-    // One thread for each image, so that decoding never crowds out computing, and no cache of files seen once.
+    // Use one thread for each image, so that decoding never crowds out computing, and no cache, because files are read only once.
     sharp.concurrency(1)
     sharp.cache(false)
     return sharp
@@ -39,7 +39,10 @@ function load(): Sharp {
   }
 }
 
-/** Node remembers a package.json that it could not open as missing, so that one try without descriptors spoils all later ones. */
+/**
+ * Throws if file descriptors are used up. Node remembers a package.json that it could not open as missing, so an attempt
+ * without descriptors would make all later ones fail.
+ */
 function checkDescriptors(): void {
   const held: number[] = []
   try {

@@ -9,11 +9,11 @@ import { roundHalfToEven } from './round.js'
 import { type Size, toSize } from './size.js'
 import { evalTransform } from './transform.js'
 
-/** The image, the epoch and the run's seed: random parameters depend on nothing else. */
+/** The image, the epoch and the run's seed. Random parameters depend on nothing else. */
 export interface Sample {
   seed: number
   epoch: number
-  /** Of the image in the data set, not in the batch. */
+  /** The index of the image in the data set, not in the batch. */
   index: number
 }
 
@@ -54,7 +54,7 @@ const ERASED_RATIO = [0.3, 3.3] as const
 
 type Range = readonly [min: number, max: number]
 
-/** The parameters of RandomResizedCrop and RandomErasing: ten attempts at a part that fits. */
+/** Draws the parameters of RandomResizedCrop and RandomErasing, with ten attempts to find a part that fits. */
 function drawPart({ width, height }: Size, scale: Range, ratio: Range, draw: Draw): Rect | undefined {
   for (let attempt = 0; attempt < 10; attempt++) {
     const area = width * height * draw.uniform(...scale)
@@ -67,7 +67,7 @@ function drawPart({ width, height }: Size, scale: Range, ratio: Range, draw: Dra
   return undefined
 }
 
-/** RandomResizedCrop's way out: the largest centred part whose ratio is in range. */
+/** The fallback of RandomResizedCrop: the largest centred part whose aspect ratio is in range. */
 function centeredPart({ width, height }: Size, ratio: Range): Rect {
   const aspect = width / height
   const w = aspect > ratio[1] ? Math.max(1, roundHalfToEven(height * ratio[1])) : width
@@ -75,7 +75,7 @@ function centeredPart({ width, height }: Size, ratio: Range): Rect {
   return [(width - w) >> 1, (height - h) >> 1, w, h]
 }
 
-/** ColorJitter: each adjustment that is asked for, in random order. */
+/** ColorJitter: the chosen adjustments in random order. */
 function drawJitter(jitter: ColorJitter, draw: Draw): Operation[] {
   const operations: Operation[] = []
   for (const op of ['brightness', 'contrast', 'saturation'] as const) {
@@ -86,7 +86,7 @@ function drawJitter(jitter: ColorJitter, draw: Draw): Operation[] {
   return draw.shuffle(operations)
 }
 
-/** What is zero to the network. */
+/** The colour that is zero after normalisation. */
 function meanColor({ mean }: Preprocessing): Color {
   return mean.map(value => Math.min(255, Math.max(0, Math.round(value * 255)))) as [number, number, number]
 }

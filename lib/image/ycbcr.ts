@@ -5,7 +5,7 @@ const greenOfCb = table(-0.34414)
 const greenOfCr = table(-0.71414)
 const blueOfCb = table(1.772)
 
-/** Turns YCbCr pixels, 3 bytes each, into RGB in place, as Pillow converts them. */
+/** Converts YCbCr pixels, 3 bytes each, to RGB in place, as Pillow does. */
 export function ycbcrToRgb(data: Uint8Array): void {
   const pixels = new Uint8ClampedArray(data.buffer, data.byteOffset, data.length)
   for (let at = 0; at < pixels.length; at += 3) {

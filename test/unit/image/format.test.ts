@@ -9,7 +9,7 @@ describe('the content of a file, whatever its name', () => {
   const svg =
     '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><rect width="9" height="9"/></svg>'
   const refused: [string, Buffer, RegExp][] = [
-    ['an SVG', bytes(svg), /a vector drawing, not a photograph/],
+    ['an SVG', bytes(svg), /a vector drawing, not a photo/],
     ['an SVG after a prolog', bytes(`\n<?xml version="1.0"?>\n<!-- drawn -->${svg}`), /a vector drawing/],
     ['an SVG in UTF-8 with a mark', bytes(`\xef\xbb\xbf${svg}`), /a vector drawing/],
     ['an SVG in UTF-16', Buffer.from(`\ufeff${svg}`, 'utf16le'), /a vector drawing/],
@@ -25,7 +25,7 @@ describe('the content of a file, whatever its name', () => {
     ['a raw photograph', bytes('II*\0\x10\0\0\0CR\x02\0'), /a camera's raw file/],
     ['an archive', bytes('PK\x03\x04'), /an archive/],
     ['text', bytes('This is no image.'), /it is text/],
-    ['anything else', bytes('\x05\x06\x07'), /no known format/],
+    ['anything else', bytes('\x05\x06\x07'), /its format is unknown/],
   ]
   for (const [what, content, message] of refused) {
     it(`is refused if it is ${what}`, async () => {

@@ -48,7 +48,7 @@ interface ServeCommandOptions extends AddressOptions {
 
 export function serveCommand(): Command {
   const command = new Command('serve')
-    .description('serve predictions over HTTP; docs/serving.md describes the routes')
+    .description('serve predictions over HTTP (docs/serving.md describes the routes)')
     .addOption(
       new Option('--checkpoint <[name=]file>', 'a model that visiontorch saved; give it once for each model')
         .argParser(named(path => basename(path, extname(path)).replace(/[^\w.-]/g, '_')))
@@ -67,26 +67,56 @@ export function serveCommand(): Command {
   return command
     .option(
       '--cors <origins>',
-      'web pages that may call the server: https://example.com,... or *',
+      'origins of web pages that may call the server: https://example.com,... or *',
       list(String),
     )
-    .option('--workers <n>', 'processes behind the port, for machines with many cores', integer(1, 256), 1)
-    .option('--grace <seconds>', 'how long requests may take to end after SIGTERM', number(0, 86_400), 20)
+    .option(
+      '--workers <n>',
+      'number of processes behind the port, for machines with many cores',
+      integer(1, 256),
+      1,
+    )
+    .option('--grace <seconds>', 'how long requests may take to finish after SIGTERM', number(0, 86_400), 20)
     .option(
       '--example <image>',
       'an image that a reloaded model must be able to predict (default: a built-in one)',
     )
     .option('--no-watch', 'do not reload a checkpoint when its file changes')
-    .option('--no-page', 'do not serve the page at /')
-    .option('--batch-size <n>', 'images computed at once, at most', integer(1, 4096), 32)
-    .option('--max-queue <n>', 'images that may wait; more are refused with 429', integer(1, 1_000_000), 256)
-    .option('--max-body <bytes>', 'of a request; more are refused with 413', integer(1, 1 << 30), 32 << 20)
-    .option('--max-pixels <n>', 'of an image; more are refused with 413', integer(1), 50_000_000)
-    .option('--max-files <n>', 'images of a request; more are refused with 413', integer(1), 64)
-    .option('--timeout <seconds>', 'that a request may take, before it gets 503', number(0.001, 86_400), 30)
-    .option('--allow-untrained', 'also use a classifier that was never trained, whose answers are random')
+    .option('--no-page', 'do not serve the web page at /')
+    .option('--batch-size <n>', 'largest number of images in a batch', integer(1, 4096), 32)
+    .option(
+      '--max-queue <n>',
+      'how many images may wait; more are refused with 429',
+      integer(1, 1_000_000),
+      256,
+    )
+    .option(
+      '--max-body <bytes>',
+      'largest body of a request; larger ones are refused with 413',
+      integer(1, 1 << 30),
+      32 << 20,
+    )
+    .option(
+      '--max-pixels <n>',
+      'largest number of pixels in an image; larger ones are refused with 413',
+      integer(1),
+      50_000_000,
+    )
+    .option(
+      '--max-files <n>',
+      'largest number of images in a request; more are refused with 413',
+      integer(1),
+      64,
+    )
+    .option(
+      '--timeout <seconds>',
+      'how long a request may take before it is answered with 503',
+      number(0.001, 86_400),
+      30,
+    )
+    .option('--allow-untrained', 'also use a classifier that was never trained, whose predictions are random')
     .addOption(
-      new Option('--log <level>', 'what to log to stdout, as JSON: info has a line for each request')
+      new Option('--log <level>', 'lowest level of the JSON log on stdout; info logs every request')
         .choices(['info', 'warn', 'error', 'silent'])
         .default('info'),
     )
@@ -102,14 +132,15 @@ const named =
   (text: string, others: [string, string][]): [string, string][] => {
     const [, given, source = text] = /^([\w.-]+)=(.+)$/.exec(text) ?? []
     const name = given ?? nameOf(source)
-    if (!isModelName(name)) throw new InvalidArgumentError(`'${name}' cannot be a name: use name=${source}.`)
+    if (!isModelName(name))
+      throw new InvalidArgumentError(`'${name}' cannot be the name of a model: use name=${source}.`)
     return [...others, [name, source]]
   }
 
 async function runServe(options: ServeCommandOptions): Promise<void> {
   const { pino } = await import('../serve/libraries.js')
   const destination = pino.destination({ dest: 1, sync: true })
-  destination.on('error', () => {}) // whoever read the log is gone
+  destination.on('error', () => {}) // the reader of the log is gone
   const logger = pino({ level: options.log, base: { pid: process.pid } }, destination)
   if (options.workers > 1 && cluster.isPrimary) await runWorkers(options, logger)
   else await runServer(options, logger)
@@ -224,7 +255,7 @@ function announce(options: ServeCommandOptions, url: string): void {
   noteOpenPort(options)
 }
 
-/** Resolves at the first SIGTERM or Ctrl-C. The second one kills. */
+/** Resolves at the first SIGTERM or Ctrl-C. The second one kills the process. */
 function stopSignal(): Promise<void> {
   return new Promise(resolve => {
     let received = false
@@ -242,13 +273,16 @@ function stopSignal(): Promise<void> {
   })
 }
 
-/** Of several processes, the first one gets the signals and tells the others; a terminal sends them to all. */
+/**
+ * Ignores signals in a worker: a terminal sends them to all processes, but the primary process tells the workers what
+ * to do.
+ */
 function ignoreSignals(): Promise<void> {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {})
   return new Promise(() => {})
 }
 
-/** A gradient of 64 x 64 pixels as a PPM file. */
+/** A pattern of 64 x 64 pixels as a PPM file. */
 function builtInExample(): Uint8Array {
   const pixels = Buffer.alloc(64 * 64 * 3)
   for (let i = 0; i < pixels.length; i++) pixels[i] = (i * 7) % 256

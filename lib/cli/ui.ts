@@ -23,12 +23,12 @@ interface UiCommandOptions extends AddressOptions {
   threads?: number
 }
 
-/** How long requests may take to end after Ctrl-C. */
+/** How long requests may take to finish after Ctrl-C. */
 const GRACE_MILLISECONDS = 2000
 
 export function uiCommand(): Command {
   const command = addSourceArgument(
-    new Command('ui').description('a page to train on a data set, watch the run, and try the model'),
+    new Command('ui').description('open a web page to train on a data set, watch the run, and try the model'),
     'a folder of images with a folder for each class, or an annotation file',
   ).addOption(classesOption())
   for (const option of addressOptions()) command.addOption(option)
@@ -43,7 +43,7 @@ async function runUi(argument: string | undefined, options: UiCommandOptions): P
   const data = requiredDataOf(argument, options)
   const { classes, columns, host, port, apiKey, weightsDir, threads } = options
   if (threads !== undefined) setThreads(threads)
-  const signal = interruptSignal('stopping; a run is saved first. Press Ctrl-C again to kill')
+  const signal = interruptSignal('stopping and saving the run; press Ctrl-C again to kill')
   const dataset = await openDataset(data, { classes, columns, signal })
   for (const message of dataset.warnings) warn(message)
   const logger = {

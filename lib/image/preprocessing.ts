@@ -9,11 +9,14 @@ export type ResizeMode = (typeof RESIZE_MODES)[number]
 export const INTERPOLATIONS = ['bilinear', 'bicubic'] as const
 export type Interpolation = (typeof INTERPOLATIONS)[number]
 
-/** From pixels to the network's input, as the weights were trained. Plain values: checkpoints hold it. */
+/**
+ * How pixels become the network's input, as in the training of the weights. Plain values, because checkpoints contain
+ * it.
+ */
 export interface Preprocessing {
   /**
-   * The size before the centre crop, in pixels, as in torchvision's `Resize` (mode `crop` only): a number is the shorter side,
-   * and the proportions are kept; `[height, width]` is the exact size of the whole image.
+   * The size before the centre crop, in pixels, as in torchvision's `Resize` (only for mode `crop`). A number is the shorter
+   * side of an image that keeps its proportions; `[height, width]` is the exact size of the whole image.
    */
   resize: number | [height: number, width: number]
   /** The size of the network's input, in pixels: the side of a square, or `[height, width]`. */
@@ -24,20 +27,20 @@ export interface Preprocessing {
   std: [number, number, number]
   interpolation: Interpolation
   /**
-   * `crop`: resize to `resize`, cut out the centre. `pad`: fit the whole image in, fill the rest with `fill`. `letterbox`: the
-   * same with sizes rounded down, as classification-pytorch does it. `squish`: resize both sides, and ignore the proportions.
+   * `crop` resizes to `resize` and cuts out the centre. `pad` fits the whole image in, and fills the rest with `fill`. `letterbox`
+   * does the same with sizes rounded down, as classification-pytorch does. `squish` resizes both sides, and ignores the proportions.
    */
   mode: ResizeMode
-  /** Red, green and blue, 0 to 255, of what `pad` and `letterbox` leave free. Default gray, 128. */
+  /** The color of the borders that `pad` and `letterbox` add: red, green and blue, 0 to 255. Default gray, 128. */
   fill: [number, number, number]
   /**
-   * Whether an image is turned upright first, as its EXIF orientation says (Pillow's `ImageOps.exif_transpose`). torchvision
-   * does not do that: false for exactly its pixels.
+   * Whether to turn an image upright first, according to its EXIF orientation (Pillow's `ImageOps.exif_transpose`). torchvision
+   * does not do that, so use false to get exactly its pixels.
    */
   autoOrient: boolean
 }
 
-/** ImageNet's, as torchvision's IMAGENET1K_V1 weights and most others expect. */
+/** ImageNet's preprocessing, which torchvision's IMAGENET1K_V1 weights and most others expect. */
 export const DEFAULT_PREPROCESSING: Readonly<Preprocessing> = {
   resize: 256,
   crop: 224,
@@ -50,8 +53,8 @@ export const DEFAULT_PREPROCESSING: Readonly<Preprocessing> = {
 }
 
 /**
- * Those of other programs, by name. `classification-pytorch` resizes the shorter side to 224 pixels and cuts out the center, to evaluate;
- * with `letterbox_image`, the default of its predictions, it fits the whole image in, by bicubic interpolation.
+ * The preprocessing of other programs, by name. For evaluation, `classification-pytorch` resizes the shorter side to 224 pixels and
+ * cuts out the centre; with `letterbox_image`, its default for predictions, it fits the whole image in with bicubic interpolation.
  */
 export const NAMED_PREPROCESSING = {
   'classification-pytorch': { ...DEFAULT_PREPROCESSING, resize: 224, autoOrient: false },
@@ -68,7 +71,7 @@ export type PreprocessingName = keyof typeof NAMED_PREPROCESSING
 
 const preprocessingNames = Object.keys(NAMED_PREPROCESSING) as PreprocessingName[]
 
-/** Checks `value`, a name or an object, every field of which is optional, and fills in {@link DEFAULT_PREPROCESSING}. */
+/** Checks `value`, a name or an object with optional fields, and completes it with {@link DEFAULT_PREPROCESSING}. */
 export function checkPreprocessing(name: string, value: unknown): Preprocessing {
   if (typeof value === 'string')
     return { ...NAMED_PREPROCESSING[check.oneOf(name, value, preprocessingNames)] }
@@ -89,8 +92,8 @@ export function checkPreprocessing(name: string, value: unknown): Preprocessing 
 }
 
 /**
- * @internal The same preprocessing for another size of the network's input. If that is not square, images are resized to its
- * proportions.
+ * @internal The same preprocessing for a different size of the network's input. If that is not square, images are resized to
+ * its proportions.
  */
 export function cropTo(preprocessing: Readonly<Preprocessing>, crop: InputSize): Preprocessing {
   const { resize } = preprocessing
@@ -106,7 +109,7 @@ export function cropTo(preprocessing: Readonly<Preprocessing>, crop: InputSize):
   }
 }
 
-/** One number for a square. */
+/** Uses one number for a square. */
 const square = (size: number | [number, number]): number | [number, number] =>
   typeof size !== 'number' && size[0] === size[1] ? size[0] : size
 
@@ -125,7 +128,7 @@ function checkResize(name: string, value: unknown, crop: InputSize): Preprocessi
   return resize
 }
 
-/** @internal Three integers from 0 to 255. */
+/** @internal Checks for three integers from 0 to 255. */
 export function checkColor(name: string, value: unknown): [number, number, number] {
   const isByte = (part: unknown) => is.integer(part) && part >= 0 && part <= 255
   if (Array.isArray(value) && value.length === 3 && value.every(isByte))

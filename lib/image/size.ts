@@ -9,7 +9,7 @@ export interface Size {
 /** The side of a square, or `[height, width]` as in torchvision, in pixels. */
 export type InputSize = number | readonly [height: number, width: number]
 
-/** The width and height that are meant. */
+/** The width and height of an input size. */
 export function toSize(size: InputSize): Size {
   const [height, width] = typeof size === 'number' ? [size, size] : size
   return { width, height }
@@ -21,14 +21,17 @@ export function formatSize(size: InputSize): string {
   return `${height} x ${width}`
 }
 
-/** `224` or `160x224` on the command line. A text that is neither stays as it is, for {@link checkInputSize} to refuse. */
+/**
+ * Parses `224` or `160x224` from the command line. Other text stays as it is, so that {@link checkInputSize} refuses
+ * it.
+ */
 export function parseInputSize(text: string): unknown {
   const sides = /^\s*(\d+)(?:\s*[x×]\s*(\d+))?\s*$/i.exec(text)
   if (sides === null) return text
   return sides[2] === undefined ? Number(sides[1]) : [Number(sides[1]), Number(sides[2])]
 }
 
-/** A side from `min` to `max`, or two of them. */
+/** Checks for one side from `min` to `max`, or two of them. */
 export function checkInputSize(
   name: string,
   value: unknown,

@@ -1,7 +1,7 @@
-/** A file that is read a piece at a time. */
+/** A file that is read in pieces. */
 export interface BinaryFile {
-  /** In bytes. */
+  /** The size of the file in bytes. */
   size: number
-  /** Up to `length` bytes from `position`. */
+  /** Reads up to `length` bytes from `position`. */
   read(position: number, length: number): Buffer
 }

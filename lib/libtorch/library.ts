@@ -1,10 +1,10 @@
-// The files of shared libraries: their names, and what can be told of them without loading them.
+// The files of shared libraries: their names, and checks that do not load them.
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { BinaryFile } from './binary-file.js'
 import { elfProblem } from './elf.js'
 import { machOProblem } from './mach-o.js'
 
-/** What libraries are for: `process.platform` and `process.arch`. */
+/** The platform of libraries: `process.platform` and `process.arch`. */
 export interface Platform {
   os: string
   cpu: string
@@ -17,8 +17,8 @@ export const libraryName = (name: string, { os }: Platform = thisPlatform): stri
   `lib${name}.${os === 'darwin' ? 'dylib' : 'so'}`
 
 /**
- * What keeps a shared library from being loaded, or null. The dynamic linker maps a truncated file without complaint
- * and the process dies with SIGBUS at the first touch of a missing page, so the sizes are compared beforehand.
+ * The reason why a shared library cannot be loaded, or null. The dynamic linker maps a truncated file without complaint,
+ * and the process dies with SIGBUS at the first access to a missing page, so this compares the sizes beforehand.
  */
 export function checkLibrary(path: string, { os, cpu }: Platform = thisPlatform): string | null {
   if (!existsSync(path)) return 'is missing'

@@ -5,10 +5,10 @@ const CPU_TYPE_X86_64 = 0x01000007
 const CPU_TYPE_ARM64 = 0x0100000c
 const LC_SEGMENT_64 = 0x19
 const HEADER = 32
-/** More than the load commands of any library take. */
+/** The size limit of the load commands, which no library reaches. */
 const MAX_COMMANDS = 1 << 20
 
-/** What keeps a shared library of macOS from being loaded, or null. */
+/** The reason why a shared library for macOS cannot be loaded, or null. */
 export function machOProblem(file: BinaryFile, cpu: string): string | null {
   const header = file.read(0, HEADER)
   if (header.length < HEADER || header.readUInt32LE(0) !== MH_MAGIC_64)

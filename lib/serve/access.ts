@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { HttpError } from './errors.js'
 import type { CheckedOptions } from './options.js'
 
-/** Sent with every response that does not set them itself. */
+/** Headers for every response that does not set them itself. */
 export const securityHeaders: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -14,14 +14,14 @@ export const securityHeaders: Readonly<Record<string, string>> = {
 
 const digest = (text: string) => createHash('sha256').update(text).digest()
 
-/** Makes the check of a request's key, which takes the same time whatever the key is. */
+/** Creates the check of a request's key. It takes the same time whatever the key is. */
 export function keyCheck(apiKeys: readonly string[]): (request: Request) => void {
   const allowed = apiKeys.map(digest)
   return request => {
     if (allowed.length === 0) return
     const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
     const key = digest(bearer ?? request.headers.get('x-api-key') ?? '')
-    // Every key is compared, whichever fits.
+    // Compare with all keys, even after one matches.
     if (allowed.filter(other => timingSafeEqual(other, key)).length > 0) return
     throw new HttpError(
       401,
@@ -33,8 +33,8 @@ export function keyCheck(apiKeys: readonly string[]): (request: Request) => void
 }
 
 /**
- * The CORS headers for a request of a web page, none if it is of the server's own origin or of no page.
- * @throws HttpError 403 for a page of another origin that is not allowed: it could not read the answer, but would cost
+ * The CORS headers for a request from a web page, or none if the page has the server's own origin or there is no page.
+ * @throws HttpError 403 for a page of another origin that is not allowed: it could not read the response, but would cause
  * the work.
  */
 export function corsHeaders(request: Request, { cors }: CheckedOptions): Record<string, string> {
@@ -59,6 +59,6 @@ export function corsHeaders(request: Request, { cors }: CheckedOptions): Record<
   throw new HttpError(
     403,
     'ERR_FORBIDDEN',
-    'web pages of another origin may not call this server. Allow theirs in the option cors',
+    'web pages of another origin may not call this server. Allow their origin in the option cors',
   )
 }

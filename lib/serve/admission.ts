@@ -1,9 +1,9 @@
 import { busy } from './errors.js'
 
-/** Bytes of bodies that are held at a time, unless a single body may be larger. */
+/** The limit of bytes in bodies that are held at the same time, unless a single body may be larger. */
 const HELD_BYTES = 256 << 20
 
-/** Bounds the images and the bytes that requests hold at a time. */
+/** Limits the images and the bytes that requests hold at the same time. */
 export class Admission {
   #images = 0
   #bytes = 0
@@ -16,26 +16,26 @@ export class Admission {
     this.#maxBytes = Math.max(HELD_BYTES, maxBodyBytes)
   }
 
-  /** Images that wait or are computed. */
+  /** The number of images that wait or are being computed. */
   get images(): number {
     return this.#images
   }
 
-  /** The right of a request to hold one image, and what it asks for beyond that. Disposing it gives everything back. */
+  /** Admits a request with one image. The ticket can ask for more, and gives everything back when it is disposed. */
   admit(): Ticket {
     const held = { images: 0, bytes: 0 }
     const ticket: Ticket = {
       addImages: count => {
         if (this.#images + count > this.maxImages)
           throw busy(
-            `the server has ${this.#images} images to compute, and accepts ${this.maxImages}. Try again later`,
+            `the server has ${this.#images} images to compute, and accepts at most ${this.maxImages}. Try again later`,
           )
         this.#images += count
         held.images += count
       },
       addBytes: count => {
         if (this.#bytes + count > this.#maxBytes)
-          throw busy('the server holds as many bytes of other requests as it accepts. Try again later')
+          throw busy('the server already holds as many bytes of requests as it accepts. Try again later')
         this.#bytes += count
         held.bytes += count
       },

@@ -25,7 +25,7 @@ export async function createApp(service: Service): Promise<(request: Request) =>
   const { options } = service
   const checkKey = keyCheck(options.apiKeys)
   const app = new Hono({ strict: false }).basePath(options.basePath)
-  /** The route of each request, for the metrics: a path would give every wrong one a metric of its own. */
+  /** The route of each request, for the metrics. Paths would create a separate metric for every wrong path. */
   const routes = new WeakMap<Request, string>()
 
   const route = (
@@ -104,13 +104,13 @@ export async function createApp(service: Service): Promise<(request: Request) =>
   }
   for (const trainingRoute of service.trainingRoutes) add(trainingRoute)
   app.notFound(() => {
-    throw notFound('there is nothing at this path. GET /openapi.json lists what there is')
+    throw notFound('there is nothing at this path. GET /openapi.json lists the routes')
   })
   app.onError(error => {
-    throw error // answer() says it
+    throw error // answer() turns it into a response
   })
 
-  /** Of the protocol v2, an error is a string. */
+  /** The body of an error, which is a string in the protocol v2. */
   const errorBody = (path: string, error: HttpError, id: string) =>
     path.startsWith(`${options.basePath}/v2/`)
       ? { error: error.message, code: error.code }

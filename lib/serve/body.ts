@@ -9,7 +9,7 @@ export interface BodyLimits {
   signal: AbortSignal
 }
 
-/** Reads a request's body, and never more of it than allowed. */
+/** Reads the body of a request, but never more than the limit. */
 export async function readBody(request: Request, { maxBytes, ticket, signal }: BodyLimits): Promise<Buffer> {
   const encoding = request.headers.get('content-encoding') ?? 'identity'
   if (encoding !== 'identity')
@@ -47,21 +47,21 @@ export async function readBody(request: Request, { maxBytes, ticket, signal }: B
   }
 }
 
-/** What a client sends. That it stopped in the middle is not a failure of the server. */
+/** Waits for what a client sends. If the client breaks off, that is not a failure of the server. */
 async function received<T>(sent: Promise<T>, signal: AbortSignal): Promise<T> {
   try {
     return await abortable(sent, signal)
   } catch (error) {
-    if (error instanceof HttpError) throw error // the time is over, or the client is gone
-    throw badRequest('expected a whole body, but the connection broke')
+    if (error instanceof HttpError) throw error // the request timed out, or the client is gone
+    throw badRequest('expected a complete body, but the connection broke')
   }
 }
 
-/** Objects and arrays of a JSON body. Each takes many times the memory of its bracket. */
+/** The limit of objects and arrays in a JSON body. Each takes many times the memory of its bracket. */
 const MOST_CONTAINERS = 100_000
 
 /**
- * Parses JSON of at most `maxValues` values: a body of brackets would otherwise become objects of many times its size.
+ * Parses JSON with at most `maxValues` values, because a body of brackets would become objects of many times its size.
  * @throws HttpError 400 or 413
  */
 export function parseJson(text: Buffer, maxValues: number): unknown {
@@ -82,7 +82,7 @@ export function parseJson(text: Buffer, maxValues: number): unknown {
 
 const [COMMA, BRACKET, BRACE] = Buffer.from(',[{')
 
-/** Decodes base64, of which Node's decoder would skip what it does not understand. Takes also a `data:` URL. */
+/** Decodes base64 or a `data:` URL. Refuses invalid characters, which Node's decoder would skip. */
 export function decodeBase64(name: string, text: string): Buffer {
   const start = text.startsWith('data:') ? text.indexOf(',') + 1 : 0
   if (start > 0 && !text.slice(0, start).endsWith(';base64,'))
@@ -92,6 +92,6 @@ export function decodeBase64(name: string, text: string): Buffer {
   const bytes = Buffer.from(text.slice(start), 'base64')
   const count = end - start
   if (count % 4 === 1 || bytes.length !== Math.floor((count * 3) / 4))
-    throw badRequest(`${name}: expected an image's bytes in base64, got other characters`)
+    throw badRequest(`${name}: expected the bytes of an image in base64, got other characters`)
   return bytes
 }

@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster'
 import type { Logger } from './options.js'
 import type { Service } from './service.js'
 
-// Several processes behind one port. The first one, which computes nothing, passes messages between the others.
+// Several processes behind one port. The primary process computes nothing, and passes messages between the others.
 
 type Message =
   | { visiontorch: 'listening'; url: string }
@@ -13,10 +13,10 @@ type Message =
 const isMessage = (value: unknown): value is Message =>
   typeof value === 'object' && value !== null && 'visiontorch' in value
 
-/** How long to wait before a process that ended is replaced. */
+/** How long to wait before replacing a process that ended. */
 const RESTART_MILLISECONDS = 1000
 
-/** The processes of a server, as the first process sees them. */
+/** The worker processes of a server, managed by the primary process. */
 export class Workers {
   #isStopping = false
   readonly #ended: Promise<number>
@@ -28,7 +28,7 @@ export class Workers {
     })
   }
 
-  /** Starts the processes, which run this program with the same arguments; resolves when all of them listen. */
+  /** Starts the workers, which run this program with the same arguments. Resolves when all of them listen. */
   static async start(count: number, logger: Logger): Promise<{ workers: Workers; url: string | null }> {
     const workers = new Workers(logger)
     const { AggregatorRegistry } = await import('./libraries.js')
@@ -56,7 +56,7 @@ export class Workers {
           return
         }
         if (!listening.has(worker.id)) {
-          // It could not start, and would not the next time. It has said why.
+          // It could not start, has said why, and would fail again.
           resolve(null)
           workers.#end(code || 1)
           workers.drain()
@@ -70,7 +70,7 @@ export class Workers {
     return { workers, url }
   }
 
-  /** Resolves with the exit code when all processes have ended. */
+  /** Resolves with the exit code when all workers have ended. */
   get ended(): Promise<number> {
     return this.#ended
   }
@@ -92,20 +92,20 @@ export class Workers {
   }
 }
 
-/** What a process of several does when the first one tells it. */
+/** The actions that the primary process requests from a worker. */
 export interface WorkerActions {
   drain(): void
-  /** Reloads one model, or all for null. */
+  /** Reloads one model, or all models if it is null. */
   reload(name: string | null): void
 }
 
-/** Joins the other processes: metrics are those of all from now on. */
+/** Connects this worker with the others: from now on, the metrics cover all workers. */
 export async function joinWorkers(service: Service, url: string, actions: WorkerActions): Promise<void> {
   const { AggregatorRegistry } = await import('./libraries.js')
   const { metrics } = service
   if (metrics === undefined) throw new Error('the server has not started')
   AggregatorRegistry.setRegistries([...metrics.registries])
-  new AggregatorRegistry() // answers the first process from now on
+  new AggregatorRegistry() // answers requests of the primary process from now on
   const { contentType } = await metrics.text()
   const waiting = new Map<number, (text: string) => void>()
   let next = 0
@@ -127,7 +127,7 @@ export async function joinWorkers(service: Service, url: string, actions: Worker
   send({ visiontorch: 'listening', url })
 }
 
-/** Makes the other processes reload a model. */
+/** Makes the other workers reload a model. */
 export const tellReload = (name: string): void => send({ visiontorch: 'reload', name })
 
 function send(message: Message): void {

@@ -1,6 +1,6 @@
 import { HttpError } from './errors.js'
 
-/** The end of a request's time: after `milliseconds`, or when its client is gone. Dispose it when the request is done. */
+/** Ends a request after `milliseconds`, or when its client is gone. Dispose it when the request is done. */
 export class Deadline implements Disposable {
   readonly #controller = new AbortController()
   readonly #timer: NodeJS.Timeout
@@ -20,7 +20,7 @@ export class Deadline implements Disposable {
     else client.addEventListener('abort', this.#leave, { once: true })
   }
 
-  /** Aborted with an {@link HttpError} as its reason. */
+  /** A signal that is aborted with an {@link HttpError} as its reason. */
   get signal(): AbortSignal {
     return this.#controller.signal
   }

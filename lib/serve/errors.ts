@@ -1,6 +1,6 @@
 import { type ErrorCode, VisionTorchError } from '../util/errors.js'
 
-/** The codes of what only a server refuses; other errors keep their {@link ErrorCode}. */
+/** The codes of errors that only a server has; other errors keep their {@link ErrorCode}. */
 export type HttpErrorCode =
   | 'ERR_BAD_REQUEST'
   | 'ERR_UNAUTHORIZED'
@@ -14,7 +14,7 @@ export type HttpErrorCode =
   | 'ERR_CLIENT_CLOSED'
   | 'ERR_INTERNAL'
 
-/** An error as a response tells it. */
+/** An error that becomes a response. */
 export class HttpError extends Error {
   override readonly name = 'HttpError'
 
@@ -32,7 +32,7 @@ export class HttpError extends Error {
 export const badRequest = (message: string) => new HttpError(400, 'ERR_BAD_REQUEST', message)
 export const tooLarge = (message: string) => new HttpError(413, 'ERR_TOO_LARGE', message)
 export const notFound = (message: string) => new HttpError(404, 'ERR_NOT_FOUND', message)
-/** The server has as much to do as it accepts. */
+/** The error for a server that is fully loaded. */
 export const busy = (message: string) => new HttpError(429, 'ERR_BUSY', message, { 'retry-after': '1' })
 
 const statuses: Partial<Record<ErrorCode, number>> = {
@@ -42,7 +42,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   ERR_OUT_OF_MEMORY: 503,
 }
 
-/** What a response says of an error. The cause of a failure of the server itself is for its log, and not for its client. */
+/** The response to an error. The cause of a failure of the server itself goes to its log, not to its client. */
 export function toHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error
   if (!(error instanceof VisionTorchError)) {

@@ -6,7 +6,7 @@ import { modelsByName, ServedModels } from './models.js'
 import type { HandlerOptions } from './options.js'
 import { createService } from './service.js'
 
-/** Answers an HTTP request: the web standard's types, which Hono, Next, SvelteKit, Bun and Deno use. */
+/** Answers an HTTP request. Its types are those of the web standard, which Hono, Next, SvelteKit, Bun and Deno use. */
 export type Handler = (request: Request) => Promise<Response>
 
 /**
@@ -37,14 +37,14 @@ export function createHandler(
 }
 
 /**
- * The handler for `http.createServer`, Express (`app.use('/vision', listener)`) and Fastify. No other middleware may have
- * read the request's body before.
+ * Converts the handler for `http.createServer`, Express (`app.use('/vision', listener)`) and Fastify. No other middleware may
+ * read the body of the request first.
  */
 export function toNodeListener(
   handler: Handler,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   if (typeof handler !== 'function')
-    throw invalid('handler', 'a function, as createHandler gives it', handler)
+    throw invalid('handler', 'a function, such as the result of createHandler', handler)
   let listener: ((request: IncomingMessage, response: ServerResponse) => Promise<void>) | undefined
   return async (request, response) => {
     if (listener === undefined) {

@@ -2,14 +2,14 @@ import type { Registry } from 'prom-client'
 import type { Admission } from './admission.js'
 import type { ServedModels } from './models.js'
 
-/** What GET /metrics shows. */
+/** The metrics of GET /metrics. */
 export interface Metrics {
   registries: readonly Registry[]
   /** Counts a response. */
   responded(route: string, method: string, status: number, seconds: number): void
-  /** Counts an error by its code: of a response, or of one image of many. */
+  /** Counts an error, of a response or of one image of many, by its code. */
   failed(code: string): void
-  /** Prometheus' text format. */
+  /** Renders Prometheus' text format. */
   text(): Promise<{ body: string; contentType: string }>
 }
 
@@ -18,7 +18,7 @@ type Libraries = typeof import('./libraries.js')
 /** The memory, event loop and garbage collection of the process, which has them once. */
 let ofProcess: Registry | undefined
 
-/** Measures a server. The batches of its models are counted from now on. */
+/** Creates the metrics of a server, and counts the batches of its models from now on. */
 export function createMetrics(libraries: Libraries, models: ServedModels, admission: Admission): Metrics {
   const { Counter, Gauge, Histogram, Registry } = libraries
   if (ofProcess === undefined) {
@@ -35,7 +35,7 @@ export function createMetrics(libraries: Libraries, models: ServedModels, admiss
   })
   const seconds = new Histogram({
     name: 'visiontorch_request_seconds',
-    help: 'Time from a request to its response',
+    help: 'Time from request to response',
     labelNames: ['route'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
@@ -48,20 +48,20 @@ export function createMetrics(libraries: Libraries, models: ServedModels, admiss
   })
   const images = new Counter({
     name: 'visiontorch_images_total',
-    help: 'Images that a network computed',
+    help: 'Number of images that a network computed',
     labelNames: ['model'],
     registers,
   })
   const batches = new Histogram({
     name: 'visiontorch_batch_images',
-    help: 'Images of a batch',
+    help: 'Number of images in a batch',
     labelNames: ['model'],
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
     registers,
   })
   new Gauge({
     name: 'visiontorch_queue_images',
-    help: 'Images that wait or are computed',
+    help: 'Number of images that wait or are being computed',
     registers,
     collect() {
       this.set(admission.images)

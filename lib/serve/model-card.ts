@@ -3,7 +3,7 @@ import type { CheckpointValue } from '../native/native.js'
 import { is } from '../util/is.js'
 import type { Service } from './service.js'
 
-/** What GET /models says of each model. */
+/** The description of each model in GET /models. */
 export function describeModels({ models, training }: Service): object[] {
   return models.names.map(name => {
     using lease = models.use(name)
@@ -23,7 +23,10 @@ export function describeModels({ models, training }: Service): object[] {
   })
 }
 
-/** What a checkpoint says about its training, which may be anything: numbers only, or null. */
+/**
+ * Reads what a checkpoint says about its training. It may contain anything, so only numbers are kept; null if there
+ * are none.
+ */
 export async function readTraining(path: string): Promise<object | null> {
   const metadata: CheckpointValue = (await inspectCheckpoint(path)).metadata
   if (!(metadata instanceof Map) || !metadata.has('architecture')) return null

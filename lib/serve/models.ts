@@ -3,11 +3,11 @@ import { invalid, is } from '../util/is.js'
 import { printable } from '../util/text.js'
 import { badRequest, notFound } from './errors.js'
 
-/** A model for as long as a request uses it. */
+/** A model that a request uses until it disposes the lease. */
 export interface Lease extends Disposable {
   readonly name: string
   readonly model: Model
-  /** Counts the models that this name has had, from 1. */
+  /** The number of models that have had this name so far, including this one. */
   readonly version: number
 }
 
@@ -16,7 +16,7 @@ interface Served {
   version: number
   since: Date
   users: number
-  /** Disposes the model once nobody uses it any longer. */
+  /** Whether to dispose the model as soon as nobody uses it. */
   isRetired: boolean
 }
 
@@ -39,8 +39,8 @@ export class ServedModels {
   }
 
   /**
-   * A model by its name; the only one without.
-   * @throws HttpError 404, or 400 if the name is missing and there are several
+   * Leases a model by its name. The name may be left out if there is only one model.
+   * @throws HttpError 404, or 400 if the name is missing and there are several models.
    */
   use(name?: string): Lease {
     const { names } = this
@@ -63,7 +63,7 @@ export class ServedModels {
     }
   }
 
-  /** When a model was first served. */
+  /** The time from which a model has been served. */
   since(name: string): Date {
     return this.#find(name).since
   }
@@ -91,7 +91,7 @@ export class ServedModels {
 
 export const isModelName = (name: string): boolean => /^\w[\w.-]{0,99}$/.test(name)
 
-/** The argument `models` of `createHandler` by name. */
+/** The models in the argument `models` of `createHandler`, by name. */
 export function modelsByName(models: unknown): Readonly<Record<string, Model>> {
   if (is.object(models) && Object.getPrototypeOf(models) === Object.prototype) {
     if (Object.keys(models).length === 0) throw invalid('models', 'at least one model', models)

@@ -25,7 +25,7 @@ export const serverMetadata = () => ({
   extensions: ['binary_tensor_data', 'classification', 'model_repository'],
 })
 
-/** A model of the path `/v2/models/{name}[/versions/{version}]`. There is one version of a model at a time. */
+/** Leases the model in the path `/v2/models/{name}[/versions/{version}]`. A model has only one version at a time. */
 export function useModel({ models }: Service, { name, version }: Record<string, string>): Lease {
   const lease = models.use(name ?? '')
   if (version === undefined || version === String(lease.version)) return lease
@@ -48,7 +48,7 @@ export function modelMetadata({ name, version, model }: Lease): object {
 const outputNames = ['logits', 'probabilities'] as const
 
 /**
- * POST .../infer. The input is `input`, normalised images as the network takes them, or `image`, files of images; the
+ * POST .../infer. The input is `input`, normalised images in the form that the network takes, or `image`, image files. The
  * outputs are `logits` and `probabilities`.
  */
 export async function inferRoute(
@@ -89,7 +89,7 @@ export async function inferRoute(
   )
 }
 
-/** How many images an input holds. */
+/** The number of images in an input. */
 function checkShape({ name, datatype, shape }: InputTensor, { height, width }: Size): number {
   const isInput = name === 'input' && datatype === 'FP32'
   const isImage = name === 'image' && datatype === 'BYTES'
@@ -152,7 +152,7 @@ function toTensor(
   const values = rows.map(row => (name === 'logits' ? row : probabilities(row, classes)))
   if (classification > 0) {
     const k = Math.min(classification, classes.length)
-    // As Triton writes them: the value, the index and the label.
+    // Triton's format: the value, the index and the label.
     const texts = rows.flatMap((row, i) =>
       mostProbable(row, classes, k).map(
         ({ index, label }) => `${values[i]![index]!.toFixed(6)}:${index}:${label}`,
@@ -171,11 +171,11 @@ function probabilities(row: Float32Array, classes: readonly string[]): Float32Ar
   return scores
 }
 
-/** POST /v2/repository/models/{name}/load: the model's own file again. The request names no other. */
+/** POST /v2/repository/models/{name}/load reloads the model's own file. The request cannot name another file. */
 export async function loadRoute({ name = '' }: Record<string, string>, service: Service): Promise<Response> {
   service.models.use(name)[Symbol.dispose]()
   if (service.reload === undefined)
-    throw badRequest('this server cannot load models: they were given to createHandler')
+    throw badRequest('this server cannot reload models, because they were passed to createHandler')
   try {
     await service.reload(name)
   } catch (error) {

@@ -9,14 +9,20 @@ const failures = (...statuses: number[]) =>
 const binary = { type: 'string', format: 'binary' }
 const fields = {
   topK: { type: 'integer', minimum: 1, default: 5, description: 'How many classes to return' },
-  minScore: { type: 'number', minimum: 0, maximum: 1, default: 0, description: 'The least probability' },
+  minScore: {
+    type: 'number',
+    minimum: 0,
+    maximum: 1,
+    default: 0,
+    description: 'The lowest probability to return',
+  },
   model: { type: 'string', description: 'Which model, if there are several' },
 }
 
 const name = { name: 'name', in: 'path', required: true, schema: { type: 'string' } }
 const any = (description: string) => response(description, json({ type: 'object' }))
 
-/** The paths of the Open Inference Protocol v2, which has a description of its own. */
+/** The paths of the Open Inference Protocol v2, which has its own description. */
 const openInferencePaths = () => ({
   '/v2': { get: { operationId: 'serverMetadata', responses: { 200: any('The name and the extensions') } } },
   '/v2/models/{name}': {
@@ -42,7 +48,7 @@ const openInferencePaths = () => ({
   },
   '/v2/repository/index': { post: { operationId: 'repositoryIndex', responses: { 200: any('The models') } } },
   '/v2/repository/models/{name}/load': {
-    post: { operationId: 'load', parameters: [name], responses: { 200: any('The file was loaded again') } },
+    post: { operationId: 'load', parameters: [name], responses: { 200: any('The file was reloaded') } },
   },
 })
 

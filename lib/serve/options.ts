@@ -1,7 +1,7 @@
 import { MAX_PIXELS } from '../image/decode.js'
 import { check, invalid, is } from '../util/is.js'
 
-/** Where a server writes its log: a pino instance, `console`, or anything with these methods. */
+/** The destination of a server's log: a pino instance, `console`, or anything with these methods. */
 export interface Logger {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
@@ -10,29 +10,38 @@ export interface Logger {
 
 /** Options of `createHandler`. */
 export interface HandlerOptions {
-  /** The path that the handler is mounted at, where the host does not remove it (Next, SvelteKit): `/api/vision`. Default ''. */
+  /**
+   * The path at which the handler is mounted, such as `/api/vision`, if the framework does not remove it (Next,
+   * SvelteKit). Default ''.
+   */
   basePath?: string
-  /** Images computed at once, at most: 1 to 4096, default 32. */
+  /** The largest number of images in a batch: 1 to 4096, default 32. */
   batchSize?: number
-  /** Images that wait or are computed at a time; more are refused with 429. Default 256. */
+  /** How many images may wait or be computed at the same time; more are refused with 429. Default 256. */
   maxQueue?: number
-  /** Bytes of a request's body; more are refused with 413. Default 32 MiB. */
+  /** The largest size of a request's body, in bytes; larger ones are refused with 413. Default 32 MiB. */
   maxBodyBytes?: number
-  /** Pixels of an image; more are refused with 413. Default 50,000,000. */
+  /** The largest number of pixels in an image; larger ones are refused with 413. Default 50,000,000. */
   maxPixels?: number
-  /** Images of one request; more are refused with 413. Default 64, and at most `maxQueue`. */
+  /** The largest number of images in a request; more are refused with 413. Default 64, or `maxQueue` if that is lower. */
   maxFiles?: number
-  /** Milliseconds that a request may take, before it is answered with 503. Default 30,000. */
+  /** How many milliseconds a request may take before it is answered with 503. Default 30,000. */
   timeout?: number
-  /** Requests must bring one of these, as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Default: no key is needed. */
+  /**
+   * Requests must send one of these keys, as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Default: no key is
+   * needed.
+   */
   apiKey?: string | readonly string[]
-  /** Web pages of other origins that may call the server, such as `https://example.com`, or `*` for all. Default: none. */
+  /**
+   * Web pages of other origins that may call the server, such as `https://example.com`, or `*` for all. Default:
+   * none.
+   */
   cors?: readonly string[]
-  /** Serve a page at `/` on which people try the model. Default true. */
+  /** Serves a web page at `/` to try the model. Default true. */
   page?: boolean
-  /** Predict also with a classifier that was never trained, whose probabilities are random. Default false. */
+  /** Also predicts with a classifier that was never trained, whose probabilities are random. Default false. */
   allowUntrained?: boolean
-  /** Gets a line for each request, and the causes of failures. Default: nothing is logged. */
+  /** Receives an entry for each request, and the causes of failures. Default: nothing is logged. */
   logger?: Logger
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { pageFiles } from '../util/package.js'
 
-/** The page needs no key, as it holds nothing: it asks for one before it calls the other routes. */
+/** The page contains nothing secret, so it needs no key. It asks for one before it calls the other routes. */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",

@@ -8,9 +8,9 @@ import { badRequest, HttpError, toHttpError, tooLarge } from './errors.js'
 import type { CheckedOptions } from './options.js'
 import type { Service } from './service.js'
 
-/** What POST /predict answers for one image. */
+/** The result of POST /predict for one image. */
 export interface ImageResult {
-  /** The name that the file was sent with, if it had one. */
+  /** The file name that the client sent, if any. */
   file?: string
   predictions?: Prediction[]
   error?: { code: string; message: string }
@@ -59,7 +59,7 @@ export async function predictRoute(
 interface SentImages {
   images: { file?: string; bytes: Uint8Array }[]
   fields: [string, unknown][]
-  /** Whether the answer is a list of results, which a form and `images` ask for. */
+  /** Whether the response is a list of results, as for a form and for `images`. */
   isList: boolean
 }
 
@@ -94,13 +94,13 @@ async function readImages(
 }
 
 function fromBytes(body: Buffer): SentImages {
-  if (body.length === 0) throw badRequest('expected an image as the body, got nothing')
+  if (body.length === 0) throw badRequest('expected an image as the body, got an empty body')
   return { images: [{ bytes: body }], fields: [], isList: false }
 }
 
-/** Room for the fields beside the files. */
+/** The size limit of the fields of a form, in addition to its files. */
 const MOST_FIELDS = 16
-/** Of the headers of a part. */
+/** The size limit of the headers of a part. */
 const MOST_HEADER_BYTES = 4096
 
 async function fromForm(body: Buffer, type: string, maxFiles: number): Promise<SentImages> {
@@ -122,7 +122,7 @@ async function fromForm(body: Buffer, type: string, maxFiles: number): Promise<S
     for (const part of parseMultipart(body, { boundary, ...limits })) {
       const { name = '', filename } = part
       if (!part.isFile) fields.push([name, part.text])
-      // Not `part.bytes`, which is a copy.
+      // `part.bytes` would be a copy.
       else
         images.push({
           bytes: part.content[0] ?? part.bytes,
@@ -159,7 +159,7 @@ function fromJson(body: Buffer): SentImages {
 
 const known = ['topK', 'minScore', 'model']
 
-/** The fields of a request, which come as text in a query and a form. */
+/** Checks the fields of a request, which are text in a query or a form. */
 function checkFields(fields: readonly (readonly [string, unknown])[]) {
   const checked: { topK: number; minScore: number; model: string | undefined } = {
     topK: 5,

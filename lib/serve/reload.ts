@@ -5,17 +5,17 @@ import { readTraining } from './model-card.js'
 import type { Logger } from './options.js'
 import type { Service } from './service.js'
 
-/** How often files are looked at. Polling also sees files that are replaced, and those of network file systems. */
+/** How often to check files. Polling also detects replaced files, and works on network file systems. */
 const WATCH_MILLISECONDS = 1000
 
-/** Where a model comes from. */
+/** The source of a model. */
 export interface ModelSource {
   /** Null for official weights and those of the Hugging Face Hub. */
   path: string | null
   load(): Promise<Model>
 }
 
-/** Loads models again from their files, beside the ones that are served, which stay in use if anything fails. */
+/** Reloads models from their files. The current models stay in use until then, and if anything fails. */
 export class Reloader {
   readonly #running = new Map<string, Promise<void>>()
   readonly #watched: { path: string; listener: (now: Stats, before: Stats) => void }[] = []
@@ -28,12 +28,12 @@ export class Reloader {
     private readonly logger: Logger,
   ) {}
 
-  /** Loads a model's file, checks it on the example, and serves it. Calls that come meanwhile load it once more. */
+  /** Loads a model's file, checks it on the example, and serves it. A call in the meantime loads it once more. */
   reload(name: string): Promise<void> {
     const before = this.#running.get(name) ?? Promise.resolve()
     const after = before.catch(() => {}).then(() => this.#load(name))
     this.#running.set(name, after)
-    after.catch(() => {}) // whoever asked has it
+    after.catch(() => {}) // the caller handles the error
     return after
   }
 
@@ -42,7 +42,7 @@ export class Reloader {
     for (const name of this.sources.keys()) await this.reload(name).catch(() => {})
   }
 
-  /** From now on reloads a model when its file changes, once it has not changed for a second. */
+  /** From now on, reloads a model after its file has changed and then stayed the same for a second. */
   watch(): void {
     for (const [name, { path }] of this.sources) {
       if (path === null) continue
@@ -53,7 +53,7 @@ export class Reloader {
         this.reload(name).catch(() => {})
       }
       const listener = (now: Stats) => {
-        if (now.size === 0) return // removed, or about to be written
+        if (now.size === 0) return // the file was removed, or is about to be written
         changed = now
         setTimeout(settle, WATCH_MILLISECONDS, now).unref()
       }
@@ -93,7 +93,7 @@ export class Reloader {
   }
 }
 
-/** @throws If the model cannot predict the example. */
+/** @throws if the model cannot predict the example. */
 export async function checkModel(model: Model, example: Uint8Array, allowUntrained: boolean): Promise<void> {
   await predict(model, example, { topK: 1, allowUntrained })
 }

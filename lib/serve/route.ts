@@ -1,9 +1,9 @@
-/** Answers the requests of a route; `parameters` are those of its path. */
+/** Answers the requests of a route; `parameters` are the parameters in its path. */
 export type Answer = (request: Request, parameters: Record<string, string>) => Response | Promise<Response>
 
 export interface Route {
   method: 'GET' | 'POST'
-  /** With parameters as `:name`. A path has one method. */
+  /** The path, with parameters as `:name`. A path has only one method. */
   path: string
   answer: Answer
   /** A public route needs no API key. */

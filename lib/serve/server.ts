@@ -9,14 +9,14 @@ import type { Service } from './service.js'
 export interface ListenOptions {
   host: string
   port: number
-  /** Names besides the loopback's that requests may call this server by, if it listens on the loopback interface. */
+  /** Names for this server that requests may use besides the loopback names, if it listens on the loopback interface. */
   allowedHosts?: readonly string[]
 }
 
-/** How long no request may have come before a draining server believes that none will. */
+/** After how long without requests a draining server assumes that no more will come. */
 const QUIET_MILLISECONDS = 500
 
-/** A server on a port. */
+/** A server that listens on a port. */
 export class RunningServer {
   private constructor(
     private readonly service: Service,
@@ -37,7 +37,7 @@ export class RunningServer {
     })
     server.headersTimeout = 20_000
     server.requestTimeout = service.options.timeout + 5000
-    server.keepAliveTimeout = 75_000 // longer than load balancers', which then never meet a closed connection
+    server.keepAliveTimeout = 75_000 // longer than that of load balancers, so that they never use a closed connection
     await new Promise<void>((resolve, reject) => {
       server.once('error', error => reject(cannotListen(error, host, port)))
       server.listen(port, host, resolve)
@@ -48,9 +48,9 @@ export class RunningServer {
   }
 
   /**
-   * Ends without failing a request. The server says at once that it is not ready, and goes on answering until nobody has
-   * asked for a moment or half of `milliseconds` have passed; then it takes no more connections, and waits for the requests
-   * that are left.
+   * Stops without failing a request. The server reports at once that it is not ready, and continues to answer until no request
+   * has come for a moment or half of `milliseconds` have passed. Then it accepts no more connections, and waits for the
+   * remaining requests.
    */
   async drain(milliseconds: number): Promise<void> {
     const { service, server } = this
@@ -86,8 +86,8 @@ const isLoopback = (host: string): boolean =>
   (isIP(host) === 4 && host.startsWith('127.'))
 
 /**
- * A web page can make its own name mean 127.0.0.1 (DNS rebinding) and then read a server of the loopback interface as its
- * own. That server therefore answers to the loopback's names only.
+ * A web page can make its own host name resolve to 127.0.0.1 (DNS rebinding), and then read from a server on the loopback
+ * interface as from its own. Such a server therefore answers only to the loopback names.
  */
 function hostCheck(host: string, allowed: readonly string[]): (header: string | undefined) => boolean {
   if (!isLoopback(host)) return () => true
@@ -100,7 +100,7 @@ function hostCheck(host: string, allowed: readonly string[]): (header: string | 
 
 function refuseHost(request: IncomingMessage, response: ServerResponse): void {
   const message =
-    'this server is for programs on its own machine. Call it localhost, or allow the name with --allowed-host'
+    'this server is for programs on its own machine. Use the name localhost, or allow this name with --allowed-host'
   request.resume()
   response.writeHead(403, { 'content-type': 'application/json', connection: 'close' })
   response.end(JSON.stringify({ error: { code: 'ERR_FORBIDDEN', message } }))

@@ -4,21 +4,21 @@ import type { ServedModels } from './models.js'
 import { type CheckedOptions, checkHandlerOptions, type HandlerOptions } from './options.js'
 import type { Route } from './route.js'
 
-/** What the routes of a server share. */
+/** The state that the routes of a server share. */
 export interface Service {
   models: ServedModels
   options: CheckedOptions
   admission: Admission
-  /** False while the server drains: it still answers, but should get no new requests. */
+  /** False while the server drains: it still answers, but should not get new requests. */
   isReady: boolean
-  /** Requests that are being answered. */
+  /** The number of requests that are being answered. */
   active: number
   metrics?: Metrics
   /** What each model's file says about its training. */
   training: Map<string, object | null>
-  /** The routes that `visiontorch ui` adds; none in other servers. */
+  /** The routes that `visiontorch ui` adds; other servers have none. */
   trainingRoutes: readonly Route[]
-  /** Loads a model's file again; undefined if the models have none. */
+  /** Reloads a model's file; undefined if the models have no files. */
   reload?: (name: string) => Promise<void>
 }
 

@@ -6,10 +6,10 @@ import { badRequest } from './errors.js'
 // The tensors of the Open Inference Protocol v2, as JSON and in its binary extension:
 // https://github.com/kserve/open-inference-protocol
 
-/** Of the JSON of a request whose tensors are binary. */
+/** The size limit of the JSON in a request whose tensors are binary. */
 const MOST_HEADER_BYTES = 1 << 20
 
-/** A tensor of a request. Its shape fits its values. */
+/** A tensor of a request, whose shape matches its values. */
 export type InputTensor = { name: string; shape: number[] } & (
   | { datatype: 'FP32'; values: Float32Array }
   | { datatype: 'BYTES'; values: Uint8Array[] }
@@ -18,16 +18,16 @@ export type InputTensor = { name: string; shape: number[] } & (
 export interface RequestedOutput {
   name: string
   isBinary: boolean
-  /** How many classes to give as `score:index:label`, instead of all values; 0 for the values. */
+  /** How many classes to return as `score:index:label`; 0 returns all values instead. */
   classification: number
 }
 
 export interface InferRequest {
   id: string | undefined
   inputs: InputTensor[]
-  /** Undefined: all that the model has. */
+  /** The requested outputs; undefined means all outputs of the model. */
   outputs: RequestedOutput[] | undefined
-  /** Whether outputs that do not say so are binary. */
+  /** Whether outputs are binary by default. */
   isBinary: boolean
 }
 
@@ -40,8 +40,8 @@ export interface OutputTensor {
 
 /**
  * Parses the body of a request.
- * @param headerLength The header `Inference-Header-Content-Length`; null if all of the body is JSON.
- * @param maxValues The most numbers that its tensors may have.
+ * @param headerLength The header `Inference-Header-Content-Length`; null if the whole body is JSON.
+ * @param maxValues The largest number of values in its tensors.
  * @throws HttpError 400 or 413
  */
 export function parseInferRequest(
@@ -66,7 +66,8 @@ export function parseInferRequest(
   const inputs = request.inputs
     .slice(0, 100)
     .map((input, index) => parseInput(`inputs[${index}]`, input, binary))
-  if (binary.left > 0) throw badRequest(`expected as many bytes as the tensors say, got ${binary.left} more`)
+  if (binary.left > 0)
+    throw badRequest(`expected as many bytes as the tensors declare, got ${binary.left} more`)
   const parameters = is.object(request.parameters) ? request.parameters : {}
   const isBinary = parameters.binary_data_output === true
   return { id: parseId(request.id), inputs, outputs: parseOutputs(request.outputs, isBinary), isBinary }
@@ -111,12 +112,12 @@ function parseInput(at: string, input: unknown, binary: BinaryReader): InputTens
   if (bytes === undefined && !Array.isArray(data))
     throw badRequest(`${at}.data: expected an array, or binary_data_size in the parameters`)
   const check = (got: number) => {
-    if (got !== count) throw badRequest(`${at}: expected ${count} values, as its shape says, got ${got}`)
+    if (got !== count) throw badRequest(`${at}: expected ${count} values for its shape, got ${got}`)
   }
   if (datatype === 'FP32') {
     if (bytes !== undefined) {
       check(bytes.length / 4)
-      // A copy, since the bytes of a body need not lie where floats may.
+      // Make a copy, because the bytes in a body may not be aligned for floats.
       const copy = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer
       return { name, shape, datatype, values: new Float32Array(copy) }
     }
@@ -140,7 +141,7 @@ function parseInput(at: string, input: unknown, binary: BinaryReader): InputTens
   throw badRequest(`${at}.datatype: expected FP32 or BYTES, got ${show(datatype)}`)
 }
 
-/** Numbers as a flat array, or nested as the shape says. */
+/** Reads numbers from a flat array, or from one that is nested like the shape. */
 function flatten(at: string, data: readonly unknown[], depth: number, into: number[]): void {
   for (const value of data) {
     if (typeof value === 'number') into.push(value)
@@ -149,13 +150,13 @@ function flatten(at: string, data: readonly unknown[], depth: number, into: numb
   }
 }
 
-/** Elements of type BYTES: each has its length before it, in four bytes. */
+/** Reads elements of type BYTES. Each is preceded by its length in four bytes. */
 function splitStrings(at: string, bytes: Buffer): Buffer[] {
   const strings: Buffer[] = []
   for (let start = 0; start < bytes.length; ) {
     const end = start + 4 + (start + 4 <= bytes.length ? bytes.readUInt32LE(start) : Infinity)
     if (end > bytes.length)
-      throw badRequest(`${at}: expected elements with their lengths before them, got a cut one`)
+      throw badRequest(`${at}: expected elements preceded by their lengths, got one that is cut off`)
     strings.push(bytes.subarray(start + 4, end))
     start = end
   }
@@ -179,7 +180,7 @@ function parseOutputs(outputs: unknown, isBinary: boolean): RequestedOutput[] | 
   })
 }
 
-/** The response with its tensors, as JSON or behind it. */
+/** Creates the response, with its tensors in the JSON or, if they are binary, after it. */
 export function inferResponse(about: object, outputs: readonly OutputTensor[]): Response {
   const binary: Buffer[] = []
   const described = outputs.map(({ name, shape, isBinary, values }) => {

@@ -8,15 +8,15 @@ import type { Service } from '../serve/service.js'
 import { is } from '../util/is.js'
 import type { RunEvent, RunOptions, Trainer } from './trainer.js'
 
-/** Of a request that starts a run. */
+/** The size limit of a request that starts a run. */
 const MOST_BODY_BYTES = 10_000
 
-/** A report's own policy, which is stricter, allows its script and style sheet by their hashes. */
+/** The policy for reports. Their own policy is stricter, and allows their script and style sheet by their hashes. */
 const reportPolicy =
   "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** The routes by which the page trains. */
+/** The routes that the page uses for training. */
 export const trainingRoutes = (trainer: Trainer, dataset: Dataset, service: Service): Route[] => [
   { method: 'GET', path: '/training', answer: () => Response.json(describe(dataset)) },
   { method: 'GET', path: '/training/events', answer: () => eventStream(trainer) },
@@ -42,7 +42,7 @@ export const trainingRoutes = (trainer: Trainer, dataset: Dataset, service: Serv
     },
   },
   {
-    // A link cannot bring a key. Who knows the run's identifier, which cannot be guessed, has heard of it with a key.
+    // A link cannot send a key. The run's identifier cannot be guessed, so whoever knows it has received it with a key.
     method: 'GET',
     path: '/training/:run/report',
     access: 'public',
@@ -63,10 +63,10 @@ const describe = ({ root, source, classes, splits }: Dataset) => ({
   networks: listArchitectures(),
 })
 
-/** Events that a page may be behind, before its connection is closed; it then connects again. */
+/** How many events a page may lag behind before its connection is closed, so that it connects again. */
 const MOST_BEHIND = 10_000
 
-/** The events of the latest run, and of those that follow, as server-sent events. */
+/** Sends the events of the latest run and of all that follow as server-sent events. */
 function eventStream(trainer: Trainer): Response {
   const encoder = new TextEncoder()
   let leave = () => {}

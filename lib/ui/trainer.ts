@@ -15,10 +15,10 @@ import { train } from '../train.js'
 import { VisionTorchError } from '../util/errors.js'
 import { check } from '../util/is.js'
 
-/** What the page chooses. No path is among it. */
+/** The options that the page may choose. None is a path. */
 export interface RunOptions extends Pick<TrainOptions, (typeof trainOptions)[number]> {
   model: Architecture
-  /** Official weights, or random ones. */
+  /** `DEFAULT` starts from the official weights, `none` from random ones. */
   weights: 'DEFAULT' | 'none'
 }
 
@@ -29,7 +29,7 @@ const trainOptions = [
   'inputSize',
 ] as const satisfies (keyof TrainOptions)[]
 
-/** An event of a run: those of its training, and what comes before and after it. */
+/** An event of a run: an event of its training, or one before or after it. */
 export type RunEvent =
   | TrainingEvent
   | { type: 'prepare'; run: string; model: string; received?: number; total?: number | null }
@@ -37,7 +37,7 @@ export type RunEvent =
       type: 'done'
       isStopped: boolean
       directory: string
-      /** The name that the model is served by, or null if it learned nothing. */
+      /** The name under which the model is served, or null if it was not trained. */
       model: string | null
       /** Whether `training/<run>/report` shows a report. */
       hasReport: boolean
@@ -51,15 +51,18 @@ interface Run {
   ended: Promise<void>
 }
 
-/** Steps that are kept for pages that are opened later; of more, every second one is dropped. */
+/**
+ * The number of step events that are kept for pages that connect later. If there are more, every second one is
+ * dropped.
+ */
 const MOST_STEPS = 1000
-/** Between two events about progress. */
+/** The shortest time between two progress events. */
 const PROGRESS_MILLISECONDS = 100
 
-/** Trains networks on one data set, one at a time, and serves what they have learned. */
+/** Trains networks on one data set, one at a time, and serves the trained models. */
 export class Trainer {
   #run: Run | undefined
-  /** Those of the latest run. */
+  /** The events of the latest run. */
   #events: RunEvent[] = []
   #lastProgress = 0
   readonly #listeners = new Set<{ listener: (event: RunEvent) => void; close: () => void }>()
@@ -73,7 +76,7 @@ export class Trainer {
 
   /**
    * Starts a run.
-   * @throws HttpError 409 if one is under way
+   * @throws HttpError 409 if a run is under way.
    * @throws VisionTorchError `ERR_INVALID_ARGUMENT`
    */
   start(options: RunOptions): void {
@@ -94,7 +97,7 @@ export class Trainer {
     })
   }
 
-  /** Stops the run, if there is one, and resolves when it is saved, with its directory. */
+  /** Stops the run, if there is one. Resolves with its directory when it is saved. */
   async stop(): Promise<string | null> {
     const run = this.#run
     if (run === undefined) return null
@@ -105,8 +108,8 @@ export class Trainer {
 
   /**
    * Calls `listener` with the events of the latest run so far, and with all that follow.
-   * @param close Called when there will be no more.
-   * @returns Ends that.
+   * @param close Called when there will be no more events.
+   * @returns a function that removes the listener.
    */
   listen(listener: (event: RunEvent) => void, close: () => void): () => void {
     for (const event of this.#events) listener(event)
@@ -115,7 +118,7 @@ export class Trainer {
     return () => this.#listeners.delete(entry)
   }
 
-  /** Stops, and lets the listeners go. */
+  /** Stops the run, and closes the listeners. */
   async close(): Promise<string | null> {
     const directory = await this.stop()
     for (const { close } of this.#listeners) close()
@@ -123,7 +126,7 @@ export class Trainer {
     return directory
   }
 
-  /** The report of a run that ended. */
+  /** The path of the report of a run that has ended. */
   reportOf(run: string): string | undefined {
     return this.#reports.get(run)
   }

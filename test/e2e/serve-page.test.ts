@@ -174,7 +174,7 @@ describe("the server's page", function () {
     const { page } = await open({ apiKey: 'secret' })
     await page.getByLabel('This server asks for an API key').fill('wrong')
     await page.getByRole('button', { name: 'Continue' }).click()
-    await done(page, 'This is not the key')
+    await done(page, 'This key is wrong')
     await page.getByLabel('This server asks for an API key').fill('secret')
     await page.keyboard.press('Enter')
     await page.getByText('mobilenet_v2').waitFor()

@@ -3,7 +3,7 @@
 export type Point = [x: number, y: number]
 
 export interface Line {
-  /** Its class in the style sheet. */
+  /** The line's class in the style sheet. */
   className: string
   points: Point[]
 }
@@ -15,7 +15,7 @@ const RIGHT = 12
 const TOP = 12
 const BOTTOM = 28
 
-/** Draws lines over the epochs 0 to `epochs`, on a vertical axis that begins at 0. */
+/** Draws lines over the epochs from 0 to `epochs`, with a vertical axis that begins at 0. */
 export function drawCurves(
   svg: SVGSVGElement,
   lines: readonly Line[],
@@ -43,7 +43,7 @@ export function drawCurves(
   svg.replaceChildren(...parts)
 }
 
-/** The least of 1, 2 and 5 times a power of ten that is not below `value`; 1 for 0. */
+/** The smallest number of at least `value` that is 1, 2 or 5 times a power of ten; 1 for 0. */
 function niceCeiling(value: number): number {
   if (!(value > 0)) return 1
   const power = 10 ** Math.floor(Math.log10(value))

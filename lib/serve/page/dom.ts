@@ -1,4 +1,4 @@
-// Short forms of what the browser offers.
+// Short forms of functions of the browser.
 
 export const find = <T extends HTMLElement>(id: string) => document.getElementById(id) as T
 

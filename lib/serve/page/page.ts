@@ -33,7 +33,7 @@ interface ModelCard {
   training: { epoch?: number; top1?: number; top5?: number } | null
 }
 
-/** Requests at a time. */
+/** The number of simultaneous requests. */
 const CONCURRENCY = 4
 
 const modelSelect = find<HTMLSelectElement>('model')
@@ -45,7 +45,7 @@ let models: ModelCard[] = []
 let results: Result[] = []
 let waiting: { file: File; item: HTMLLIElement; result: Result }[] = []
 let active = 0
-/** Counts the sessions that `Clear` has ended: what they still get is not shown. */
+/** Counts the sessions that `Clear` has ended. Results that still arrive for them are not shown. */
 let session = 0
 
 const selected = (chosen = modelSelect.value) => models.find(({ name }) => name === chosen)
@@ -54,7 +54,7 @@ async function start(): Promise<void> {
   const response = await ask('models')
   find('key-form').hidden = response.status !== 401
   if (response.status === 401) {
-    if (hasKey()) status.textContent = 'This is not the key.'
+    if (hasKey()) status.textContent = 'This key is wrong.'
     find('key').focus()
     return
   }
@@ -254,7 +254,7 @@ function download(name: string, type: string, text: string): void {
   setTimeout(() => URL.revokeObjectURL(href), 10_000)
 }
 
-/** A cell of CSV. A spreadsheet would compute what begins like a formula. */
+/** A cell of a CSV file. A spreadsheet would evaluate text that begins like a formula. */
 function cell(value: unknown): string {
   const text = String(value ?? '')
   const safe = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
@@ -278,7 +278,7 @@ async function copy(button: HTMLButtonElement): Promise<void> {
     await navigator.clipboard.writeText(code.textContent ?? '')
     button.textContent = 'Copied'
   } catch {
-    getSelection()?.selectAllChildren(code) // without https there is no clipboard
+    getSelection()?.selectAllChildren(code) // without https, there is no clipboard
     button.textContent = 'Selected: press Ctrl+C'
   }
   setTimeout(() => {

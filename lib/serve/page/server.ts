@@ -11,14 +11,14 @@ export const setKey = (value: string) => {
 export const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
   fetch(path, { ...init, headers: { ...init.headers, ...(hasKey() && { 'x-api-key': key }) } })
 
-/** The response, or an error with what the server says. */
+/** Returns the response, or throws an error with the server's message. */
 export async function demand(path: string, init?: RequestInit): Promise<Response> {
   const response = await ask(path, init)
   if (!response.ok) throw new Error((await response.json()).error.message)
   return response
 }
 
-/** The server-sent events of a path, for as long as the connection lasts. (An EventSource cannot send a key.) */
+/** Yields the server-sent events of a path while the connection lasts. (An EventSource cannot send a key.) */
 export async function* eventsOf<T>(path: string): AsyncGenerator<T> {
   const { body } = await demand(path)
   const reader = body!.pipeThrough(new TextDecoderStream()).getReader()

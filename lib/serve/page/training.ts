@@ -1,4 +1,4 @@
-// The tab of `visiontorch ui` that trains. docs/serving.md describes its routes.
+// The training tab of `visiontorch ui`. docs/serving.md describes its routes.
 import { drawCurves, type Point } from './curves.js'
 import { find, make, share } from './dom.js'
 import { demand, eventsOf } from './server.js'
@@ -31,7 +31,7 @@ type RunEvent =
   | { type: 'done'; isStopped: boolean; directory: string; model: string | null; hasReport: boolean }
   | { type: 'checkpoint' | 'end' }
 
-/** Points of a line; of more, every second one is dropped. */
+/** The largest number of points in a line. If there are more, every second point is dropped. */
 const MOST_POINTS = 1000
 
 const form = find<HTMLFormElement>('run-form')
@@ -48,7 +48,10 @@ let epochs = 1
 let stepLoss: Point[] = []
 let history: Epoch[] = []
 
-/** Shows the tab. `onTrained` is called with the name of a model that was trained, `onTry` when the user wants to try it. */
+/**
+ * Shows the tab. `onTrained` is called with the name of a model that was trained, `onTry` when the user wants to try
+ * it.
+ */
 export async function startTraining(
   onTrained: (model: string) => Promise<void>,
   onTry: (model: string) => void,
@@ -161,7 +164,7 @@ function show(event: RunEvent): void {
       history.push(event)
       addRow(event)
       progress.value = event.epoch / epochs
-      status.textContent = `Epoch ${event.epoch} of ${epochs}: ${share(event.top1)} of the validation images are right.`
+      status.textContent = `Epoch ${event.epoch} of ${epochs}: ${share(event.top1)} of the validation images are classified correctly.`
       draw()
       break
     case 'note':

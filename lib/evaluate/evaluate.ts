@@ -32,22 +32,22 @@ export interface ScoredImage {
 export interface EvaluateOptions {
   /** `'val'` (which falls back to `'test'`), `'train'`, `'test'`, or `'all'` for all of them. Default `'val'`. */
   split?: string
-  /** Images a batch. Default 32. */
+  /** The number of images in a batch. Default 32. */
   batchSize?: number
-  /** Images decoded at the same time. Default: the number of cores, at most 8. */
+  /** How many images are decoded at the same time. Default: the number of cores, at most 8. */
   workers?: number
   /** How many of the worst predictions the result lists. Default 24. */
   keepWorst?: number
   /**
-   * The classes of the data, in the order of the ids in annotations, or a file with one a line. Default: the list next
-   * to the annotations, else the model's classes.
+   * The classes of the data, in the order of the ids in annotations, or a file with one per line. Default: the list next
+   * to the annotations, otherwise the model's classes.
    */
   classes?: string | readonly string[]
-  /** Also evaluate a classifier that was never trained, whose predictions are random. Default false. */
+  /** Also evaluates a classifier that was never trained, whose predictions are random. Default false. */
   allowUntrained?: boolean
   /**
    * Called for each image, in the order of the data. If it returns a promise, the evaluation waits for it. With
-   * `distributed`, each process that passes it hears of all images.
+   * `distributed`, each process that passes it gets all images.
    */
   onPrediction?: ((image: ScoredImage) => unknown) | undefined
   /**
@@ -62,8 +62,8 @@ export interface EvaluateOptions {
 /**
  * Classifies all images of a split, in eval mode, and compares the predictions with their classes, which are
  * matched by name.
- * @param data A folder of images or an annotation file, or a data set that was opened before.
- * @throws ERR_DATASET when the data cannot be opened or has a class that the model lacks, ERR_IMAGE_DECODE naming an
+ * @param data A folder of images or an annotation file, or an open data set.
+ * @throws ERR_DATASET if the data cannot be opened or has a class that the model lacks, ERR_IMAGE_DECODE naming an
  *   image that cannot be decoded, ERR_UNTRAINED if the model's classifier is new, ERR_NON_FINITE if its outputs are NaN or
  *   infinite, or the signal's reason.
  */
@@ -161,7 +161,7 @@ export class Evaluator {
     const plan = inOrder(samples.length, batchSize)
     const batches = loader.batches(ownShare(group, plan), (_, size) => evalTransform(preprocessing, size))
     const { onPrediction } = options
-    // The ranks exchange logits only if one of them wants to hear of predictions.
+    // The ranks exchange logits only if one of them listens to predictions.
     const listeners = await group.gather(onPrediction !== undefined)
     const sharesLogits = listeners.includes(true)
     const scoreBatch = async () => {

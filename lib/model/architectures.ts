@@ -111,7 +111,7 @@ export function familyOf(architecture: Architecture): Family {
 
 /**
  * @internal The options that `createModel` needs for images of this size: `imageSize` if the network takes only one size.
- * @throws ERR_INVALID_ARGUMENT if that network takes only squares, and the size is none.
+ * @throws ERR_INVALID_ARGUMENT if that network takes only square images, and the size is not square.
  */
 export function sizeOption(
   architecture: Architecture,
@@ -122,7 +122,7 @@ export function sizeOption(
   const { width, height } = toSize(inputSize)
   if (width === height) return { imageSize: width }
   throw refuse(
-    `inputSize: ${architecture} takes square images only, got ${formatSize(inputSize)} (height x width)`,
+    `inputSize: ${architecture} takes only square images, got ${formatSize(inputSize)} (height x width)`,
     'inputSize',
   )
 }

@@ -22,7 +22,7 @@ export interface CheckpointSummary {
 
 export interface ReadCheckpointOptions {
   /**
-   * Check the checksum of every record of a zip file. By default only small records (up to 64 KiB) are checked,
+   * Checks the checksum of every record of a zip file. By default, only small records (up to 64 KiB) are checked,
    * because checking large ones takes longer than loading them.
    */
   verify?: boolean

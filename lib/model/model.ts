@@ -367,16 +367,16 @@ export class Model implements Disposable {
   }
 
   /**
-   * A quantised copy of the model, whose file is smaller: most of its layers have weights and inputs in 8 bits.
-   * Calibration images show the range of each layer's input; no training is needed. The copy's `dtype` is `int8`.
+   * Returns a quantised copy of the model, whose file is smaller: most of its layers have weights and inputs in 8 bits.
+   * Calibration images determine the range of each layer's input; no training is needed. The copy's `dtype` is `int8`.
    *
    * ```ts
    * using small = await model.quantize('data', { samples: 256 })
    * await small.save('best.int8.pth')
    * ```
    *
-   * @param source Images like those that will be predicted: a folder of images or another data set, as {@link evaluate}
-   * takes it, or an array of images. Their classes do not matter.
+   * @param source Images like those to predict: a folder of images or another data set, as for {@link evaluate}, or an array of
+   * images. Their classes do not matter.
    * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, also for a model that is quantised already; `ERR_DATASET`,
    * `ERR_IMAGE_DECODE`, `ERR_NON_FINITE`, or the signal's reason.
    */
@@ -404,11 +404,11 @@ export class Model implements Disposable {
   #checkIsFloat(action: string): void {
     if (this.quantization !== null)
       throw refuse(
-        `this ${this.architecture} is quantised and cannot ${action}. Use the model that it was made from`,
+        `this ${this.architecture} is quantised and cannot ${action}. Use the model from which it was made`,
       )
   }
 
-  /** @internal What a checkpoint says about the model beside its weights; `loadModel` reads it. */
+  /** @internal What a checkpoint says about the model besides its weights; `loadModel` reads it. */
   checkpointMetadata(): Map<string, CheckpointValue> {
     const metadata = new Map<string, CheckpointValue>([
       ['architecture', this.architecture],

@@ -12,31 +12,31 @@ import { VisionTorchError } from '../util/errors.js'
 import { check, invalid, is, refuse } from '../util/is.js'
 
 export const QUANTIZE_METHODS = ['minmax', 'percentile', 'mse'] as const
-/** How the range of an activation is chosen, see {@link QuantizeOptions.method}. */
+/** The method for choosing the range of activations, see {@link QuantizeOptions.method}. */
 export type QuantizeMethod = (typeof QUANTIZE_METHODS)[number]
 
-/** How a model is quantised. */
+/** Options of {@link Model.quantize}. */
 export interface QuantizeOptions {
   /**
-   * How the range of values that the 256 steps of a byte cover is chosen for each layer's input. `mse`: with the smallest
-   * mean squared error; `percentile`: all values but 0.005% at either end; `minmax`: all values. Default `mse`.
+   * How to choose the range that the 256 values of a byte cover, for each layer's input. `mse` minimises the mean squared
+   * error, `percentile` covers all values except 0.005% at either end, and `minmax` covers all values. Default `mse`.
    */
   method?: QuantizeMethod
-  /** How many images to use, at most: 1 to 65,536. Default 256. */
+  /** The largest number of images to use: 1 to 65,536. Default 256. */
   samples?: number
   /**
-   * The layers that stay in floating point. `auto`: the first, the last, and those that would change the outputs too
-   * much; `none`; or names of layers or blocks in the state dict, such as `['conv1', 'layer4', 'fc']`. Default `auto`.
+   * The layers that stay in floating point: `auto` for the first, the last, and those that would change the outputs too
+   * much, `none`, or names of layers or blocks in the state dict, such as `['conv1', 'layer4', 'fc']`. Default `auto`.
    */
   keep?: 'auto' | 'none' | readonly string[]
-  /** Of a data set: the split whose images are used. Default `train`; if there is none, the first that there is. */
+  /** The split of the data set to use. Default `train`, or the first split if there is no `train`. */
   split?: string
   signal?: AbortSignal | undefined
-  /** Called after each batch, with the number of images that went through the network. */
+  /** Called after each batch with the number of images that have passed through the network. */
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined
 }
 
-/** Which layers of a quantised model compute in integers. */
+/** The layers of a quantised model that compute in integers, and those that do not. */
 export interface QuantizationSummary {
   /** Names of the layers in integers, in the order of the state dict. */
   int8: readonly string[]
@@ -44,7 +44,7 @@ export interface QuantizationSummary {
   float: readonly string[]
 }
 
-/** What is quantised of a model. */
+/** The parts of a model that quantisation needs. */
 export interface QuantizedFrom {
   network: NativeModel
   classes: readonly string[]
@@ -62,11 +62,11 @@ const OPTIONS: readonly (keyof QuantizeOptions)[] = [
 ]
 
 const BATCH = 16
-/** So many of the images also measure errors. */
+/** How many of the images also serve to measure errors. */
 const MEASURED = 64
-/** The largest error of the logits, as a share of their variance, with which `keep: 'auto'` is content. */
+/** The largest error of the logits, as a share of their variance, that `keep: 'auto'` accepts. */
 const MOST_NOISE = 0.02
-/** The share of the layers that one more try keeps in floating point. */
+/** The share of the layers that each further attempt keeps in floating point. */
 const STEP = 1 / 12
 const MOST_TRIES = 6
 
@@ -86,7 +86,7 @@ export function checkQuantizeOptions(options: QuantizeOptions) {
 }
 type CheckedOptions = ReturnType<typeof checkQuantizeOptions>
 
-/** A quantised copy of the model's network. */
+/** Creates a quantised copy of the model's network. */
 export async function quantizeNetwork(
   model: QuantizedFrom,
   source: string | Dataset | readonly ImageInput[],
@@ -157,7 +157,7 @@ async function quantizeWell(
   }
 }
 
-/** The sum of squares of the differences, as a share of that of the deviations from each row's mean. */
+/** The sum of squared differences, divided by the sum of squared deviations from each row's mean. */
 function noise(rows: readonly Float32Array[], exact: readonly Float32Array[]): number {
   let [error, variance] = [0, 0]
   for (const [index, expected] of exact.entries()) {
@@ -170,7 +170,7 @@ function noise(rows: readonly Float32Array[], exact: readonly Float32Array[]): n
   return error / Math.max(variance, Number.MIN_VALUE)
 }
 
-/** The layers that these names of layers or blocks mean. */
+/** The layers for these names of layers or blocks. */
 async function namedLayers(
   calibrator: NativeCalibrator,
   keep: CheckedOptions['keep'],
@@ -186,13 +186,16 @@ async function namedLayers(
   }
   const kept = layers.filter(layer => names.some(name => isPart(layer, name)))
   if (kept.length === layers.length)
-    throw refuse('keep: expected names of some layers, got those of all: nothing would be quantised', 'keep')
+    throw refuse(
+      'keep: expected the names of some layers, got those of all, so nothing would be quantised. Name fewer',
+      'keep',
+    )
   return kept
 }
 
 const isPart = (layer: string, name: string) => layer === name || layer.startsWith(`${name}.`)
 
-/** As many of these as wanted, in their order and spread over all of them, so that all classes are among them. */
+/** Picks this many of the images in their order, spread evenly, so that all classes are among them. */
 const evenly = <T>(items: readonly T[], count: number): readonly T[] =>
   items.length <= count
     ? items

@@ -103,13 +103,13 @@ export type Container = 'zip' | 'legacy' | 'safetensors'
 export type WeightsDType = 'float32' | 'float16' | 'bfloat16'
 
 export interface OpenCheckpointOptions {
-  /** Check the checksums of all records, not only of small ones. */
+  /** Checks the checksums of all records, not only those of small ones. */
   verify: boolean
-  /** Let a model's tensors share the file's memory if possible. Default false. */
+  /** Lets a model's tensors share the file's memory if possible. Default false. */
   mmap?: boolean
 }
 
-/** An opened and checked checkpoint file. Its tensors are read when they are asked for. */
+/** An opened and checked checkpoint file. Its tensors are read on request. */
 export interface NativeCheckpoint {
   readonly container: Container | 'tar'
   /** The file's content without its data: tensors by path, and the plain values around them. */
@@ -124,7 +124,10 @@ export interface NativeCheckpoint {
   dispose(): void
 }
 
-/** What was found in a file of weights, where, and how it fits the network. Names are the network's unless stated otherwise. */
+/**
+ * What was found in a file of weights, where, and how it fits the network. Names are the network's unless stated
+ * otherwise.
+ */
 export interface LoadReport {
   /** The network's tensors that the file has, with the right shapes. */
   loaded: string[]
@@ -145,7 +148,10 @@ export interface LoadReport {
   prefix: string
   /** Whether a moving average of the weights (`state_dict_ema`, `model_ema`) was taken. */
   averaged: boolean
-  /** Other places in the file, at most seven, that hold the network's weights just as completely, such as the raw weights. */
+  /**
+   * Other places in the file, at most seven, that hold the network's weights just as completely, such as the raw
+   * weights.
+   */
   others: string[]
   /** The file's name for the last layer: `fc`, or `fc.1` if that was replaced. Empty if there is none that fits. */
   classifier: string
@@ -253,7 +259,10 @@ export interface NativeModel {
   readonly parameterCount: number
   readonly device: string
   readonly dtype: 'float32' | 'bfloat16' | 'int8'
-  /** The layers that compute in integers with the type int8, and those that do not; null if the model is not quantised. */
+  /**
+   * The layers that compute in integers with the type int8, and those that do not; null if the model is not
+   * quantised.
+   */
   readonly quantization: { int8: string[]; float: string[] } | null
   /** Layers for one image of this size, in the order of execution. */
   summary(height: number, width: number): LayerSummary[]
@@ -285,8 +294,8 @@ export interface NativeCalibrator {
   /** Compares each layer in integers with the same layer in floating point. After {@link observe}. */
   measure(batch: ImageBatch, count: number): Promise<void>
   /**
-   * The layers that can be quantised, in the order of the state dict, and how much of their output is then noise: 0 for
-   * nothing, 1 for as much as there is signal.
+   * The layers that can be quantised, in the order of the state dict, each with the noise in its output as a share of the
+   * signal: 0 for none, 1 for as much noise as signal.
    */
   errors(): Promise<{ name: string; error: number }[]>
   /** The network with all layers but these in integers. */
@@ -336,7 +345,10 @@ export interface StepResult {
   /** Mean loss of the batch; if it is not finite, nothing was updated. */
   loss: number
   correct: number
-  /** Total norm of the gradients before clipping, if they were clipped and the step updated the weights; otherwise NaN. */
+  /**
+   * Total norm of the gradients before clipping, if they were clipped and the step updated the weights; otherwise
+   * NaN.
+   */
   gradNorm: number
 }
 
@@ -357,11 +369,11 @@ export interface NativeTrainer {
    * of the numbers is not finite. All ranks call it, including those that had no micro-batch.
    */
   update(learningRate: number, numbers: Float64Array): Promise<{ numbers: Float64Array; gradNorm: number }>
-  /** In a group: overwrites all parameters and buffers, also the averaged ones, with those of rank 0. */
+  /** In a group: overwrites all parameters and buffers, including the averaged ones, with those of rank 0. */
   broadcast(): Promise<void>
   /** In a group: the same for the buffers alone, which batch norm updates from a rank's own images. */
   broadcastBuffers(): Promise<void>
-  /** A checksum of all parameters and buffers, also of the averaged ones. */
+  /** A checksum of all parameters and buffers, including the averaged ones. */
   checksum(): Promise<number>
   /** Continues from a checkpoint's `optimizer` (PyTorch's `optimizer.state_dict()` layout) and `ema`. */
   loadState(checkpoint: NativeCheckpoint): Promise<void>
@@ -399,7 +411,7 @@ export interface JoinGroupOptions {
 
 /**
  * Images on their way into the network: float32, `capacity` x 3 x `height` x `width`, channels last, normalised.
- * Filled from several threads at once, one image a call.
+ * Several threads fill it at the same time, with one image per call.
  */
 export interface ImageBatch {
   readonly capacity: number

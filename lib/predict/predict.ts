@@ -30,9 +30,12 @@ export interface FeatureOptions {
 export interface PredictOptions extends FeatureOptions {
   /** How many classes to return, the most probable first: default 5. All classes if there are fewer. */
   topK?: number
-  /** The most pixels that an image may have, for a service that takes images from strangers: 1 to 178,956,970, the default. */
+  /**
+   * The largest number of pixels in an image, for a service that takes images from strangers: 1 to 178,956,970, the
+   * default.
+   */
   maxPixels?: number
-  /** Also predict with a classifier that was never trained, whose probabilities are random. Default false. */
+  /** Also predicts with a classifier that was never trained, whose probabilities are random. Default false. */
   allowUntrained?: boolean
 }
 
@@ -200,7 +203,10 @@ class Job {
     return abortable(row, this.options.signal)
   }
 
-  /** Rows in the order of the inputs. At most two batches of images are processed at a time, so that memory is bounded. */
+  /**
+   * Rows in the order of the inputs. At most two batches of images are processed at a time, so that memory is
+   * bounded.
+   */
   async *each<Input extends ImageInput>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
   ): AsyncGenerator<Row<Input>, void, undefined> {

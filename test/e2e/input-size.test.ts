@@ -75,7 +75,7 @@ describe('an input that is not square', () => {
       )
     assert.match(
       await refused('train', photos, '--model', 'vit_b_16', '--weights', 'none', '--input-size', '32x48'),
-      /--input-size: vit_b_16 takes square images only, got 32 x 48/,
+      /--input-size: vit_b_16 takes only square images, got 32 x 48/,
     )
     assert.match(
       await refused('train', photos, '--input-size', '32x4'),

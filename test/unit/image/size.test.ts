@@ -54,7 +54,7 @@ describe('the size of the input', () => {
     for (const network of ['vit_b_16', 'maxvit_t'] as const)
       assert.throws(() => sizeOption(network, [64, 96]), {
         code: 'ERR_INVALID_ARGUMENT',
-        message: `inputSize: ${network} takes square images only, got 64 x 96 (height x width)`,
+        message: `inputSize: ${network} takes only square images, got 64 x 96 (height x width)`,
       })
   })
 })

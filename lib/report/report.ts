@@ -19,7 +19,7 @@ export const WORST_IN_REPORT = 24
  * Writes `report.html` (one file that needs nothing else), and, if there is something to draw, `results.png` (the
  * curves) and `confusion_matrix.png` into `directory`, which is created if necessary. If there are more classes than the
  * page shows, `classes.csv` and `confusions.csv` have them all. Returns the paths.
- * @param decodeImage Gives the pixels of a file as the network was shown them.
+ * @param decodeImage Returns the pixels of a file as the network saw them.
  */
 export async function writeReport(
   directory: string,

@@ -161,7 +161,7 @@ describe('visiontorch libtorch', () => {
 
     it('an archive of something else', async () => {
       const other = await libtorchArchive('2.13.0+cu130', 'something')
-      await refused(/holds no libtorch\/lib\/libc10\.so/, 'cu130', '--from', await file(other))
+      await refused(/it has no libtorch\/lib\/libc10\.so/, 'cu130', '--from', await file(other))
     })
 
     it('another version, and another build', async () => {

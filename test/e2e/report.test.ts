@@ -130,7 +130,7 @@ describe('a report', () => {
     assert.ok(html.length < 500_000, `report.html has ${html.length} characters`)
     assert.match(html, /the 40 most confused of 10,000 classes;.*confusions\.csv/)
     assert.match(html, /The 100 weakest of 10,000 classes; classes\.csv in the same folder has all/)
-    assert.match(html, /The 12 of [\d,]+ with most images/)
+    assert.match(html, /The 12 of [\d,]+ confusions with the most images/)
     assert.equal(paths.length, 5)
     const rows = (await readFile(join(directory, 'classes.csv'), 'utf8')).trimEnd().split('\n')
     assert.equal(rows.length, 10_001)

@@ -103,7 +103,7 @@ describe("Triton's HTTP client", function () {
       'wrong shape': ['400', /input: expected the shape \[N, 3, 32, 32\], got \[1, 2, 32, 32\]/],
       'wrong type': ['400', /datatype: expected FP32 or BYTES, got 'FP64'/],
       'not an image': ['422', /expected an image/],
-      load: ['400', /cannot load models/],
+      load: ['400', /cannot reload models/],
     } as const
     for (const [name, [status, message]] of Object.entries(patterns)) {
       assert.equal(answers.errors[name]?.[0], status, name)

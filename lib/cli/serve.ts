@@ -224,7 +224,8 @@ function modelSources(options: ServeCommandOptions): Map<string, ModelSource> {
   const where = { device: options.device as Device, ...(dtype && { dtype }) }
   const sources = new Map<string, ModelSource>()
   const add = (name: string, given: string, source: ModelSource) => {
-    if (sources.has(name)) throw refuse(`Two models are called '${name}': name them, as name=${given}`)
+    if (sources.has(name))
+      throw refuse(`Two models are called '${name}': give each a name, as in name=${given}`)
     sources.set(name, source)
   }
   for (const [name, path] of checkpoint) {

@@ -55,7 +55,7 @@ export async function download(
   options: DownloadOptions = {},
 ): Promise<void> {
   const { sha256, verify = false } = options
-  if (!/^https?:/.test(url) || !URL.canParse(url)) throw invalid('url', 'an http(s) address', url)
+  if (!/^https?:/.test(url) || !URL.canParse(url)) throw invalid('url', 'an http(s) URL', url)
   if (await exists(destination)) {
     if (verify && sha256 !== undefined) await verifyFile(destination, sha256, options.signal)
     return

@@ -96,7 +96,11 @@ export class Model implements Disposable {
   /** @internal */
   constructor(parts: ModelParts) {
     if (!is.object(parts) || !is.object(parts.network) || !Array.isArray(parts.classes))
-      throw invalid('parts', 'the arguments that createModel and loadModel pass. Call these functions instead', parts)
+      throw invalid(
+        'parts',
+        'the arguments that createModel and loadModel pass. Call these functions instead',
+        parts,
+      )
     this.#network = parts.network
     this.architecture = parts.architecture
     this.networkOptions = Object.freeze({ ...parts.networkOptions })

@@ -289,7 +289,7 @@ describe('a download', () => {
   })
 
   it('from anything but a web address is refused', async () => {
-    const refused = { code: 'ERR_INVALID_ARGUMENT', message: /url: expected an http\(s\) address/ }
+    const refused = { code: 'ERR_INVALID_ARGUMENT', message: /url: expected an http\(s\) URL/ }
     await assert.rejects(download('ftp://example.org/file.pth', destination), refused)
     await assert.rejects(download('file.pth', destination), refused)
   })

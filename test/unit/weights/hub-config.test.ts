@@ -66,7 +66,10 @@ describe('the config.json of a repository on the Hub', () => {
     refused({ architecture: 'tf_efficientnetv2_s' }, /tf_efficientnetv2_s/)
     refused({ architecture: '__proto__' }, /__proto__/)
     refused({ architecture: 'x\u001b[31m' }, /x\\u\{1b\}\[31m/)
-    refused({ architectures: ['SwinForImageClassification'] }, /SwinForImageClassification of transformers/)
+    refused(
+      { architectures: ['SwinForImageClassification'] },
+      /names of transformers' SwinForImageClassification/,
+    )
   })
 
   it('is refused if it contradicts itself', () => {

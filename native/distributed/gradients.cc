@@ -76,7 +76,8 @@ class Hook : public torch::autograd::PostAccumulateGradHook {
 struct GradientSums::Buckets {
   std::shared_ptr<ProcessGroup> group;
   std::vector<Bucket> list;
-  size_t started = 0;        // always the first ones: all ranks must start them in the same order
+  size_t started =
+      0;  // the number of started buckets, always the first ones: all ranks must start them in the same order
   bool overlapping = false;  // whether gradients are the last ones of this rank
 
   void complete(size_t index) {

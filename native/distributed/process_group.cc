@@ -28,14 +28,14 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-// How long a rank whose operation failed waits for the others to say what happened.
+// How long a rank whose operation failed waits for the others to report what happened.
 constexpr milliseconds kLastWords(3000);
 
 // Keys of the store, each followed by a rank.
-constexpr const char* kFailed = "failed/";  // it gave up for this reason
-constexpr const char* kAlive = "alive/";    // a number that grows while its process runs
-constexpr const char* kLost = "lost/";      // an operation of it failed, because of another rank
-constexpr const char* kDone = "done/";      // it needs the store no longer
+constexpr const char* kFailed = "failed/";  // it failed for this reason
+constexpr const char* kAlive = "alive/";    // a number that increases while its process runs
+constexpr const char* kLost = "lost/";      // one of its operations failed because of another rank
+constexpr const char* kDone = "done/";      // it no longer needs the store
 constexpr const char* kClosed = "closed/";  // it wants to leave
 
 std::string key(const char* name, int rank) { return name + std::to_string(rank); }
@@ -81,13 +81,13 @@ struct ProcessGroup::Connection {
     const std::vector<uint8_t> value = store->get(key);
     return {value.begin(), value.end()};
   }
-  // The heartbeats of all ranks.
+  // Returns the heartbeats of all ranks.
   std::vector<int64_t> beats(int size) {
     std::vector<int64_t> result;
     for (int rank = 0; rank < size; rank++) result.push_back(store->add(key(kAlive, rank), 0));
     return result;
   }
-  // The ranks that have not set this key.
+  // Returns the ranks that have not set this key.
   std::vector<int> without(const char* name, int size) {
     std::vector<int> result;
     for (int rank = 0; rank < size; rank++)
@@ -214,7 +214,7 @@ void ProcessGroup::fail(const std::string& message) {
   failure_ = "rank " + std::to_string(rank()) + " failed: " + message;
   try {
     connection_->set(key(kFailed, rank()), message);
-  } catch (const std::exception&) {  // the store is gone: nobody can be told
+  } catch (const std::exception&) {  // the store is gone, so no rank can be told
   }
   disconnect();
 }
@@ -231,7 +231,7 @@ std::string ProcessGroup::cause_of(const std::string& reason) {
   try {
     to.set(key(kLost, rank()));
     to.gpus.reset();
-    to.gloo.reset();  // the ranks that still wait for this one must notice as well
+    to.gloo.reset();  // lets the ranks that are still waiting for this one notice
     std::vector<int64_t> before;
     std::vector<int> silent;
     const auto start = Clock::now();
@@ -255,7 +255,7 @@ std::string ProcessGroup::cause_of(const std::string& reason) {
   }
 }
 
-// Rank 0 serves the store until the others have read there what happened.
+// Rank 0 serves the store until the others have read what happened.
 void ProcessGroup::disconnect() {
   Connection& to = *connection_;
   try {

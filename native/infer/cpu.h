@@ -4,11 +4,11 @@
 
 namespace visiontorch::infer {
 
-// The CPU's back end: this project's own kernels, or oneDNN's where there are none, with weights packed for the inputs'
+// The back end for CPUs: this project's own kernels, or oneDNN's if there are none, with weights packed for the inputs'
 // shape. dtype: float32 or bfloat16.
 class CpuLowering : public Lowering {
  public:
-  // For this many images at a time; other numbers work too.
+  // Tuned for this number of images at a time; other numbers work too.
   CpuLowering(at::ScalarType dtype, int64_t count) : Lowering(dtype, at::kCPU), count_(count) {}
 
   at::Tensor prepare(const at::Tensor& images) const override;

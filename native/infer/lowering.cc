@@ -27,7 +27,7 @@ bool writes_into_input(const nn::Node& node) {
          std::holds_alternative<nn::SqueezeExcitation>(node.block);
 }
 
-// Of a branch's nodes, those that compute something in inference.
+// Returns those nodes of a branch that compute something in inference.
 void flatten(const nn::Nodes& nodes, std::vector<const nn::Node*>& result) {
   for (const nn::Node& node : nodes) {
     if (auto* sequential = std::get_if<nn::Sequential>(&node.block)) {
@@ -38,7 +38,7 @@ void flatten(const nn::Nodes& nodes, std::vector<const nn::Node*>& result) {
   }
 }
 
-// The order of all axes, with the batch's first.
+// Returns the order of all axes, with the batch first.
 std::vector<int64_t> with_batch(const nn::Permute& block) {
   std::vector<int64_t> axes = {0};
   for (int64_t axis : block.axes) axes.push_back(axis + 1);
@@ -101,11 +101,11 @@ Op Lowering::lower(const nn::InvertedResidual& block, const nn::Shape& input) co
   return [ops](at::Tensor x) { return run(ops, std::move(x)); };
 }
 
-// The last convolution adds the shortcut and applies the activation. The sum is written into the shortcut's result, or
-// into the block's input, which nothing needs any more.
+// The last convolution adds the shortcut and applies the activation. It writes the sum into the shortcut's result, or
+// into the block's input, which is no longer needed.
 Op Lowering::residual(const Branch& branch, const nn::Conv2dNormActivation* downsample, Activation activation,
                       const nn::Shape& input) const {
-  // Kernels add before they activate.
+  // Kernels add the residual before they apply the activation.
   const bool adds_separately = branch.parts.back()->activation.has_value();
   std::vector<Convolution> body;
   nn::Shape shape = input;
@@ -131,7 +131,7 @@ Op Lowering::residual(const Branch& branch, const nn::Conv2dNormActivation* down
   };
 }
 
-// All branches read the same input, so none may begin with a block that writes into it.
+// All branches read the same input, so none may start with a block that overwrites it.
 Op Lowering::lower(const nn::Concat& block, const nn::Shape& input) const {
   std::vector<Ops> branches;
   for (const nn::Node& branch : block.branches) {

@@ -22,16 +22,16 @@ at::Tensor run(const Ops& ops, at::Tensor x);
 // (x, residual or undefined) -> activation(conv(x) + residual). The result may be written into the residual.
 using Convolution = std::function<at::Tensor(const at::Tensor&, at::Tensor)>;
 
-// How a network becomes operations for inference. This class composes what a back end, a derived class, has for the
-// blocks; a block that the back end does not know, for which it gives a null function, runs eagerly.
+// Turns a network into operations for inference. This class composes the operations that a back end, a derived class,
+// provides for blocks. A block that the back end does not support, for which it returns a null function, runs eagerly.
 class Lowering {
  public:
   virtual ~Lowering() = default;
 
-  // Images [n, 3, h, w] in float32, channels-last, on the CPU -> as the first operation takes them.
+  // Images [n, 3, h, w] in float32, channels-last, on the CPU -> the first operation's input.
   virtual at::Tensor prepare(const at::Tensor& images) const = 0;
 
-  // Appends the operations of these nodes for inputs of this shape, and returns that of the outputs.
+  // Appends the operations of these nodes for inputs of this shape, and returns the shape of the outputs.
   nn::Shape lower(const nn::Nodes& nodes, nn::Shape shape, Ops& ops) const;
 
  protected:
@@ -48,12 +48,12 @@ class Lowering {
  private:
   using Activation = std::optional<nn::Activation>;
 
-  // `activation` takes the place of the block's own.
+  // `activation` replaces the block's own.
   virtual Convolution convolution(const nn::Conv2dNormActivation& block, const nn::Shape& input,
                                   Activation activation) const = 0;
   virtual Op linear(const nn::Linear& linear, Activation activation) const = 0;
-  // Of many rows, such as an image's tokens: (x, residual or undefined) -> activation(linear(x) * scale + residual), as
-  // Convolution. `scale` [out_features] may be undefined.
+  // For many rows, such as an image's tokens: (x, residual or undefined) -> activation(linear(x) * scale + residual),
+  // like Convolution. `scale` [out_features] may be undefined.
   virtual Convolution token_linear(const nn::Linear&, Activation, const at::Tensor& /*scale*/) const { return {}; }
   virtual Op layer_norm(const nn::LayerNorm&) const { return {}; }
   // Without its linear layers: queries, keys and values [n, ..., 3 * features] -> [n, ..., features].
@@ -61,7 +61,7 @@ class Lowering {
   virtual Op attention(const nn::WindowAttention&, const nn::Shape& /*input*/) const { return {}; }
   virtual Op max_pool(const nn::MaxPool2d&) const { return {}; }
   virtual Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d&) const { return {}; }
-  // The whole block as one operation; null if it is to be composed of its convolutions.
+  // Returns the whole block as one operation, or null if it must be composed of its convolutions.
   virtual Op inverted_residual(const nn::InvertedResidual&) const { return {}; }
   // Of blocks that run eagerly. What it points to lives as long as the plan.
   virtual visiontorch::eager::Mode mode() const { return {}; }
@@ -90,25 +90,25 @@ class Lowering {
   }
   Op lower(const nn::SqueezeExcitation& block, const nn::Shape&) const { return excitation(block); }
   Op lower(const nn::Concat& block, const nn::Shape& input) const;
-  // Convolutions one after the other, with an excitation before the last, if there is one.
+  // Convolutions in turn and, before the last one, the excitation, if there is one.
   struct Branch {
     std::vector<const nn::Conv2dNormActivation*> parts;
     const nn::SqueezeExcitation* excitation = nullptr;
   };
-  // activation(branch(x) + downsample(x)), or + x if there is no downsample.
+  // activation(branch(x) + downsample(x)), or activation(branch(x) + x) if there is no downsample.
   Op residual(const Branch& branch, const nn::Conv2dNormActivation* downsample, Activation activation,
               const nn::Shape& input) const;
   Op excitation(const nn::SqueezeExcitation& block) const;
-  // The last layer of a branch, which adds the shortcut: (x, shortcut) -> layer(x) * scale + shortcut. What comes
-  // before it is appended to `ops`. Null if the back end does not know the layer.
+  // Returns the last layer of a branch, which adds the shortcut: (x, shortcut) -> layer(x) * scale + shortcut. Appends
+  // the operations before it to `ops`. Returns null if the back end does not support the layer.
   Convolution last(const nn::Node& node, const nn::Shape& input, const at::Tensor& scale, Ops& ops) const;
   template <class Block>
   Convolution attend(const Block& block, const nn::Linear& qkv, const nn::Linear& projection, const nn::Shape& input,
                      const at::Tensor& scale, Ops& ops) const;
 };
 
-// The convolution's weight and bias with the batch norm folded in: y = (conv(x) - mean) / sqrt(var + eps) * gamma +
-// beta. Computed in double, so that it costs no accuracy.
+// Returns the convolution's weight and bias with the batch norm folded in: y = (conv(x) - mean) / sqrt(var + eps) *
+// gamma + beta. Computed in double, so that it costs no accuracy.
 ops::Affine fold(const nn::Conv2dNormActivation& block);
 
 }  // namespace visiontorch::infer

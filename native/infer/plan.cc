@@ -15,8 +15,8 @@ namespace visiontorch::infer {
 
 namespace {
 
-// On the CPU, four images of 224 x 224, or one for each thread: their activations stay in the last-level cache from
-// layer to layer, and there is still enough to do for all threads at once.
+// On the CPU, four images of 224 x 224, or one per thread: their activations stay in the last-level cache from layer to
+// layer, and there is still enough work for all threads.
 int64_t chunk(at::IntArrayRef images, at::Device device) {
   constexpr int64_t kImages = 4, kPixels = 224 * 224;
   if (!device.is_cpu()) return images[0];

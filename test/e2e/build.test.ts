@@ -35,7 +35,7 @@ describe('building the addon when something is missing', () => {
   it('lists everything at once, with one command that installs it', async () => {
     const text = await build({})
     assert.match(text, /The addon cannot be built:/)
-    assert.match(text, /compiler of C\+\+20 .*needed; found no c\+\+, g\+\+, clang\+\+/)
+    assert.match(text, /C\+\+20 compiler .*needed; found no c\+\+, g\+\+, clang\+\+/)
     assert.match(text, /CMake 3\.22 or newer is needed; found none/)
     assert.match(text, /make or Ninja is needed; found neither/)
     assert.match(text, /libjpeg-turbo was not found/)

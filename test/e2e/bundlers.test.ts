@@ -5,6 +5,7 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { tarballs, unavailable } from '../support/packages.js'
 import { freePort } from '../support/port.js'
 import { Registry, registryAnswers, userEnvironment } from '../support/registry.js'
@@ -98,6 +99,7 @@ describe('an application', function () {
   after(async () => {
     await registry?.[Symbol.asyncDispose]()
     if (app) await rm(app, { recursive: true, force: true })
+    await removeTemporaryFolders()
   })
 
   async function node(program: string, cwd = app): Promise<string> {
@@ -147,13 +149,17 @@ describe('an application', function () {
   }
 
   it('of Next.js predicts in a route handler of its standalone build', async () => {
-    await run('npm', ['install', 'next', 'react', 'react-dom'], { cwd: app, env })
-    await writeFile(join(app, 'next.config.js'), documented('next.config.js'))
-    await cp('test/e2e/next', app, { recursive: true })
-    await tool(['next', 'build'], { NEXT_TELEMETRY_DISABLED: '1' })
+    // In a folder of its own, because Next.js would take the other tools' configurations for its own.
+    const site = await temporaryFolder()
+    await cp('test/e2e/next', site, { recursive: true })
+    await writeFile(join(site, 'package.json'), '{ "private": true, "type": "module" }')
+    await writeFile(join(site, 'next.config.js'), documented('next.config.js'))
+    await run('npm', ['install', 'visiontorch', 'next', 'react', 'react-dom'], { cwd: site, env })
+    const building = { ...env, NEXT_TELEMETRY_DISABLED: '1' }
+    await run('npx', ['--no-install', 'next', 'build'], { cwd: site, env: building })
     const port = await freePort()
     const server = spawn('node', ['server.js'], {
-      cwd: join(app, '.next/standalone'),
+      cwd: join(site, '.next/standalone'),
       env: { ...env, PORT: String(port), HOSTNAME: '127.0.0.1' },
       stdio: ['ignore', 'pipe', 'inherit'],
     })

@@ -23,6 +23,7 @@ from torchvision.ops import StochasticDepth
 
 folder, names = pathlib.Path(sys.argv[1]), sys.argv[2:]
 cases = []
+torch.set_num_threads(1)  # the networks are so small that threads mostly wait for each other, for minutes on a busy machine
 
 # Where the slopes of activations change.
 KINKS = {"relu": (0,), "hardtanh": (0, 6), "hardswish": (-3, 3), "hardsigmoid": (-3, 3)}

@@ -28,7 +28,9 @@ const GRACE_MILLISECONDS = 2000
 
 export function uiCommand(): Command {
   const command = addSourceArgument(
-    new Command('ui').description('serve a web page to train on a data set, watch the run, and try the model'),
+    new Command('ui').description(
+      'serve a web page to train on a data set, watch the run, and try the model',
+    ),
     'a folder of images with a folder for each class, or an annotation file',
   ).addOption(classesOption())
   for (const option of addressOptions()) command.addOption(option)

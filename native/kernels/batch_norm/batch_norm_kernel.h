@@ -69,9 +69,12 @@ void batch_norm_sums(const BatchNormSums<T>& sums) {
   for (; row < p.rows; row++) add_up_rows<1>(p, p.x + row * p.channels);
 }
 
-template <bool Stream, class T>
+// Compiled for None, ReLU and ReLU6 alone (Clamps), too: the functions of the other activations in the same loop need
+// so many registers that these would become slower.
+template <bool Stream, bool Clamps, class T>
 void batch_norm_rows(const BatchNorm<T>& batch_norm) {
   const BatchNorm<T> p = batch_norm;
+  if (clamps(p.activation) != Clamps) __builtin_unreachable();
   const Vector low = all(0), high = all(p.activation == Activation::ReLU6 ? 6 - kHalfStep<T> : __builtin_inff());
   for (int64_t row = 0; row < p.rows; row++) {
     const int64_t at = row * p.channels;
@@ -87,13 +90,17 @@ void batch_norm_rows(const BatchNorm<T>& batch_norm) {
 
 template <class T>
 void batch_norm(const BatchNorm<T>& p) {
-  if (!streams(p.stream, p.y, p.channels)) return batch_norm_rows<false>(p);
-  batch_norm_rows<true>(p);
-  end_of_stream();
+  const bool stream = streams(p.stream, p.y, p.channels);
+  if (clamps(p.activation)) {
+    stream ? batch_norm_rows<true, true>(p) : batch_norm_rows<false, true>(p);
+  } else {
+    stream ? batch_norm_rows<true, false>(p) : batch_norm_rows<false, false>(p);
+  }
+  if (stream) end_of_stream();
 }
 
 // The gradient of the activation's input, for some rows and the vector of channels that starts at c.
-template <int Rows, class T>
+template <int Rows, bool Smooth, class T>
 struct Passed {
   Vector g[Rows], centered[Rows];  // centered: x - mean
 
@@ -107,7 +114,7 @@ struct Passed {
       if (p.passes) g[r] = where(load_bits(p.passes + (row + r) * bits_stride(p.channels), c), g[r]);
       centered[r] = load_and_fetch(p.x + i, count, ahead);
     }
-    if (p.activation != Activation::None) {
+    if constexpr (Smooth) {
       const Vector scale = load(p.scale + c, count), offset = load(p.offset + c, count);
 #pragma GCC unroll 4
       for (int r = 0; r < Rows; r++) g[r] *= derivative(fma(centered[r], scale, offset), p.activation);
@@ -117,10 +124,10 @@ struct Passed {
   }
 };
 
-template <int Rows, bool Stream, class T>
+template <int Rows, bool Stream, bool Smooth, class T>
 inline void add_up_gradients(const BatchNormGradient<T>& p, int64_t row) {
   each_vector(p.channels, [&](int64_t c, int64_t count) {
-    Passed<Rows, T> rows(p, row, c, count);
+    Passed<Rows, Smooth, T> rows(p, row, c, count);
 #pragma GCC unroll 4
     for (int r = 0; r < Rows; r++) {
       if (p.passed) put<Stream>(p.passed + (row + r) * p.channels + c, rows.g[r], count);
@@ -131,7 +138,7 @@ inline void add_up_gradients(const BatchNormGradient<T>& p, int64_t row) {
   });
 }
 
-template <bool Stream, class T>
+template <bool Stream, bool Smooth, class T>
 void add_up_gradients(const BatchNormGradient<T>& gradient) {
   const BatchNormGradient<T> p = gradient;
   each_vector(p.channels, [&](int64_t c, int64_t count) {
@@ -139,23 +146,24 @@ void add_up_gradients(const BatchNormGradient<T>& gradient) {
     store(p.dot + c, all(0), count);
   });
   int64_t row = 0;
-  for (; row + 4 <= p.rows; row += 4) add_up_gradients<4, Stream>(p, row);
-  for (; row < p.rows; row++) add_up_gradients<1, Stream>(p, row);
+  for (; row + 4 <= p.rows; row += 4) add_up_gradients<4, Stream, Smooth>(p, row);
+  for (; row < p.rows; row++) add_up_gradients<1, Stream, Smooth>(p, row);
 }
 
 template <class T>
 void batch_norm_gradient_sums(const BatchNormGradient<T>& p) {
-  if (!p.passed || !streams(p.stream, p.passed, p.channels)) return add_up_gradients<false>(p);
-  add_up_gradients<true>(p);
+  if (p.activation != Activation::None) return add_up_gradients<false, true>(p);
+  if (!p.passed || !streams(p.stream, p.passed, p.channels)) return add_up_gradients<false, false>(p);
+  add_up_gradients<true, false>(p);
   end_of_stream();
 }
 
-template <bool Stream, class T>
+template <bool Stream, bool Smooth, class T>
 void batch_norm_gradient_rows(const BatchNormGradient<T>& gradient) {
   const BatchNormGradient<T> p = gradient;
   for (int64_t row = 0; row < p.rows; row++)
     each_vector(p.channels, [&](int64_t c, int64_t count) {
-      const Passed<1, T> passed(p, row, c, count);
+      const Passed<1, Smooth, T> passed(p, row, c, count);
       const Vector centered = fma(load(p.of_centered + c, count), passed.centered[0], load(p.constant + c, count));
       put<Stream>(p.dx + row * p.channels + c, fma(load(p.of_gradient + c, count), passed.g[0], centered), count);
     });
@@ -163,9 +171,13 @@ void batch_norm_gradient_rows(const BatchNormGradient<T>& gradient) {
 
 template <class T>
 void batch_norm_gradient(const BatchNormGradient<T>& p) {
-  if (!streams(p.stream, p.dx, p.channels)) return batch_norm_gradient_rows<false>(p);
-  batch_norm_gradient_rows<true>(p);
-  end_of_stream();
+  const bool stream = streams(p.stream, p.dx, p.channels);
+  if (p.activation != Activation::None) {
+    stream ? batch_norm_gradient_rows<true, true>(p) : batch_norm_gradient_rows<false, true>(p);
+  } else {
+    stream ? batch_norm_gradient_rows<true, false>(p) : batch_norm_gradient_rows<false, false>(p);
+  }
+  if (stream) end_of_stream();
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 
 namespace visiontorch::autograd {
 
-// The ranks of a job whose batches a batch norm takes for one, as torch.nn.SyncBatchNorm does.
+// The ranks of a job whose batches a batch norm treats as one, as torch.nn.SyncBatchNorm does.
 struct Ranks {
   std::function<void(const at::Tensor&)> sum;  // overwrites a float64 tensor with its sums over the ranks
   bool has_images = true;  // false: this rank has no batch, and its values take no part in the statistics

@@ -32,8 +32,8 @@ constexpr const char* kJob = "job";                // a random id that rank 0 gi
 constexpr const char* kConfirmed = "/confirmed/";  // behind the id: this rank belongs to the job
 constexpr const char* kComplete = "/complete";     // behind the id: all do
 
-// The stores of groups that did not fail. A later group at the same place uses the same store: if rank 0 served another
-// one then, a rank that is ahead could still meet the store before. Leaked: LibTorch ends at exit in an unknown order.
+// The stores of groups that did not fail. A later group at the same address uses the same store: if rank 0 served a new
+// one, a rank that is ahead could still connect to the old one. Leaked: LibTorch ends at exit in an unknown order.
 auto& open_stores() {
   static auto* stores = new std::map<std::string, c10::intrusive_ptr<TCPStore>>();
   return *stores;
@@ -44,7 +44,7 @@ void silence_warnings() {
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
 }
 
-// How long rank 0 waits for a port that the job before it may be about to leave.
+// How long rank 0 waits for a port that the previous job may be about to leave.
 constexpr milliseconds kPortTimeout(5000);
 
 c10::intrusive_ptr<TCPStore> connect(const GroupOptions& options, Clock::time_point end) {
@@ -68,13 +68,13 @@ std::string random_token() {
   return text;
 }
 
-// The ranks of a job, which agree on a random id of it. Without that, a process that is started again at once could
-// take a store that the job before is about to leave for that of its own.
+// The ranks of a job, which agree on a random id. Without it, a restarted process could mistake the store that the
+// previous job is about to leave for that of its own job.
 class Meeting {
  public:
   Meeting(Store& store, const GroupOptions& options) : store_(store), options_(options) {}
 
-  // The id of the job, once all ranks have confirmed it; nothing at the end of the time.
+  // The id of the job, once all ranks have confirmed it; nothing if they have not within the timeout.
   std::optional<std::string> agree(Clock::time_point end) {
     set(kPresent + std::to_string(options_.rank), token_);
     for (milliseconds pause(5); Clock::now() < end; pause = std::min(2 * pause, milliseconds(200))) {
@@ -92,7 +92,7 @@ class Meeting {
   }
 
  private:
-  // A process that was started again has another token: then rank 0 gives the job another id.
+  // A restarted process has another token: rank 0 then gives the job another id.
   std::string lead() {
     if (!store_.check(of_all(kPresent))) return "";
     std::string tokens;
@@ -138,7 +138,7 @@ class Meeting {
 
 }  // namespace
 
-// A store that ends meanwhile was that of the job before: then looks for this job's.
+// A store that ends meanwhile belonged to the previous job: then looks for this job's.
 c10::intrusive_ptr<Store> join_store(const GroupOptions& options) {
   const auto start = Clock::now(), end = start + options.timeout;
   std::vector<int> absent = {0};

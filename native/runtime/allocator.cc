@@ -114,6 +114,8 @@ class CachingAllocator final : public c10::Allocator {
       block = before;
     }
     list(block);
+    // Weights are not allocated again in a moment, as activations are.
+    if (!huge_pages_ && block->is_whole_chunk()) return_chunks(0);
   }
 
   void list(Block* block) {

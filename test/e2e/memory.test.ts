@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { createModel } from '../../lib/model/create-model.js'
+import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 
 // Makes a training step, whose activations take most of a gigabyte, and then nothing. Measures the resident size in MiB
 // after the step and at the end, which comes when a third has been returned, or after two minutes.
@@ -24,11 +27,41 @@ const program = `
   console.log(JSON.stringify([after, end, await trainer.step(batch, new Int32Array(12), step)]))
 `
 
+// Loads a checkpoint of 220 MiB and makes a trainer, which copies the weights into memory of its own. Prints by how many
+// MiB the process has grown.
+const trainerProgram = `
+  import { loadModel } from './lib/model/create-model.js'
+  import { native } from './lib/native/native.js'
+  import { plainSgd } from './test/support/plain-sgd.js'
+  const model = await loadModel(process.env.CHECKPOINT, { device: 'cpu' })
+  const rss = () => process.memoryUsage.rss() / 2 ** 20
+  const before = rss()
+  const trainer = await native().createTrainer(model.network, plainSgd)
+  console.log(rss() - before)
+`
+
+const run = (source: string, env = {}) =>
+  JSON.parse(
+    execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', source], {
+      encoding: 'utf8',
+      env: { ...process.env, ...env },
+    }),
+  )
+
 describe('the memory of a process', function () {
   this.timeout(180_000)
+  after(removeTemporaryFolders)
+
+  it('holds the weights of a loaded model that is trained once', async () => {
+    const path = join(await temporaryFolder(), 'alexnet.pth')
+    using model = await createModel('alexnet', { numClasses: 2, device: 'cpu' })
+    await model.save(path)
+    const growth = run(trainerProgram, { CHECKPOINT: path })
+    assert.ok(growth < 100, `grew by ${growth} MiB`)
+  })
+
   it('is returned to the system when nothing is computed any more', () => {
-    const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
-    const [after, end, step] = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }))
+    const [after, end, step] = run(program)
     console.log(`      (${after.toFixed(0)} MiB after a step, ${end.toFixed(0)} later)`)
     assert.ok(end <= (after * 2) / 3)
     assert.ok(Number.isFinite(step.loss)) // and it can still compute

@@ -12,6 +12,9 @@ folder = pathlib.Path(job["folder"])
 name = job["network"]
 torch.manual_seed(0)
 model = network().eval()
+for parameter in model.parameters():
+    if parameter.dim() == 2 and not parameter.any():  # ViT's classifier: with zeros, all logits would be zero
+        torch.nn.init.normal_(parameter, std=0.01)
 state = model.state_dict()
 torch.save(state, folder / f"{name}.pth")
 if name == "vgg16":

@@ -76,7 +76,7 @@ const jobs =
   named.length > 0
     ? [() => testInEmulator({ files: named, titles: '' })]
     : [
-        ...['neon', 'neon_bf16'].map(set => () => testKernels(set)),
+        ...['neon', 'neon_bf16', 'int8_dotprod', 'int8_i8mm'].map(set => () => testKernels(set)),
         testInstallation,
         ...TESTS.map(tests => () => testInEmulator(tests)),
       ]

@@ -78,8 +78,8 @@ export interface RuntimeInfo {
   cpuCapability: string
   /**
    * The kernels that compute convolutions on the CPU: visiontorch's own for "AVX512_BF16", "AVX512", "AVX2", "NEON_BF16" or
-   * "NEON", or LibTorch's, "oneDNN". The environment variable `VISIONTORCH_KERNELS` forces lower ones: `avx512_vnni`,
-   * `avx512`, `avx2_vnni`, `avx2`, `neon`, `onednn`.
+   * "NEON", or LibTorch's, "oneDNN". The environment variable `VISIONTORCH_KERNELS` forces lower ones: see
+   * docs/environment.md.
    */
   kernels: string
   /**

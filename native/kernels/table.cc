@@ -27,7 +27,12 @@ Set choose() {
       {"avx2_vnni", features.avx_vnni, &kAvx2, &kInt8AvxVnni},
       {"avx2", features.avx2, &kAvx2, &kInt8Avx2},
 #elif defined(__aarch64__)
-      {"neon_bf16", features.neon_bf16, &kNeonBf16},
+      {"neon_bf16", features.neon_bf16, &kNeonBf16,
+       features.neon_i8mm      ? &kInt8I8mm
+       : features.neon_dotprod ? &kInt8Dotprod
+                               : nullptr},
+      {"neon_i8mm", features.neon_i8mm, &kNeon, &kInt8I8mm},
+      {"neon_dotprod", features.neon_dotprod, &kNeon, &kInt8Dotprod},
       {"neon", features.neon, &kNeon},
 #endif
       {"onednn", true, nullptr},

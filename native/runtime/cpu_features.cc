@@ -30,12 +30,22 @@ CpuFeatures probe() {
           .avx512_vnni = avx512 && __builtin_cpu_supports("avx512vnni"),
           .avx_vnni = avx2 && has_avx_vnni()};
 #elif defined(__aarch64__) && defined(__linux__)
-  return {.neon = true, .neon_bf16 = (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0};
+  const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+  return {.neon = true,
+          .neon_bf16 = (second & HWCAP2_BF16) != 0,
+          .neon_dotprod = (first & HWCAP_ASIMDDP) != 0,
+          .neon_i8mm = (second & HWCAP2_I8MM) != 0};
 #elif defined(__aarch64__) && defined(__APPLE__)
-  int bf16 = 0;
-  size_t size = sizeof(bf16);
-  sysctlbyname("hw.optional.arm.FEAT_BF16", &bf16, &size, nullptr, 0);
-  return {.neon = true, .neon_bf16 = bf16 != 0};
+  const auto has = [](const char* feature) {
+    int value = 0;
+    size_t size = sizeof(value);
+    sysctlbyname(feature, &value, &size, nullptr, 0);
+    return value != 0;
+  };
+  return {.neon = true,
+          .neon_bf16 = has("hw.optional.arm.FEAT_BF16"),
+          .neon_dotprod = has("hw.optional.arm.FEAT_DotProd"),
+          .neon_i8mm = has("hw.optional.arm.FEAT_I8MM")};
 #else
   return {};
 #endif

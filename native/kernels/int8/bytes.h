@@ -4,11 +4,17 @@
 #include "kernels/int8/int8.h"
 #include "kernels/simd/vector.h"
 
+#if defined(__ARM_NEON)
+#include "kernels/int8/bytes_neon.h"
+#endif
+
 namespace visiontorch::kernels {
 
 namespace {
 
 // Vectors of 32-bit integers and of bytes, and `ByteStep`: four products of bytes, added to each sum.
+
+#if defined(__x86_64__)
 
 #if defined(__AVX512VNNI__)
 
@@ -128,6 +134,15 @@ struct ByteStep {
 
 #endif
 
+#endif  // __x86_64__
+
+// See Int8Kernels::shift.
+#if defined(__ARM_NEON) && !defined(__ARM_FEATURE_MATMUL_INT8)
+constexpr std::int32_t kByteShift = 128;
+#else
+constexpr std::int32_t kByteShift = 0;
+#endif
+
 constexpr int64_t kStepWeights = kLanes * 4;  // of a vector
 
 void pack_bytes(const std::int8_t* weights, const Panels& panels, void* packed) {
@@ -143,7 +158,7 @@ void pack_bytes(const std::int8_t* weights, const Panels& panels, void* packed) 
 }
 
 // As many sums as registers hold: see kRows.
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__) || defined(__ARM_NEON)
 constexpr const int* kByteRows = kRows;
 #else
 constexpr int kByteRows[] = {0, 6, 4, 3};

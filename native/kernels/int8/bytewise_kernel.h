@@ -9,7 +9,8 @@ namespace {
 void quantize(const float* from, int64_t count, float inverse_scale, int zero_point, std::uint8_t* to) {
   const Vector scale = all(inverse_scale), low = all(static_cast<float>(-zero_point)),
                high = all(static_cast<float>(255 - zero_point)), zero = all(static_cast<float>(zero_point));
-  // Rounds before it adds the zero point, as PyTorch does. NaN becomes `low`.
+  // Rounds before it adds the zero point, as PyTorch does. NaN becomes `low`, or on Arm the zero
+  // point.
   auto bytes = [&](Vector x) { return rounded(to_float(rounded(smaller(high, larger(x * scale, low)))) + zero); };
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) narrow(to + i, bytes(load(from + i)), kLanes);

@@ -93,6 +93,8 @@ const Int8Kernels* int8_kernels();
 
 #if defined(__x86_64__)
 extern const Int8Kernels kInt8Avx2, kInt8AvxVnni, kInt8Avx512Vnni;
+#elif defined(__aarch64__)
+extern const Int8Kernels kInt8Dotprod, kInt8I8mm;
 #endif
 
 }  // namespace visiontorch::kernels

@@ -12,7 +12,7 @@ constexpr Int8Kernels int8_table_of(const char* name) {
   return {.name = name,
           .lanes = kLanes,
           .weight_size = sizeof(ByteStep::Weight),
-          .shift = 0,
+          .shift = kByteShift,
           .layout = layout,
           .tile_rows = int8_tile_rows,
           .pack = pack_bytes,

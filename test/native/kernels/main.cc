@@ -1,8 +1,9 @@
 // kernel-tests SET: compares the kernels of one instruction set (avx2, avx512, avx512_bf16, neon, neon_bf16, and for
-// bytes int8_avx2, int8_avx_vnni, int8_avx512_vnni) with plain loops, in double precision or in integers, over sizes
-// that do and do not fill vectors, tiles and panels. Prints a line for each kernel: its name, how many cases were
-// compared, how many failed, and the first of these. Ends with 0 if all hold, with 1 if some do not, and with 77 if
-// this processor does not have the instruction set. Linked with the kernels alone, so that an emulator can run it.
+// bytes int8_avx2, int8_avx_vnni, int8_avx512_vnni, int8_dotprod, int8_i8mm) with plain loops, in double precision or
+// in integers, over sizes that do and do not fill vectors, tiles and panels. Prints a line for each kernel: its name,
+// how many cases were compared, how many failed, and the first of these. Ends with 0 if all hold, with 1 if some do
+// not, and with 77 if this processor does not have the instruction set. Linked with the kernels alone, so that an
+// emulator can run it.
 #include <cstdio>
 #include <random>
 
@@ -49,7 +50,10 @@ int main(int count, char** arguments) {
     const Int8Kernels* int8 = nullptr;
   };
 #if defined(__aarch64__)
-  const Set sets[] = {{"neon", features.neon, &kNeon}, {"neon_bf16", features.neon_bf16, &kNeonBf16}};
+  const Set sets[] = {{"neon", features.neon, &kNeon},
+                      {"neon_bf16", features.neon_bf16, &kNeonBf16},
+                      {"int8_dotprod", features.neon_dotprod, nullptr, &kInt8Dotprod},
+                      {"int8_i8mm", features.neon_i8mm, nullptr, &kInt8I8mm}};
 #else
   const Set sets[] = {{"avx2", features.avx2, &kAvx2},
                       {"avx512", features.avx512, &kAvx512},

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "kernels/simd/vector.h"
+
+namespace visiontorch::kernels {
+
+namespace {
+
+// What bytes.h declares, for Arm. As in Vector, two registers make one vector, so that the layouts are those of AVX2.
+
+struct Ints {
+  int32x4_t low, high;
+};
+struct Bytes {
+  uint8x16_t low, high;
+};
+inline Ints load_ints(const std::int32_t* p) { return {vld1q_s32(p), vld1q_s32(p + 4)}; }
+inline Vector to_float(Ints x) { return {vcvtq_f32_s32(x.low), vcvtq_f32_s32(x.high)}; }
+inline Ints rounded(Vector x) { return {vcvtnq_s32_f32(x.low), vcvtnq_s32_f32(x.high)}; }
+inline Bytes load_bytes(const std::uint8_t* p) { return {vld1q_u8(p), vld1q_u8(p + 16)}; }
+inline void store_bytes(std::uint8_t* p, Bytes x) {
+  vst1q_u8(p, x.low);
+  vst1q_u8(p + 16, x.high);
+}
+inline Bytes largest(Bytes a, Bytes b) { return {vmaxq_u8(a.low, b.low), vmaxq_u8(a.high, b.high)}; }
+
+inline Vector widen(const std::uint8_t* p) {
+  const uint16x8_t words = vmovl_u8(vld1_u8(p));
+  return {vcvtq_f32_u32(vmovl_u16(vget_low_u16(words))), vcvtq_f32_u32(vmovl_high_u16(words))};
+}
+inline uint8x8_t narrow(int32x4_t a, int32x4_t b) { return vqmovun_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b))); }
+inline void narrow(std::uint8_t* p, Ints x, int64_t count) {
+  const uint8x8_t bytes = narrow(x.low, x.high);
+  if (count >= kLanes) return vst1_u8(p, bytes);
+  const std::uint64_t eight = vget_lane_u64(vreinterpret_u64_u8(bytes), 0);
+  __builtin_memcpy(p, &eight, static_cast<unsigned long>(count > 0 ? count : 0));
+}
+inline Bytes narrow(const Ints x[4]) {
+  return {vcombine_u8(narrow(x[0].low, x[1].low), narrow(x[2].low, x[3].low)),
+          vcombine_u8(narrow(x[0].high, x[1].high), narrow(x[2].high, x[3].high))};
+}
+
+inline void interleave(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d, uint8x16_t to[4]) {
+  const uint16x8_t ab = vreinterpretq_u16_u8(vzip1q_u8(a, b)), cd = vreinterpretq_u16_u8(vzip1q_u8(c, d));
+  const uint16x8_t ab_high = vreinterpretq_u16_u8(vzip2q_u8(a, b)), cd_high = vreinterpretq_u16_u8(vzip2q_u8(c, d));
+  to[0] = vreinterpretq_u8_u16(vzip1q_u16(ab, cd));
+  to[1] = vreinterpretq_u8_u16(vzip2q_u16(ab, cd));
+  to[2] = vreinterpretq_u8_u16(vzip1q_u16(ab_high, cd_high));
+  to[3] = vreinterpretq_u8_u16(vzip2q_u16(ab_high, cd_high));
+}
+inline void interleave(Bytes a, Bytes b, Bytes c, Bytes d, Bytes to[4]) {
+  uint8x16_t low[4], high[4];
+  interleave(a.low, b.low, c.low, d.low, low);
+  interleave(a.high, b.high, c.high, d.high, high);
+  for (int i = 0; i < 4; i++) to[i] = {low[i], high[i]};
+}
+inline Bytes all_bytes(const std::uint8_t* p) {
+  std::uint32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  const uint8x16_t bytes = vreinterpretq_u8_u32(vdupq_n_u32(four));
+  return {bytes, bytes};
+}
+
+struct ByteStep {
+  using Weight = std::int8_t;  // as packed: [vector][lane][4]
+  using Factor = Bytes;
+  struct Weights {
+    int8x16_t low, high;
+  };
+  static Weights weights(const Weight* p) { return {vld1q_s8(p), vld1q_s8(p + 16)}; }
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+  static Factor factor(Bytes x) { return x; }
+  static Ints add(Ints sum, Factor x, Weights w) {
+    return {vusdotq_s32(sum.low, x.low, w.low), vusdotq_s32(sum.high, x.high, w.high)};
+  }
+#else
+  // Without i8mm, only signed bytes are multiplied: byte - kByteShift.
+  static Factor factor(Bytes x) {
+    const uint8x16_t sign = vdupq_n_u8(0x80);
+    return {veorq_u8(x.low, sign), veorq_u8(x.high, sign)};
+  }
+  static Ints add(Ints sum, Factor x, Weights w) {
+    return {vdotq_s32(sum.low, vreinterpretq_s8_u8(x.low), w.low),
+            vdotq_s32(sum.high, vreinterpretq_s8_u8(x.high), w.high)};
+  }
+#endif
+  static int64_t place(int64_t lane, int64_t k) { return lane * 4 + k; }
+};
+
+}  // namespace
+
+}  // namespace visiontorch::kernels

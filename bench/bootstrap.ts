@@ -4,7 +4,17 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
 import type { Architecture } from '../lib/model/architectures.js'
-import { folder, noise, photo, python, pythonPackages, root, serverPackages, weightsOf } from './paths.js'
+import {
+  folder,
+  graphOf,
+  noise,
+  photo,
+  python,
+  pythonPackages,
+  root,
+  serverPackages,
+  weightsOf,
+} from './paths.js'
 import { once } from './peer.js'
 
 const ORT = 'onnxruntime-node@1.30.0'
@@ -18,7 +28,12 @@ const SERVERS = ['fastapi==0.165.0', 'uvicorn==0.54.0', 'litserve==0.2.19', 'pyt
 
 export async function bootstrap(
   networks: readonly Architecture[],
-  { threads, tfjs, servers }: { threads: number; tfjs: boolean; servers: boolean },
+  {
+    threads,
+    tfjs,
+    servers,
+    quantized,
+  }: { threads: number; tfjs: boolean; servers: boolean; quantized: boolean },
 ): Promise<void> {
   mkdirSync(folder, { recursive: true })
   installOnnxRuntime()
@@ -28,11 +43,24 @@ export async function bootstrap(
   if (servers) installServers()
   await bundle()
   for (const network of networks) {
-    const files = [noise, photo, weightsOf(network), join(folder, `${network}.onnx`)]
+    const files = [noise, photo, weightsOf(network), graphOf(network)]
     if (network === 'vgg16') files.push(weightsOf('vgg16.legacy'), weightsOf('vgg16.odd'))
-    if (files.every(existsSync)) continue
-    note(`writing ${weightsOf(network)}`)
-    await once('stock', { work: 'prepare', network, threads })
+    if (!files.every(existsSync)) {
+      note(`writing ${weightsOf(network)}`)
+      await once('stock', { work: 'prepare', network, threads })
+    }
+    if (!quantized) continue
+    const task = { work: 'quantize', network, threads } as const
+    const own = weightsOf(`${network}.int8`)
+    const others = graphOf(`${network}.static`)
+    if (!existsSync(own)) {
+      note(`writing ${own}`)
+      await once('visiontorch', task)
+    }
+    if (!existsSync(others)) {
+      note(`writing ${others}`)
+      await once('stock', task)
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import type { Architecture } from '../lib/model/architectures.js'
 
 export type Work =
   | 'prepare'
+  | 'quantize'
   | 'inference'
   | 'training'
   | 'start'
@@ -22,15 +23,16 @@ export interface Job {
   batch: number
   /** Height and width of the images, in pixels. */
   size: number
-  dtype: 'float32' | 'bfloat16'
+  dtype: 'float32' | 'bfloat16' | 'int8'
   threads: number
   /** `cpu` or `cuda`: the first GPU. */
   device: 'cpu' | 'cuda'
   /** One of a peer's setups: see peer.ts. */
   setup: string
-  /** The benchmark's cache, and the files in it: weights, normal noise as float32, a photograph, many photographs. */
+  /** The benchmark's cache, and the files in it: weights, ONNX graph, normal noise as float32, photographs. */
   folder: string
   weights: string
+  graph: string
   noise: string
   photo: string
   photos: string[]

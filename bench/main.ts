@@ -60,8 +60,8 @@ const program = new Command('bench')
     list(integer(1, 1024)),
   )
   .addOption(
-    new Option('--dtype <names>', 'float32, bfloat16')
-      .argParser(list(oneOf(['float32', 'bfloat16'])))
+    new Option('--dtype <names>', 'float32, bfloat16, int8 (only in inference)')
+      .argParser(list(oneOf(['float32', 'bfloat16', 'int8'])))
       .default(['float32', 'bfloat16']),
   )
   .option('--rounds <n>', 'rounds, in each of which every peer has a turn', integer(1, 100), 5)
@@ -91,9 +91,17 @@ const chosen = names.filter(name => program.args.length === 0 || program.args.in
 const needed = new Set<Architecture>(options.network ?? networks)
 if (chosen.includes('loading')) needed.add('vgg16')
 if (chosen.includes('start')) needed.add('resnet50')
-await bootstrap([...needed], { ...options, servers: chosen.includes('serve') })
+await bootstrap([...needed], {
+  ...options,
+  servers: chosen.includes('serve'),
+  quantized: options.dtype.includes('int8'),
+})
 try {
-  for (const name of chosen) await works[name].run(options)
+  for (const name of chosen) {
+    // Models in 8 bits only predict.
+    const dtype = options.dtype.filter(type => type !== 'int8' || name === 'inference')
+    await works[name].run({ ...options, dtype })
+  }
 } finally {
   save(options)
 }

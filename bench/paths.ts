@@ -11,6 +11,8 @@ export const serverPackages = join(folder, 'python-serve')
 export const noise = join(folder, 'noise.f32')
 export const photo = join(folder, 'photo.jpg')
 export const weightsOf = (file: string) => join(folder, `${file}.pth`)
+/** Of a network, or of one in 8 bits: `resnet50.int8` by visiontorch, `resnet50.static` by ONNX Runtime. */
+export const graphOf = (file: string) => join(folder, `${file}.onnx`)
 
 export const root = join(import.meta.dirname, '..')
 let interpreter: string | undefined

@@ -2,7 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Job } from './job.js'
-import { bundled, folder, noise, photo, python, pythonPackages, serverPackages, weightsOf } from './paths.js'
+import {
+  bundled,
+  folder,
+  graphOf,
+  noise,
+  photo,
+  python,
+  pythonPackages,
+  serverPackages,
+  weightsOf,
+} from './paths.js'
 
 // One program with one setup, in a process of its own that runs for one cell of the table.
 
@@ -44,6 +54,10 @@ const peers = {
   'tfjs-wasm': { program: 'tfjs', setup: 'wasm', env: {} },
   onnxruntime: { program: 'onnxruntime', setup: '', env: {} },
   openvino: { program: 'openvino', setup: '', env: {} },
+  /** With a model in 8 bits: in float32, and on the graph that ONNX Runtime quantized instead of visiontorch's own. */
+  'in float32': { program: 'visiontorch', setup: 'float32', env: {} },
+  'onnxruntime static': { program: 'onnxruntime', setup: 'static', env: {} },
+  'openvino static': { program: 'openvino', setup: 'static', env: {} },
 } as const
 
 /** The required fields of a job; the others have defaults. */
@@ -66,12 +80,14 @@ export class Peer {
     task: Task,
   ) {
     const { program, setup, env } = peers[name]
+    const file = task.dtype === 'int8' ? `${task.network}.int8` : task.network
     const job: Job = {
       batch: 1,
       size: 224,
       dtype: 'float32',
       device: 'cpu',
-      weights: weightsOf(task.network),
+      weights: weightsOf(file),
+      graph: graphOf(setup === 'static' ? `${task.network}.static` : file),
       photos: [],
       data: '',
       task: '',

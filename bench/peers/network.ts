@@ -32,7 +32,7 @@ export const sgd = (): TrainerOptions => ({
   classWeights: null,
   clipGradNorm: null,
   ema: null,
-  dtype: job.dtype,
+  dtype: job.dtype === 'bfloat16' ? 'bfloat16' : 'float32',
 })
 
 /** Trains on the same images repeatedly. */

@@ -24,6 +24,8 @@ export async function inference(options: Options): Promise<void> {
 }
 
 function peersOf(dtype: Options['dtype'][number], { compile, tfjs, device }: Options): PeerName[] {
+  if (dtype === 'int8')
+    return ['visiontorch', 'in float32', 'onnxruntime', 'onnxruntime static', 'openvino', 'openvino static']
   const peers: PeerName[] = ['visiontorch', 'stock', 'tuned']
   if (compile) peers.push('compile')
   if (device === 'cuda') return peers

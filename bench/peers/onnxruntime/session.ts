@@ -15,7 +15,7 @@ const [mean, std] = [
 ]
 
 export const openSession = () =>
-  ort.InferenceSession.create(join(job.folder, `${job.network}.onnx`), {
+  ort.InferenceSession.create(job.graph, {
     intraOpNumThreads: job.threads,
     interOpNumThreads: 1,
   })

@@ -7,10 +7,11 @@ sys.path.append(str(pathlib.Path(__file__).parents[1] / "python"))
 from common import job, noise, serve  # noqa: E402
 from openvino import Core  # noqa: E402
 
-model = Core().read_model(f"{job['folder']}/{job['network']}.onnx")
+model = Core().read_model(job["graph"])
 images = noise(job["batch"]).numpy()
 model.reshape(list(images.shape))
-precision = {"float32": "f32", "bfloat16": "bf16"}[job["dtype"]]
+# In 8 bits, this is the type of the layers that are not quantized.
+precision = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}[job["dtype"]]
 compiled = Core().compile_model(
     model,
     "CPU",

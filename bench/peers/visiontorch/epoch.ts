@@ -16,7 +16,7 @@ async function fromFiles(): Promise<number[]> {
     data,
     epochs: 2,
     batchSize: job.batch,
-    dtype: job.dtype,
+    dtype: job.dtype === 'bfloat16' ? 'bfloat16' : 'float32',
     cache: job.setup === 'cache' ? 'memory' : 'none',
     report: false,
     directory,

@@ -148,7 +148,9 @@ class Matcher {
       const bool is_last_of_head = head && (i + 1 == entries_.size() || auxiliary_head(entries_[i + 1].name) != head);
       if (is_last_of_head) is_output_[i - 1] = is_output_[i] = true;
       if (naming_ == Naming::Timm) {
-        add_name(other_names_.emplace_back(nn::timm_name(network, entries_[i].name)), i);
+        const std::string& name = other_names_.emplace_back(nn::timm_name(network, entries_[i].name));
+        add_name(name, i);
+        if (std::string second = nn::timm_second_name(name); !second.empty()) second_names_.emplace(second, i);
         continue;
       }
       add_name(entries_[i].name, i);
@@ -193,6 +195,14 @@ class Matcher {
   bool is_compatible(size_t i, at::IntArrayRef shape) const {
     const std::string_view timm_name = naming_ == Naming::Timm ? std::string_view(other_names_[i]) : "";
     return checkpoint::is_compatible(entries_[i], timm_name, shape);
+  }
+
+  // Returns whether the second value is there, and like the first, if the file holds the entry in two.
+  bool is_complete(size_t i, at::IntArrayRef first) const {
+    if (naming_ != Naming::Timm || nn::timm_second_name(other_names_[i]).empty()) return true;
+    const auto second = match_.second_values.find(i);
+    const bool is_part = first == at::IntArrayRef(nn::timm_shape(other_names_[i], entries_[i].tensor->sizes()));
+    return is_part && second != match_.second_values.end() && *shape_of(*second->second) == first;
   }
 
   // The file may have any number of outputs.
@@ -314,7 +324,10 @@ class Matcher {
       }
       name.erase(0, chosen.prefix.size());
       auto entry = names_.find(name);
-      if (entry == names_.end()) {
+      if (auto second = second_names_.find(name); second != second_names_.end()) {
+        match_.second_values.try_emplace(second->second, &value);
+        contributing.insert(place.identity);
+      } else if (entry == names_.end()) {
         others.push_back({place.identity, std::move(name), &value});
       } else if (match_.values[entry->second] == nullptr) {
         match_.values[entry->second] = &value;
@@ -404,7 +417,7 @@ class Matcher {
       const std::string* head = auxiliary_head(entries_[i].name);
       if (value == nullptr) {
         const std::string_view last = last_part(entries_[i].name);
-        const bool matters = last != kCounter && last != kPositionIndex && !(i == bias_ && match_.num_classes) &&
+        const bool matters = last != kCounter && !is_constant(last) && !(i == bias_ && match_.num_classes) &&
                              !(head && (is_output_[i] || !found_heads.contains(head)));
         if (matters) match_.missing.push_back(entries_[i].name);
         continue;
@@ -414,7 +427,7 @@ class Matcher {
                                              : entries_[i].in_classifier && options_.classifier == Classifier::None;
       if (head && is_output_[i] && (is_left_out || (expected != got && fits(i, got)))) {
         match_.skipped.push_back(entries_[i].name);
-      } else if (!is_compatible(i, got)) {
+      } else if (!is_compatible(i, got) || !is_complete(i, got)) {
         match_.mismatched.push_back({entries_[i].name, expected.vec(), got.vec()});
       } else if (is_left_out) {
         match_.missing.push_back(entries_[i].name);
@@ -434,6 +447,7 @@ class Matcher {
   const std::vector<std::string> auxiliary_;            // the names of the auxiliary heads
   std::deque<std::string> other_names_;                 // for entries_
   std::unordered_map<std::string_view, size_t> names_;  // both, for entries_
+  std::unordered_map<std::string, size_t> second_names_;
   size_t longest_ = 0;
   size_t weight_;
   std::optional<size_t> bias_;

@@ -54,6 +54,10 @@ void load_state_dict(nn::Network& network, const Match& match, File& file) {
     if (match.values[i] == nullptr) continue;
     specs.push_back(match.values[i]->as_opaque<TensorSpec>());
     found.push_back(i);
+    const auto second = match.second_values.find(i);
+    if (second == match.second_values.end()) continue;
+    specs.push_back(second->second->as_opaque<TensorSpec>());
+    found.push_back(i);
   }
   // float32 values are checked while they are read, other types after conversion.
   std::vector<std::atomic<bool>> not_finite(specs.size());
@@ -65,12 +69,15 @@ void load_state_dict(nn::Network& network, const Match& match, File& file) {
   std::vector<at::Tensor> sources(entries.size());
   for (size_t i = 0; i < specs.size(); i++) {
     const nn::Entry& entry = entries[found[i]];
-    at::Tensor& source = sources[found[i]] = std::move(read[i]).to(entry.tensor->scalar_type());
-    if (not_finite[i] || (specs[i]->dtype != at::kFloat && !is_finite(source)))
+    at::Tensor value = std::move(read[i]).to(entry.tensor->scalar_type());
+    if (not_finite[i] || (specs[i]->dtype != at::kFloat && !is_finite(value)))
       throw Error("ERR_NON_FINITE", entry.name + " holds a number that is not finite (NaN or infinity), and so would " +
                                         "every result. Use weights that were saved before training diverged");
-    source = adapted(source, entry);
+    at::Tensor& source = sources[found[i]];
+    source = source.defined() ? at::cat({source, at::zeros_like(source), value}) : std::move(value);
   }
+  for (size_t i = 0; i < entries.size(); i++)
+    if (sources[i].defined()) sources[i] = adapted(sources[i], entries[i]);
   // A classifier without a bias, and batch norms without a counter.
   for (size_t i = 0; i < entries.size(); i++) {
     at::Tensor& target = *entries[i].tensor;
@@ -86,10 +93,13 @@ void load_state_dict(nn::Network& network, const Match& match, File& file) {
     }
   }
   nn::for_each_layer(network.backbone, "", [](const std::string&, nn::Layer layer) {
-    auto* attention = std::get_if<nn::WindowAttention*>(&layer);
-    if (attention == nullptr || !(*attention)->position_index.is_meta()) return;
-    at::Tensor& index = (*attention)->position_index;
-    index = (*attention)->relative_positions().reshape(index.sizes());
+    auto* found = std::get_if<nn::WindowAttention*>(&layer);
+    if (found == nullptr) return;
+    nn::WindowAttention& attention = **found;
+    at::Tensor& index = attention.position_index;
+    if (index.is_meta()) index = attention.relative_positions().reshape(index.sizes());
+    if (attention.kind == nn::WindowAttention::Kind::SwinV2 && attention.coordinates.is_meta())
+      attention.coordinates = attention.relative_coordinates();
   });
 }
 
@@ -109,8 +119,14 @@ Value state_dict(nn::Network& network, const StateDictOptions& options) {
     at::Tensor tensor = entry.tensor->detach().contiguous();
     if (!options.timm_names) {
       items.emplace_back(Value(entry.name), Value(std::move(tensor)));
-    } else if (last_part(entry.name) != kPositionIndex) {
+    } else if (!is_constant(entry.name)) {
       std::string name = nn::timm_name(network, entry.name);
+      if (std::string second = nn::timm_second_name(name); !second.empty()) {
+        const std::vector<at::Tensor> thirds = tensor.chunk(3);
+        items.emplace_back(Value(std::move(name)), Value(thirds[0].clone()));
+        items.emplace_back(Value(std::move(second)), Value(thirds[2].clone()));
+        continue;
+      }
       tensor = tensor.reshape(nn::timm_shape(name, tensor.sizes()));
       items.emplace_back(Value(std::move(name)), Value(std::move(tensor)));
     }

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "checkpoint/file.h"
@@ -39,6 +40,8 @@ struct Match {
   std::vector<Mismatch> mismatched;
   // For each of the network's entries: the value to load, or nullptr.
   std::vector<const Value*> values;
+  // The second of the two values of an entry that the file holds in two: see nn::timm_second_name().
+  std::unordered_map<size_t, const Value*> second_values;
 };
 
 struct MatchOptions {

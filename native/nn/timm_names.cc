@@ -37,6 +37,17 @@ bool take(std::string_view& name, std::string_view prefix) {
   return true;
 }
 
+// The layers of blocks in MobileNetV3 and EfficientNet. The convolution after the expansion, or after the depthwise
+// one, comes third if there is an excitation.
+const Renamed kDepthwiseSeparable = {{"0.0", "conv_dw"},          {"0.1", "bn1"},     {"1.fc1", "se.conv_reduce"},
+                                     {"1.fc2", "se.conv_expand"}, {"1.0", "conv_pw"}, {"1.1", "bn2"},
+                                     {"2.0", "conv_pw"},          {"2.1", "bn2"}};
+const Renamed kInvertedResidual = {{"0.0", "conv_pw"},          {"0.1", "bn1"},
+                                   {"1.0", "conv_dw"},          {"1.1", "bn2"},
+                                   {"2.fc1", "se.conv_reduce"}, {"2.fc2", "se.conv_expand"},
+                                   {"2.0", "conv_pwl"},         {"2.1", "bn3"},
+                                   {"3.0", "conv_pwl"},         {"3.1", "bn3"}};
+
 std::string block(int stage, int index, std::string_view rest, const Renamed& layers) {
   return "blocks." + std::to_string(stage) + '.' + std::to_string(index) + '.' + with_prefix(rest, layers);
 }
@@ -69,30 +80,8 @@ std::string mobilenet_v3(std::string_view name, std::span<const int> depths) {
     for (index--; stage < depths.size() && index >= depths[stage]; stage++) index -= depths[stage];
     if (stage == depths.size()) return block(static_cast<int>(stage), 0, rest, {{"0", "conv"}, {"1", "bn1"}});
   }
-  // The convolution after the expansion, or after the depthwise one, comes third if there is an excitation.
-  if (index >= 0 && take(rest, "block.")) {
-    if (stage == 0)
-      return block(0, index, rest,
-                   {{"0.0", "conv_dw"},
-                    {"0.1", "bn1"},
-                    {"1.fc1", "se.conv_reduce"},
-                    {"1.fc2", "se.conv_expand"},
-                    {"1.0", "conv_pw"},
-                    {"1.1", "bn2"},
-                    {"2.0", "conv_pw"},
-                    {"2.1", "bn2"}});
-    return block(static_cast<int>(stage), index, rest,
-                 {{"0.0", "conv_pw"},
-                  {"0.1", "bn1"},
-                  {"1.0", "conv_dw"},
-                  {"1.1", "bn2"},
-                  {"2.fc1", "se.conv_reduce"},
-                  {"2.fc2", "se.conv_expand"},
-                  {"2.0", "conv_pwl"},
-                  {"2.1", "bn3"},
-                  {"3.0", "conv_pwl"},
-                  {"3.1", "bn3"}});
-  }
+  if (index >= 0 && take(rest, "block."))
+    return block(static_cast<int>(stage), index, rest, stage == 0 ? kDepthwiseSeparable : kInvertedResidual);
   return with_prefix(name, {{"features.0.0", "conv_stem"},
                             {"features.0.1", "bn1"},
                             {"classifier.0", "conv_head"},
@@ -135,23 +124,7 @@ std::string efficientnet(std::string_view name) {
   if (stage >= 1 && stage <= 7) {
     const int index = take_number(rest);
     if (!take(rest, "block.")) return std::string(name);
-    if (stage == 1)
-      return block(0, index, rest,
-                   {{"0.0", "conv_dw"},
-                    {"0.1", "bn1"},
-                    {"1.fc1", "se.conv_reduce"},
-                    {"1.fc2", "se.conv_expand"},
-                    {"2.0", "conv_pw"},
-                    {"2.1", "bn2"}});
-    return block(stage - 1, index, rest,
-                 {{"0.0", "conv_pw"},
-                  {"0.1", "bn1"},
-                  {"1.0", "conv_dw"},
-                  {"1.1", "bn2"},
-                  {"2.fc1", "se.conv_reduce"},
-                  {"2.fc2", "se.conv_expand"},
-                  {"3.0", "conv_pwl"},
-                  {"3.1", "bn3"}});
+    return block(stage - 1, index, rest, stage == 1 ? kDepthwiseSeparable : kInvertedResidual);
   }
   return with_prefix(name, {{"features.0.0", "conv_stem"},
                             {"features.0.1", "bn1"},
@@ -209,6 +182,12 @@ std::string swin(std::string_view name) {
                      {{"features.0.0", "patch_embed.proj"}, {"features.0.2", "patch_embed.norm"}, {"head", "head.fc"}});
 }
 
+std::string swin_v2(std::string_view name) {
+  std::string result = swin(name);
+  if (result.ends_with(".attn.qkv.bias")) result.replace(result.size() - 8, 8, "q_bias");
+  return result;
+}
+
 std::string regnet(std::string_view name) {
   std::string_view rest = name;
   if (take(rest, "trunk_output.block")) {
@@ -254,6 +233,7 @@ constexpr FamilyNames kFamilies[] = {
     {"swin_t", swin},
     {"swin_s", swin},
     {"swin_b", swin},
+    {"swin_v2_", swin_v2},
     {"regnet_", regnet},
     {"vgg", vgg},
     {"resnet", same},
@@ -295,7 +275,13 @@ std::string timm_name(const Network& network, const std::string& name) {
   return older.empty() ? name : older;
 }
 
+std::string timm_second_name(const std::string& timm_name) {
+  if (!timm_name.ends_with(".q_bias")) return "";
+  return timm_name.substr(0, timm_name.size() - 6) + "v_bias";
+}
+
 std::vector<int64_t> timm_shape(const std::string& timm_name, at::IntArrayRef shape) {
+  if (timm_name.ends_with(".q_bias")) return {shape[0] / 3};
   if (timm_name.ends_with(".gamma")) return {c10::multiply_integers(shape)};
   if (timm_name == "conv_head.weight") return {shape[0], shape[1], 1, 1};  // MobileNetV3's is linear in torchvision
   // VGG's hidden layers are convolutions there: the first of 7 x 7 pixels.

@@ -29,6 +29,7 @@ NETWORKS = {
     "densenet121": ("densenet121", 64),
     "convnext_tiny": ("convnext_tiny", 64),
     "swin_t": ("swin_tiny_patch4_window7_224", 224),
+    "swin_v2_t": ("swinv2_tiny_window8_256", 256),
 }
 if len(sys.argv) > 3:  # for a manual check
     NETWORKS = {sys.argv[3]: (sys.argv[4], int(sys.argv[5]))}

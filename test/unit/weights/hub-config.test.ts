@@ -96,7 +96,7 @@ describe('the config.json of a repository on the Hub', () => {
       assert.ok(names.has(fromTimm(name)!.architecture), name)
     for (const name of [
       'regnety_008',
-      'swinv2_tiny_window8_256',
+      'swinv2_tiny_window16_256',
       'maxvit_tiny_tf_224',
       'tf_mobilenetv3_small_100',
       'constructor',

@@ -18,7 +18,7 @@ import {
 } from './header.js'
 import { type ImageInput, openInput, type Source } from './input.js'
 import { loadSharp } from './sharp.js'
-import { turn, xmpOrientation } from './xmp.js'
+import { avifXmpOrientation, turn, xmpOrientation } from './xmp.js'
 import { ycbcrToRgb } from './ycbcr.js'
 
 export interface DecodeOptions {
@@ -121,10 +121,15 @@ async function withName<T>(name: string, decoded: Promise<T>): Promise<T> {
 async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Pixels> {
   const format = checkFormat(bytes, name)
   const { maxPixels = MAX_PIXELS } = options
-  const byXmp = options.autoOrient ? xmpOrientation(bytes, format) : undefined
   if (format === 'bmp' || format === 'ppm')
     return (await withName(name, native().decodeBytes(bytes, maxPixels)))!
   const open = (file: Uint8Array) => loadSharp()(file, { ...SHARP_OPTIONS, limitInputPixels: maxPixels })
+  /** The orientation in the XMP data counts if the EXIF data has none. */
+  const decodeWithXmp = async (image: Sharp, isCmyk = false) => {
+    const byXmp = options.autoOrient ? xmpOrientation(bytes, format) : undefined
+    const isInExif = byXmp !== undefined && (await image.metadata()).orientation !== undefined
+    return decodeWithSharp(image, { ...options, isCmyk, orientation: isInExif ? undefined : byXmp })
+  }
   switch (format) {
     case 'jpeg': {
       const { width = 0, height = 0, components, scans = 0 } = readJpegHeader(bytes) ?? {}
@@ -134,8 +139,7 @@ async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptio
           `it is a progressive JPEG with ${scans} scans, more than any program writes for an image of its size`,
         )
       }
-      const isCmyk = components === 4
-      return decodeWithSharp(open(bytes), { ...options, isCmyk, byXmp })
+      return decodeWithXmp(open(bytes), components === 4)
     }
     case 'gif': {
       const { background, frame } = readGifHeader(bytes)
@@ -155,24 +159,30 @@ async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptio
         throw failure(name, 'it is a TIFF with Lab or subsampled YCbCr colours. Convert it to RGB')
       }
       const image = open(firstTiffImage(bytes, header))
-      const pixels = await decodeWithSharp(image, { ...options, autoOrient: true })
+      const orientation = xmpOrientation(bytes, format)
+      const pixels = await decodeWithSharp(image, { ...options, autoOrient: true, orientation })
       if (isYCbCr) ycbcrToRgb(pixels.data)
       return pixels
     }
     case 'avif': {
-      // With autoOrient, sharp has already turned it.
-      const pixels = await decodeWithSharp(open(bytes), { ...options, autoOrient: false, isCmyk: false })
-      return options.autoOrient ? pixels : turnBack(pixels, readAvifOrientation(bytes))
+      const property = readAvifOrientation(bytes) // sharp always turns the image by it
+      const image = open(bytes)
+      const orientation = options.autoOrient
+        ? avifXmpOrientation(await image.metadata(), property)
+        : undefined
+      const autoOrient = orientation !== undefined
+      const pixels = await decodeWithSharp(image, { ...options, autoOrient, orientation, isCmyk: false })
+      return options.autoOrient ? pixels : turnBack(pixels, property)
     }
     case 'png': {
       const header = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 24))
       if (header.length === 24 && header.includes('IHDR', 12)) {
         checkSides(name, header.readUInt32BE(16), header.readUInt32BE(20))
       }
-      return decodeWithSharp(open(withoutTexts(bytes)), { ...options, isCmyk: false, byXmp })
+      return decodeWithXmp(open(withoutTexts(bytes)))
     }
     case 'webp':
-      return decodeWithSharp(open(bytes), { ...options, isCmyk: false, byXmp })
+      return decodeWithXmp(open(bytes))
   }
 }
 
@@ -197,19 +207,16 @@ export function checkFormat(start: Uint8Array, name: string): Format {
 interface SharpDecodeOptions extends DecodeOptions {
   /** Undefined if sharp has to find it out, which takes a tenth of the time for decoding a photo. */
   isCmyk?: boolean
-  /** The orientation in the file's XMP data, which counts if the EXIF data has none. */
-  byXmp?: number | undefined
+  /** The orientation by which `autoOrient` turns the image. Undefined for that of its EXIF data. */
+  orientation?: number | undefined
 }
 
 async function decodeWithSharp(
   image: Sharp,
-  { autoOrient = false, fastDecode, isCmyk, byXmp }: SharpDecodeOptions,
+  { autoOrient = false, fastDecode, isCmyk, orientation }: SharpDecodeOptions,
 ): Promise<Pixels> {
   isCmyk ??= (await image.metadata()).space === 'cmyk'
-  if (autoOrient) {
-    const isInExif = byXmp !== undefined && (await image.metadata()).orientation !== undefined
-    image = byXmp === undefined || isInExif ? image.autoOrient() : turn(image, byXmp)
-  }
+  if (autoOrient) image = orientation === undefined ? image.autoOrient() : turn(image, orientation)
   if (fastDecode !== undefined) image = shrink(image, check.integer('options.fastDecode', fastDecode, 1))
   return isCmyk ? decodeCmyk(image) : decodeRgb(image)
 }

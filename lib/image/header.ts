@@ -78,6 +78,10 @@ export interface TiffHeader {
   compression: number
   /** The subsampling of the chroma, horizontally and vertically. */
   subsampling: readonly number[]
+  /** The orientation, 1 to 8 unless it is damaged. */
+  orientation: number | undefined
+  /** XMP data. */
+  xmp: Uint8Array | undefined
 }
 
 export const TIFF = { YCBCR: 6, LAB: 8, JPEG: 7, UNCOMPRESSED: 1 } as const
@@ -87,6 +91,7 @@ export function readTiffHeader(bytes: Uint8Array): TiffHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const tags = new Map<number, number[]>()
   let next: TiffHeader['next']
+  let xmp: TiffHeader['xmp']
   try {
     const little = bytes[0] === 0x49
     const isBig = view.getUint16(2, little) === 43
@@ -101,6 +106,11 @@ export function readTiffHeader(bytes: Uint8Array): TiffHeader {
       const isLong = type === 4
       const length = Math.min(pointer(entry + 4), 4)
       const at = length * (isLong ? 4 : 2) > room ? pointer(entry + size - room) : entry + size - room
+      if (tag === XMP_TAG) {
+        const length = pointer(entry + 4)
+        const from = length > room ? pointer(entry + size - room) : entry + size - room
+        xmp = bytes.subarray(from, from + length)
+      }
       if (!KNOWN_TAGS.has(tag)) continue // an unknown tag may point anywhere
       const values = Array.from({ length }, (_, i) =>
         isLong ? view.getUint32(at + 4 * i, little) : view.getUint16(at + 2 * i, little),
@@ -121,10 +131,13 @@ export function readTiffHeader(bytes: Uint8Array): TiffHeader {
     photometric: value(262, -1),
     compression: value(259, 1),
     subsampling: tags.get(530) ?? [2, 2],
+    orientation: tags.get(274)?.[0],
+    xmp,
   }
 }
 
-const KNOWN_TAGS: ReadonlySet<number> = new Set([256, 257, 258, 259, 262, 277, 530])
+const KNOWN_TAGS: ReadonlySet<number> = new Set([256, 257, 258, 259, 262, 274, 277, 530])
+const XMP_TAG = 700
 
 /** Removes the images after the first one from the file, because libtiff would go through all of them. */
 export function firstTiffImage(bytes: Uint8Array, { next }: TiffHeader): Uint8Array {

@@ -1,14 +1,38 @@
 import { inflateSync } from 'node:zlib'
-import type { Sharp } from 'sharp'
+import type { Metadata, Sharp } from 'sharp'
+import { type AvifOrientation, readTiffHeader } from './header.js'
 
 // XMP data, in which some programs write an image's orientation instead of in its EXIF data. Pillow searches it in the same way.
 
-/** The orientation in the XMP data of a JPEG, PNG or WebP file, 0 to 9 as it stands there; undefined if there is none. */
+/**
+ * The orientation in the XMP data of a JPEG, PNG, WebP or TIFF file, 0 to 9 as it stands there; undefined if there is none.
+ */
 export function xmpOrientation(bytes: Uint8Array, format: string): number | undefined {
-  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  const found = /tiff:Orientation(?:="|>)([0-9])/.exec(readers[format]?.(file)?.toString('latin1') ?? '')
+  return orientationIn(readers[format]?.(toBuffer(bytes)))
+}
+
+/**
+ * The same for an AVIF file, with sharp's metadata. Undefined also if the file states its orientation in another way, as a
+ * property or in its EXIF data, because that counts instead.
+ */
+export function avifXmpOrientation(
+  { exif, xmp }: Pick<Metadata, 'exif' | 'xmp'>,
+  { turns, mirror }: AvifOrientation,
+): number | undefined {
+  const isTurned = turns !== 0 || mirror !== undefined
+  const isInExif = exif !== undefined && readTiffHeader(withoutMarker(exif)).orientation !== undefined
+  return isTurned || isInExif ? undefined : orientationIn(xmp)
+}
+
+const withoutMarker = (exif: Buffer): Buffer =>
+  exif.toString('latin1', 0, 6) === 'Exif\0\0' ? exif.subarray(6) : exif
+
+function orientationIn(xmp: Buffer | undefined): number | undefined {
+  const found = /tiff:Orientation(?:="|>)([0-9])/.exec(xmp?.toString('latin1') ?? '')
   return found === null ? undefined : Number(found[1])
 }
+
+const toBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 
 /** The image turned and mirrored as an orientation of EXIF or XMP asks for; unchanged unless it is 2 to 8. */
 export function turn(image: Sharp, orientation: number): Sharp {
@@ -72,8 +96,14 @@ function inWebp(file: Buffer): Buffer | undefined {
   return undefined
 }
 
+function inTiff(file: Buffer): Buffer | undefined {
+  const { orientation, xmp } = readTiffHeader(file)
+  return orientation === undefined && xmp !== undefined ? toBuffer(xmp) : undefined
+}
+
 const readers: Readonly<Record<string, (file: Buffer) => Buffer | undefined>> = {
   jpeg: inJpeg,
   png: inPng,
   webp: inWebp,
+  tiff: inTiff,
 }

@@ -20,6 +20,9 @@ noise = Image.frombytes("RGB", (61, 45), random.randbytes(61 * 45 * 3))
 picture = Image.blend(noise, noise.filter(ImageFilter.GaussianBlur(2)), 0.7)
 
 
+AVIF = {"quality": 100, "subsampling": "4:4:4"}
+
+
 def entry(tag, kind, count, value):
     return struct.pack("<HHI", tag, kind, count) + value.ljust(4, b"\0")
 
@@ -33,7 +36,7 @@ def orientations():
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[274] = orientation
-        for extension, options in [("jpg", {}), ("png", {}), ("webp", {"lossless": True}), ("avif", {"quality": 100, "subsampling": "4:4:4"})]:
+        for extension, options in [("jpg", {}), ("png", {}), ("webp", {"lossless": True}), ("avif", AVIF)]:
             prefix = "near-" if extension == "avif" else ""
             picture.save(os.path.join(folder, f"{prefix}{orientation}.{extension}"), exif=exif, **options)
         picture.save(os.path.join(folder, f"{orientation}.tif"), tiffinfo={274: orientation})
@@ -74,10 +77,19 @@ def in_xmp():
         text = PngInfo()
         text.add_itxt("XML:com.adobe.xmp", element.decode(), zip=orientation % 2 == 1)
         picture.save(os.path.join(folder, f"xmp-{orientation}.png"), pnginfo=text)
+        xmp = attribute if orientation % 2 == 1 else element
+        picture.save(os.path.join(folder, f"xmp-{orientation}.tif"), tiffinfo={700: xmp})
+        picture.save(os.path.join(folder, f"near-xmp-{orientation}.avif"), xmp=xmp, exif=without, **AVIF)
     both = Image.Exif()
     both[274] = 8
-    for extension in ["jpg", "webp"]:
-        picture.save(os.path.join(folder, f"xmp-and-exif.{extension}"), xmp=attribute.replace(b"9", b"6"), exif=both, **({"lossless": True} if extension == "webp" else {}))
+    six = attribute.replace(b"9", b"6")
+    for extension, options in [("jpg", {}), ("webp", {"lossless": True}), ("avif", AVIF)]:
+        prefix = "near-" if extension == "avif" else ""
+        picture.save(os.path.join(folder, f"{prefix}xmp-and-exif.{extension}"), xmp=six, exif=both, **options)
+    for orientation in [0, 1, 8, 9]:
+        picture.save(os.path.join(folder, f"xmp-and-tag-{orientation}.tif"), tiffinfo={274: orientation, 700: six})
+    both[274] = 1
+    picture.save(os.path.join(folder, "near-xmp-and-no-exif.avif"), xmp=six, exif=both, **AVIF)  # Pillow drops the 1
 
 
 orientations()

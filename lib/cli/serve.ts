@@ -233,7 +233,7 @@ function modelSources(options: ServeCommandOptions): Map<string, ModelSource> {
     add(name, path, { path: isHubName(path) ? null : path, load })
   }
   for (const [name, given] of model) {
-    const found = findWeights(given)
+    const found = findWeights(given, 'model')
     const load = () =>
       withDownload(given, onProgress =>
         createModel(found.architecture as Architecture, {

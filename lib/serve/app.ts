@@ -55,7 +55,7 @@ export async function createApp(service: Service): Promise<(request: Request) =>
   route('GET', '/models', () =>
     Response.json({ models: describeModels(service), canTrain: service.trainingRoutes.length > 0 }),
   )
-  route('GET', '/openapi.json', () => Response.json(openApi(options)))
+  route('GET', '/openapi.json', () => Response.json(openApi(options, service.trainingRoutes)))
   route('GET', '/metrics', async () => {
     const { body, contentType } = await metrics.text()
     return new Response(body, { headers: { 'content-type': contentType } })

@@ -1,10 +1,14 @@
 import { packageManifest } from '../util/package.js'
 import type { CheckedOptions } from './options.js'
+import type { Route } from './route.js'
 
-const json = (schema: object) => ({ 'application/json': { schema } })
+export const json = (schema: object) => ({ 'application/json': { schema } })
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
-const response = (description: string, content?: object) => ({ description, ...(content && { content }) })
-const failures = (...statuses: number[]) =>
+export const response = (description: string, content?: object) => ({
+  description,
+  ...(content && { content }),
+})
+export const failures = (...statuses: number[]) =>
   Object.fromEntries(statuses.map(status => [status, response('An error', json(ref('Error')))]))
 const binary = { type: 'string', format: 'binary' }
 const fields = {
@@ -52,8 +56,26 @@ const openInferencePaths = () => ({
   },
 })
 
+/** The paths of further routes, each of which has an `operation`. */
+const pathsOf = (routes: readonly Route[]) =>
+  Object.fromEntries(
+    routes.map(({ method, path, access, operation }) => {
+      const parameters = Array.from(path.matchAll(/:(\w+)/g), ([, name]) => ({
+        name,
+        in: 'path',
+        required: true,
+        schema: { type: 'string' },
+      }))
+      const details = {
+        ...(parameters.length > 0 && { parameters }),
+        ...(access === 'public' && { security: [] }),
+      }
+      return [path.replace(/:(\w+)/g, '{$1}'), { [method.toLowerCase()]: { ...operation, ...details } }]
+    }),
+  )
+
 /** The description of a server in OpenAPI 3.1. */
-export function openApi({ basePath, apiKeys, maxFiles }: CheckedOptions): object {
+export function openApi({ basePath, apiKeys, maxFiles }: CheckedOptions, further: readonly Route[]): object {
   const key = { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } }
   return {
     openapi: '3.1.0',
@@ -136,6 +158,7 @@ export function openApi({ basePath, apiKeys, maxFiles }: CheckedOptions): object
         ]),
       ),
       ...openInferencePaths(),
+      ...pathsOf(further),
     },
     components: {
       ...(apiKeys.length > 0 && key),

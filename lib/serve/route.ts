@@ -8,4 +8,6 @@ export interface Route {
   answer: Answer
   /** A public route needs no API key. */
   access?: 'public'
+  /** What OpenAPI says about the route, if it is not among those of every server. */
+  operation?: object
 }

@@ -3,6 +3,7 @@ import type { Dataset } from '../data/dataset.js'
 import { listArchitectures } from '../model/architectures.js'
 import { parseJson, readBody } from '../serve/body.js'
 import { badRequest, notFound } from '../serve/errors.js'
+import { failures, json, response } from '../serve/openapi.js'
 import type { Route } from '../serve/route.js'
 import type { Service } from '../serve/service.js'
 import { is } from '../util/is.js'
@@ -18,11 +19,38 @@ const reportPolicy =
 
 /** The routes that the page uses for training. */
 export const trainingRoutes = (trainer: Trainer, dataset: Dataset, service: Service): Route[] => [
-  { method: 'GET', path: '/training', answer: () => Response.json(describe(dataset)) },
-  { method: 'GET', path: '/training/events', answer: () => eventStream(trainer) },
+  {
+    method: 'GET',
+    path: '/training',
+    operation: {
+      operationId: 'training',
+      summary: 'The data set, and the networks that can be trained on it',
+      responses: { 200: response('The data set', json({ type: 'object' })), ...failures(401) },
+    },
+    answer: () => Response.json(describe(dataset)),
+  },
+  {
+    method: 'GET',
+    path: '/training/events',
+    operation: {
+      operationId: 'trainingEvents',
+      summary: 'The events of the latest run so far, and all that follow',
+      responses: {
+        200: response('Server-sent events', { 'text/event-stream': { schema: { type: 'string' } } }),
+        ...failures(401),
+      },
+    },
+    answer: () => eventStream(trainer),
+  },
   {
     method: 'POST',
     path: '/training/start',
+    operation: {
+      operationId: 'startTraining',
+      summary: 'Starts a run',
+      requestBody: { required: true, content: json(runSchema()) },
+      responses: { 202: response('The run has started'), ...failures(400, 401, 409, 413) },
+    },
     async answer(request) {
       using ticket = service.admission.admit()
       const { signal } = request
@@ -36,6 +64,11 @@ export const trainingRoutes = (trainer: Trainer, dataset: Dataset, service: Serv
   {
     method: 'POST',
     path: '/training/stop',
+    operation: {
+      operationId: 'stopTraining',
+      summary: 'Stops the run, if there is one, and saves it',
+      responses: { 204: response('No run is under way'), ...failures(401) },
+    },
     async answer() {
       await trainer.stop()
       return new Response(null, { status: 204 })
@@ -46,6 +79,14 @@ export const trainingRoutes = (trainer: Trainer, dataset: Dataset, service: Serv
     method: 'GET',
     path: '/training/:run/report',
     access: 'public',
+    operation: {
+      operationId: 'report',
+      summary: 'The report of a run that has ended',
+      responses: {
+        200: response('The report', { 'text/html': { schema: { type: 'string' } } }),
+        ...failures(404),
+      },
+    },
     async answer(_, { run }) {
       const path = trainer.reportOf(run!)
       if (path === undefined) throw notFound('there is no report of this run')
@@ -55,6 +96,27 @@ export const trainingRoutes = (trainer: Trainer, dataset: Dataset, service: Serv
     },
   },
 ]
+
+/** The body of a request that starts a run. docs/serving.md describes the options. */
+const runSchema = () => ({
+  type: 'object',
+  required: ['model', 'weights'],
+  additionalProperties: false,
+  properties: {
+    model: { type: 'string', enum: listArchitectures() },
+    weights: { type: 'string', enum: ['DEFAULT', 'none'] },
+    epochs: { type: 'integer', minimum: 1 },
+    batchSize: { type: 'integer', minimum: 1 },
+    learningRate: { type: 'number', exclusiveMinimum: 0 },
+    inputSize: {
+      anyOf: [
+        { type: 'integer', minimum: 1 },
+        { type: 'array', minItems: 2, maxItems: 2, items: { type: 'integer', minimum: 1 } },
+      ],
+      description: 'A side of the square, or [height, width], in pixels',
+    },
+  },
+})
 
 const describe = ({ root, source, classes, splits }: Dataset) => ({
   data: source ?? root,

@@ -61,32 +61,35 @@ export function imagenetClasses(): readonly string[] {
 /**
  * The official weights of a name.
  * @param name `DEFAULT` or torchvision's name, in any case: `IMAGENET1K_V1`.
+ * @param option The option that errors name.
  * @throws ERR_INVALID_ARGUMENT if the architecture has no weights of that name.
  */
-export function resolveWeights(architecture: string, name: string): OfficialWeights {
+export function resolveWeights(architecture: string, name: string, option = 'weights'): OfficialWeights {
   const known = listWeights(withoutAlias(architecture))
   if (known.length === 0) check.oneOf('architecture', architecture, architectures())
-  const wanted = check.string('weights', name).toUpperCase()
+  const wanted = check.string(option, name).toUpperCase()
   const found = known.find(entry => (wanted === 'DEFAULT' ? entry.default : entry.name === wanted))
   if (found !== undefined) return found
-  return check.oneOf('weights', name, ['DEFAULT', ...known.map(entry => entry.name)]) as never
+  return check.oneOf(option, name, ['DEFAULT', ...known.map(entry => entry.name)]) as never
 }
 
 /**
  * The official weights that a command line names: an architecture (its `DEFAULT`), `resnet50.IMAGENET1K_V1`, or a file
  * name (`resnet50-0676ba61.pth`).
+ * @param option The option that errors name.
  * @throws ERR_INVALID_ARGUMENT for an unknown name, with the most similar one.
  */
-export function findWeights(name: string): OfficialWeights {
+export function findWeights(name: string, option = 'weights'): OfficialWeights {
   const byFile = findFile(name)
   if (byFile !== undefined) return byFile
   const [given = '', weightsName] = name.split('.', 2)
   const architecture = withoutAlias(given)
-  if (architectures().includes(architecture)) return resolveWeights(architecture, weightsName ?? 'DEFAULT')
+  if (architectures().includes(architecture))
+    return resolveWeights(architecture, weightsName ?? 'DEFAULT', option)
   const near = closest(name, [...architectures(), ...listWeights().map(fullName)])
   throw refuse(
-    `weights: expected a name that 'visiontorch weights list' shows, got '${name}'${near === undefined ? '' : `. Did you mean '${near}'?`}`,
-    'weights',
+    `${option}: expected a name that 'visiontorch weights list' shows, got '${name}'${near === undefined ? '' : `. Did you mean '${near}'?`}`,
+    option,
   )
 }
 

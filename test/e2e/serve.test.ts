@@ -269,7 +269,8 @@ describe('visiontorch serve', function () {
       [['--checkpoint', join(folder, 'none.pth')], 1, /none.pth/],
       [['--checkpoint', first, '--checkpoint', first], 2, /Two models are called 'first'/],
       [[], 2, /expected --checkpoint FILE, or --model NAME/],
-      [['--model', 'resnet5'], 2, /got 'resnet5'. Did you mean/],
+      [['--model', 'resnet5'], 2, /^error: --model: expected .* got 'resnet5'. Did you mean/],
+      [['--model', 'resnet50.V3'], 2, /^error: --model: expected one of DEFAULT, .* got 'V3'/],
       [
         ['--checkpoint', first, '--max-files', '300'],
         2,

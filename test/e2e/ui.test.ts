@@ -140,6 +140,36 @@ describe('visiontorch ui', function () {
   })
 
   describe('without a browser', () => {
+    it('describes the routes of training, and what starts a run, in /openapi.json', async () => {
+      interface Operation {
+        requestBody: { content: { 'application/json': { schema: { properties: object } } } }
+        parameters: object[]
+        security: object[]
+      }
+      const response = await fetch(`${ui.url}/openapi.json`)
+      const { paths } = (await response.json()) as { paths: Record<string, Record<string, Operation>> }
+      const training = Object.entries(paths).filter(([path]) => path.startsWith('/training'))
+      assert.deepEqual(
+        training.map(([path, methods]) => `${Object.keys(methods)} ${path}`),
+        [
+          'get /training',
+          'get /training/events',
+          'post /training/start',
+          'post /training/stop',
+          'get /training/{run}/report',
+        ],
+      )
+      const { requestBody } = paths['/training/start']!.post!
+      const { properties } = requestBody.content['application/json'].schema
+      assert.deepEqual(
+        Object.keys(properties).sort(),
+        [...Object.keys(tiny), 'epochs', 'learningRate'].sort(),
+      )
+      const { parameters, security } = paths['/training/{run}/report']!.get!
+      assert.deepEqual(parameters, [{ name: 'run', in: 'path', required: true, schema: { type: 'string' } }])
+      assert.deepEqual(security, [])
+    })
+
     it('refuses a path, an unknown option, and what train() refuses', async () => {
       const cases: [object, RegExp][] = [
         [{ ...tiny, weights: '/etc/passwd' }, /weights: expected one of DEFAULT, none/],

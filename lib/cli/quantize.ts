@@ -20,6 +20,7 @@ interface QuantizeCommandOptions extends ModelOptions {
   method: QuantizeMethod
   samples: number
   keep: 'auto' | 'none' | string[]
+  scales?: string
   json?: boolean
 }
 
@@ -42,6 +43,12 @@ export const quantizeCommand = (): Command =>
       kept,
       'auto',
     )
+    .addOption(
+      new Option(
+        '--scales <file>',
+        'an ONNX file of the same model in 8 bits, whose scales to use instead of calibrating',
+      ).conflicts(['method', 'samples', 'keep']),
+    )
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -58,7 +65,8 @@ function kept(text: string): QuantizeCommandOptions['keep'] {
 
 async function runQuantize(argument: string | undefined, options: QuantizeCommandOptions): Promise<void> {
   const data = requiredDataOf(argument, options)
-  const { out, method, samples, keep } = options
+  const { out, method, samples, keep, scales } = options
+  const how = scales === undefined ? { method, samples, keep } : { scales }
   const signal = interruptSignal()
   using model = await openModel(options, [data], signal)
   const dataset = await toDataset(data, {
@@ -68,7 +76,7 @@ async function runQuantize(argument: string | undefined, options: QuantizeComman
     signal,
   })
   const quantized = await withBar('calibrating', onProgress =>
-    model.quantize(dataset, { method, samples, keep, signal, onProgress }),
+    model.quantize(dataset, { ...how, signal, onProgress }),
   )
   using small = quantized
   await small.save(out)

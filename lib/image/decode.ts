@@ -2,7 +2,7 @@ import type { Sharp, SharpOptions } from 'sharp'
 import { type Addon, native, type Pixels } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
 import { toPath } from '../util/file-name.js'
-import { openRegular } from '../util/files.js'
+import { cannotRead, openRegular } from '../util/files.js'
 import { check } from '../util/is.js'
 import { type Format, identify, START_BYTES } from './format.js'
 import {
@@ -263,14 +263,7 @@ export async function readImage(path: string): Promise<Uint8Array> {
       await file.close()
     }
   } catch (error) {
-    if (error instanceof VisionTorchError) throw error
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new VisionTorchError('ERR_FILE_NOT_FOUND', `${path}: no such file. Check the path`, {
-        cause: error,
-      })
-    }
-    throw new VisionTorchError('ERR_FILE_READ', `${path}: cannot be read: ${message}`, { cause: error })
+    throw cannotRead(path, error)
   }
 }
 

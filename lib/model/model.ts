@@ -382,7 +382,8 @@ export class Model implements Disposable {
    * @param source Images like those to predict: a folder of images or another data set, as for {@link evaluate}, or an array of
    * images. Their classes do not matter.
    * @throws VisionTorchError `ERR_INVALID_ARGUMENT`, also for a model that is quantised already; `ERR_DATASET`,
-   * `ERR_IMAGE_DECODE`, `ERR_NON_FINITE`, or the signal's reason.
+   * `ERR_IMAGE_DECODE`, `ERR_NON_FINITE`, or the signal's reason. With `scales`, also `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, and
+   * `ERR_CHECKPOINT_CORRUPT`, `ERR_CHECKPOINT_UNSUPPORTED` or `ERR_CHECKPOINT_MISMATCH` if they are not those of this model.
    */
   async quantize(
     source: string | Dataset | readonly ImageInput[],

@@ -10,6 +10,7 @@ import { evalTransform } from '../image/transform.js'
 import { type ImageBatch, type NativeCalibrator, type NativeModel, native } from '../native/native.js'
 import { VisionTorchError } from '../util/errors.js'
 import { check, invalid, is, refuse } from '../util/is.js'
+import { printable } from '../util/text.js'
 
 export const QUANTIZE_METHODS = ['minmax', 'percentile', 'mse'] as const
 /** The method for choosing the range of activations, see {@link QuantizeOptions.method}. */
@@ -26,9 +27,16 @@ export interface QuantizeOptions {
   samples?: number
   /**
    * The layers that stay in floating point: `auto` for the first, the last, and those that would change the outputs too
-   * much, `none`, or names of layers or blocks in the state dict, such as `['conv1', 'layer4', 'fc']`. Default `auto`.
+   * much, but at most five twelfths of the others; `none`; or names of layers or blocks in the state dict, such as
+   * `['conv1', 'layer4', 'fc']`. Default `auto`.
    */
   keep?: 'auto' | 'none' | readonly string[]
+  /**
+   * An ONNX file of this model in 8 bits, whose scales to use instead of calibrating. `model.export` wrote it from a quantised model,
+   * or ONNX Runtime's `quantize_static` from an exported model. The layers that are quantised there become quantised; the images
+   * only correct the biases. `method`, `samples` and `keep` do not go with it.
+   */
+  scales?: string
   /** The split of the data set to use. Default `train`, or the first split if there is no `train`. */
   split?: string
   signal?: AbortSignal | undefined
@@ -56,6 +64,7 @@ const OPTIONS: readonly (keyof QuantizeOptions)[] = [
   'method',
   'samples',
   'keep',
+  'scales',
   'split',
   'signal',
   'onProgress',
@@ -76,12 +85,21 @@ export function checkQuantizeOptions(options: QuantizeOptions) {
   const isNames = Array.isArray(keep) && keep.every(is.string)
   if (keep !== 'auto' && keep !== 'none' && !isNames)
     throw invalid('keep', "'auto', 'none', or an array of names of layers", keep)
+  const scales = options.scales === undefined ? undefined : check.string('scales', options.scales)
+  const other = (['method', 'samples', 'keep'] as const).find(name => options[name] !== undefined)
+  if (scales !== undefined && other !== undefined)
+    throw refuse(
+      `${other}: expected none with scales, which say what is quantised and how. Leave one of them out`,
+      other,
+      'scales',
+    )
   return {
     ...options,
     method: check.oneOf('method', options.method ?? 'mse', QUANTIZE_METHODS),
     samples: check.integer('samples', options.samples ?? 256, 1, 65_536),
     split: options.split === undefined ? undefined : check.string('split', options.split),
     keep,
+    scales,
   }
 }
 type CheckedOptions = ReturnType<typeof checkQuantizeOptions>
@@ -115,10 +133,16 @@ export async function quantizeNetwork(
   }
   let done = 0
   const checks = options.keep === 'auto'
-  const total = images.length + some.length * (checks ? 3 : 1)
+  const { scales } = options
+  const total = some.length * (checks && !scales ? 3 : 1) + (scales ? 0 : images.length)
 
   signal?.throwIfAborted()
   const calibrator = await native().createCalibrator(model.network, options.method)
+  if (scales !== undefined) {
+    await useScales(calibrator, model.network, scales)
+    await run(some, (batch, count) => calibrator.measure(batch, count))
+    return calibrator.quantize([])
+  }
   await run(images, (batch, count) => calibrator.observe(batch, count))
   await run(some, (batch, count) => calibrator.measure(batch, count))
   if (!checks) return calibrator.quantize(await namedLayers(calibrator, options.keep))
@@ -131,6 +155,23 @@ export async function quantizeNetwork(
     return rows
   }
   return quantizeWell(calibrator, await logits(model.network), logits)
+}
+
+/** Gives the calibrator the scales in this ONNX file. */
+async function useScales(calibrator: NativeCalibrator, network: NativeModel, path: string): Promise<void> {
+  const { readScales } = await import('../export/scales.js') // imported here, because it loads the protobuf library
+  const scales = await readScales(path)
+  const known = new Set(network.entries().map(({ name }) => name))
+  const unknown = scales.find(({ name }) => !known.has(`${name}.weight`))
+  if (unknown !== undefined)
+    throw new VisionTorchError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `${path}: this network has no layer ${printable(unknown.name)}. Use the model from which that file was made`,
+    )
+  await calibrator.use(scales).catch(error => {
+    if (!(error instanceof VisionTorchError)) throw error
+    throw new VisionTorchError(error.code, `${path}: ${error.message}`, { cause: error })
+  })
 }
 
 /** Keeps the layers with the largest errors in floating point until the logits are close enough to the `exact` ones. */

@@ -289,9 +289,21 @@ export interface NativeModel {
 
 /** Finds out how a network can compute in integers: see native/quantize/calibrator.h. */
 export interface NativeCalibrator {
+  /**
+   * Quantises these layers, and no others, with these scales, which have a `weightScale` for each output or for all. Takes the
+   * place of {@link observe}.
+   */
+  use(
+    scales: readonly {
+      name: string
+      inputScale: number
+      inputZeroPoint: number
+      weightScale: Float32Array
+    }[],
+  ): Promise<void>
   /** Notes the ranges of all layers' inputs for the first `count` images. */
   observe(batch: ImageBatch, count: number): Promise<void>
-  /** Compares each layer in integers with the same layer in floating point. After {@link observe}. */
+  /** Compares each layer in integers with the same layer in floating point. After {@link observe} or {@link use}. */
   measure(batch: ImageBatch, count: number): Promise<void>
   /**
    * The layers that can be quantised, in the order of the state dict, each with the noise in its output as a share of the

@@ -139,6 +139,15 @@ const ageOf = (path: string): Promise<number> =>
     () => 0,
   )
 
+/** @internal The error for a file that could not be read: `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, or that of {@link openRegular}. */
+export function cannotRead(path: string, cause: unknown): VisionTorchError {
+  if (cause instanceof VisionTorchError) return cause
+  const { code, message } = cause as NodeJS.ErrnoException
+  return code === 'ENOENT' || code === 'ENOTDIR'
+    ? new VisionTorchError('ERR_FILE_NOT_FOUND', `${path}: no such file. Check the path`, { cause })
+    : new VisionTorchError('ERR_FILE_READ', `${path}: cannot be read: ${message}`, { cause })
+}
+
 /** @internal The error for a file or folder that could not be written, with what to do about it. */
 export function cannotWrite(path: string, cause: unknown): VisionTorchError {
   const { code, message } = cause as NodeJS.ErrnoException

@@ -32,8 +32,9 @@ class CalibratorWrap : public Napi::ObjectWrap<CalibratorWrap> {
   static void define(Napi::Env env) {
     Napi::Function constructor = DefineClass(
         env, "NativeCalibrator",
-        {InstanceMethod<&CalibratorWrap::observe>("observe"), InstanceMethod<&CalibratorWrap::measure>("measure"),
-         InstanceMethod<&CalibratorWrap::errors>("errors"), InstanceMethod<&CalibratorWrap::quantize>("quantize")});
+        {InstanceMethod<&CalibratorWrap::use>("use"), InstanceMethod<&CalibratorWrap::observe>("observe"),
+         InstanceMethod<&CalibratorWrap::measure>("measure"), InstanceMethod<&CalibratorWrap::errors>("errors"),
+         InstanceMethod<&CalibratorWrap::quantize>("quantize")});
     Environment::of(env).calibrator_class = Napi::Persistent(constructor);
   }
 
@@ -57,6 +58,30 @@ class CalibratorWrap : public Napi::ObjectWrap<CalibratorWrap> {
             return std::monostate();
           },
           to_undefined, keep_alive({info[0]}));
+    });
+  }
+
+  // use([{ name, inputScale, inputZeroPoint, weightScale }])
+  Napi::Value use(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      std::map<std::string, quantize::Calibrator::Scales> scales;
+      auto layers = info[0].As<Napi::Array>();
+      for (uint32_t i = 0; i < layers.Length(); i++) {
+        const auto layer = Napi::Value(layers[i]).As<Napi::Object>();
+        const auto weight = layer.Get("weightScale").As<Napi::Float32Array>();
+        const nn::ByteScale input{layer.Get("inputScale").As<Napi::Number>().FloatValue(),
+                                  static_cast<uint8_t>(layer.Get("inputZeroPoint").As<Napi::Number>().Uint32Value())};
+        at::Tensor copy = at::empty({static_cast<int64_t>(weight.ElementLength())}, at::TensorOptions(at::kFloat));
+        std::copy_n(weight.Data(), weight.ElementLength(), copy.mutable_data_ptr<float>());
+        scales.insert_or_assign(layer.Get("name").As<Napi::String>(), quantize::Calibrator::Scales{input, copy});
+      }
+      return run_async(
+          info.Env(), On::Compute,
+          [calibration = calibration_, scales] {
+            calibration->calibrator.use(scales);
+            return std::monostate();
+          },
+          to_undefined);
     });
   }
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/error.h"
+
 namespace visiontorch::quantize {
 
 namespace {
@@ -45,14 +47,35 @@ void Calibrator::observe(const at::Tensor& images) {
   });
 }
 
+void Calibrator::use(const std::map<std::string, Scales>& scales) {
+  constexpr float kLeast = 60, kMost = 129;  // 7 bits, which some quantizers prefer, and rounding up from 127.5
+  for (Observed& observed : observed_) {
+    const auto found = scales.find(observed.layer.name);
+    if (found == scales.end()) continue;
+    const at::Tensor largest = largest_weights(observed.layer.fold().weight);
+    const int64_t count = found->second.weight.numel();
+    if (count != 1 && count != largest.numel())
+      throw Error("ERR_CHECKPOINT_MISMATCH", "expected " + std::to_string(largest.numel()) +
+                                                 " scales for the weights of " + observed.layer.name + ", got " +
+                                                 std::to_string(count));
+    const auto steps = (largest / found->second.weight.to(largest.device())).amax().item<float>();
+    if (!(steps >= kLeast && steps <= kMost))
+      throw Error("ERR_CHECKPOINT_MISMATCH",
+                  "the scales of " + observed.layer.name +
+                      " were computed from other weights. Use the model from which that file was made");
+    observed.given = {found->second.input, found->second.weight.to(largest.device()).expand_as(largest).contiguous()};
+  }
+}
+
 void Calibrator::prepare() {
   if (std::exchange(prepared_, true)) return;
   for (Observed& observed : observed_) {
-    if (observed.input.is_empty()) continue;
+    if (!observed.has_scales()) continue;
     observed.folded = observed.layer.fold();
-    observed.quantized = quantize_weight(observed.folded.weight);
+    const at::Tensor& weight = observed.folded.weight;
+    observed.quantized = observed.given ? quantize_weight(weight, observed.given->weight) : quantize_weight(weight);
     observed.rounded = dequantize(observed.quantized);
-    observed.scale = observed.input.scale(method_);
+    observed.scale = observed.given ? observed.given->input : observed.input.scale(method_);
     observed.mean_error = at::zeros_like(observed.folded.bias, at::kDouble);
   }
 }
@@ -61,7 +84,7 @@ void Calibrator::measure(const at::Tensor& images) {
   prepare();
   run(images, [&](const at::Tensor& weight, const at::Tensor& input) {
     const auto found = by_weight_.find(weight.const_data_ptr());
-    if (found != by_weight_.end()) compare(observed_[found->second], input);
+    if (found != by_weight_.end() && observed_[found->second].has_scales()) compare(observed_[found->second], input);
     return input;
   });
 }
@@ -80,7 +103,7 @@ void Calibrator::compare(Observed& observed, const at::Tensor& input) const {
 std::vector<Calibrator::LayerError> Calibrator::errors() const {
   std::vector<LayerError> result;
   for (const Observed& observed : observed_)
-    if (!observed.input.is_empty())
+    if (observed.has_scales())
       result.push_back({observed.layer.name, observed.signal > 0 ? observed.noise / observed.signal : 0});
   return result;
 }

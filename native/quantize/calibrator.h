@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -20,6 +21,14 @@ class Calibrator {
   Calibrator(const Calibrator&) = delete;
   Calibrator& operator=(const Calibrator&) = delete;
 
+  struct Scales {
+    nn::ByteScale input;
+    at::Tensor weight;  // float32 [out] or [1]
+  };
+  // Quantizes these layers, by name, with these scales, and no others. Takes the place of observe(). Throws
+  // ERR_CHECKPOINT_MISMATCH if a layer's weights would not fill the range of the integers, as those do from which its
+  // scales were computed.
+  void use(const std::map<std::string, Scales>& scales);
   // images: float32 [n, 3, h, w]. Records the ranges of all layers' inputs. Throws ERR_NON_FINITE.
   void observe(const at::Tensor& images);
   // Compares each layer in integers with the same layer in float for the same inputs. This gives the errors for
@@ -32,8 +41,7 @@ class Calibrator {
     std::string name;
     double error;
   };
-  // Covers the layers that can be quantized and that the observed images passed through, in the order of the state
-  // dict.
+  // Covers the layers that can be quantized and whose scales are known, in the order of the state dict.
   std::vector<LayerError> errors() const;
 
   struct Quantized {
@@ -47,6 +55,10 @@ class Calibrator {
   struct Observed {
     Layer layer;
     Histogram input{};
+    std::optional<Scales> given{};
+
+    bool has_scales() const { return given.has_value() || !input.is_empty(); }
+
     // Created when the first images are measured.
     Layer::Affine folded{};
     QuantizedWeight quantized{};

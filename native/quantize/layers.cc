@@ -6,6 +6,8 @@ namespace visiontorch::quantize {
 
 namespace {
 
+constexpr float kMost = 127;  // the largest magnitude of a weight in integers
+
 struct Collector {
   std::vector<Layer>& result;
 
@@ -93,10 +95,14 @@ std::vector<Layer> layers(nn::Network& network) {
   return result;
 }
 
+at::Tensor largest_weights(const at::Tensor& weight) { return weight.flatten(1).abs().amax(1); }
+
 QuantizedWeight quantize_weight(const at::Tensor& weight) {
-  constexpr float kMost = 127;
-  at::Tensor scale = weight.flatten(1).abs().amax(1) / kMost;
-  scale = at::where(scale > 0, scale, at::ones_like(scale));  // for outputs whose weights are all zero
+  const at::Tensor scale = largest_weights(weight) / kMost;
+  return quantize_weight(weight, at::where(scale > 0, scale, at::ones_like(scale)));  // if the weights are all zero
+}
+
+QuantizedWeight quantize_weight(const at::Tensor& weight, const at::Tensor& scale) {
   const at::Tensor values = (weight / scale.view(per_output(weight))).round().clamp(-kMost, kMost).to(at::kChar);
   return {values.contiguous(), scale};
 }

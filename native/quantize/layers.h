@@ -40,6 +40,10 @@ struct QuantizedWeight {
   at::Tensor scale;   // float32 [out]
 };
 QuantizedWeight quantize_weight(const at::Tensor& weight);
+// With these scales: float32 [out].
+QuantizedWeight quantize_weight(const at::Tensor& weight, const at::Tensor& scale);
+// The largest magnitude of each output's weights: [out].
+at::Tensor largest_weights(const at::Tensor& weight);
 at::Tensor dequantize(const QuantizedWeight& weight);
 
 }  // namespace visiontorch::quantize

@@ -104,6 +104,10 @@ export const tasks = {
     const model = await createModel()
     return () => addon.createCalibrator(model, 'mse')
   },
+  async use() {
+    const calibrator = await createCalibrator()
+    return () => calibrator.use([])
+  },
   async observe() {
     const [calibrator, batch] = [await createCalibrator(), createBatch()]
     return () => calibrator.observe(batch, batch.capacity)

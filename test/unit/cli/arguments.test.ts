@@ -79,6 +79,8 @@ describe('every exported function', function () {
           classifier: true,
           dtype: 'float32',
           names: 'torchvision',
+          signal,
+          onProgress,
         },
       ],
       createModel: ['mobilenet_v2', { ...createOptions, onProgress }],
@@ -186,8 +188,21 @@ describe('every exported function', function () {
       to: ['cpu', 'float32'],
       quantize: [photos, { method: 'mse', samples: 2, keep: 'auto', split: 'train', signal, onProgress }],
     })
+    const scales = join(root, 'int8.onnx')
+    {
+      using quantized = await model.quantize(photos, { keep: 'none' })
+      await quantized.export(scales, { allowUntrained: true })
+    }
+    rows.set('Model.quantize with scales', [
+      bind(model, 'quantize'),
+      [photos, { scales, signal, onProgress }],
+    ])
     methods('Model', model, { save: [path, { format: 'checkpoint' }] }, [0])
     methods('Model', model, { export: [join(root, 'x.onnx'), { opset: 18, dynamicBatch: true }] }, [0])
+    rows.set('Model.export with calibration', [
+      options => model.export(join(root, 'folder'), { format: 'transformers', ...(options as object) }),
+      [{ calibration: photos, signal, onProgress }],
+    ])
     rows.set('Model.preprocessing', [value => Object.assign(model, { preprocessing: value }), [{ crop: 32 }]])
   })
   after(() => {

@@ -5,6 +5,7 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { loadModel } from '../../lib/index.js'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { hasTerminals, Terminal } from '../support/terminal.js'
 import { tinyModel } from '../support/tiny-model.js'
@@ -34,8 +35,7 @@ describe('the command line', function () {
   let folder: string
   let checkpoint: string
   before(async () => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     folder = await temporaryFolder()
     checkpoint = join(folder, 'model.pth')
     using model = await tinyModel()

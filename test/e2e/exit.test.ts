@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 
 const rounds = 20
@@ -22,8 +23,7 @@ describe('a thread that ends while the addon works', function () {
   let folder: string
   let endings: ReturnType<typeof run>
   before(async () => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     folder = await temporaryFolder()
     const photo = { width: 500, height: 375, channels: 3 as const, background: '#a02010' }
     await sharp({ create: photo }).jpeg().toFile(join(folder, 'photo.jpg'))

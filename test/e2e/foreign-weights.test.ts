@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { createModel, type TensorData, writeCheckpoint } from '../../lib/index.js'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 
 const program = join(import.meta.dirname, '../../dist/cli/main.js')
@@ -28,8 +29,7 @@ describe('weights of other programs, on the command line', function () {
     visiontorch('predict', image, '--model', 'mobilenet_v2', '--threads', '1', ...args)
 
   before(async () => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     folder = await temporaryFolder()
     image = join(folder, 'image.png')
     const background = { r: 200, g: 90, b: 10 }

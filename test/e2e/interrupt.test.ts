@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadModel } from '../../lib/index.js'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { hasTerminals, Terminal } from '../support/terminal.js'
@@ -20,8 +21,7 @@ describe('an interrupted command', function () {
   let photos: string
   let checkpoint: string
   before(async () => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     folder = await temporaryFolder()
     photos = join(folder, 'photos')
     await drawPhotos(photos)

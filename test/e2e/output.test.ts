@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeCheckpoint } from '../../lib/index.js'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { tinyModel } from '../support/tiny-model.js'
@@ -22,8 +23,7 @@ describe('the output of a command', function () {
   let commands: Record<string, string>
   let training: string
   before(async () => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     folder = await temporaryFolder()
     await drawPhotos(join(folder, 'photos'))
     const checkpoint = join(folder, 'model.pth')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import autocannon from 'autocannon'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { ServeProcess, stopServing } from '../support/serve-process.js'
 import { tinyModel } from '../support/tiny-model.js'
@@ -17,8 +17,7 @@ describe('the memory of visiontorch serve', function () {
   this.timeout(isLarge ? 3_600_000 : 120_000)
   let served: ServeProcess
   before(async () => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     const checkpoint = join(await temporaryFolder(), 'best.pth')
     using model = await tinyModel()
     await model.save(checkpoint)

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { createHandler, type HandlerOptions, type Model, predict, toNodeListener } from '../../lib/index.js'
 import { chromiumPath } from '../support/chromium.js'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { closeServers, listen, picture } from '../support/serving.js'
 import { skip } from '../support/skip.js'
@@ -23,8 +24,7 @@ describe("the server's page", function () {
   let folder: string
   let files: string[]
   before(async function () {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     if (!chromiumPath) skip(this, 'Chromium is not installed')
     browser = await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox'] })
     model = await tinyModel()

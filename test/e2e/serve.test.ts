@@ -5,6 +5,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createModel, imagenetClasses, loadModel, predict } from '../../lib/index.js'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { ServeProcess, stopServing } from '../support/serve-process.js'
 import { answerOf, picture } from '../support/serving.js'
@@ -19,8 +20,7 @@ describe('visiontorch serve', function () {
   let second: string
   let image: Buffer
   before(async () => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     folder = await temporaryFolder()
     first = join(folder, 'first.pth')
     second = join(folder, 'second.pth')

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { loadModel, predict } from '../../lib/index.js'
 import { chromiumPath } from '../support/chromium.js'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { ServeProcess, stopServing } from '../support/serve-process.js'
@@ -19,8 +20,7 @@ describe('visiontorch ui', function () {
   let photos: string
   let ui: ServeProcess
   before(async () => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     folder = await temporaryFolder()
     photos = join(folder, 'photos')
     await drawPhotos(photos)

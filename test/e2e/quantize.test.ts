@@ -11,6 +11,7 @@ import {
   type TrainOptions,
   train,
 } from '../../lib/index.js'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { drawPhotos } from '../support/photos.js'
 import { ServeProcess, stopServing } from '../support/serve-process.js'
@@ -54,8 +55,7 @@ describe('visiontorch quantize', function () {
   let photos: string
   const file = (name: string) => join(folder, name)
   before(async () => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8' })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
     folder = await temporaryFolder()
     photos = file('photos')
     await drawPhotos(photos, { train: 32, val: 67 })

@@ -6,6 +6,7 @@
 
 #include "eager/activate.h"
 #include "ops/int8.h"
+#include "ops/pooling.h"
 
 namespace visiontorch::infer {
 
@@ -79,11 +80,37 @@ Op Int8Lowering::max_pool(const nn::MaxPool2d& pool) const {
   };
 }
 
-// Quantized blocks are composed of their layers.
+Op Int8Lowering::excitation(const nn::SqueezeExcitation& block) const {
+  const std::optional<nn::ByteScale> scale = layers_->output_of(block);
+  if (!scale) return CpuLowering::excitation(block);
+  return [scales = scales(block), scale = *scale](const at::Tensor& x) {
+    return ops::scaled_bytes(x, scales(ops::average_pool(x).flatten(1)), scale);
+  };
+}
+
+// Blocks with excitation take the means from the depthwise convolution. Other quantized blocks are composed of their
+// layers.
 Op Int8Lowering::inverted_residual(const nn::InvertedResidual& block) const {
-  const bool in_float = !layers_->find(block.depthwise.conv.weight) && !layers_->find(block.project.conv.weight) &&
-                        (!block.expand || !layers_->find(block.expand->conv.weight));
-  return in_float ? CpuLowering::inverted_residual(block) : Op();
+  const Int8Layer* depthwise = layers_->find(block.depthwise.conv.weight);
+  const Int8Layer* project = layers_->find(block.project.conv.weight);
+  const Int8Layer* expand = block.expand ? layers_->find(block.expand->conv.weight) : nullptr;
+  if (!depthwise && !project && !expand) return CpuLowering::inverted_residual(block);
+  auto multiplies = [](const Int8Layer* layer, const nn::Conv2d& conv) {
+    return layer && ops::Int8Convolution::supports(conv);
+  };
+  if (!block.excitation || block.project.activation || !depthwise ||
+      !ops::Int8Depthwise::supports(block.depthwise.conv) || !multiplies(project, block.project.conv) ||
+      (block.expand && !multiplies(expand, block.expand->conv)))
+    return {};
+  const Convolution first = block.expand ? convolution(*block.expand, {}, block.expand->activation) : Convolution();
+  return [first, scales = scales(*block.excitation), scale = project->layer.input, residual = block.residual,
+          filter = ops::Int8Depthwise(block.depthwise.conv, depthwise->layer,
+                                      output(*depthwise, block.depthwise.activation)),
+          last = convolution(block.project, {}, {})](const at::Tensor& x) {
+    at::Tensor means;
+    const at::Tensor y = filter(first ? first(x, {}) : x, &means);
+    return last(ops::scaled_bytes(y, scales(means), scale), residual ? x : at::Tensor());
+  };
 }
 
 }  // namespace visiontorch::infer

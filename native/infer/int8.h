@@ -23,6 +23,7 @@ class Int8Lowering : public CpuLowering {
   Convolution token_linear(const nn::Linear& linear, std::optional<nn::Activation> activation,
                            const at::Tensor& scale) const override;
   Op max_pool(const nn::MaxPool2d& pool) const override;
+  Op excitation(const nn::SqueezeExcitation& block) const override;
   Op inverted_residual(const nn::InvertedResidual& block) const override;
   visiontorch::eager::Mode mode() const override { return {.input_hook = &layers_->rounding()}; }
 

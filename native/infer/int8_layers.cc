@@ -18,6 +18,7 @@ namespace {
 
 using Scale = std::optional<nn::ByteScale>;
 using Layers = std::unordered_map<const void*, Int8Layer>;
+using Excited = std::unordered_map<const void*, nn::ByteScale>;
 
 bool has_kernel(const nn::Conv2d& conv) {
   return ops::Int8Convolution::supports(conv) || ops::Int8Depthwise::supports(conv);
@@ -27,7 +28,7 @@ bool has_kernel(const nn::Conv2d& conv) {
 // which the block wants its input; null means float32.
 class Flow {
  public:
-  explicit Flow(Layers& layers) : layers_(layers) {}
+  Flow(Layers& layers, Excited& excited) : layers_(layers), excited_(excited) {}
 
   Scale wanted(const nn::Nodes& nodes, Scale after) {
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
@@ -59,22 +60,25 @@ class Flow {
   Scale wanted(const nn::Residual& block, Scale after) {
     std::vector<const nn::Conv2dNormActivation*> parts;
     for (const nn::Conv2dNormActivation& part : block.body) parts.push_back(&part);
-    return wanted(parts, block.excitation.has_value(), true, block.downsample ? &*block.downsample : nullptr, after);
+    return wanted(parts, block.excitation, true, block.downsample ? &*block.downsample : nullptr, after);
   }
   Scale wanted(const nn::InvertedResidual& block, Scale after) {
     std::vector<const nn::Conv2dNormActivation*> parts;
     if (block.expand) parts.push_back(&*block.expand);
     parts.insert(parts.end(), {&block.depthwise, &block.project});
-    return wanted(parts, block.excitation.has_value(), block.residual, nullptr, after);
+    return wanted(parts, block.excitation, block.residual, nullptr, after);
   }
-  Scale wanted(const std::vector<const nn::Conv2dNormActivation*>& parts, bool excites, bool adds,
+  Scale wanted(const std::vector<const nn::Conv2dNormActivation*>& parts,
+               const std::optional<nn::SqueezeExcitation>& excitation, bool adds,
                const nn::Conv2dNormActivation* downsample, Scale after) {
     // A sum that the last convolution does not compute is one of floats.
     const bool adds_last = adds && !parts.back()->activation;
     Scale wanted_by_next = adds && !adds_last ? Scale() : after, first;
     for (size_t i = parts.size(); i-- > 0;) {
       first = wanted(*parts[i], wanted_by_next);
-      wanted_by_next = excites && i + 1 == parts.size() ? Scale() : first;
+      const bool is_excited = excitation && i + 1 == parts.size();
+      if (is_excited && first) excited_[excitation->fc1.weight.const_data_ptr()] = *first;
+      wanted_by_next = is_excited ? Scale() : first;
     }
     if (!adds) return first;
     if (downsample) return wanted(*downsample, {}) == first ? first : Scale();
@@ -114,6 +118,7 @@ class Flow {
   }
 
   Layers& layers_;
+  Excited& excited_;
 };
 
 }  // namespace
@@ -128,13 +133,18 @@ Int8Layers::Int8Layers(const nn::Network& network, const nn::Quantization& quant
       if (auto* linear = std::get_if<nn::Linear*>(&layer))
         layers_[(*linear)->weight.const_data_ptr()] = {found->second, ops::Int8Linear::supports(**linear)};
     });
-  Flow flow(layers_);
+  Flow flow(layers_, excited_);
   flow.wanted(network.backbone, {});
   flow.wanted(network.classifier, {});
   rounding_ = [this](const at::Tensor& weight, const at::Tensor& input) {
     const Int8Layer* layer = find(weight);
     return layer ? rounded(input, layer->layer.input) : input;
   };
+}
+
+std::optional<nn::ByteScale> Int8Layers::output_of(const nn::SqueezeExcitation& block) const {
+  const auto found = excited_.find(block.fc1.weight.const_data_ptr());
+  return found == excited_.end() ? std::nullopt : std::optional(found->second);
 }
 
 const Int8Layer* Int8Layers::find(const at::Tensor& weight) const {

@@ -31,11 +31,14 @@ class Int8Layers {
 
   // Null if the layer is not quantized.
   const Int8Layer* find(const at::Tensor& weight) const;
+  // The bytes that the layer after this block reads; null if it reads float32.
+  std::optional<nn::ByteScale> output_of(const nn::SqueezeExcitation& block) const;
   // Rounds the inputs of quantized layers, for those that compute in float32.
   const eager::InputHook& rounding() const { return rounding_; }
 
  private:
   std::unordered_map<const void*, Int8Layer> layers_;
+  std::unordered_map<const void*, nn::ByteScale> excited_;  // by the first weight
   eager::InputHook rounding_;
 };
 

@@ -157,7 +157,6 @@ Op Lowering::scales(const nn::SqueezeExcitation& block) const {
   return [fc1, fc2](at::Tensor means) { return fc2(fc1(std::move(means))); };
 }
 
-// Scales its input in place.
 Op Lowering::excitation(const nn::SqueezeExcitation& block) const {
   return [scales = scales(block)](at::Tensor x) {
     const at::Tensor scale = scales(x.mean(at::IntArrayRef({2, 3})));

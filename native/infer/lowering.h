@@ -40,6 +40,9 @@ class Lowering {
   // Means of pixels [n, channels] -> the factors of the channels.
   Op scales(const nn::SqueezeExcitation& block) const;
 
+  // Scales the channels of its input, perhaps in place.
+  virtual Op excitation(const nn::SqueezeExcitation& block) const;
+
   Op eager(const nn::Node& node) const;
 
   const at::ScalarType dtype_;
@@ -98,7 +101,6 @@ class Lowering {
   // activation(branch(x) + downsample(x)), or activation(branch(x) + x) if there is no downsample.
   Op residual(const Branch& branch, const nn::Conv2dNormActivation* downsample, Activation activation,
               const nn::Shape& input) const;
-  Op excitation(const nn::SqueezeExcitation& block) const;
   // Returns the last layer of a branch, which adds the shortcut: (x, shortcut) -> layer(x) * scale + shortcut. Appends
   // the operations before it to `ops`. Returns null if the back end does not support the layer.
   Convolution last(const nn::Node& node, const nn::Shape& input, const at::Tensor& scale, Ops& ops) const;

@@ -127,6 +127,27 @@ at::Tensor to_bytes(const at::Tensor& x, const nn::ByteScale& scale) {
   return bytes;
 }
 
+at::Tensor scaled_bytes(const at::Tensor& input, const at::Tensor& factors, const nn::ByteScale& scale) {
+  const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast), of_image = factors.contiguous();
+  const int64_t channels = x.size(1), pixels = x.size(2) * x.size(3);
+  at::Tensor y = empty_image(x.sizes(), true);
+  const auto* from = x.const_data_ptr<float>();
+  auto* to = y.mutable_data_ptr<uint8_t>();
+  const int64_t parts = std::min(pixels, std::max<int64_t>(1, 2 * at::get_num_threads() / x.size(0)));
+  parallel_tasks(x.size(0) * parts, [&](int64_t task, int) {
+    const int64_t image = task / parts, part = task % parts;
+    const int64_t first = pixels * part / parts, at = (image * pixels + first) * channels;
+    kernels_for_bytes().quantize_scaled({.from = from + at,
+                                         .factors = of_image.const_data_ptr<float>() + image * channels,
+                                         .pixels = pixels * (part + 1) / parts - first,
+                                         .channels = channels,
+                                         .inverse_scale = 1 / scale.scale,
+                                         .zero_point = scale.zero_point,
+                                         .to = to + at});
+  });
+  return y;
+}
+
 bool Int8Convolution::supports(const nn::Conv2d& conv) {
   if (!has_int8_kernels() || conv.dilation != 1) return false;
   const int64_t in_channels = conv.in_channels / conv.groups, out_channels = conv.out_channels / conv.groups;
@@ -269,22 +290,23 @@ Int8Depthwise::Int8Depthwise(const nn::Conv2d& conv, const nn::QuantizedLayer& l
       parameters(layer, output, padded, [&](int64_t i) { return kernels.depthwise_order(i); }, sums_of(layer.weight));
 }
 
-at::Tensor Int8Depthwise::operator()(const at::Tensor& input) const {
+at::Tensor Int8Depthwise::operator()(const at::Tensor& input, at::Tensor* means) const {
   const at::Tensor x = input_bytes(input, input_);
   at::Tensor y =
       empty_image({x.size(0), channels_, (x.size(2) - 1) / stride_ + 1, (x.size(3) - 1) / stride_ + 1}, in_bytes_);
-  in_bytes_ ? run<uint8_t>(x, y) : run<float>(x, y);
+  in_bytes_ ? run<uint8_t>(x, y, nullptr) : run<float>(x, y, means);
   return y;
 }
 
 template <class Out>
-void Int8Depthwise::run(const at::Tensor& x, at::Tensor& y) const {
+void Int8Depthwise::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means) const {
   const kernels::Int8Kernels& kernels = kernels_for_bytes();
   const int64_t height = x.size(2), width = x.size(3), out_height = y.size(2), out_width = y.size(3);
   const int64_t scratch_size = kernels.depthwise_scratch(width, kernel_size_);
   at::Tensor scratch = at::empty({at::get_num_threads(), scratch_size}, at::kByte);
   const auto* images = x.const_data_ptr<uint8_t>();
   Out* out = y.mutable_data_ptr<Out>();
+  at::Tensor row_sums = at::empty({means ? x.size(0) : 0, out_height, channels_}, at::kFloat);
   parallel_tasks(x.size(0) * out_height, [&](int64_t row, int thread) {
     const uint8_t* image = images + row / out_height * height * width * channels_;
     std::array<const uint8_t*, 7> rows;
@@ -306,6 +328,7 @@ void Int8Depthwise::run(const at::Tensor& x, at::Tensor& y) const {
         .start = parameters_.start.data(),
         .out = out + row * out_width * channels_,
         .requantization = requantization(parameters_),
+        .sums = means ? row_sums.mutable_data_ptr<float>() + row * channels_ : nullptr,
     };
     uint8_t* memory = scratch.mutable_data_ptr<uint8_t>() + thread * scratch_size;
     if constexpr (std::is_same_v<Out, float>) {
@@ -314,6 +337,7 @@ void Int8Depthwise::run(const at::Tensor& x, at::Tensor& y) const {
       kernels.depthwise(depthwise, memory);
     }
   });
+  if (means) *means = row_sums.sum(1).div_(out_height * out_width);
 }
 
 at::Tensor int8_max_pool(const at::Tensor& input, const nn::MaxPool2d& pool) {

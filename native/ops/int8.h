@@ -21,6 +21,9 @@ bool has_int8_kernels();
 // Float32 values, which may be a permuted image, rounded to bytes of this scale; bytes as they are.
 at::Tensor to_bytes(const at::Tensor& x, const nn::ByteScale& scale);
 
+// As to_bytes() of an image [n, channels, h, w] whose channels are multiplied by factors [n, channels].
+at::Tensor scaled_bytes(const at::Tensor& x, const at::Tensor& factors, const nn::ByteScale& scale);
+
 // What a layer's result becomes.
 struct Int8Output {
   std::optional<nn::Activation> activation;
@@ -80,11 +83,12 @@ class Int8Depthwise {
 
   Int8Depthwise(const nn::Conv2d& conv, const nn::QuantizedLayer& layer, const Int8Output& output);
 
-  at::Tensor operator()(const at::Tensor& x) const;
+  // `means`, of each image's pixels, becomes [n, out]. Only if the result is in float32.
+  at::Tensor operator()(const at::Tensor& x, at::Tensor* means = nullptr) const;
 
  private:
   template <class Out>
-  void run(const at::Tensor& x, at::Tensor& y) const;
+  void run(const at::Tensor& x, at::Tensor& y, at::Tensor* means) const;
 
   int64_t channels_, kernel_size_, stride_;
   nn::ByteScale input_;

@@ -27,25 +27,34 @@ inline Bytes load_bytes(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
 inline void store_bytes(std::uint8_t* p, Bytes x) { _mm512_storeu_si512(p, x); }
 inline Bytes largest(Bytes a, Bytes b) { return _mm512_max_epu8(a, b); }
 
-// `kLanes` bytes as floats, and floats in [0, 255] as bytes. Reads as many whatever `count` is.
+// `kLanes` bytes as floats.
 inline Vector widen(const std::uint8_t* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
-inline void narrow(std::uint8_t* p, Ints x, int64_t count) {
-  _mm_mask_storeu_epi8(p, first(count), _mm512_cvtepi32_epi8(x));
+// Stores only the first `count` bytes.
+inline void store_bytes(std::uint8_t* p, Bytes x, int64_t count) {
+  _mm512_mask_storeu_epi8(p, count >= 64 ? ~0ULL : (1ULL << (count > 0 ? count : 0)) - 1, x);
 }
-// Four vectors of integers in [0, 255], in the order of interleave().
-inline Bytes narrow(const Ints x[4]) {
-  return _mm512_packus_epi16(_mm512_packs_epi32(x[0], x[1]), _mm512_packs_epi32(x[2], x[3]));
+inline Ints add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
+inline Ints all_ints(int x) { return _mm512_set1_epi32(x); }
+inline Bytes all_equal(std::uint8_t x) { return _mm512_set1_epi8(static_cast<char>(x)); }
+inline Bytes low_bytes(Bytes a, Bytes b) { return _mm512_unpacklo_epi8(a, b); }
+inline Bytes high_bytes(Bytes a, Bytes b) { return _mm512_unpackhi_epi8(a, b); }
+inline Bytes low_pairs(Bytes a, Bytes b) { return _mm512_unpacklo_epi16(a, b); }
+inline Bytes high_pairs(Bytes a, Bytes b) { return _mm512_unpackhi_epi16(a, b); }
+inline Bytes saturate_words(Ints a, Ints b) { return _mm512_packs_epi32(a, b); }
+inline Bytes saturate_bytes(Bytes a, Bytes b) { return _mm512_packus_epi16(a, b); }
+// Brings four vectors of the order of interleave() into the order of the channels: as bytes, and as floats.
+inline Bytes in_order(Bytes x) {
+  return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
 }
-// to[i]: bytes (a, b, c, d) of the same channel next to each other, for a quarter of the channels.
-inline void interleave(Bytes a, Bytes b, Bytes c, Bytes d, Bytes to[4]) {
-  const Bytes ab = _mm512_unpacklo_epi8(a, b), cd = _mm512_unpacklo_epi8(c, d);
-  const Bytes ab_high = _mm512_unpackhi_epi8(a, b), cd_high = _mm512_unpackhi_epi8(c, d);
-  to[0] = _mm512_unpacklo_epi16(ab, cd);
-  to[1] = _mm512_unpackhi_epi16(ab, cd);
-  to[2] = _mm512_unpacklo_epi16(ab_high, cd_high);
-  to[3] = _mm512_unpackhi_epi16(ab_high, cd_high);
+inline void in_order(const Vector x[4], Vector to[4]) {
+  const Vector low = _mm512_shuffle_f32x4(x[0], x[1], 0x44), low_rest = _mm512_shuffle_f32x4(x[2], x[3], 0x44);
+  const Vector high = _mm512_shuffle_f32x4(x[0], x[1], 0xEE), high_rest = _mm512_shuffle_f32x4(x[2], x[3], 0xEE);
+  to[0] = _mm512_shuffle_f32x4(low, low_rest, 0x88);
+  to[1] = _mm512_shuffle_f32x4(low, low_rest, 0xDD);
+  to[2] = _mm512_shuffle_f32x4(high, high_rest, 0x88);
+  to[3] = _mm512_shuffle_f32x4(high, high_rest, 0xDD);
 }
 inline Bytes all_bytes(const std::uint8_t* p) {
   int four;
@@ -66,23 +75,37 @@ inline Bytes largest(Bytes a, Bytes b) { return _mm256_max_epu8(a, b); }
 inline Vector widen(const std::uint8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
-inline void narrow(std::uint8_t* p, Ints x, int64_t count) {
-  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-  const __m128i bytes = _mm_packus_epi16(words, words);
-  if (count >= kLanes) return _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
-  const int64_t eight = _mm_cvtsi128_si64(bytes);
-  __builtin_memcpy(p, &eight, static_cast<unsigned long>(count > 0 ? count : 0));
+inline void store_bytes(std::uint8_t* p, Bytes x, int64_t count) {
+  if (count >= 32) return store_bytes(p, x);
+  __m128i half = _mm256_castsi256_si128(x);
+  if (count & 16) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), half);
+    half = _mm256_extracti128_si256(x, 1);
+    p += 16;
+  }
+  if (count & 8) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), half);
+    half = _mm_srli_si128(half, 8);
+    p += 8;
+  }
+  const int64_t rest = _mm_cvtsi128_si64(half);
+  __builtin_memcpy(p, &rest, static_cast<unsigned long>(count & 7));
 }
-inline Bytes narrow(const Ints x[4]) {
-  return _mm256_packus_epi16(_mm256_packs_epi32(x[0], x[1]), _mm256_packs_epi32(x[2], x[3]));
-}
-inline void interleave(Bytes a, Bytes b, Bytes c, Bytes d, Bytes to[4]) {
-  const Bytes ab = _mm256_unpacklo_epi8(a, b), cd = _mm256_unpacklo_epi8(c, d);
-  const Bytes ab_high = _mm256_unpackhi_epi8(a, b), cd_high = _mm256_unpackhi_epi8(c, d);
-  to[0] = _mm256_unpacklo_epi16(ab, cd);
-  to[1] = _mm256_unpackhi_epi16(ab, cd);
-  to[2] = _mm256_unpacklo_epi16(ab_high, cd_high);
-  to[3] = _mm256_unpackhi_epi16(ab_high, cd_high);
+inline Ints add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
+inline Ints all_ints(int x) { return _mm256_set1_epi32(x); }
+inline Bytes all_equal(std::uint8_t x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+inline Bytes low_bytes(Bytes a, Bytes b) { return _mm256_unpacklo_epi8(a, b); }
+inline Bytes high_bytes(Bytes a, Bytes b) { return _mm256_unpackhi_epi8(a, b); }
+inline Bytes low_pairs(Bytes a, Bytes b) { return _mm256_unpacklo_epi16(a, b); }
+inline Bytes high_pairs(Bytes a, Bytes b) { return _mm256_unpackhi_epi16(a, b); }
+inline Bytes saturate_words(Ints a, Ints b) { return _mm256_packs_epi32(a, b); }
+inline Bytes saturate_bytes(Bytes a, Bytes b) { return _mm256_packus_epi16(a, b); }
+inline Bytes in_order(Bytes x) { return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
+inline void in_order(const Vector x[4], Vector to[4]) {
+  to[0] = _mm256_permute2f128_ps(x[0], x[1], 0x20);
+  to[1] = _mm256_permute2f128_ps(x[2], x[3], 0x20);
+  to[2] = _mm256_permute2f128_ps(x[0], x[1], 0x31);
+  to[3] = _mm256_permute2f128_ps(x[2], x[3], 0x31);
 }
 inline Bytes all_bytes(const std::uint8_t* p) {
   int four;
@@ -91,6 +114,17 @@ inline Bytes all_bytes(const std::uint8_t* p) {
 }
 
 #endif
+
+// to[i]: bytes (a, b, c, d) of the same channel next to each other, for a quarter of the channels.
+inline void interleave(Bytes a, Bytes b, Bytes c, Bytes d, Bytes to[4]) {
+  const Bytes ab = low_bytes(a, b), cd = low_bytes(c, d), ab_high = high_bytes(a, b), cd_high = high_bytes(c, d);
+  to[0] = low_pairs(ab, cd);
+  to[1] = high_pairs(ab, cd);
+  to[2] = low_pairs(ab_high, cd_high);
+  to[3] = high_pairs(ab_high, cd_high);
+}
+// Four vectors of integers, in the order of interleave(), as bytes; those below 0 become 0, and those above 255, 255.
+inline Bytes narrow(const Ints x[4]) { return saturate_bytes(saturate_words(x[0], x[1]), saturate_words(x[2], x[3])); }
 
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 

@@ -22,6 +22,25 @@ inline void store_bytes(std::uint8_t* p, Bytes x) {
   vst1q_u8(p, x.low);
   vst1q_u8(p + 16, x.high);
 }
+inline void store_bytes(std::uint8_t* p, Bytes x, int64_t count) {
+  if (count >= 32) return store_bytes(p, x);
+  std::uint8_t copy[32];
+  store_bytes(copy, x);
+  if (count > 0) __builtin_memcpy(p, copy, static_cast<unsigned long>(count));
+}
+inline Ints add(Ints a, Ints b) { return {vaddq_s32(a.low, b.low), vaddq_s32(a.high, b.high)}; }
+inline Ints all_ints(int x) { return {vdupq_n_s32(x), vdupq_n_s32(x)}; }
+inline Bytes all_equal(std::uint8_t x) { return {vdupq_n_u8(x), vdupq_n_u8(x)}; }
+inline Bytes in_order(Bytes x) {
+  const uint32x4_t low = vreinterpretq_u32_u8(x.low), high = vreinterpretq_u32_u8(x.high);
+  return {vreinterpretq_u8_u32(vzip1q_u32(low, high)), vreinterpretq_u8_u32(vzip2q_u32(low, high))};
+}
+inline void in_order(const Vector x[4], Vector to[4]) {
+  to[0] = {x[0].low, x[1].low};
+  to[1] = {x[2].low, x[3].low};
+  to[2] = {x[0].high, x[1].high};
+  to[3] = {x[2].high, x[3].high};
+}
 inline Bytes largest(Bytes a, Bytes b) { return {vmaxq_u8(a.low, b.low), vmaxq_u8(a.high, b.high)}; }
 
 inline Vector widen(const std::uint8_t* p) {
@@ -29,12 +48,6 @@ inline Vector widen(const std::uint8_t* p) {
   return {vcvtq_f32_u32(vmovl_u16(vget_low_u16(words))), vcvtq_f32_u32(vmovl_high_u16(words))};
 }
 inline uint8x8_t narrow(int32x4_t a, int32x4_t b) { return vqmovun_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b))); }
-inline void narrow(std::uint8_t* p, Ints x, int64_t count) {
-  const uint8x8_t bytes = narrow(x.low, x.high);
-  if (count >= kLanes) return vst1_u8(p, bytes);
-  const std::uint64_t eight = vget_lane_u64(vreinterpret_u64_u8(bytes), 0);
-  __builtin_memcpy(p, &eight, static_cast<unsigned long>(count > 0 ? count : 0));
-}
 inline Bytes narrow(const Ints x[4]) {
   return {vcombine_u8(narrow(x[0].low, x[1].low), narrow(x[2].low, x[3].low)),
           vcombine_u8(narrow(x[0].high, x[1].high), narrow(x[2].high, x[3].high))};

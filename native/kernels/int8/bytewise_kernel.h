@@ -6,15 +6,47 @@ namespace visiontorch::kernels {
 
 namespace {
 
+// Rounds before it adds the zero point, as PyTorch does. NaN becomes 0, or on Arm the zero point.
+class Quantizer {
+ public:
+  Quantizer(float inverse_scale, int zero_point)
+      : scale_(all(inverse_scale)), high_(all(static_cast<float>(255 - zero_point))), zero_(all_ints(zero_point)) {}
+
+  // Stores the first `count` of four vectors. load_vector(i): the values from i on.
+  template <class Load>
+  void operator()(std::uint8_t* to, int64_t count, const Load& load_vector) const {
+    Ints integers[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) integers[v] = add(rounded(smaller(high_, load_vector(v * kLanes) * scale_)), zero_);
+    store_bytes(to, in_order(narrow(integers)), count);
+  }
+
+ private:
+  Vector scale_, high_;
+  Ints zero_;
+};
+
 void quantize(const float* from, int64_t count, float inverse_scale, int zero_point, std::uint8_t* to) {
-  const Vector scale = all(inverse_scale), low = all(static_cast<float>(-zero_point)),
-               high = all(static_cast<float>(255 - zero_point)), zero = all(static_cast<float>(zero_point));
-  // Rounds before it adds the zero point, as PyTorch does. NaN becomes `low`, or on Arm the zero
-  // point.
-  auto bytes = [&](Vector x) { return rounded(to_float(rounded(smaller(high, larger(x * scale, low)))) + zero); };
+  constexpr int64_t kWidth = 4 * kLanes;
+  const Quantizer put(inverse_scale, zero_point);
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) narrow(to + i, bytes(load(from + i)), kLanes);
-  if (i < count) narrow(to + i, bytes(load(from + i, count - i)), count - i);
+  for (; i + kWidth <= count; i += kWidth) put(to + i, kWidth, [&](int64_t v) { return load(from + i + v); });
+  if (i < count) put(to + i, count - i, [&](int64_t v) { return load(from + i + v, count - i - v); });
+}
+
+void quantize_scaled(const QuantizeScaled& scaled) {
+  constexpr int64_t kWidth = 4 * kLanes;
+  const QuantizeScaled s = scaled;  // a copy, which no store can change
+  const Quantizer put(s.inverse_scale, s.zero_point);
+  for (int64_t pixel = 0; pixel < s.pixels; pixel++) {
+    const float* from = s.from + pixel * s.channels;
+    std::uint8_t* to = s.to + pixel * s.channels;
+    int64_t c = 0;
+    for (; c + kWidth <= s.channels; c += kWidth)
+      put(to + c, kWidth, [&](int64_t v) { return load(from + c + v) * load(s.factors + c + v); });
+    if (const int64_t rest = s.channels - c; rest > 0)
+      put(to + c, rest, [&](int64_t v) { return load(from + c + v, rest - v) * load(s.factors + c + v, rest - v); });
+  }
 }
 
 // As max_pool_row(). The order of bytes is that of the values.
@@ -33,13 +65,7 @@ void max_pool_bytes(const MaxPoolRow<std::uint8_t>& pool) {
       for (int64_t y = 0; y < last_row - first_row; y++)
         for (int64_t x = 0; x < last - first; x++)
           most = largest(most, load_bytes(window + (y * p.width + x) * p.channels + c));
-      if (p.channels - c >= kWidth) {
-        store_bytes(out + c, most);
-      } else {
-        std::uint8_t copy[kWidth];
-        store_bytes(copy, most);
-        __builtin_memcpy(out + c, copy, static_cast<unsigned long>(p.channels - c));
-      }
+      store_bytes(out + c, most, p.channels - c);
     }
   }
 }

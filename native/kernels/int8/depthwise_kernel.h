@@ -9,24 +9,14 @@ namespace {
 // Depthwise convolutions of bytes. First, the bytes of up to four rows of the window that belong to the same channel
 // and column are brought side by side; then each column of the window is a step of products.
 
-inline void put_panel(std::uint8_t* to, const Vector values[4], int64_t count) {
-  constexpr int64_t kWidth = 4 * kLanes;
-  Ints integers[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) integers[i] = rounded(values[i]);
-  const Bytes bytes = narrow(integers);
-  if (count >= kWidth) return store_bytes(to, bytes);
-  std::uint8_t copy[kWidth];
-  store_bytes(copy, bytes);
-  __builtin_memcpy(to, copy, static_cast<unsigned long>(count));
+// Store a panel, whose channels have the order of interleave().
+inline void put_panel(std::uint8_t* to, const Vector values[4], int64_t count, float low) {
+  store_bytes(to, to_bytes(values, low), count);
 }
-inline void put_panel(float* to, const Vector values[4], int64_t count) {
-  float copy[kLanes];
-  for (int64_t i = 0; i < 4; i++) {
-    store(copy, values[i]);
-    for (int64_t lane = 0; lane < kLanes; lane++)
-      if (const int64_t channel = lane / 4 * 16 + i * 4 + lane % 4; channel < count) to[channel] = copy[lane];
-  }
+inline void put_panel(float* to, const Vector values[4], int64_t count, float) {
+  Vector ordered[4];
+  in_order(values, ordered);
+  put<4>(to, ordered, count, 0);
 }
 
 template <class Out, int Kernel>
@@ -54,6 +44,7 @@ void int8_depthwise_row(const Int8Depthwise<Out>& depthwise, std::uint8_t* scrat
       }
     }
     const auto* weights = static_cast<const ByteStep::Weight*>(d.weights) + panel * d.panels.stride();
+    Vector totals[4] = {all(0), all(0), all(0), all(0)};
     for (int64_t x = 0; x < d.out_width; x++) {
       Ints sums[4];
 #pragma GCC unroll 4
@@ -71,9 +62,14 @@ void int8_depthwise_row(const Int8Depthwise<Out>& depthwise, std::uint8_t* scrat
         const int64_t at = channel + i * kLanes;
         values[i] = fma(to_float(sums[i]), load(d.requantization.scale + at), load(d.requantization.bias + at));
       }
-      finish<4>(values, d.requantization);
-      put_panel(d.out + x * d.channels + channel, values, count);
+      finish<Out, 4>(values, d.requantization);
+      put_panel(d.out + x * d.channels + channel, values, count, d.requantization.low);
+      if constexpr (sizeof(Out) > 1)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) totals[i] = totals[i] + values[i];
     }
+    if constexpr (sizeof(Out) > 1)
+      if (d.sums) put_panel(d.sums + channel, totals, count, 0);
   }
 }
 

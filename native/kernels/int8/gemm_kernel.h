@@ -76,12 +76,10 @@ void int8_strip(const Int8Strip<Out>& strip) {
         y = fma(load(s.residual_floats + offset, columns), scale, y);
       });
     }
-    finish<Rows * Vectors>(values, requantization);
-    if (s.columns >= Vectors * kLanes) {
-      each([&](Vector& y, int64_t offset, int64_t) { put(s.out + offset, y, int64_t(kLanes)); });
-    } else {
-      each([&](Vector& y, int64_t offset, int64_t columns) { put(s.out + offset, y, columns); });
-    }
+    finish<Out, Rows * Vectors>(values, requantization);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; r++)
+      put<Vectors>(s.out + first + r * s.stride, values + r * Vectors, s.columns, requantization.low);
   }
 }
 

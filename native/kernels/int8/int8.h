@@ -21,7 +21,7 @@ constexpr std::int64_t kByteSlack = 64;
 struct Requantization {
   const float *scale, *bias;  // [padded channels]
   float residual_scale = 1;   // what a step of a residual in bytes is worth; its zero point is part of the bias
-  float low, high;
+  float low, high;            // for bytes, `low` is an integer
   Activation activation = Activation::None;
   float out_scale = 1, out_zero = 0;
 };
@@ -57,6 +57,17 @@ struct Int8Depthwise {
   const std::int32_t* start;  // in the same order, as the channels of the requantization
   Out* out;                   // [out_width][channels]
   Requantization requantization;
+  float* sums = nullptr;  // [channels], of the outputs, if these are floats; or null
+};
+
+// to[pixel][c] = the byte of from[pixel][c] * factors[c]: see Int8Kernels::quantize.
+struct QuantizeScaled {
+  const float* from;
+  const float* factors;
+  std::int64_t pixels, channels;
+  float inverse_scale;
+  int zero_point;
+  std::uint8_t* to;
 };
 
 // One instruction set's kernels for bytes.
@@ -76,6 +87,7 @@ struct Int8Kernels {
   void (*max_pool_row)(const MaxPoolRow<std::uint8_t>&);
   // to[i] = clamp(round(from[i] * inverse_scale) + zero_point, 0, 255), to nearest even
   void (*quantize)(const float* from, std::int64_t count, float inverse_scale, int zero_point, std::uint8_t* to);
+  void (*quantize_scaled)(const QuantizeScaled&);
 
   // Of depthwise convolutions: the channels of a panel lie in this order, which makes the kernel's shuffles cheap.
   std::int64_t depthwise_width() const { return 4 * lanes; }

@@ -7,8 +7,8 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Applies what comes after the sum and the residual: see Requantization.
-template <int Count>
+// Applies what comes after the sum and the residual, see Requantization, but leaves the lower limit of bytes to put().
+template <class Out, int Count>
 inline void finish(Vector values[Count], const Requantization& r) {
   if (r.activation != Activation::None) {
     Vector copy[Count];  // in memory, while the values stay in registers
@@ -21,11 +21,32 @@ inline void finish(Vector values[Count], const Requantization& r) {
   }
   const Vector low = all(r.low), high = all(r.high);
 #pragma GCC unroll 32
-  for (int i = 0; i < Count; i++) values[i] = smaller(high, larger(low, values[i]));
+  for (int i = 0; i < Count; i++) {
+    if constexpr (sizeof(Out) > 1) values[i] = larger(low, values[i]);
+    values[i] = smaller(high, values[i]);
+  }
 }
 
-inline void put(float* to, Vector x, int64_t count) { store(to, x, count); }
-inline void put(std::uint8_t* to, Vector x, int64_t count) { narrow(to, rounded(x), count); }
+// Four vectors, in the order of interleave(), rounded.
+inline Bytes to_bytes(const Vector values[4], float low) {
+  Ints integers[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) integers[i] = rounded(values[i]);
+  return largest(narrow(integers), all_equal(static_cast<std::uint8_t>(low)));
+}
+
+// Store the first `count` values.
+template <int Vectors>
+inline void put(float* to, const Vector* values, int64_t count, float) {
+#pragma GCC unroll 4
+  for (int i = 0; i < Vectors; i++) store(to + i * kLanes, values[i], count - i * kLanes);
+}
+template <int Vectors>
+inline void put(std::uint8_t* to, const Vector* values, int64_t count, float low) {
+  constexpr int kLast = Vectors - 1;
+  const Vector four[4] = {values[0], values[kLast < 1 ? kLast : 1], values[kLast < 2 ? kLast : 2], values[kLast]};
+  store_bytes(to, in_order(to_bytes(four, low)), least(count, Vectors * kLanes));
+}
 
 }  // namespace
 

@@ -21,7 +21,8 @@ constexpr Int8Kernels int8_table_of(const char* name) {
           .depthwise = int8_depthwise<std::uint8_t>,
           .depthwise_to_float = int8_depthwise<float>,
           .max_pool_row = max_pool_bytes,
-          .quantize = quantize};
+          .quantize = quantize,
+          .quantize_scaled = quantize_scaled};
 }
 
 }  // namespace

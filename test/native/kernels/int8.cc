@@ -182,6 +182,7 @@ void test_depthwise(const Int8Kernels& kernels, const std::string& name) {
         Requantization requantization = layer.requantization;
         requantization.scale = scale.data();
         requantization.bias = bias.data();
+        std::vector<float> sums(kToBytes ? 0 : channels, 7), expected_sums(sums.size());
         const Int8Depthwise<Out> depthwise{.rows = rows.data(),
                                            .zeros = zeros.data(),
                                            .width = width,
@@ -194,7 +195,8 @@ void test_depthwise(const Int8Kernels& kernels, const std::string& name) {
                                            .weights = packed.data(),
                                            .start = start.data(),
                                            .out = out.data(),
-                                           .requantization = requantization};
+                                           .requantization = requantization,
+                                           .sums = kToBytes ? nullptr : sums.data()};
         if constexpr (kToBytes) {
           kernels.depthwise(depthwise, scratch.data());
         } else {
@@ -212,6 +214,9 @@ void test_depthwise(const Int8Kernels& kernels, const std::string& name) {
             expected[x * channels + c] = result<Out>(sum, layer.scale[c], layer.bias[c], 0, requantization);
           }
         expect_equal(name, {kernel, stride, channels, width}, out, expected, activation);
+        if constexpr (kToBytes) continue;
+        for (int64_t i = 0; i < out_width * channels; i++) expected_sums[i % channels] += out[i];
+        expect_equal("sums_of_depthwise", {kernel, channels, width}, sums, expected_sums, Activation::None);
       }
 }
 
@@ -254,6 +259,26 @@ void test_quantize(const Int8Kernels& kernels) {
   }
 }
 
+void test_quantize_scaled(const Int8Kernels& kernels) {
+  for (int64_t channels : {1, 40, 64, 130}) {
+    const int64_t pixels = 1 + any(5);
+    const std::vector<float> values = noise(pixels * channels), factors = noise(channels);
+    std::vector<uint8_t> got(pixels * channels + 1, 7), expected = got;
+    kernels.quantize_scaled({.from = values.data(),
+                             .factors = factors.data(),
+                             .pixels = pixels,
+                             .channels = channels,
+                             .inverse_scale = 200,
+                             .zero_point = kZeroPoint,
+                             .to = got.data()});
+    for (int64_t i = 0; i < pixels * channels; i++) {
+      const float scaled = values[i] * factors[i % channels];
+      expected[i] = static_cast<uint8_t>(std::clamp(std::nearbyint(scaled * 200) + kZeroPoint, 0.0F, 255.0F));
+    }
+    expect_equal("quantize_scaled", {pixels, channels}, got, expected, Activation::None);
+  }
+}
+
 }  // namespace
 
 void test_int8(const Int8Kernels& kernels) {
@@ -263,6 +288,7 @@ void test_int8(const Int8Kernels& kernels) {
   test_depthwise<float>(kernels, "depthwise_of_bytes_to_float");
   test_max_pool(kernels);
   test_quantize(kernels);
+  test_quantize_scaled(kernels);
 }
 
 }  // namespace visiontorch::kernels

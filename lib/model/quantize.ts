@@ -73,7 +73,7 @@ const OPTIONS: readonly (keyof QuantizeOptions)[] = [
 const BATCH = 16
 /** How many of the images also serve to measure errors. */
 const MEASURED = 64
-/** The largest error of the logits, as a share of their variance, that `keep: 'auto'` accepts. */
+/** The largest {@link noiseOf} the logits that `keep: 'auto'` accepts. */
 const MOST_NOISE = 0.02
 /** The share of the layers that each further attempt keeps in floating point. */
 const STEP = 1 / 12
@@ -189,7 +189,7 @@ async function quantizeWell(
     const network = await calibrator.quantize([...ends, ...kept])
     if (tries === MOST_TRIES || kept.length >= others.length) return network
     try {
-      if (noise(await logits(network), exact) <= MOST_NOISE) return network
+      if (noiseOf(await logits(network), exact, network.numClasses) <= MOST_NOISE) return network
     } catch (error) {
       network.dispose()
       throw error
@@ -198,17 +198,30 @@ async function quantizeWell(
   }
 }
 
-/** The sum of squared differences, divided by the sum of squared deviations from each row's mean. */
-function noise(rows: readonly Float32Array[], exact: readonly Float32Array[]): number {
-  let [error, variance] = [0, 0]
-  for (const [index, expected] of exact.entries()) {
-    const mean = expected.reduce((sum, value) => sum + value, 0) / expected.length
-    for (const [i, value] of expected.entries()) {
-      error += (rows[index]![i]! - value) ** 2
-      variance += (value - mean) ** 2
+/**
+ * @internal The mean over the rows of the squared differences, as a share of the row's variance. One row with large values, which may
+ * hide the errors of all others in a common sum, counts like any other.
+ */
+export function noiseOf(
+  rows: readonly Float32Array[],
+  exact: readonly Float32Array[],
+  width: number,
+): number {
+  let [sum, count] = [0, 0]
+  for (const [index, all] of exact.entries()) {
+    for (let at = 0; at < all.length; at += width) {
+      const expected = all.subarray(at, at + width)
+      const mean = expected.reduce((total, value) => total + value, 0) / width
+      let [error, variance] = [0, 0]
+      for (const [i, value] of expected.entries()) {
+        error += (rows[index]![at + i]! - value) ** 2
+        variance += (value - mean) ** 2
+      }
+      sum += error / Math.max(variance, Number.MIN_VALUE)
+      count++
     }
   }
-  return error / Math.max(variance, Number.MIN_VALUE)
+  return sum / count
 }
 
 /** The layers for these names of layers or blocks. */

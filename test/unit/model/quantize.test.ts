@@ -13,6 +13,7 @@ import {
   train,
   writeCheckpoint,
 } from '../../../lib/index.js'
+import { noiseOf } from '../../../lib/model/quantize.js'
 import { removeTemporaryFolders, temporaryFolder } from '../../support/folder.js'
 import { drawPhotos } from '../../support/photos.js'
 import { onOneThread, smallNetwork } from '../../support/small-network.js'
@@ -68,6 +69,12 @@ describe('a quantised model', function () {
     assert.ok(before.top1 > 0.9, `${before.top1}`)
     assert.ok(after.top1 >= before.top1 - 0.02, `${after.top1}`) // one of 60 images
     assert.ok(Math.abs(after.loss - before.loss) < 0.02, `${after.loss}, ${before.loss}`)
+  })
+
+  it('is judged by each image alike, even if the logits of one are much larger', () => {
+    const exact = [Float32Array.of(1, -1, 1000, -1000), Float32Array.of(3, 1)]
+    const rows = [Float32Array.of(1, 1, 1000, -1000), Float32Array.of(3, 1)]
+    assert.equal(noiseOf(rows, exact, 2), 2 / 3) // 4 / 2 for the first of three
   })
 
   it('is loaded from its checkpoint as it was saved', async () => {

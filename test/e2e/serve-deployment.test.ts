@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { copyFile, mkdir, readdir, stat, symlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, copyFile, mkdir, readdir, stat, symlink } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
+import { tarballs, unavailable } from '../support/packages.js'
+import { picture } from '../support/serving.js'
+import { skip } from '../support/skip.js'
 import { tinyModel } from '../support/tiny-model.js'
 
 const root = join(import.meta.dirname, '../..')
@@ -18,6 +21,24 @@ const instructions = example('Dockerfile')
   .map(line => /^(\w+) (.*)$/.exec(line)!.slice(1) as [string, string])
 const values = (name: string) => instructions.filter(([word]) => word === name).map(([, value]) => value)
 const words = (name: string): string[] => JSON.parse(values(name)[0]!)
+
+/**
+ * Runs its arguments as an unprivileged user on a system whose file systems are all read-only, like `docker run --read-only`
+ * with the Dockerfile's user.
+ */
+const READ_ONLY = `
+for place in $(cut -d' ' -f5 /proc/self/mountinfo); do
+  case $place in /dev*|/proc*|/sys*) ;; *) mount -o remount,bind,ro "$place" || exit 1 ;; esac
+done
+! touch "$PWD/written" 2>/dev/null || exit 1
+exec setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all "$@"`
+const readOnly = (command: string, ...args: string[]) =>
+  ['unshare', ['--mount', 'sh', '-c', READ_ONLY, 'sh', command, ...args]] as const
+
+const canMount = () => {
+  const [command, args] = readOnly('true')
+  return spawnSync(command, args).status === 0
+}
 
 describe('the files for deployment', function () {
   this.timeout(60_000)
@@ -75,6 +96,46 @@ describe('the files for deployment', function () {
     server.kill('SIGTERM')
     assert.deepEqual(await once(server, 'exit'), [0, null])
     assert.deepEqual(await healthy(port), [1, null])
+  })
+
+  it('its RUN step installs the packages, and the server runs on a read-only system as another user', async function () {
+    if (unavailable) skip(this, unavailable)
+    if (!canMount()) skip(this, 'mounting a read-only system takes root, unshare and setpriv')
+    const folder = await temporaryFolder()
+    await chmod(folder, 0o755)
+    assert.deepEqual(values('COPY'), ['*.tgz ./', 'best.pth models/'])
+    for (const tarball of tarballs) await copyFile(tarball, join(folder, basename(tarball)))
+    const installed = spawnSync('sh', ['-c', values('RUN')[0]!], { cwd: folder, encoding: 'utf8' })
+    assert.equal(installed.status, 0, installed.stderr)
+    await mkdir(join(folder, 'models'))
+    using model = await tinyModel()
+    await model.save(join(folder, 'models/best.pth'))
+
+    const args = [...words('ENTRYPOINT').slice(1), ...words('CMD')]
+    args[args.indexOf('--port') + 1] = '0'
+    const env = {
+      PATH: process.env.PATH,
+      NODE_ENV: 'production',
+      HOME: '/nonexistent',
+      TMPDIR: '/nonexistent',
+    }
+    const server = spawn(...readOnly(process.execPath, ...args), { cwd: folder, env })
+    let said = ''
+    let log = ''
+    server.stderr.on('data', data => (said += data))
+    server.stdout.on('data', data => (log += data))
+    const exited = once(server, 'exit')
+    while (!/ on http:/.test(said))
+      await Promise.race([once(server.stderr, 'data'), exited.then(() => assert.fail(said))])
+    const url = / on http:\/\/0\.0\.0\.0:(\d+)/.exec(said)![1]!
+    const response = await fetch(`http://127.0.0.1:${url}/predict`, {
+      method: 'POST',
+      body: await picture(1),
+    })
+    assert.equal(response.status, 200, await response.text())
+    assert.doesNotMatch(log, /"level":[45]0/)
+    server.kill('SIGTERM')
+    assert.deepEqual(await exited, [0, null])
   })
 
   it('every file uses existing options and routes', () => {

@@ -16,7 +16,7 @@ import {
   TIFF,
   withoutTexts,
 } from './header.js'
-import { type ImageInput, openInput, type Source } from './input.js'
+import { type ImageInput, openInput, type RawImage, type Source } from './input.js'
 import { loadSharp } from './sharp.js'
 import { avifXmpOrientation, turn, xmpOrientation } from './xmp.js'
 import { ycbcrToRgb } from './ycbcr.js'
@@ -83,6 +83,15 @@ export async function decode(input: ImageInput, options: DecodeOptions = {}): Pr
     if (error instanceof VisionTorchError) throw error
     throw failure(source.name, explain(error, maxPixels), error)
   }
+}
+
+/**
+ * @internal Frees pixels that {@link decode} returned for `input`, unless they are the caller's own. They take no memory of
+ * V8's heap, which would therefore collect its whole heap every few images to get rid of them.
+ */
+export function release(pixels: Pixels, input: ImageInput): void {
+  const isOwn = (input as Partial<RawImage>).data?.buffer !== pixels.data.buffer
+  if (isOwn) native().release(pixels.data)
 }
 
 /** The addon, or null if there is no LibTorch, because `visiontorch doctor` must check images even then. */

@@ -544,6 +544,11 @@ export interface Addon {
   decodeFile(path: string, mostPixels: number, autoOrient?: boolean): Promise<Pixels | null>
   /** The same for the bytes of a file. */
   decodeBytes(file: Uint8Array, mostPixels: number, autoOrient?: boolean): Promise<Pixels | null>
+  /**
+   * Frees the memory of an array now, instead of at some later garbage collection; the array is empty afterwards. Leaves an
+   * array alone that is only a part of its buffer.
+   */
+  release(data: Uint8Array): void
   /** Converts the bytes of a CMYK image, 4 for each pixel, to RGB as Pillow does. */
   cmykToRgb(data: Uint8Array): Promise<Uint8Array>
 }

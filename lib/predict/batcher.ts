@@ -4,6 +4,8 @@ import type { ImageBatch, NativeTransform, Pixels } from '../native/native.js'
 export interface DecodedImage {
   pixels: Pixels
   transform: NativeTransform
+  /** Frees the pixels once they are transformed. */
+  release(): void
 }
 
 interface Row {
@@ -59,7 +61,7 @@ export class Batcher {
     })
   }
 
-  #add({ pixels, transform }: DecodedImage): Promise<Float32Array> {
+  #add({ pixels, transform, release }: DecodedImage): Promise<Float32Array> {
     this.#filling ??= { images: this.#spare.pop() ?? this.createBatch(), rows: [], transforming: 0 }
     const batch = this.#filling
     return new Promise((resolve, reject) => {
@@ -73,6 +75,7 @@ export class Batcher {
       transformed()
         .catch(reject) // The network still computes its row, but nobody reads it.
         .finally(() => {
+          release()
           batch.transforming--
           this.#next()
         })

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
-import { decode, MAX_PIXELS } from '../image/decode.js'
+import { decode, MAX_PIXELS, release } from '../image/decode.js'
 import type { ImageInput } from '../image/input.js'
 import type { Preprocessing } from '../image/preprocessing.js'
 import { evalTransform } from '../image/transform.js'
@@ -194,7 +194,11 @@ class Job {
     this.#decode = input =>
       decoding(async () => {
         const pixels = await decode(input, { maxPixels, signal, autoOrient: preprocessing.autoOrient })
-        return { pixels, transform: evalTransform(preprocessing, pixels) }
+        return {
+          pixels,
+          transform: evalTransform(preprocessing, pixels),
+          release: () => release(pixels, input),
+        }
       })
   }
 

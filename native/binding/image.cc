@@ -317,6 +317,17 @@ Napi::Value to_pixels_or_null(Napi::Env env, std::optional<Image> image) {
   return image ? to_pixels(env, std::move(*image)) : env.Null();
 }
 
+// Frees the memory of a Uint8Array now instead of at some later garbage collection. Other arrays may share the memory
+// of one that does not span its whole buffer: that one stays.
+Napi::Value release(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const auto data = to_uint8_array("data", info[0]);
+    Napi::ArrayBuffer buffer = data.ArrayBuffer();
+    if (data.ByteLength() == buffer.ByteLength()) buffer.Detach();
+    return info.Env().Undefined();
+  });
+}
+
 Napi::Value decode_file(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     auto work = [path = info[0].ToString().Utf8Value(), most_pixels = std::int64_t(to_number("mostPixels", info[1])),
@@ -367,6 +378,7 @@ std::shared_ptr<image::ImageBatch> unwrap_batch(Napi::Value value) {
 void export_image(Napi::Env env, Napi::Object exports) {
   exports["ImageBatch"] = BatchWrap::define(env);
   exports["transformPixels"] = Napi::Function::New<transform_pixels>(env, "transformPixels");
+  exports["release"] = Napi::Function::New<release>(env, "release");
   exports["cmykToRgb"] = Napi::Function::New<cmyk_to_rgb>(env, "cmykToRgb");
   exports["decodeFile"] = Napi::Function::New<decode_file>(env, "decodeFile");
   exports["decodeBytes"] = Napi::Function::New<decode_bytes>(env, "decodeBytes");

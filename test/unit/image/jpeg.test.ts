@@ -54,6 +54,16 @@ describe('the JPEG decoder', () => {
     assert.ok(process.memoryUsage.rss() - before < 750e6, `${process.memoryUsage.rss() - before} bytes more`)
   })
 
+  it('frees pixels at once on request, but no array that is a part of its buffer', async () => {
+    const { data } = (await decodeJpeg(jpeg))!
+    native().release(data)
+    assert.equal(data.length, 0)
+    const part = new Uint8Array(10).subarray(2)
+    native().release(part)
+    assert.equal(part.length, 8)
+    assert.throws(() => native().release('text' as never), { code: 'ERR_INVALID_ARGUMENT' })
+  })
+
   it('leaves other formats to sharp', async () => {
     for (const other of [await picture().png().toBuffer(), Buffer.from('text'), Buffer.alloc(0)])
       assert.equal(await decodeJpeg(other), null)

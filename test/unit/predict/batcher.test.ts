@@ -8,6 +8,7 @@ const pixels = (value: number): Pixels => ({ data: Uint8Array.of(value), width: 
 /** A batcher with a fake network that doubles each image's byte when it is told to `finish` a batch. */
 function setUp(size: number) {
   const counts: number[] = []
+  const released: number[] = []
   const finishers: (() => void)[] = []
   let batches = 0
   const batcher = new Batcher(
@@ -32,7 +33,7 @@ function setUp(size: number) {
   const run = async (value: number, decoded?: Promise<unknown>, patient = false) => {
     const decode = async () => {
       await decoded
-      return { pixels: pixels(value), transform: [] }
+      return { pixels: pixels(value), transform: [], release: () => released.push(value) }
     }
     return (await batcher.run(decode, patient))[0]
   }
@@ -41,7 +42,7 @@ function setUp(size: number) {
     finishers.shift()!()
     await turn()
   }
-  return { run, finish, counts, batches: () => batches }
+  return { run, finish, counts, released, batches: () => batches }
 }
 
 describe('batching', () => {
@@ -51,6 +52,15 @@ describe('batching', () => {
     await finish()
     assert.equal(await result, 6)
     assert.deepEqual(counts, [1])
+  })
+
+  it('releases pixels as soon as they are transformed, before the network computes', async () => {
+    const { run, finish, released } = setUp(4)
+    const results = [1, 2].map(value => run(value))
+    await turn()
+    assert.deepEqual(released, [1, 2])
+    await finish()
+    await Promise.all(results)
   })
 
   it('merges calls that arrive while the network computes, and returns to each its own rows', async () => {

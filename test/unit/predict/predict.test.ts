@@ -108,6 +108,7 @@ describe('predict', () => {
       image,
     ]
     for (const input of inputs) assert.deepEqual(await predict(model, input), expected)
+    assert.ok(data.length > 0, "the caller's pixels were released")
     await removeTemporaryFolders()
   })
 

@@ -18,11 +18,14 @@ namespace {
 
 #if defined(__AVX512VNNI__)
 
-using Ints = __m512i;
+// Not __m512i: GCC would store arrays of sums after every step.
+using Ints = __v16si;
+inline __m512i raw(Ints x) { return reinterpret_cast<__m512i>(x); }
+inline Ints ints(__m512i x) { return reinterpret_cast<Ints>(x); }
 using Bytes = __m512i;  // of which four make a sum
-inline Ints load_ints(const std::int32_t* p) { return _mm512_loadu_si512(p); }
-inline Vector to_float(Ints x) { return _mm512_cvtepi32_ps(x); }
-inline Ints rounded(Vector x) { return _mm512_cvtps_epi32(x); }
+inline Ints load_ints(const std::int32_t* p) { return ints(_mm512_loadu_si512(p)); }
+inline Vector to_float(Ints x) { return _mm512_cvtepi32_ps(raw(x)); }
+inline Ints rounded(Vector x) { return ints(_mm512_cvtps_epi32(x)); }
 inline Bytes load_bytes(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
 inline void store_bytes(std::uint8_t* p, Bytes x) { _mm512_storeu_si512(p, x); }
 inline Bytes largest(Bytes a, Bytes b) { return _mm512_max_epu8(a, b); }
@@ -35,14 +38,14 @@ inline Vector widen(const std::uint8_t* p) {
 inline void store_bytes(std::uint8_t* p, Bytes x, int64_t count) {
   _mm512_mask_storeu_epi8(p, count >= 64 ? ~0ULL : (1ULL << (count > 0 ? count : 0)) - 1, x);
 }
-inline Ints add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
-inline Ints all_ints(int x) { return _mm512_set1_epi32(x); }
+inline Ints add(Ints a, Ints b) { return a + b; }
+inline Ints all_ints(int x) { return ints(_mm512_set1_epi32(x)); }
 inline Bytes all_equal(std::uint8_t x) { return _mm512_set1_epi8(static_cast<char>(x)); }
 inline Bytes low_bytes(Bytes a, Bytes b) { return _mm512_unpacklo_epi8(a, b); }
 inline Bytes high_bytes(Bytes a, Bytes b) { return _mm512_unpackhi_epi8(a, b); }
 inline Bytes low_pairs(Bytes a, Bytes b) { return _mm512_unpacklo_epi16(a, b); }
 inline Bytes high_pairs(Bytes a, Bytes b) { return _mm512_unpackhi_epi16(a, b); }
-inline Bytes saturate_words(Ints a, Ints b) { return _mm512_packs_epi32(a, b); }
+inline Bytes saturate_words(Ints a, Ints b) { return _mm512_packs_epi32(raw(a), raw(b)); }
 inline Bytes saturate_bytes(Bytes a, Bytes b) { return _mm512_packus_epi16(a, b); }
 // Brings four vectors of the order of interleave() into the order of the channels: as bytes, and as floats.
 inline Bytes in_order(Bytes x) {
@@ -64,11 +67,13 @@ inline Bytes all_bytes(const std::uint8_t* p) {
 
 #else
 
-using Ints = __m256i;
+using Ints = __v8si;
+inline __m256i raw(Ints x) { return reinterpret_cast<__m256i>(x); }
+inline Ints ints(__m256i x) { return reinterpret_cast<Ints>(x); }
 using Bytes = __m256i;
-inline Ints load_ints(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-inline Vector to_float(Ints x) { return _mm256_cvtepi32_ps(x); }
-inline Ints rounded(Vector x) { return _mm256_cvtps_epi32(x); }
+inline Ints load_ints(const std::int32_t* p) { return ints(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+inline Vector to_float(Ints x) { return _mm256_cvtepi32_ps(raw(x)); }
+inline Ints rounded(Vector x) { return ints(_mm256_cvtps_epi32(x)); }
 inline Bytes load_bytes(const std::uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 inline void store_bytes(std::uint8_t* p, Bytes x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
 inline Bytes largest(Bytes a, Bytes b) { return _mm256_max_epu8(a, b); }
@@ -91,14 +96,14 @@ inline void store_bytes(std::uint8_t* p, Bytes x, int64_t count) {
   const int64_t rest = _mm_cvtsi128_si64(half);
   __builtin_memcpy(p, &rest, static_cast<unsigned long>(count & 7));
 }
-inline Ints add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
-inline Ints all_ints(int x) { return _mm256_set1_epi32(x); }
+inline Ints add(Ints a, Ints b) { return a + b; }
+inline Ints all_ints(int x) { return ints(_mm256_set1_epi32(x)); }
 inline Bytes all_equal(std::uint8_t x) { return _mm256_set1_epi8(static_cast<char>(x)); }
 inline Bytes low_bytes(Bytes a, Bytes b) { return _mm256_unpacklo_epi8(a, b); }
 inline Bytes high_bytes(Bytes a, Bytes b) { return _mm256_unpackhi_epi8(a, b); }
 inline Bytes low_pairs(Bytes a, Bytes b) { return _mm256_unpacklo_epi16(a, b); }
 inline Bytes high_pairs(Bytes a, Bytes b) { return _mm256_unpackhi_epi16(a, b); }
-inline Bytes saturate_words(Ints a, Ints b) { return _mm256_packs_epi32(a, b); }
+inline Bytes saturate_words(Ints a, Ints b) { return _mm256_packs_epi32(raw(a), raw(b)); }
 inline Bytes saturate_bytes(Bytes a, Bytes b) { return _mm256_packus_epi16(a, b); }
 inline Bytes in_order(Bytes x) { return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
 inline void in_order(const Vector x[4], Vector to[4]) {
@@ -136,9 +141,9 @@ struct ByteStep {
   static Factor factor(Bytes x) { return x; }
   static Ints add(Ints sum, Factor x, Weights w) {
 #if defined(__AVX512VNNI__)
-    return _mm512_dpbusd_epi32(sum, x, w);
+    return ints(_mm512_dpbusd_epi32(raw(sum), x, w));
 #else
-    return _mm256_dpbusd_avx_epi32(sum, x, w);
+    return ints(_mm256_dpbusd_avx_epi32(raw(sum), x, w));
 #endif
   }
   static int64_t place(int64_t lane, int64_t k) { return lane * 4 + k; }
@@ -161,7 +166,7 @@ struct ByteStep {
     return {_mm256_and_si256(x, _mm256_set1_epi32(0x00FF00FF)), _mm256_srli_epi16(x, 8)};
   }
   static Ints add(Ints sum, Factor x, Weights w) {
-    return _mm256_add_epi32(_mm256_add_epi32(sum, _mm256_madd_epi16(x.even, w.even)), _mm256_madd_epi16(x.odd, w.odd));
+    return sum + ints(_mm256_madd_epi16(x.even, w.even)) + ints(_mm256_madd_epi16(x.odd, w.odd));
   }
   static int64_t place(int64_t lane, int64_t k) { return (k % 2 * kLanes + lane) * 2 + k / 2; }
 };

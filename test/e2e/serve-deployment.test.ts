@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { chmod, copyFile, mkdir, readdir, stat, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
 import { tarballs, unavailable } from '../support/packages.js'
 import { picture } from '../support/serving.js'
@@ -41,10 +42,9 @@ const canMount = () => {
 }
 
 describe('the files for deployment', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   before(() => {
-    const built = spawnSync('npm', ['run', '--silent', 'build:ts'], { encoding: 'utf8', cwd: root })
-    assert.equal(built.status, 0, built.stdout + built.stderr)
+    buildDist()
   })
   after(removeTemporaryFolders)
 

@@ -18,6 +18,7 @@
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
 #include "ops/pooling.h"
+#include "ops/scaled_projection.h"
 
 namespace visiontorch::infer {
 
@@ -28,7 +29,7 @@ namespace {
 struct ExcitedResidual {
   ops::InvertedResidual expand_and_filter;
   Op scales;
-  ops::Convolution project;
+  ops::ScaledProjection project;
   bool residual;
   at::ScalarType type;
 
@@ -48,8 +49,7 @@ struct ExcitedResidual {
 
   at::Tensor run(const at::Tensor& x) const {
     at::Tensor means, y = expand_and_filter(x, &means);
-    y.mul_(scales(means).to(y.scalar_type()).unsqueeze(2).unsqueeze(3));
-    return project(y, std::nullopt, residual ? x : at::Tensor());
+    return project(y, scales(means), residual ? x : at::Tensor());
   }
 };
 
@@ -172,7 +172,7 @@ Op CpuLowering::inverted_residual(const nn::InvertedResidual& block) const {
   if (!block.excitation) return [op = ops::InvertedResidual(layers, dtype_)](const at::Tensor& x) { return op(x); };
   const ops::Affine project = std::exchange(layers.project, {});
   return ExcitedResidual{ops::InvertedResidual(layers, dtype_), scales(*block.excitation),
-                         ops::Convolution::product(block.project.conv, project, dtype_), block.residual, dtype_};
+                         ops::ScaledProjection(project, dtype_), block.residual, dtype_};
 }
 
 Op CpuLowering::max_pool(const nn::MaxPool2d& pool) const {

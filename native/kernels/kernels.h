@@ -39,6 +39,7 @@ struct Kernels {
   void (*layer_norm)(const LayerNorm<T>&);
   void (*max_pool_row)(const MaxPoolRow<T>&);
   void (*pixel_mean)(const PixelMean<T>&);
+  void (*scale_pixels)(const PixelScaling<T>&);
   void (*batch_norm_sums)(const BatchNormSums<T>&);
   void (*batch_norm)(const BatchNorm<T>&);
   void (*batch_norm_gradient_sums)(const BatchNormGradient<T>&);

@@ -107,7 +107,8 @@ void InvertedResidual::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means
   const int64_t size = y.numel(), image_size = size / images;
   at::Tensor partial = at::empty({groups > 1 && projects_ ? groups * size : 0}, at::kFloat);
   const int64_t tasks = images * strips * groups * ends;
-  at::Tensor sums = means ? at::zeros({images, strips * groups * ends, hidden_}, at::kFloat) : at::Tensor();
+  const int64_t per_image = tasks / images;
+  std::vector<float> sums(means ? tasks * hidden_ : 0);
   T* out = mutable_data<T>(y);
   std::vector<Rows> rows(images * strips * groups);
   for (size_t i = 0; i < rows.size(); i++) {
@@ -127,7 +128,7 @@ void InvertedResidual::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means
                  hidden_,
                  true,
                  mutable_data<T>(scratch) + thread * scratch_size,
-                 means ? sums.mutable_data_ptr<float>() + task * hidden_ : nullptr};
+                 means ? sums.data() + task * hidden_ : nullptr};
     if (groups == 1) return compute(x, part, out + image * image_size);
     part.first_panel = panels * group / groups;
     part.last_panel = panels * (group + 1) / groups;
@@ -137,7 +138,19 @@ void InvertedResidual::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means
     if (!projects_) return compute(x, part, out + image * image_size);
     compute(x, part, partial.mutable_data_ptr<float>() + group * size + image * image_size);
   });
-  if (means) *means = sums.sum(1).div_(out_height * out_width);
+  if (means) {
+    const float pixels = static_cast<float>(out_height * out_width);
+    *means = at::empty({images, hidden_}, at::kFloat);
+    float* to = means->mutable_data_ptr<float>();
+    for (int64_t image = 0; image < images; image++, to += hidden_) {
+      const float* from = sums.data() + image * per_image * hidden_;
+      for (int64_t c = 0; c < hidden_; c++) {
+        float sum = 0;
+        for (int64_t part = 0; part < per_image; part++) sum += from[part * hidden_ + c];
+        to[c] = sum / pixels;
+      }
+    }
+  }
   if (groups == 1 || !projects_) return;
   const kernels::Combination<T> combination{.parts = partial.const_data_ptr<float>(),
                                             .groups = groups,

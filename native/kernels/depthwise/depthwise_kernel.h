@@ -47,6 +47,12 @@ inline void depthwise_pixels(DepthwiseRow<T, Kernel>& d, int64_t x) {
   if (clamps(d.activation)) {
 #pragma GCC unroll 4
     for (int i = 0; i < Pixels; i++) sums[i] = larger(d.least, smaller(d.most, sums[i]));
+  } else if (d.activation == Activation::Hardswish) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Pixels; i++) sums[i] = hardswish(sums[i]);
+  } else if (d.activation == Activation::SiLU) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Pixels; i++) sums[i] = silu(sums[i]);
   } else {
     Vector copy[Pixels];
 #pragma GCC unroll 4

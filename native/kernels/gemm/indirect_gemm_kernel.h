@@ -85,7 +85,9 @@ void gemm_strip(const Strip<In, Out>& strip) {
     if (s.activation == Activation::ReLU || s.activation == Activation::ReLU6)
       each([&](Vector& y, int64_t, int64_t) { y = larger(all(0), y); });
     if (s.activation == Activation::ReLU6) each([&](Vector& y, int64_t, int64_t) { y = smaller(all(6), y); });
-    if (!clamps(s.activation)) {
+    if (s.activation == Activation::Hardswish) {
+      each([&](Vector& y, int64_t, int64_t) { y = hardswish(y); });
+    } else if (!clamps(s.activation)) {
       Vector copy[Rows * Vectors];  // in memory, so that the sums can stay in registers
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; r++)

@@ -30,19 +30,21 @@ inline typename Step<T>::Weights load_step(const T* p, int64_t count) {
 template <class T, int Images, int Outputs>
 void linear_tile(const T* x, const T* weights, int64_t row, int64_t depth, float* out, int64_t stride) {
   Vector sums[Images][Outputs] = {};
+  int64_t k = 0;
+  // Prefetches the weights of the next outputs.
   auto add = [&](auto&& load_at) {
     typename Step<T>::Weights values[Images];
 #pragma GCC unroll 4
     for (int m = 0; m < Images; m++) values[m] = load_at(x + m * row);
 #pragma GCC unroll 8
     for (int o = 0; o < Outputs; o++) {
+      __builtin_prefetch(weights + (Outputs + o) * row + k, 0, 2);
       const auto w = load_at(weights + o * row);
 #pragma GCC unroll 4
       for (int m = 0; m < Images; m++) sums[m][o] = Step<T>::add(sums[m][o], values[m], w);
     }
   };
   constexpr int64_t n = kLanes * Step<T>::kValues;
-  int64_t k = 0;
   for (; k + n <= depth; k += n) add([&](const T* p) { return Step<T>::weights(p + k); });
   if (k < depth) add([&](const T* p) { return load_step(p + k, depth - k); });
 #pragma GCC unroll 4

@@ -25,4 +25,12 @@ struct PixelMean {
   T* out;
 };
 
+// x[pixel][c] *= factors[c].
+template <class T>
+struct PixelScaling {
+  T* x;  // pixels `stride` values apart
+  std::int64_t pixels, stride, channels;
+  const float* factors;  // [channels]
+};
+
 }  // namespace visiontorch::kernels

@@ -38,6 +38,16 @@ void pixel_mean(const PixelMean<T>& mean) {
   });
 }
 
+template <class T>
+void scale_pixels(const PixelScaling<T>& scaling) {
+  const PixelScaling<T> p = scaling;
+  for (int64_t i = 0; i < p.pixels; i++)
+    each_vector(p.channels, [&](int64_t c, int64_t count) {
+      T* x = p.x + i * p.stride + c;
+      store(x, load(x, count) * load(p.factors + c, count), count);
+    });
+}
+
 }  // namespace
 
 }  // namespace visiontorch::kernels

@@ -34,6 +34,10 @@ inline Vector tanh(Vector x) { return fma(all(2), sigmoid(all(2) * x), all(-1));
 
 inline Vector hardsigmoid(Vector x) { return clamp(fma(x, all(1.0F / 6), all(0.5F)), 0, 1); }
 
+inline Vector hardswish(Vector x) { return x * hardsigmoid(x); }
+
+inline Vector silu(Vector x) { return x * sigmoid(x); }
+
 // Eigen's rational function on [-4, 4]; beyond that, erf(x) is -1 or 1 in float32.
 inline Vector erf(Vector x) {
   const Vector t = clamp(x, -4, 4), t2 = t * t;
@@ -59,9 +63,9 @@ inline Vector activate(Vector x, Activation activation) {
     case Activation::None: return x;
     case Activation::ReLU: return larger(all(0), x);
     case Activation::ReLU6: return clamp(x, 0, 6);
-    case Activation::Hardswish: return x * hardsigmoid(x);
+    case Activation::Hardswish: return hardswish(x);
     case Activation::Hardsigmoid: return hardsigmoid(x);
-    case Activation::SiLU: return x * sigmoid(x);
+    case Activation::SiLU: return silu(x);
     case Activation::Sigmoid: return sigmoid(x);
     case Activation::GELU: return gelu(x);
     case Activation::Tanh: return tanh(x);
@@ -90,9 +94,9 @@ __attribute__((noinline)) void activate(Vector* values, int64_t count, Activatio
     case Activation::None: return;
     case Activation::ReLU:
     case Activation::ReLU6: return apply(values, count, [=](Vector x) { return activate(x, activation); });
-    case Activation::Hardswish: return apply(values, count, [](Vector x) { return x * hardsigmoid(x); });
+    case Activation::Hardswish: return apply(values, count, hardswish);
     case Activation::Hardsigmoid: return apply(values, count, hardsigmoid);
-    case Activation::SiLU: return apply(values, count, [](Vector x) { return x * sigmoid(x); });
+    case Activation::SiLU: return apply(values, count, silu);
     case Activation::Sigmoid: return apply(values, count, sigmoid);
     case Activation::GELU: return apply(values, count, gelu);
     case Activation::Tanh: return apply(values, count, tanh);

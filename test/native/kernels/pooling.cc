@@ -1,4 +1,4 @@
-// Max pooling, and means over an image's pixels.
+// Max pooling, means over an image's pixels, and multiplication of its channels.
 #include "compare.h"
 
 namespace visiontorch::kernels {
@@ -59,14 +59,34 @@ void test_pixel_mean(const Table& table, const char* name) {
     }
 }
 
+template <class T>
+void test_scale_pixels(const Table& table, const char* name) {
+  for (int64_t channels : {3, 8, 16, 20, 64})
+    for (int64_t pixels : {1, 7, 49}) {
+      const int64_t stride = channels + any(5);
+      auto x = random_values<T>(pixels * stride);
+      const auto factors = random_values<float>(channels);
+      Expected expected{std::vector<double>(x.size())};
+      for (int64_t i = 0; i < pixels * stride; i++) {
+        const int64_t c = i % stride;  // values between the pixels stay as they are
+        expected.set(i, value_of(x[i]) * (c < channels ? factors[c] : 1));
+      }
+      table.of<T>().scale_pixels(
+          {.x = x.data(), .pixels = pixels, .stride = stride, .channels = channels, .factors = factors.data()});
+      compare(name, {pixels, stride, channels}, x, expected, std::is_same_v<T, float> ? kFloat : kBFloat16);
+    }
+}
+
 }  // namespace
 
 void test_pooling(const Table& table) {
   test_max_pool<float>(table, "max_pool");
   test_pixel_mean<float>(table, "pixel_mean");
+  test_scale_pixels<float>(table, "scale_pixels");
   if (!table.has_bfloat16()) return;
   test_max_pool<BFloat16>(table, "max_pool_bfloat16");
   test_pixel_mean<BFloat16>(table, "pixel_mean_bfloat16");
+  test_scale_pixels<BFloat16>(table, "scale_pixels_bfloat16");
 }
 
 }  // namespace visiontorch::kernels

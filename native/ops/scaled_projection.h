@@ -1,0 +1,28 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "ops/packing.h"
+
+namespace visiontorch::ops {
+
+// A 1 x 1 convolution of images whose channels are multiplied by factors first, after squeeze-and-excitation.
+class ScaledProjection {
+ public:
+  // layer: its weight is [out, in, 1, 1]. type: float32 or bfloat16, for which `in` must be even.
+  ScaledProjection(const Affine& layer, at::ScalarType type);
+
+  // x: [n, in, h, w] in the layer's type, channels-last, which is overwritten; factors: [n, in] in float32
+  // -> conv(x * factors) + residual. The result overwrites the residual, if there is one.
+  at::Tensor operator()(at::Tensor x, const at::Tensor& factors, const at::Tensor& residual = {}) const;
+
+ private:
+  template <class T>
+  void run(at::Tensor& x, const at::Tensor& factors, at::Tensor& y, bool adds) const;
+
+  at::ScalarType type_;
+  int64_t out_channels_;
+  Packed packed_;
+};
+
+}  // namespace visiontorch::ops

@@ -47,6 +47,13 @@ const TESTS: Tests[] = [
       ? '(squeezenet1_1|mobilenet_v2|resnet18|shufflenet_v2_x0_5|mnasnet0_5) starts from'
       : '(mobilenet_v2|resnet18) starts from',
   },
+  { files: ['test/parity/predict.test.ts'], titles: 'mobilenet_v2 (the logits from a zip|predict)' },
+  // On a processor that has dotprod but neither i8mm nor bfloat16, on one that has all, and on one that has none.
+  ...(full ? ['neoverse-n1', 'max', 'cortex-a72'] : []).map(processor => ({
+    files: ['test/unit/model/quantize.test.ts'],
+    titles: 'all layers but|is as accurate|as it was saved|on request',
+    processor,
+  })),
   {
     files: [
       'test/unit/checkpoint/hostile.test.ts',
@@ -128,10 +135,11 @@ function testKernels({ set, processor }: { set: string; processor: string }): Pr
   return run([...emulate(processor), join(target.out, 'kernel-tests'), set], {})
 }
 
-/** Tests and what their titles match. */
+/** Tests, what their titles match, and the processor. */
 interface Tests {
   files: string[]
   titles: string
+  processor?: string
 }
 
 /** The options of mocha for these tests. That none matches is an error. */
@@ -142,14 +150,17 @@ function mochaOptions({ titles }: Tests): string[] {
 function testInEmulator(tests: Tests): Promise<boolean> {
   const files = tests.files.map(file => file.replace(/\.ts$/, '.js'))
   const mocha = resolve('node_modules/mocha/lib/cli/cli.js')
-  return run([...emulate(), nodeForArm(), mocha, '--no-config', ...mochaOptions(tests), ...files], {
-    cwd: tree,
-    env: {
-      VISIONTORCH_LIBTORCH: libtorch,
-      VISIONTORCH_PREBUILD: resolve(target.out, 'Release'),
-      OMP_NUM_THREADS: '1',
+  return run(
+    [...emulate(tests.processor), nodeForArm(), mocha, '--no-config', ...mochaOptions(tests), ...files],
+    {
+      cwd: tree,
+      env: {
+        VISIONTORCH_LIBTORCH: libtorch,
+        VISIONTORCH_PREBUILD: resolve(target.out, 'Release'),
+        OMP_NUM_THREADS: '1',
+      },
     },
-  })
+  )
 }
 
 function testInstallation(): Promise<boolean> {

@@ -21,7 +21,7 @@ import { onOneThread, smallNetwork } from '../../support/small-network.js'
 type Dict = Map<CheckpointValue, CheckpointValue>
 
 describe('a quantised model', function () {
-  this.timeout(60_000)
+  this.timeout(300_000)
   onOneThread()
   let folder: string
   let photos: string

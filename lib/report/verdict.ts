@@ -35,7 +35,10 @@ export function verdictOf({ history, best, evaluation }: ReportData): Verdict | 
           : 'Check that these weights were trained on these classes, and that images are preprocessed as in training.',
     }
   }
-  const accuracy = `${formatShare(top1)}, weakest class '${weakest.label}' (${formatShare(weakest.recall)} of its images recognised)`
+  const accuracy =
+    top1 === 1
+      ? 'all images recognised'
+      : `${formatShare(top1)}, weakest class '${weakest.label}' (${formatShare(weakest.recall)} of its images recognised)`
   const overfit = overfitFrom(history)
   if (overfit !== null) {
     const last = history.at(-1)!
@@ -51,9 +54,10 @@ export function verdictOf({ history, best, evaluation }: ReportData): Verdict | 
     return {
       tone: 'good',
       text: `Good: ${accuracy}.${few}`,
-      advice: improving
-        ? 'The last epoch was the best, so a few more may still help.'
-        : 'Look at the worst predictions below: often some of them have wrong labels.',
+      advice:
+        improving && top1 < 1
+          ? 'The last epoch was the best, so a few more may still help.'
+          : 'Look at the worst predictions below: often some of them have wrong labels.',
     }
   }
   return {

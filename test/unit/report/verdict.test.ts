@@ -27,6 +27,10 @@ describe("a report's verdict on a run", () => {
     assert.match(text, /^Good: 97\.0%, weakest class '\w+' \(\d+\.\d% of its images recognised\)\./)
   })
 
+  it('names no weakest class if all images are recognised', () => {
+    assert.match(verdict(1, falling).text, /^Good: all images recognised\./)
+  })
+
   it('is that it is no better than chance', () => {
     const { tone, text, advice } = verdict(0.27, falling)
     assert.equal(tone, 'bad')

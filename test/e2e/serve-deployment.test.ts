@@ -6,7 +6,7 @@ import { chmod, copyFile, mkdir, readdir, stat, symlink } from 'node:fs/promises
 import { basename, join } from 'node:path'
 import { buildDist } from '../support/dist.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
-import { tarballs, unavailable } from '../support/packages.js'
+import { installable, unavailable } from '../support/packages.js'
 import { picture } from '../support/serving.js'
 import { skip } from '../support/skip.js'
 import { tinyModel } from '../support/tiny-model.js'
@@ -104,7 +104,7 @@ describe('the files for deployment', function () {
     const folder = await temporaryFolder()
     await chmod(folder, 0o755)
     assert.deepEqual(values('COPY'), ['*.tgz ./', 'best.pth models/'])
-    for (const tarball of tarballs) await copyFile(tarball, join(folder, basename(tarball)))
+    for (const tarball of installable) await copyFile(tarball, join(folder, basename(tarball)))
     const installed = spawnSync('sh', ['-c', values('RUN')[0]!], { cwd: folder, encoding: 'utf8' })
     assert.equal(installed.status, 0, installed.stderr)
     await mkdir(join(folder, 'models'))

@@ -1,4 +1,4 @@
-// Writes the tables of docs/performance.md from bench/results, one per kind of processor: npm run bench:table
+// Writes the tables of docs/benchmarks.md from bench/results, one per kind of processor: npm run bench:table
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { note } from '../lib/cli/terminal.js'
@@ -26,7 +26,7 @@ const works: [RegExp, string][] = [
 ]
 
 const markers = /(?<=<!-- results: npm run bench:table -->\n).*?(?=<!-- end of results -->)/s
-const path = join(import.meta.dirname, '../docs/performance.md')
+const path = join(import.meta.dirname, '../docs/benchmarks.md')
 const tables = readdirSync(resultsFolder).toSorted().map(tablesOf)
 writeFileSync(
   path,

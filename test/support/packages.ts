@@ -20,11 +20,10 @@ export const tarballs = existsSync(directory)
       .map(name => join(directory, name))
   : []
 
-/** Those of them that install on that platform: npm refuses a tarball for another one (EBADPLATFORM). */
+/** Those of them that install on that platform: npm refuses a tarball for another one. */
 export const installable = tarballs.filter(
   name => !name.includes('visiontorch-libtorch-') || name.includes(`visiontorch-libtorch-${platform}-`),
 )
 
 /** The reason to skip the tests of installed packages, or ''. */
-export const unavailable =
-  installable.length > 1 ? '' : '`npm run package` has not built the packages'
+export const unavailable = installable.length > 1 ? '' : '`npm run package` has not built the packages'

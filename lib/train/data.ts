@@ -4,6 +4,7 @@ import { checkClassNames } from '../data/class-names.js'
 import type { Dataset, Sample } from '../data/dataset.js'
 import { isUnnamed, list, relabel } from '../data/labels.js'
 import { exists } from '../data/relocate.js'
+import type { Group } from '../distributed/group.js'
 import { cropTo, type Preprocessing } from '../image/preprocessing.js'
 import { formatSize } from '../image/size.js'
 import type { Model } from '../model/model.js'
@@ -90,17 +91,21 @@ export function fitBatchSizes(
   return { ...options, batchSize: limited('batchSize'), freezeBatchSize: limited('freezeBatchSize') }
 }
 
+/** The number of processes whose batches a batch norm normalises together. */
+export const normalisedTogether = (group: Group, { syncBatchNorm }: ResolvedTrainOptions): number =>
+  syncBatchNorm ? group.size : 1
+
 /**
  * @throws ERR_INVALID_ARGUMENT if batches would hold a single image so small that a batch norm sees only one value per
  * channel. That is fine in a frozen backbone that keeps its statistics.
  */
-export function checkBatchNorm(model: Model, options: ResolvedTrainOptions): void {
+export function checkBatchNorm(model: Model, options: ResolvedTrainOptions, group: Group): void {
   const { batchSize, freezeBatchSize, freezeEpochs, epochs, frozenBatchNorm } = options
   const smallest = Math.min(
     freezeEpochs < epochs ? batchSize : Infinity,
     freezeEpochs > 0 && frozenBatchNorm === 'train' ? freezeBatchSize : Infinity,
   )
-  if (smallest > 1) return
+  if (smallest * normalisedTogether(group, options) > 1) return
   const { crop } = model.preprocessing
   const layer = model
     .summary(crop)
@@ -108,7 +113,7 @@ export function checkBatchNorm(model: Model, options: ResolvedTrainOptions): voi
   if (layer === undefined) return
   throw refuse(
     `batchSize: with one image of ${formatSize(crop)} pixels, the batch norm ${layer.name} sees only one value per channel. ` +
-      'Use batches of at least 2 images, or a larger inputSize',
+      `Use batches of at least 2 images${group.size > 1 ? ', syncBatchNorm' : ''}, or a larger inputSize`,
     'batchSize',
     'inputSize',
   )

@@ -12,7 +12,7 @@ import { replaceFile } from '../util/files.js'
 import { formatNumber } from '../util/format.js'
 import { refuse } from '../util/is.js'
 import { deriveSeed } from '../util/random.js'
-import { classWeights, type TrainingData } from './data.js'
+import { classWeights, normalisedTogether, type TrainingData } from './data.js'
 import type { RunDirectory } from './directory.js'
 import type { EpochMetrics, TrainingEvent, TrainingResult } from './events.js'
 import {
@@ -65,7 +65,11 @@ export class Training {
     this.#weights = classWeights(options.classWeights, data.train, model.classes)
     this.#batchSize = freezeEpochs > 0 ? Math.max(batchSize, freezeBatchSize) : batchSize
     const count = data.train.length
-    const capacity = Math.max(largestBatch(count, batchSize), largestBatch(count, freezeBatchSize))
+    const together = normalisedTogether(parts.group, options)
+    const capacity = Math.max(
+      largestBatch(count, batchSize, together),
+      largestBatch(count, freezeBatchSize, together),
+    )
     const createBatch = () => model.createBatch(capacity)
     this.#labels = options.sampler === 'balanced' ? data.train.map(({ label }) => label) : null
     this.#loader = new Loader({ samples: data.train, createBatch, decode, workers })
@@ -138,7 +142,11 @@ export class Training {
       state.microBatches,
       options.seed,
       state.epoch,
-      { repetitions: options.repeatedAugmentation, balancedBy: this.#labels },
+      {
+        repetitions: options.repeatedAugmentation,
+        balancedBy: this.#labels,
+        together: normalisedTogether(group, options),
+      },
     )
     if (state.step > updates.length) {
       throw refuse(
@@ -279,7 +287,7 @@ export class Training {
     let numbers: Float64Array = new Float64Array(1 + 2 * update.length)
     let gradNorm = Number.NaN
     // Synchronized batch norms need all ranks in each round, until the last.
-    const together = group.size > 1 && options.syncBatchNorm
+    const together = normalisedTogether(group, options) > 1
     for (let first = 0; first < update.length; first += group.size) {
       const micro = first + group.rank
       const last = (together ? first : micro) + group.size >= update.length

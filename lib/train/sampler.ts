@@ -13,12 +13,15 @@ export interface SamplerOptions {
   repetitions?: number
   /** The class of each image, to show each class equally often. Default null: each image once. */
   balancedBy?: readonly number[] | null
+  /** How many batches, which follow each other in an update, batch norms normalise together. Default 1. */
+  together?: number
 }
 
 /**
  * The updates of an epoch (counted from 0). Each epoch has a new order, cut into batches, with `accumulation` batches in an
  * update. The last batch may be smaller, but a single remaining image joins the batch before it, because batch norm cannot
- * normalise by one image. An epoch sees `count` images, including copies.
+ * normalise by one image; with batches of one, only if it would be normalised alone where others are not. An epoch sees `count`
+ * images, including copies.
  */
 export function epochUpdates(
   count: number,
@@ -26,7 +29,7 @@ export function epochUpdates(
   accumulation: number,
   seed: number,
   epoch: number,
-  { repetitions = 1, balancedBy = null }: SamplerOptions = {},
+  { repetitions = 1, balancedBy = null, together = 1 }: SamplerOptions = {},
 ): Update[] {
   const epochSeed = deriveSeed(seed, epoch)
   const order =
@@ -35,8 +38,8 @@ export function epochUpdates(
   for (let start = 0; start < count; ) {
     const update: Update = []
     while (update.length < accumulation && start < count) {
-      const left = count - start
-      const size = left === batchSize + 1 ? largestBatch(count, batchSize) : batchSize
+      const joins = batchSize > 1 || (together > 1 && ((update.length + 1) % accumulation) % together === 0)
+      const size = joins && count - start === batchSize + 1 ? batchSize + 1 : batchSize
       update.push(order.subarray(start, start + size))
       start += size
     }
@@ -45,9 +48,11 @@ export function epochUpdates(
   return updates
 }
 
-/** The size of the largest batch that {@link epochUpdates} returns: one more than `batchSize` if one image remains. */
-export const largestBatch = (count: number, batchSize: number): number =>
-  batchSize > 1 && count > batchSize && count % batchSize === 1 ? batchSize + 1 : batchSize
+/** The largest size of a batch that {@link epochUpdates} may return: one more than `batchSize` if one image remains. */
+export const largestBatch = (count: number, batchSize: number, together = 1): number => {
+  const mayRemain = batchSize > 1 ? count % batchSize === 1 : together > 1
+  return mayRemain && count > batchSize ? batchSize + 1 : batchSize
+}
 
 function repeated(count: number, repetitions: number, seed: number): Uint32Array {
   const images = permutation(count, seed)

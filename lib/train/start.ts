@@ -125,7 +125,7 @@ async function start(
     const data = await usable(all, options, cached, emit, signal, group)
     options = fitBatchSizes(options, merged, data.train.length)
     model.preprocessing = resizedTo(model.preprocessing, options) // prediction must preprocess images in the same way
-    checkBatchNorm(model, options)
+    checkBatchNorm(model, options, group)
     const sameDirectory =
       resumeFrom !== null && basename(resumeFrom) === 'last.pth' ? dirname(resumeFrom) : null
     const openDirectory = () =>

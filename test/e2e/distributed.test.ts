@@ -158,6 +158,31 @@ describe('training on several processes', function () {
     }
   })
 
+  it('takes single images with syncBatchNorm, but not without it', async () => {
+    const odd = join(root, 'odd')
+    await drawPhotos(odd, { train: 7 })
+    const options: TrainOptions = { data: odd, epochs: 1, learningRate: 1e-6, report: false }
+    const run = (own: TrainOptions): Run => ({
+      network: 'deep',
+      options: { ...options, batchSize: 1, ...own },
+    })
+    const outcomes = await play(
+      everywhere(2, run({ syncBatchNorm: true, directory: at('pairs') }), run({ directory: at('singles') })),
+    )
+    // Of the 21 images, the last joins those before it.
+    const one = await alone({ network: 'deep', options: { ...options, batchSize: 2, directory: at('twos') } })
+    for (const [pairs, singles] of outcomes) {
+      assert.equal(pairs!.message, undefined)
+      assert.equal(pairs!.steps, 10)
+      for (const [i, { trainLoss }] of one.history.entries()) {
+        const epoch = pairs!.result!.history[i]!
+        assert.ok(Math.abs(epoch.trainLoss - trainLoss) <= 1e-4, `${epoch.trainLoss}, alone ${trainLoss}`)
+      }
+      assert.equal(singles!.code, 'ERR_INVALID_ARGUMENT')
+      assert.match(singles!.message!, /only one value per channel.*at least 2 images, syncBatchNorm, or/)
+    }
+  })
+
   it('resumes bit for bit after a stop, which all ranks make after the same step', async () => {
     const options: TrainOptions = { epochs: 3, batchSize: 5, ema: 0.9, seed: 3 }
     const straight: Run = { network: 'small', options: { ...options, directory: at('straight') } }

@@ -1,9 +1,25 @@
 // One rank of a job, for test/e2e/distributed.test.ts: trains each of the runs, and prints one line of JSON per run.
-import { createModel, setThreads, type TrainOptions, train } from '../../lib/index.js'
+import {
+  type CreateModelOptions,
+  createModel,
+  setThreads,
+  type TrainOptions,
+  train,
+} from '../../lib/index.js'
 import { smallNetwork } from './small-network.js'
 
+const small = {
+  small: {},
+  'without dropout': { dropout: 0 },
+  /** Its last batch norms see one value per channel of an image of 32 pixels. */
+  deep: {
+    dropout: 0,
+    invertedResidualSetting: [[1, 16, 1, 1], ...[2, 2, 2, 2].map(stride => [2, 24, 1, stride])],
+  },
+} satisfies Record<string, CreateModelOptions>
+
 export interface Run {
-  network: 'small' | 'without dropout' | 'squeezenet1_1'
+  network: keyof typeof small | 'squeezenet1_1'
   options: Omit<TrainOptions, 'signal'>
   /** A signal that is sent to the process after so many steps, and then so many milliseconds. */
   signal?: { name: NodeJS.Signals | 'sleep'; step: number; delay?: number }
@@ -11,7 +27,7 @@ export interface Run {
 
 export const createNetwork = (network: Run['network']) =>
   network !== 'squeezenet1_1'
-    ? smallNetwork(network === 'without dropout' ? { dropout: 0 } : {})
+    ? smallNetwork(small[network])
     : createModel('squeezenet1_1', { classes: ['checks', 'columns', 'rows'], seed: 1 })
 
 if (process.argv[1]?.endsWith('distributed-child.ts')) {

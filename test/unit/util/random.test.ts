@@ -36,6 +36,27 @@ describe('the order of an epoch', () => {
     )
   })
 
+  it('joins a single image at the end to the batch before it, if batch norm would see it alone', () => {
+    const sizes = (count: number, batchSize: number, accumulation: number, together: number) =>
+      epochUpdates(count, batchSize, accumulation, 7, 0, { together }).map(update =>
+        update.map(_ => _.length),
+      )
+    assert.deepEqual(sizes(9, 4, 1, 1), [[4], [5]])
+    assert.deepEqual(sizes(3, 1, 1, 1), [[1], [1], [1]])
+    assert.deepEqual(sizes(5, 1, 2, 2), [
+      [1, 1],
+      [1, 2],
+    ])
+    assert.deepEqual(sizes(5, 1, 3, 3), [
+      [1, 1, 1],
+      [1, 1],
+    ])
+    assert.deepEqual(sizes(7, 1, 4, 2), [
+      [1, 1, 1, 1],
+      [1, 2],
+    ])
+  })
+
   it('repeats each image, and has as many draws as there are images', () => {
     const [count, repetitions] = [40, 3]
     const order = epochUpdates(count, 8, 1, 7, 0, { repetitions }).flatMap(update =>

@@ -71,7 +71,10 @@ Int8Parameters parameters(const nn::QuantizedLayer& layer, const Int8Output& out
     r.out_zero = static_cast<float>(zero);
   } else if (output.activation) {
     r.low = static_cast<float>(zero);
-    if (*output.activation == nn::Activation::ReLU6) r.high = static_cast<float>(std::min(most, 6 / step + zero));
+    if (*output.activation == nn::Activation::ReLU6) {
+      const double six = std::min(most, 6 / step + zero);
+      r.high = static_cast<float>(output.scale ? std::nearbyint(six) : six);
+    }
   }
   const double unit = clamps ? step : 1;
   r.residual_scale = static_cast<float>((output.residual ? output.residual->scale : 1) / unit);
@@ -80,6 +83,8 @@ Int8Parameters parameters(const nn::QuantizedLayer& layer, const Int8Output& out
   const auto* weight_scale = layer.weight_scale.const_data_ptr<float>();
   const auto* bias = layer.bias.const_data_ptr<float>();
   const at::Tensor factors = output.factors.defined() ? output.factors.to(at::kFloat).contiguous() : at::Tensor();
+  const double largest_sum = 255.0 * 127 * static_cast<double>(layer.weight.numel() / layer.weight.size(0));
+  double largest = 0;
   for (int64_t i = 0; i < padded; i++) {
     const int64_t channel = order(i);
     if (channel < 0 || channel >= layer.bias.numel()) continue;
@@ -87,7 +92,10 @@ Int8Parameters parameters(const nn::QuantizedLayer& layer, const Int8Output& out
     result.scale[i] = static_cast<float>(double{weight_scale[channel]} * layer.input.scale * factor / unit);
     result.bias[i] = static_cast<float>(bias[channel] * factor / unit + added);
     result.start[i] = static_cast<int32_t>((kernels_for_bytes().shift - layer.input.zero_point) * sums[channel]);
+    largest = std::max(largest, std::abs(double{result.scale[i]}) * largest_sum + std::abs(double{result.bias[i]}));
   }
+  // No activation makes a value larger, except by less than 1.
+  r.is_small = (largest + 255 * std::abs(double{r.residual_scale}) + 1) * r.out_scale + r.out_zero < 0x1p31;
   return result;
 }
 
@@ -275,17 +283,22 @@ Int8Depthwise::Int8Depthwise(const nn::Conv2d& conv, const nn::QuantizedLayer& l
   const int64_t width = kernels.depthwise_width(), rows = round_up(kernel_size_, 4);
   const int64_t padded = round_up(channels_, width);
   panels_ = {kernel_size_ * rows, padded, width, padded / width};
-  std::vector<int8_t> matrix(padded * panels_.rows);  // [channel][column][row]
+  const int64_t out_rows = kernels::Int8Kernels::depthwise_rows(kernel_size_, stride_);
+  const int64_t bytes = padded * panels_.rows * kernels.weight_size;
+  weights_ = at::empty({out_rows, bytes}, at::kByte);
   const auto* weight = layer.weight.const_data_ptr<int8_t>();
-  for (int64_t i = 0; i < padded; i++) {
-    const int64_t channel = kernels.depthwise_order(i);
-    if (channel >= channels_) continue;
-    for (int64_t y = 0; y < kernel_size_; y++)
-      for (int64_t x = 0; x < kernel_size_; x++)
-        matrix[i * panels_.rows + x * rows + y] = weight[(channel * kernel_size_ + y) * kernel_size_ + x];
+  for (int64_t out_row = 0; out_row < out_rows; out_row++) {
+    std::vector<int8_t> matrix(padded * panels_.rows);  // [channel][column][row]
+    for (int64_t i = 0; i < padded; i++) {
+      const int64_t channel = kernels.depthwise_order(i);
+      if (channel >= channels_) continue;
+      for (int64_t y = 0; y < kernel_size_; y++)
+        for (int64_t x = 0; x < kernel_size_; x++)
+          matrix[i * panels_.rows + x * rows + out_row * stride_ + y] =
+              weight[(channel * kernel_size_ + y) * kernel_size_ + x];
+    }
+    kernels.pack(matrix.data(), panels_, weights_.mutable_data_ptr<uint8_t>() + out_row * bytes);
   }
-  weights_ = at::empty({padded * panels_.rows * kernels.weight_size}, at::kByte);
-  kernels.pack(matrix.data(), panels_, weights_.mutable_data_ptr<uint8_t>());
   parameters_ =
       parameters(layer, output, padded, [&](int64_t i) { return kernels.depthwise_order(i); }, sums_of(layer.weight));
 }
@@ -307,13 +320,17 @@ void Int8Depthwise::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means) c
   const auto* images = x.const_data_ptr<uint8_t>();
   Out* out = y.mutable_data_ptr<Out>();
   at::Tensor row_sums = at::empty({means ? x.size(0) : 0, out_height, channels_}, at::kFloat);
-  parallel_tasks(x.size(0) * out_height, [&](int64_t row, int thread) {
-    const uint8_t* image = images + row / out_height * height * width * channels_;
-    std::array<const uint8_t*, 7> rows;
-    for (int64_t i = 0; i < kernel_size_; i++) {
-      const int64_t in_y = row % out_height * stride_ - kernel_size_ / 2 + i;
-      rows[i] = in_y >= 0 && in_y < height ? image + in_y * width * channels_ : outside_.data();
+  // A few rows at a time; of small images, the panels in two parts, so that the threads finish together.
+  const int64_t at_once = weights_.size(0), blocks = (out_height + at_once - 1) / at_once;
+  const int64_t parts = x.size(0) * blocks < 8 * at::get_num_threads() ? std::min<int64_t>(2, panels_.count) : 1;
+  parallel_tasks(x.size(0) * blocks * parts, [&](int64_t task, int thread) {
+    const int64_t part = task % parts, image = task / parts / blocks, first = task / parts % blocks * at_once;
+    std::array<const uint8_t*, 8> rows;
+    for (int64_t i = 0; i < round_up(kernel_size_, 4); i++) {
+      const int64_t in_y = first * stride_ - kernel_size_ / 2 + i;
+      rows[i] = in_y >= 0 && in_y < height ? images + (image * height + in_y) * width * channels_ : outside_.data();
     }
+    const int64_t out_row = image * out_height + first;
     const kernels::Int8Depthwise<Out> depthwise{
         .rows = rows.data(),
         .zeros = outside_.data(),
@@ -323,12 +340,15 @@ void Int8Depthwise::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means) c
         .stride = stride_,
         .padding = kernel_size_ / 2,
         .out_width = out_width,
+        .out_rows = std::min(at_once, out_height - first),
         .panels = panels_,
         .weights = weights_.const_data_ptr<uint8_t>(),
         .start = parameters_.start.data(),
-        .out = out + row * out_width * channels_,
+        .first = panels_.count * part / parts,
+        .last = panels_.count * (part + 1) / parts,
+        .out = out + out_row * out_width * channels_,
         .requantization = requantization(parameters_),
-        .sums = means ? row_sums.mutable_data_ptr<float>() + row * channels_ : nullptr,
+        .sums = means ? row_sums.mutable_data_ptr<float>() + out_row * channels_ : nullptr,
     };
     uint8_t* memory = scratch.mutable_data_ptr<uint8_t>() + thread * scratch_size;
     if constexpr (std::is_same_v<Out, float>) {

@@ -29,6 +29,7 @@ inline Ints rounded(Vector x) { return ints(_mm512_cvtps_epi32(x)); }
 inline Bytes load_bytes(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
 inline void store_bytes(std::uint8_t* p, Bytes x) { _mm512_storeu_si512(p, x); }
 inline Bytes largest(Bytes a, Bytes b) { return _mm512_max_epu8(a, b); }
+inline Bytes smallest(Bytes a, Bytes b) { return _mm512_min_epu8(a, b); }
 
 // `kLanes` bytes as floats.
 inline Vector widen(const std::uint8_t* p) {
@@ -77,6 +78,7 @@ inline Ints rounded(Vector x) { return ints(_mm256_cvtps_epi32(x)); }
 inline Bytes load_bytes(const std::uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 inline void store_bytes(std::uint8_t* p, Bytes x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
 inline Bytes largest(Bytes a, Bytes b) { return _mm256_max_epu8(a, b); }
+inline Bytes smallest(Bytes a, Bytes b) { return _mm256_min_epu8(a, b); }
 inline Vector widen(const std::uint8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }

@@ -42,6 +42,7 @@ inline void in_order(const Vector x[4], Vector to[4]) {
   to[3] = {x[2].high, x[3].high};
 }
 inline Bytes largest(Bytes a, Bytes b) { return {vmaxq_u8(a.low, b.low), vmaxq_u8(a.high, b.high)}; }
+inline Bytes smallest(Bytes a, Bytes b) { return {vminq_u8(a.low, b.low), vminq_u8(a.high, b.high)}; }
 
 inline Vector widen(const std::uint8_t* p) {
   const uint16x8_t words = vmovl_u8(vld1_u8(p));

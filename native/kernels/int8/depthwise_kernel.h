@@ -6,79 +6,108 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Depthwise convolutions of bytes. First, the bytes of up to four rows of the window that belong to the same channel
-// and column are brought side by side; then each column of the window is a step of products.
+// Depthwise convolutions of bytes. First, the bytes of four rows that belong to the same channel and column are brought
+// side by side, once for all output rows; then each column of the window is a step of products.
 
 // Store a panel, whose channels have the order of interleave().
-inline void put_panel(std::uint8_t* to, const Vector values[4], int64_t count, float low) {
-  store_bytes(to, to_bytes(values, low), count);
+inline void put_panel(std::uint8_t* to, const Vector values[4], int64_t count, const Requantization& r) {
+  store_bytes(to, to_bytes(values, r.low, r.high), count);
 }
-inline void put_panel(float* to, const Vector values[4], int64_t count, float) {
+inline void put_panel(float* to, const Vector values[4], int64_t count, const Requantization& r) {
   Vector ordered[4];
   in_order(values, ordered);
-  put<4>(to, ordered, count, 0);
+  put<4>(to, ordered, count, r);
+}
+
+// to: [column][group of 4 rows][4 * kWidth]
+template <class Out, int Groups>
+void interleave_rows(const Int8Depthwise<Out>& d, int64_t channel, int64_t columns, std::uint8_t* to) {
+  constexpr int kRows = 4 * Groups, kWidth = 4 * kLanes;
+  const std::uint8_t* rows[kRows];
+  int64_t steps[kRows];
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; row++) {
+    rows[row] = d.rows[row] + channel;
+    steps[row] = d.rows[row] == d.zeros ? 0 : d.channels;
+  }
+  const Bytes outside = load_bytes(d.zeros + channel);
+  for (int64_t column = -d.padding; column < columns - d.padding; column++) {
+    const bool is_inside = column >= 0 && column < d.width;
+#pragma GCC unroll 2
+    for (int first = 0; first < kRows; first += 4, to += 4 * kWidth) {
+      Bytes bytes[4] = {outside, outside, outside, outside}, four[4];
+      if (is_inside)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) bytes[i] = load_bytes(rows[first + i] + column * steps[first + i]);
+      interleave(bytes[0], bytes[1], bytes[2], bytes[3], four);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; i++) store_bytes(to + i * kWidth, four[i]);
+    }
+  }
 }
 
 template <class Out, int Kernel>
-void int8_depthwise_row(const Int8Depthwise<Out>& depthwise, std::uint8_t* scratch) {
-  const Int8Depthwise<Out> d = depthwise;
-  constexpr int kGroups = (Kernel + 3) / 4;  // of rows
-  constexpr int64_t kWidth = 4 * kLanes, kColumn = kGroups * 4 * kWidth;
-  for (int64_t panel = 0; panel < d.panels.count; panel++) {
-    const int64_t channel = panel * kWidth, count = d.channels - channel;
-    const int64_t last = (d.out_width - 1) * d.stride + Kernel;  // columns that are read
-    std::uint8_t* to = scratch;
-    for (int64_t column = -d.padding; column < last - d.padding; column++) {
-      const bool is_inside = column >= 0 && column < d.width;
-      auto bytes = [&](int row) {
-        const std::uint8_t* from = is_inside && d.rows[row] != d.zeros ? d.rows[row] + column * d.channels : d.zeros;
-        return load_bytes(from + channel);
-      };
-      for (int group = 0; group < kGroups; group++, to += 4 * kWidth) {
-        const int row = group * 4, most = Kernel - 1;  // rows beyond the last have zero weights
-        Bytes four[4];
-        interleave(bytes(row), bytes(row + 1 < Kernel ? row + 1 : most), bytes(row + 2 < Kernel ? row + 2 : most),
-                   bytes(row + 3 < Kernel ? row + 3 : most), four);
+void filter_row(const Int8Depthwise<Out>& depthwise, int64_t channel, const std::uint8_t* columns,
+                const ByteStep::Weight* weights, Out* out, float* sums_of_outputs) {
+  const Int8Depthwise<Out> d = depthwise;  // a copy, which no store can change
+  constexpr int kSteps = Kernel * ((Kernel + 3) / 4);
+  constexpr int64_t kWidth = 4 * kLanes, kColumn = (Kernel + 3) / 4 * 4 * kWidth;
+  const int64_t count = d.channels - channel;
+  Vector totals[4] = {all(0), all(0), all(0), all(0)};
+  // All weights of a small kernel fit into registers.
+  constexpr int kKept = kSteps * 4 * sizeof(ByteStep::Weights) <= 12 * 64 && sizeof(Bytes) == 64 ? kSteps * 4 : 0;
+  ByteStep::Weights kept[kKept + 1];
+#pragma GCC unroll 12
+  for (int i = 0; i < kKept; i++) kept[i] = ByteStep::weights(weights + i * kStepWeights);
+  for (int64_t x = 0; x < d.out_width; x++) {
+    Ints sums[4];
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) store_bytes(to + i * kWidth, four[i]);
-      }
-    }
-    const auto* weights = static_cast<const ByteStep::Weight*>(d.weights) + panel * d.panels.stride();
-    Vector totals[4] = {all(0), all(0), all(0), all(0)};
-    for (int64_t x = 0; x < d.out_width; x++) {
-      Ints sums[4];
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) sums[i] = load_ints(d.start + channel + i * kLanes);
-      const std::uint8_t* from = scratch + x * d.stride * kColumn;
+    for (int i = 0; i < 4; i++) sums[i] = load_ints(d.start + channel + i * kLanes);
+    const std::uint8_t* from = columns + x * d.stride * kColumn;
 #pragma GCC unroll 14
-      for (int step = 0; step < Kernel * kGroups; step++)
+    for (int step = 0; step < kSteps; step++)
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-          sums[i] = ByteStep::add(sums[i], ByteStep::factor(load_bytes(from + (step * 4 + i) * kWidth)),
-                                  ByteStep::weights(weights + (step * 4 + i) * kStepWeights));
-      Vector values[4];
+      for (int i = 0; i < 4; i++)
+        sums[i] =
+            ByteStep::add(sums[i], ByteStep::factor(load_bytes(from + (step * 4 + i) * kWidth)),
+                          kKept > 0 ? kept[step * 4 + i] : ByteStep::weights(weights + (step * 4 + i) * kStepWeights));
+    Vector values[4];
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) {
-        const int64_t at = channel + i * kLanes;
-        values[i] = fma(to_float(sums[i]), load(d.requantization.scale + at), load(d.requantization.bias + at));
-      }
-      finish<Out, 4>(values, d.requantization);
-      put_panel(d.out + x * d.channels + channel, values, count, d.requantization.low);
-      if constexpr (sizeof(Out) > 1)
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) totals[i] = totals[i] + values[i];
+    for (int i = 0; i < 4; i++) {
+      const int64_t at = channel + i * kLanes;
+      values[i] = fma(to_float(sums[i]), load(d.requantization.scale + at), load(d.requantization.bias + at));
     }
+    finish<Out, 4>(values, d.requantization);
+    put_panel(out + x * d.channels + channel, values, count, d.requantization);
     if constexpr (sizeof(Out) > 1)
-      if (d.sums) put_panel(d.sums + channel, totals, count, 0);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; i++) totals[i] = totals[i] + values[i];
+  }
+  if constexpr (sizeof(Out) > 1)
+    if (sums_of_outputs) put_panel(sums_of_outputs + channel, totals, count, d.requantization);
+}
+
+template <class Out, int Kernel>
+void int8_depthwise_rows(const Int8Depthwise<Out>& d, std::uint8_t* scratch) {
+  const int64_t columns = (d.out_width - 1) * d.stride + Kernel;  // that are read
+  for (int64_t panel = d.first; panel < d.last; panel++) {
+    const int64_t channel = panel * 4 * kLanes;
+    interleave_rows<Out, (Kernel + 3) / 4>(d, channel, columns, scratch);
+    for (int64_t row = 0; row < d.out_rows; row++) {
+      const auto* weights =
+          static_cast<const ByteStep::Weight*>(d.weights) + (row * d.panels.count + panel) * d.panels.stride();
+      filter_row<Out, Kernel>(d, channel, scratch, weights, d.out + row * d.out_width * d.channels,
+                              d.sums ? d.sums + row * d.channels : nullptr);
+    }
   }
 }
 
 template <class Out>
 void int8_depthwise(const Int8Depthwise<Out>& d, std::uint8_t* scratch) {
   switch (d.kernel_size) {
-    case 3: return int8_depthwise_row<Out, 3>(d, scratch);
-    case 5: return int8_depthwise_row<Out, 5>(d, scratch);
-    case 7: return int8_depthwise_row<Out, 7>(d, scratch);
+    case 3: return int8_depthwise_rows<Out, 3>(d, scratch);
+    case 5: return int8_depthwise_rows<Out, 5>(d, scratch);
+    case 7: return int8_depthwise_rows<Out, 7>(d, scratch);
   }
 }
 

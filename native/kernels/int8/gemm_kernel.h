@@ -25,7 +25,8 @@ struct Int8Strip {
 template <class Out, int Rows, int Vectors>
 void int8_strip(const Int8Strip<Out>& strip) {
   const Int8Strip<Out> s = strip;  // a copy, which no store can change
-  const Requantization& requantization = s.requantization;
+  Requantization requantization = s.requantization;
+  if (s.residual_floats) requantization.is_small = false;
   const std::uint8_t* const* rows = s.rows;
   for (int64_t tile = 0; tile < s.tiles; tile++, rows += Rows) {
     Ints sums[Rows][Vectors];
@@ -79,7 +80,7 @@ void int8_strip(const Int8Strip<Out>& strip) {
     finish<Out, Rows * Vectors>(values, requantization);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; r++)
-      put<Vectors>(s.out + first + r * s.stride, values + r * Vectors, s.columns, requantization.low);
+      put<Vectors>(s.out + first + r * s.stride, values + r * Vectors, s.columns, requantization);
   }
 }
 

@@ -21,7 +21,8 @@ constexpr std::int64_t kByteSlack = 64;
 struct Requantization {
   const float *scale, *bias;  // [padded channels]
   float residual_scale = 1;   // what a step of a residual in bytes is worth; its zero point is part of the bias
-  float low, high;            // for bytes, `low` is an integer
+  float low, high;            // for bytes, integers
+  bool is_small = false;      // for bytes: no y is 2^31 or more, so that it can be rounded before it is clamped
   Activation activation = Activation::None;
   float out_scale = 1, out_zero = 0;
 };
@@ -43,21 +44,23 @@ struct Int8Gemm {
   std::int64_t offset = 0;  // of the bytes that are multiplied, in every row
 };
 
-// One output row of a depthwise convolution, whose kernel has 3 x 3, 5 x 5 or 7 x 7 taps.
+// Neighbouring output rows of a depthwise convolution, whose kernel has 3 x 3, 5 x 5 or 7 x 7 taps.
 template <class Out>
 struct Int8Depthwise {
-  const std::uint8_t* const* rows;  // [kernel_size] rows of the image, or `zeros`
+  const std::uint8_t* const* rows;  // of the image, or `zeros`: as many as the kernel's, rounded up to a multiple of 4
   const std::uint8_t* zeros;        // a row of zero points
   std::int64_t width, channels;     // of the image
   std::int64_t kernel_size, stride, padding;
-  std::int64_t out_width;
-  // In Int8Kernels::depthwise_order: [panel][kernel_size][rows of the kernel, filled up to a multiple of 4][width]
+  std::int64_t out_width, out_rows;  // out_rows: at most Int8Kernels::depthwise_rows
+  // In Int8Kernels::depthwise_order: [depthwise_rows][panel][kernel_size][rows][width]. The kernel of output row i
+  // begins in row i * stride; the other rows are 0.
   Panels panels;
   const void* weights;
   const std::int32_t* start;  // in the same order, as the channels of the requantization
-  Out* out;                   // [out_width][channels]
+  std::int64_t first, last;   // panels
+  Out* out;                   // [out_rows][out_width][channels]
   Requantization requantization;
-  float* sums = nullptr;  // [channels], of the outputs, if these are floats; or null
+  float* sums = nullptr;  // [out_rows][channels], of the outputs, if these are floats; or null
 };
 
 // to[pixel][c] = the byte of from[pixel][c] * factors[c]: see Int8Kernels::quantize.
@@ -94,6 +97,10 @@ struct Int8Kernels {
   std::int64_t depthwise_order(std::int64_t position) const {
     const std::int64_t width = depthwise_width(), panel = position / width * width, in_panel = position % width;
     return panel + in_panel % lanes / 4 * 16 + in_panel / lanes * 4 + in_panel % 4;
+  }
+  // How many output rows read no more than the rows of the kernel, rounded up to a multiple of 4.
+  static std::int64_t depthwise_rows(std::int64_t kernel_size, std::int64_t stride) {
+    return ((kernel_size + 3) / 4 * 4 - kernel_size) / stride + 1;
   }
   std::int64_t depthwise_scratch(std::int64_t width, std::int64_t kernel_size) const {
     return (width + 2 * kernel_size) * ((kernel_size + 3) / 4) * 4 * depthwise_width();

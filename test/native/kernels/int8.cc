@@ -37,9 +37,11 @@ struct Layer {
     bias = noise(channels);
     requantization.low = to_bytes ? 0 : -INFINITY;
     requantization.high = to_bytes ? 255 : INFINITY;
+    requantization.is_small = any(2) > 0;
     if (is_clamp(activation)) {
       if (to_bytes)
         for (float& value : bias) value += 90;
+      if (!requantization.is_small) scale[0] *= 1e10F;
       if (activation != Activation::None) requantization.low = to_bytes ? 90 : 0;
       if (activation == Activation::ReLU6) requantization.high = to_bytes ? 200 : 6;
       return;
@@ -150,17 +152,19 @@ void test_depthwise(const Int8Kernels& kernels, const std::string& name) {
         const bool extreme = any(2) > 0;
         const int64_t width = 1 + any(9), padding = kernel / 2, out_width = (width - 1) / stride + 1;
         const int64_t groups = (kernel + 3) / 4 * 4, panel = kernels.depthwise_width();
+        const int64_t most_rows = kernels.depthwise_rows(kernel, stride), out_rows = 1 + any(most_rows);
         const Panels panels{kernel * groups, (channels + panel - 1) / panel * panel, panel,
                             (channels + panel - 1) / panel};
-        const auto image = bytes(kernel * width * channels, extreme);
+        const auto image = bytes(groups * width * channels, extreme);
         const auto filters = weights(channels * kernel * kernel, extreme);
         const std::vector<uint8_t> zeros(channels + kByteSlack, kZeroPoint);
-        const int64_t outside = any(kernel + 1);  // a row that is not in the image
+        const int64_t outside = any(groups + 1);  // a row that is not in the image
         std::vector<const uint8_t*> rows;
-        for (int64_t row = 0; row < kernel; row++)
+        for (int64_t row = 0; row < groups; row++)
           rows.push_back(row == outside ? zeros.data() : image.data() + row * width * channels);
         Layer layer(channels, kernel * kernel, kToBytes, activation);
-        std::vector<int8_t> matrix(panels.padded_columns() * panels.rows);
+        const int64_t size = panels.padded_columns() * panels.rows;
+        std::vector<int8_t> matrices(most_rows * size);
         std::vector<int32_t> start(panels.padded_columns());
         std::vector<float> scale(panels.padded_columns()), bias(panels.padded_columns());
         for (int64_t at = 0; at < panels.padded_columns(); at++) {
@@ -171,18 +175,20 @@ void test_depthwise(const Int8Kernels& kernels, const std::string& name) {
           for (int64_t row = 0; row < kernel; row++)
             for (int64_t column = 0; column < kernel; column++) {
               const int8_t weight = filters[(c * kernel + row) * kernel + column];
-              matrix[at * panels.rows + column * groups + row] = weight;
+              for (int64_t i = 0; i < most_rows; i++)
+                matrices[i * size + at * panels.rows + column * groups + i * stride + row] = weight;
               start[at] += (kernels.shift - kZeroPoint) * weight;
             }
         }
-        std::vector<int8_t> packed(matrix.size() * kernels.weight_size);
-        kernels.pack(matrix.data(), panels, packed.data());
+        std::vector<int8_t> packed(matrices.size() * kernels.weight_size);
+        for (int64_t i = 0; i < most_rows; i++)
+          kernels.pack(matrices.data() + i * size, panels, packed.data() + i * size * kernels.weight_size);
         std::vector<uint8_t> scratch(kernels.depthwise_scratch(width, kernel));
-        std::vector<Out> out(out_width * channels, Out(7)), expected = out;
+        std::vector<Out> out(out_rows * out_width * channels, Out(7)), expected = out;
         Requantization requantization = layer.requantization;
         requantization.scale = scale.data();
         requantization.bias = bias.data();
-        std::vector<float> sums(kToBytes ? 0 : channels, 7), expected_sums(sums.size());
+        std::vector<float> sums(kToBytes ? 0 : out_rows * channels, 7), expected_sums(sums.size());
         const Int8Depthwise<Out> depthwise{.rows = rows.data(),
                                            .zeros = zeros.data(),
                                            .width = width,
@@ -191,9 +197,12 @@ void test_depthwise(const Int8Kernels& kernels, const std::string& name) {
                                            .stride = stride,
                                            .padding = padding,
                                            .out_width = out_width,
+                                           .out_rows = out_rows,
                                            .panels = panels,
                                            .weights = packed.data(),
                                            .start = start.data(),
+                                           .first = 0,
+                                           .last = panels.count,
                                            .out = out.data(),
                                            .requantization = requantization,
                                            .sums = kToBytes ? nullptr : sums.data()};
@@ -202,20 +211,21 @@ void test_depthwise(const Int8Kernels& kernels, const std::string& name) {
         } else {
           kernels.depthwise_to_float(depthwise, scratch.data());
         }
-        for (int64_t x = 0; x < out_width; x++)
-          for (int64_t c = 0; c < channels; c++) {
-            int32_t sum = 0;
-            for (int64_t row = 0; row < kernel; row++)
-              for (int64_t column = 0; column < kernel; column++) {
-                const int64_t in = x * stride - padding + column;
-                if (row == outside || in < 0 || in >= width) continue;
-                sum += (rows[row][in * channels + c] - kZeroPoint) * filters[(c * kernel + row) * kernel + column];
-              }
-            expected[x * channels + c] = result<Out>(sum, layer.scale[c], layer.bias[c], 0, requantization);
-          }
+        for (int64_t i = 0; i < out_rows * out_width * channels; i++) {
+          const int64_t c = i % channels, x = i / channels % out_width, y = i / channels / out_width;
+          int32_t sum = 0;
+          for (int64_t row = 0; row < kernel; row++)
+            for (int64_t column = 0; column < kernel; column++) {
+              const int64_t in = x * stride - padding + column, in_row = y * stride + row;
+              if (in_row == outside || in < 0 || in >= width) continue;
+              sum += (rows[in_row][in * channels + c] - kZeroPoint) * filters[(c * kernel + row) * kernel + column];
+            }
+          expected[i] = result<Out>(sum, layer.scale[c], layer.bias[c], 0, requantization);
+        }
         expect_equal(name, {kernel, stride, channels, width}, out, expected, activation);
         if constexpr (kToBytes) continue;
-        for (int64_t i = 0; i < out_width * channels; i++) expected_sums[i % channels] += out[i];
+        for (int64_t i = 0; i < out_rows * out_width * channels; i++)
+          expected_sums[i / channels / out_width * channels + i % channels] += out[i];
         expect_equal("sums_of_depthwise", {kernel, channels, width}, sums, expected_sums, Activation::None);
       }
 }

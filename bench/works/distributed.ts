@@ -6,7 +6,8 @@ import type { Options } from './options.js'
 
 /**
  * Two processes on this machine share their steps, with half of the threads each. Beside PyTorch's DistributedDataParallel:
- * `apart`, two processes that exchange nothing, and `one process`, which has the images and the threads of both.
+ * `apart`, two processes that exchange nothing but wait for each other after each step, and `one process`, which has the images and
+ * the threads of both.
  */
 export async function distributed({
   network = ['resnet50', 'mobilenet_v2'],

@@ -60,6 +60,8 @@ if (job.setup === 'one') {
       if (job.task === 'exchange') return []
       const { loss } = await trainer.step(batch, labels, step)
       if (shares) await trainer.update(LEARNING_RATE, new Float64Array(1))
+      // Waits for the slower rank, as an exchange does.
+      else await group.stopIfAborted(undefined)
       return [loss]
     }
     const goOn = (value: boolean) => group.broadcast(() => value)

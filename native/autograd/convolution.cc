@@ -14,6 +14,7 @@
 #include "ops/dispatch.h"
 #include "ops/packing.h"
 #include "ops/thresholds.h"
+#include "runtime/gradient_place.h"
 
 namespace visiontorch::autograd {
 
@@ -40,6 +41,12 @@ bool filters_backward(const nn::Conv2d& conv, const at::Tensor& x) {
 bool filters_forward(const nn::Conv2d& conv, const at::Tensor& x) {
   const int64_t least = x.scalar_type() == at::kFloat ? table().lanes : ops::thresholds::kWinogradChannelsBFloat16;
   return filters_backward(conv, x) && std::min(conv.in_channels, conv.out_channels) >= least;
+}
+
+at::Tensor memory_for_gradient(const at::Tensor& weight) {
+  at::Tensor place = take_gradient_place(weight);
+  if (place.defined()) return place;
+  return at::empty(weight.sizes(), at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
 }
 
 bool is_narrow(const nn::Conv2d& conv) {
@@ -83,11 +90,13 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
     at::Tensor dx, dweight, dbias;
     if (context->needs_input_grad(1)) {  // first, because computing dx evicts x and gradient from the cache
       if (filters_backward(conv, x)) {
-        dweight = winograd_weight_gradient(x, gradient);
+        dweight = memory_for_gradient(weight);
+        winograd_weight_gradient(x, gradient, dweight);
       } else if (is_narrow(conv)) {
         dweight = std::get<1>(gradients_of(gradient, x, weight, conv, {false, true, false}));
       } else {
-        dweight = weight_gradient(x, gradient, conv);
+        dweight = memory_for_gradient(weight);
+        weight_gradient(x, gradient, conv, dweight);
       }
     }
     if (context->needs_input_grad(0)) {

@@ -80,22 +80,19 @@ struct Partition {
 };
 
 // Adds up sums [parts, ...] over the parts.
-at::Tensor total_of(const at::Tensor& sums) {
-  at::Tensor total = sums[0];
-  if (sums.size(0) == 1) return total;
-  total = at::empty_like(total);
+void add_up(const at::Tensor& sums, at::Tensor& total) {
   const float* from = sums.const_data_ptr<float>();
   float* to = total.mutable_data_ptr<float>();
   parallel_ranges(total.numel(), at::internal::GRAIN_SIZE, [&](int64_t begin, int64_t end) {
     table().add_parts({from, sums.size(0), total.numel(), begin, end, to});
   });
-  return total;
 }
 
 }  // namespace
 
 template <class T>
-at::Tensor weight_gradient_of(const at::Tensor& input, const at::Tensor& gradient, const nn::Conv2d& conv) {
+void weight_gradient_of(const at::Tensor& input, const at::Tensor& gradient, const nn::Conv2d& conv,
+                        at::Tensor& result) {
   const int64_t in = input.size(1), height = input.size(2), width = input.size(3), k = conv.kernel_size.height,
                 padding = conv.padding.height, taps = k * k;
   const int64_t out = gradient.size(1), out_height = gradient.size(2), out_width = gradient.size(3);
@@ -103,7 +100,7 @@ at::Tensor weight_gradient_of(const at::Tensor& input, const at::Tensor& gradien
   const bool shares_out = out > in * taps;
   const Partition partition(pixels, shares_out ? out : in);
   const int64_t parts = partition.parts, groups = partition.groups;
-  at::Tensor sums = at::empty({parts, out, k, k, in}, at::kFloat);
+  at::Tensor sums = parts == 1 ? result : at::empty({parts, out, k, k, in}, at::kFloat);
   const std::vector<T> zeros(in);
   const T *images = data<T>(input), *gradients = data<T>(gradient);
   float* target = sums.mutable_data_ptr<float>();
@@ -140,18 +137,20 @@ at::Tensor weight_gradient_of(const at::Tensor& input, const at::Tensor& gradien
         },
         scratch[thread]);
   });
-  return total_of(sums).permute({0, 3, 1, 2});
+  if (parts > 1) add_up(sums, result);
 }
 
-at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv) {
-  return x.scalar_type() == at::kFloat ? weight_gradient_of<float>(x, gradient, conv)
-                                       : weight_gradient_of<kernels::BFloat16>(x, gradient, conv);
+void weight_gradient(const at::Tensor& x, const at::Tensor& gradient, const nn::Conv2d& conv, at::Tensor& result) {
+  if (x.scalar_type() == at::kFloat)
+    weight_gradient_of<float>(x, gradient, conv, result);
+  else
+    weight_gradient_of<kernels::BFloat16>(x, gradient, conv, result);
 }
 
 // With V = B^T d B of each tile's inputs and dM = A dy A^T of its outputs' gradients, dU = sum of dM^T V, and the
 // weight's gradient is G^T dU G.
 template <class T>
-at::Tensor winograd_weight_gradient_of(const at::Tensor& x, const at::Tensor& gradient) {
+void winograd_weight_gradient_of(const at::Tensor& x, const at::Tensor& gradient, at::Tensor& result) {
   constexpr int64_t kCache = (4 << 20) / sizeof(T);  // values of V and dM at a time
   constexpr int64_t points = Winograd::kPoints;
   const int64_t in = x.size(1), out = gradient.size(1), height = x.size(2), width = x.size(3);
@@ -199,12 +198,14 @@ at::Tensor winograd_weight_gradient_of(const at::Tensor& x, const at::Tensor& gr
           scratch[thread]);
     });
   }
-  return ops::unpack_winograd(sums);
+  ops::unpack_winograd(sums, result);
 }
 
-at::Tensor winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradient) {
-  return x.scalar_type() == at::kFloat ? winograd_weight_gradient_of<float>(x, gradient)
-                                       : winograd_weight_gradient_of<kernels::BFloat16>(x, gradient);
+void winograd_weight_gradient(const at::Tensor& x, const at::Tensor& gradient, at::Tensor& result) {
+  if (x.scalar_type() == at::kFloat)
+    winograd_weight_gradient_of<float>(x, gradient, result);
+  else
+    winograd_weight_gradient_of<kernels::BFloat16>(x, gradient, result);
 }
 
 }  // namespace visiontorch::autograd

@@ -7,6 +7,8 @@
 
 #include <functional>
 
+#include "runtime/gradient_place.h"
+
 namespace visiontorch::distributed {
 
 namespace {
@@ -39,13 +41,18 @@ struct Bucket {
     for (size_t i = 0; i < parameters.size(); i++) {
       const at::Tensor& gradient = parameters[i].grad();
       has_gradient.push_back(gradient.defined() ? 1 : 0);
-      if (gradient.defined())
-        sums[i].copy_(gradient);
-      else
+      if (!gradient.defined())
         sums[i].zero_();
+      else if (gradient.const_data_ptr() != sums[i].const_data_ptr())
+        sums[i].copy_(gradient);
     }
     flags().copy_(at::tensor(has_gradient));
     wait = group.start_sum(flat);
+  }
+
+  // Lets the next backward pass compute the gradients in `flat`.
+  void offer_places() {
+    for (size_t i = 0; i < parameters.size(); i++) set_gradient_place(parameters[i], sums[i]);
   }
 
   void finish() {
@@ -59,6 +66,7 @@ struct Bucket {
       else
         parameters[i].mutable_grad().reset();
     }
+    offer_places();
   }
 };
 
@@ -103,6 +111,7 @@ GradientSums::GradientSums(std::shared_ptr<ProcessGroup> group, const std::vecto
   }
   for (size_t i = 0; i < list.size(); i++) {
     list[i].allocate();
+    list[i].offer_places();
     for (const at::Tensor& parameter : list[i].parameters)
       torch::autograd::impl::set_post_acc_grad_hooks(
           parameter, std::make_unique<Hook>([buckets = buckets_.get(), i] { buckets->complete(i); }));
@@ -111,8 +120,10 @@ GradientSums::GradientSums(std::shared_ptr<ProcessGroup> group, const std::vecto
 
 GradientSums::~GradientSums() {
   for (const Bucket& bucket : buckets_->list)
-    for (const at::Tensor& parameter : bucket.parameters)
+    for (const at::Tensor& parameter : bucket.parameters) {
       torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
+      set_gradient_place(parameter, {});
+    }
 }
 
 void GradientSums::begin() { buckets_->overlapping = true; }

@@ -11,7 +11,8 @@ namespace visiontorch::distributed {
 
 // Sums the gradients of parameters over the ranks of a group. They are sent in buckets of up to 25 MB, in the reverse
 // order of the parameters: the backward pass finishes the last layers first, and their gradients are summed while it
-// computes the others. Used on the compute thread only, with the same parameters on all ranks.
+// computes the others. Most are computed in their bucket. Used on the compute thread only, with the same parameters on
+// all ranks.
 class GradientSums {
  public:
   GradientSums(std::shared_ptr<ProcessGroup> group, const std::vector<at::Tensor>& parameters);

@@ -177,14 +177,12 @@ Packed plain_winograd(const Affine& layer) {
   return {panels, weight, pad_bias(layer.bias, panels)};
 }
 
-at::Tensor unpack_winograd(const at::Tensor& points) {
+void unpack_winograd(const at::Tensor& points, at::Tensor& gradient) {
   constexpr int64_t kChannels = 64;  // at a time, whose sums stay in the first-level cache
   const int64_t out_channels = points.size(1), in_channels = points.size(2), filters = out_channels * in_channels;
   const int64_t blocks = (in_channels + kChannels - 1) / kChannels;
-  at::Tensor weight =
-      at::empty({out_channels, in_channels, 3, 3}, points.options().memory_format(at::MemoryFormat::ChannelsLast));
   const float* from = points.const_data_ptr<float>();
-  float* to = weight.mutable_data_ptr<float>();
+  float* to = gradient.mutable_data_ptr<float>();
   parallel_ranges(out_channels * blocks, 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const int64_t out = i / blocks, channel = i % blocks * kChannels;
@@ -195,7 +193,6 @@ at::Tensor unpack_winograd(const at::Tensor& points) {
                                          .filter_stride = in_channels});
     }
   });
-  return weight;
 }
 
 }  // namespace visiontorch::ops

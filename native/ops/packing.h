@@ -40,6 +40,6 @@ Packed pack_winograd(const Affine& layer, Taps taps = Taps::InOrder, at::ScalarT
 Packed plain_winograd(const Affine& layer);
 
 // Applies the transpose of the transformation, for gradients: [point][out][in] -> [out, in, 3, 3], channels-last.
-at::Tensor unpack_winograd(const at::Tensor& points);
+void unpack_winograd(const at::Tensor& points, at::Tensor& gradient);
 
 }  // namespace visiontorch::ops

@@ -108,7 +108,11 @@ QuantizedWeight quantize_weight(const at::Tensor& weight, const at::Tensor& scal
 }
 
 at::Tensor dequantize(const QuantizedWeight& weight) {
-  return weight.values.to(at::kFloat) * weight.scale.view(per_output(weight.values));
+  at::Tensor result = weight.values.to(at::kFloat);
+  dequantize_(result, weight.scale);
+  return result;
 }
+
+void dequantize_(at::Tensor& values, const at::Tensor& scale) { values.detach().mul_(scale.view(per_output(values))); }
 
 }  // namespace visiontorch::quantize

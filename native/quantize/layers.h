@@ -45,5 +45,7 @@ QuantizedWeight quantize_weight(const at::Tensor& weight, const at::Tensor& scal
 // The largest magnitude of each output's weights: [out].
 at::Tensor largest_weights(const at::Tensor& weight);
 at::Tensor dequantize(const QuantizedWeight& weight);
+// In place: floats that hold integers.
+void dequantize_(at::Tensor& values, const at::Tensor& scale);
 
 }  // namespace visiontorch::quantize

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <set>
@@ -12,6 +13,7 @@
 #include "checkpoint/storages.h"
 #include "quantize/layers.h"
 #include "runtime/error.h"
+#include "runtime/parallel.h"
 #include "runtime/text.h"
 
 namespace visiontorch::quantize {
@@ -81,12 +83,25 @@ class Scales {
   std::map<std::string, at::Tensor> tensors_;
 };
 
-// Returns the weight, which was converted to float32, as the integers that it must contain.
+// Returns the weight, which was converted to float32, as the integers that it must contain. In one pass, because the
+// largest layers have hundreds of megabytes.
 at::Tensor integers(const Layer& layer) {
-  const at::Tensor weight = layer.weight().detach();
-  const at::Tensor values = weight.to(at::kChar).contiguous();
-  if (!at::equal(values.to(at::kFloat), weight) || values.eq(-128).any().item<bool>())
-    refuse(layer.name + ".weight: expected integers from -127 to 127");
+  const at::Tensor weight = layer.weight().detach().contiguous();
+  at::Tensor values = at::empty(weight.sizes(), at::kChar);
+  const auto* from = weight.const_data_ptr<float>();
+  auto* to = values.mutable_data_ptr<int8_t>();
+  std::atomic<bool> all_integers = true;
+  constexpr int64_t kGrain = 1 << 16;
+  parallel_ranges(weight.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      if (!(from[i] >= -127 && from[i] <= 127) || from[i] != std::trunc(from[i])) {
+        all_integers = false;
+        return;
+      }
+      to[i] = static_cast<int8_t>(from[i]);
+    }
+  });
+  if (!all_integers) refuse(layer.name + ".weight: expected integers from -127 to 127");
   return values;
 }
 
@@ -147,7 +162,7 @@ nn::Quantization load(nn::Network& network, const checkpoint::Match& match, chec
                                        .weight = weight.values,
                                        .weight_scale = weight.scale,
                                        .bias = bias ? bias->detach().clone() : at::zeros({weight.values.size(0)})});
-    layer.weight() = dequantize(weight);
+    dequantize_(layer.weight(), weight.scale);
   }
   if (!in_integers.empty()) refuse(printable(*in_integers.begin()) + ": expected floating-point numbers, got integers");
   scales.expect_none();

@@ -40,6 +40,20 @@ const trainerProgram = `
   console.log(rss() - before)
 `
 
+// Loads a quantized checkpoint and predicts. Prints the process's peak in MiB before and after.
+const quantizedProgram = `
+  import { readFileSync } from 'node:fs'
+  import { loadModel } from './lib/model/create-model.js'
+  // A process's maxRSS begins with that of its parent.
+  const peak = () => Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024
+  const before = peak()
+  const model = await loadModel(process.env.CHECKPOINT, { device: 'cpu' })
+  const batch = model.createBatch(1)
+  batch.setTensor(new Float32Array(3 * 224 * 224))
+  await model.network.forward(batch, 1, 'logits')
+  console.log(peak() - before)
+`
+
 const run = (source: string, env = {}) =>
   JSON.parse(
     execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', source], {
@@ -58,6 +72,16 @@ describe('the memory of a process', function () {
     await model.save(path)
     const growth = run(trainerProgram, { CHECKPOINT: path })
     assert.ok(growth < 100, `grew by ${growth} MiB`)
+  })
+
+  it('holds the weights of a quantized model in float32 and in integers, and no other copy of a large layer', async () => {
+    const path = join(await temporaryFolder(), 'alexnet.int8.pth')
+    using model = await createModel('alexnet', { numClasses: 2, device: 'cpu' })
+    const image = { data: new Uint8ClampedArray(64 * 64 * 3), width: 64, height: 64, channels: 3 as const }
+    using quantized = await model.quantize([image], { keep: 'none' })
+    await quantized.save(path)
+    const growth = run(quantizedProgram, { CHECKPOINT: path })
+    assert.ok(growth < 600, `grew by ${growth} MiB`)
   })
 
   it('is returned to the system when nothing is computed any more', () => {

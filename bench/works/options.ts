@@ -9,6 +9,7 @@ export const networks: readonly Architecture[] = [
   'mobilenet_v3_large',
   'efficientnet_b0',
   'regnet_y_800mf',
+  'densenet121',
   'convnext_tiny',
   'vit_b_16',
   'swin_t',

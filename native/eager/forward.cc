@@ -137,6 +137,18 @@ struct Forward {
   at::Tensor operator()(const nn::NormActivation& block, const at::Tensor& x) const {
     return norm_activation(block.norm, x, {}, block.activation, mode);
   }
+  at::Tensor operator()(const nn::PreactivatedConvolution& block, const at::Tensor& x) const {
+    const at::Tensor y = (*this)(block.convolution, (*this)(block.before, x));
+    return block.pool ? (*this)(*block.pool, y) : y;
+  }
+  at::Tensor operator()(const nn::DenseBlock& block, at::Tensor x) const {
+    for (const nn::DenseLayer& layer : block.layers) {
+      at::Tensor y = (*this)(layer.growth, (*this)(layer.hidden, x));
+      if (layer.drop_rate > 0) y = at::dropout(y, layer.drop_rate, mode.training);
+      x = at::cat({x, y}, 1);
+    }
+    return x;
+  }
   at::Tensor operator()(const nn::LinearActivation& block, const at::Tensor& x) const {
     return activate_((*this)(block.linear, x), block.activation);
   }

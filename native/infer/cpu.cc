@@ -18,6 +18,7 @@
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
 #include "ops/pooling.h"
+#include "ops/preactivation.h"
 #include "ops/scaled_projection.h"
 
 namespace visiontorch::infer {
@@ -52,6 +53,38 @@ struct ExcitedResidual {
     return project(y, scales(means), residual ? x : at::Tensor());
   }
 };
+
+// All layers of a dense block write their channels into the block's result, so that none are copied.
+struct DenseOp {
+  struct Layer {
+    ops::PreactivatedProjection hidden;
+    ops::Convolution growth;
+    int64_t first, count;  // the channels that the layer computes
+  };
+  std::vector<Layer> layers;
+  int64_t channels;
+  at::ScalarType type;
+
+  at::Tensor operator()(const at::Tensor& x) const {
+    at::Tensor features = at::empty({x.size(0), channels, x.size(2), x.size(3)},
+                                    x.options().dtype(type).memory_format(at::MemoryFormat::ChannelsLast));
+    features.narrow(1, 0, x.size(1)).copy_(x);
+    for (const Layer& layer : layers) {
+      at::Tensor growth = features.narrow(1, layer.first, layer.count);
+      layer.growth.write(layer.hidden(features.narrow(1, 0, layer.first)), {}, growth);
+    }
+    return features;
+  }
+};
+
+bool projects(const nn::PreactivatedConvolution& block, at::ScalarType type) {
+  return ops::PreactivatedProjection::supports(block.convolution.conv, block.convolution.activation, block.pool, type);
+}
+
+ops::PreactivatedProjection projection(const nn::PreactivatedConvolution& block, at::ScalarType type) {
+  return {ops::Preactivation(block.before.norm, block.before.activation), fold(block.convolution),
+          block.convolution.activation, block.pool, type};
+}
 
 // Returns the positions in the image of the tokens of its padded and shifted windows: see ops::Attention.
 std::vector<int64_t> window_positions(const nn::WindowAttention& block, const nn::Shape& image, int64_t height,
@@ -173,6 +206,31 @@ Op CpuLowering::inverted_residual(const nn::InvertedResidual& block) const {
   const ops::Affine project = std::exchange(layers.project, {});
   return ExcitedResidual{ops::InvertedResidual(layers, dtype_), scales(*block.excitation),
                          ops::ScaledProjection(project, dtype_), block.residual, dtype_};
+}
+
+Op CpuLowering::batch_norm(const nn::BatchNorm2d& norm, std::optional<nn::Activation> activation) const {
+  if (!ops::Preactivation::supports(dtype_)) return {};
+  return [op = ops::Preactivation(norm, activation), type = dtype_](const at::Tensor& x) { return op(x.to(type)); };
+}
+
+Op CpuLowering::preactivated_convolution(const nn::PreactivatedConvolution& block) const {
+  if (!projects(block, dtype_)) return {};
+  return [op = projection(block, dtype_)](const at::Tensor& x) { return op(x); };
+}
+
+Op CpuLowering::dense_block(const nn::DenseBlock& block, const nn::Shape& input) const {
+  DenseOp op{{}, input[0], dtype_};
+  for (const nn::DenseLayer& layer : block.layers) {
+    const nn::Conv2dNormActivation& growth = layer.growth;
+    if (!projects(layer.hidden, dtype_) || growth.activation || !ops::Convolution::supports(growth.conv, dtype_))
+      return {};
+    op.layers.push_back(
+        {projection(layer.hidden, dtype_),
+         ops::Convolution(growth.conv, fold(growth), {count_, growth.conv.in_channels, input[1], input[2]}, dtype_),
+         op.channels, growth.conv.out_channels});
+    op.channels += growth.conv.out_channels;
+  }
+  return op;
 }
 
 Op CpuLowering::max_pool(const nn::MaxPool2d& pool) const {

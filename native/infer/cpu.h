@@ -24,7 +24,10 @@ class CpuLowering : public Lowering {
   Op attention(const nn::WindowAttention& block, const nn::Shape& input) const override;
   Op max_pool(const nn::MaxPool2d& pool) const override;
   Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d& pool) const override;
+  Op batch_norm(const nn::BatchNorm2d& norm, std::optional<nn::Activation> activation) const override;
   Op inverted_residual(const nn::InvertedResidual& block) const override;
+  Op preactivated_convolution(const nn::PreactivatedConvolution& block) const override;
+  Op dense_block(const nn::DenseBlock& block, const nn::Shape& input) const override;
 
  private:
   const int64_t count_;

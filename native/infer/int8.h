@@ -25,6 +25,9 @@ class Int8Lowering : public CpuLowering {
   Op max_pool(const nn::MaxPool2d& pool) const override;
   Op excitation(const nn::SqueezeExcitation& block) const override;
   Op inverted_residual(const nn::InvertedResidual& block) const override;
+  // These are composed of their layers.
+  Op preactivated_convolution(const nn::PreactivatedConvolution&) const override { return {}; }
+  Op dense_block(const nn::DenseBlock&, const nn::Shape&) const override { return {}; }
   visiontorch::eager::Mode mode() const override { return {.input_hook = &layers_->rounding()}; }
 
   std::shared_ptr<const Int8Layers> layers_;

@@ -50,6 +50,14 @@ class Flow {
   }
 
   Scale wanted(const nn::Conv2dNormActivation& block, Scale after) { return wanted(block.conv.weight, after); }
+  Scale wanted(const nn::PreactivatedConvolution& block, Scale after) {
+    wanted(block.convolution, block.pool ? Scale() : after);
+    return {};
+  }
+  Scale wanted(const nn::DenseBlock& block, Scale) {
+    for (const nn::DenseLayer& layer : block.layers) wanted(layer.hidden, wanted(layer.growth, {}));
+    return {};
+  }
   Scale wanted(const nn::Linear& linear, Scale after) { return wanted(linear.weight, after); }
   Scale wanted(const nn::LinearActivation& block, Scale after) { return wanted(block.linear.weight, after); }
   Scale wanted(const nn::MaxPool2d&, Scale after) { return after; }

@@ -79,6 +79,29 @@ Op Lowering::lower(const nn::Conv2dNormActivation& block, const nn::Shape& input
   return [conv = std::move(conv)](const at::Tensor& x) { return conv(x, {}); };
 }
 
+Op Lowering::lower(const nn::PreactivatedConvolution& block, const nn::Shape& input) const {
+  if (Op op = preactivated_convolution(block)) return op;
+  nn::Nodes nodes = {{"", block.before}, {"", block.convolution}};
+  if (block.pool) nodes.push_back({"", *block.pool});
+  Ops ops;
+  lower(nodes, input, ops);
+  return [ops](at::Tensor x) { return run(ops, std::move(x)); };
+}
+
+Op Lowering::lower(const nn::DenseBlock& block, const nn::Shape& input) const {
+  if (Op op = dense_block(block, input)) return op;
+  std::vector<Ops> layers;
+  nn::Shape shape = input;
+  for (const nn::DenseLayer& layer : block.layers) {
+    lower({{"", layer.hidden}, {"", layer.growth}}, shape, layers.emplace_back());
+    shape[0] += layer.growth.conv.out_channels;
+  }
+  return [layers](at::Tensor x) {
+    for (const Ops& ops : layers) x = at::cat({x, run(ops, x)}, 1);
+    return x;
+  };
+}
+
 Op Lowering::lower(const nn::Residual& block, const nn::Shape& input) const {
   Branch branch;
   for (const nn::Conv2dNormActivation& part : block.body) branch.parts.push_back(&part);

@@ -59,17 +59,24 @@ class Lowering {
   // like Convolution. `scale` [out_features] may be undefined.
   virtual Convolution token_linear(const nn::Linear&, Activation, const at::Tensor& /*scale*/) const { return {}; }
   virtual Op layer_norm(const nn::LayerNorm&) const { return {}; }
+  virtual Op batch_norm(const nn::BatchNorm2d&, Activation) const { return {}; }
   // Without its linear layers: queries, keys and values [n, ..., 3 * features] -> [n, ..., features].
   virtual Op attention(const nn::MultiheadAttention&, const nn::Shape& /*input*/) const { return {}; }
   virtual Op attention(const nn::WindowAttention&, const nn::Shape& /*input*/) const { return {}; }
   virtual Op max_pool(const nn::MaxPool2d&) const { return {}; }
   virtual Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d&) const { return {}; }
-  // Returns the whole block as one operation, or null if it must be composed of its convolutions.
+  // These return the whole block as one operation, or null if it must be composed of its parts.
   virtual Op inverted_residual(const nn::InvertedResidual&) const { return {}; }
+  virtual Op preactivated_convolution(const nn::PreactivatedConvolution&) const { return {}; }
+  virtual Op dense_block(const nn::DenseBlock&, const nn::Shape& /*input*/) const { return {}; }
   // Of blocks that run eagerly. What it points to lives as long as the plan.
   virtual visiontorch::eager::Mode mode() const { return {}; }
 
   Op lower(const nn::Conv2dNormActivation& block, const nn::Shape& input) const;
+  Op lower(const nn::NormActivation& block, const nn::Shape&) const { return batch_norm(block.norm, block.activation); }
+  Op lower(const nn::BatchNorm2d& norm, const nn::Shape&) const { return batch_norm(norm, {}); }
+  Op lower(const nn::PreactivatedConvolution& block, const nn::Shape& input) const;
+  Op lower(const nn::DenseBlock& block, const nn::Shape& input) const;
   Op lower(const nn::LinearActivation& block, const nn::Shape& input) const {
     return lower(block.linear, block.activation, input);
   }

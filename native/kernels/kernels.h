@@ -9,6 +9,7 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/pooling/pooling.h"
+#include "kernels/preactivation/preactivation.h"
 #include "kernels/types.h"
 #include "kernels/winograd/winograd.h"
 
@@ -37,6 +38,7 @@ struct Kernels {
   void (*depthwise_gradients)(const DepthwiseTraining<T>&);
   void (*attention)(const Attention<T>&, float* scratch);
   void (*layer_norm)(const LayerNorm<T>&);
+  void (*preactivate)(const Preactivation<T>&);
   void (*max_pool_row)(const MaxPoolRow<T>&);
   void (*pixel_mean)(const PixelMean<T>&);
   void (*scale_pixels)(const PixelScaling<T>&);

@@ -31,6 +31,17 @@ SqueezeExcitation::SqueezeExcitation(int64_t channels, int64_t squeezed, Activat
       scale_activation(scale_activation),
       name(std::move(name)) {}
 
+Shape PreactivatedConvolution::output_shape(const Shape& input) const {
+  const Shape shape = convolution.output_shape(input);
+  return pool ? pool->output_shape(shape) : shape;
+}
+
+Shape DenseBlock::output_shape(const Shape& input) const {
+  Shape shape = input;
+  for (const DenseLayer& layer : layers) shape[0] += layer.growth.conv.out_channels;
+  return shape;
+}
+
 Shape Residual::output_shape(const Shape& input) const {
   Shape shape = input;
   for (const Conv2dNormActivation& part : body) shape = part.output_shape(shape);

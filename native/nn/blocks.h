@@ -42,7 +42,6 @@ struct BatchNormOptions {
 Conv2dNormActivation conv_norm_activation(Conv2d conv, std::optional<Activation> activation, BatchNormOptions norm = {},
                                           Conv2dNormActivation::Names names = {});
 
-// A norm and an activation before a convolution, as in DenseNet.
 struct NormActivation {
   struct Names {
     std::string norm = "0", activation = "1";
@@ -53,6 +52,30 @@ struct NormActivation {
   Names names{};
 
   Shape output_shape(const Shape& input) const { return input; }
+};
+
+// x -> pool(convolution(activation(norm(x)))): He et al. 2016, arXiv:1603.05027.
+struct PreactivatedConvolution {
+  NormActivation before;
+  Conv2dNormActivation convolution;
+  std::optional<AvgPool2d> pool{};  // named "pool"
+
+  Shape output_shape(const Shape& input) const;
+};
+
+struct DenseLayer {
+  std::string name;
+  PreactivatedConvolution hidden;
+  Conv2dNormActivation growth;
+  double drop_rate;
+};
+
+// Each layer reads the channels of x and those that the layers before it computed, and appends its own: Huang et al.
+// 2016, arXiv:1608.06993.
+struct DenseBlock {
+  std::vector<DenseLayer> layers;
+
+  Shape output_shape(const Shape& input) const;
 };
 
 struct LinearActivation {
@@ -118,8 +141,7 @@ struct ResidualBranch {
   void outline();
 };
 
-// Applies each node to the same input and concatenates the outputs along the channels. An empty Sequential returns the
-// input itself.
+// Applies each node to the same input and concatenates the outputs along the channels.
 struct Concat {
   Nodes branches;
 
@@ -144,11 +166,11 @@ struct Sequential {
   Shape output_shape(const Shape& input) const;
 };
 
-using Block =
-    std::variant<Conv2dNormActivation, NormActivation, LinearActivation, BatchNorm2d, Linear, LayerNorm, Activation,
-                 MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Permute, ChannelSlice, ChannelShuffle, ChannelAffine,
-                 Dropout, SqueezeExcitation, Sequential, Concat, Residual, InvertedResidual, ResidualBranch,
-                 AuxiliaryHead, PatchEmbedding, ClassToken, MultiheadAttention, WindowAttention, PatchMerging>;
+using Block = std::variant<Conv2dNormActivation, NormActivation, PreactivatedConvolution, DenseBlock, LinearActivation,
+                           BatchNorm2d, Linear, LayerNorm, Activation, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten,
+                           Permute, ChannelSlice, ChannelShuffle, ChannelAffine, Dropout, SqueezeExcitation, Sequential,
+                           Concat, Residual, InvertedResidual, ResidualBranch, AuxiliaryHead, PatchEmbedding,
+                           ClassToken, MultiheadAttention, WindowAttention, PatchMerging>;
 
 struct Node {
   std::string name;  // "" adds no level to the parameters' names

@@ -30,15 +30,14 @@ Conv2d conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1) {
   return {.in_channels = in, .out_channels = out, .kernel_size = kernel, .stride = stride, .padding = kernel / 2};
 }
 
-// A layer, which computes `growth_rate` new channels from all channels before it, through `hidden` intermediate ones.
-Nodes dense_layer(int64_t in, int64_t hidden, int64_t growth_rate, double drop_rate) {
-  Nodes nodes = {
-      {"", NormActivation{BatchNorm2d{in}, Activation::ReLU, {"norm1", "relu1"}}},
-      {"",
-       Conv2dNormActivation{conv(in, hidden, 1), BatchNorm2d{hidden}, Activation::ReLU, {"conv1", "norm2", "relu2"}}},
-      {"", Conv2dNormActivation{conv(hidden, growth_rate, 3), {}, {}, {"conv2", "", ""}}}};
-  if (drop_rate > 0) nodes.push_back({"dropout", Dropout{drop_rate}});
-  return nodes;
+DenseLayer dense_layer(int64_t number, int64_t in, int64_t hidden, int64_t growth_rate, double drop_rate) {
+  const PreactivatedConvolution first{
+      .before = {BatchNorm2d{in}, Activation::ReLU, {"norm1", "relu1"}},
+      .convolution = {conv(in, hidden, 1), BatchNorm2d{hidden}, Activation::ReLU, {"conv1", "norm2", "relu2"}}};
+  return {"denselayer" + std::to_string(number),
+          first,
+          {conv(hidden, growth_rate, 3), {}, {}, {"conv2", "", ""}},
+          drop_rate};
 }
 
 void redraw(Network& network, at::Generator& generator) {
@@ -69,18 +68,17 @@ Network describe_densenet(const std::string& architecture, int64_t num_classes, 
       {"pool0", MaxPool2d{3, 2, 1}}};
   for (size_t i = 0; i < variant.layers.size(); i++) {
     const std::string number = std::to_string(i + 1);
-    Nodes block;
+    DenseBlock block;
     for (int64_t layer = 1; layer <= variant.layers[i]; layer++) {
-      const Nodes nodes = dense_layer(channels, hidden, growth_rate, drop_rate);
-      block.push_back({"", Concat{{{"", Sequential{}}, {"denselayer" + std::to_string(layer), Sequential{nodes}}}}});
+      block.layers.push_back(dense_layer(layer, channels, hidden, growth_rate, drop_rate));
       channels += growth_rate;
     }
-    features.push_back({"denseblock" + number, Sequential{block}});
+    features.push_back({"denseblock" + number, block});
     if (i + 1 == variant.layers.size()) break;
-    const Nodes transition = {{"", NormActivation{BatchNorm2d{channels}, Activation::ReLU, {"norm", "relu"}}},
-                              {"", Conv2dNormActivation{conv(channels, channels / 2, 1), {}, {}, {"conv", "", ""}}},
-                              {"pool", AvgPool2d{2, 2}}};
-    features.push_back({"transition" + number, Sequential{transition}});
+    const PreactivatedConvolution transition{.before = {BatchNorm2d{channels}, Activation::ReLU, {"norm", "relu"}},
+                                             .convolution = {conv(channels, channels / 2, 1), {}, {}, {"conv", "", ""}},
+                                             .pool = AvgPool2d{2, 2}};
+    features.push_back({"transition" + number, transition});
     channels /= 2;
   }
   features.push_back({"", NormActivation{BatchNorm2d{channels}, Activation::ReLU, {"norm5", "relu5"}}});

@@ -33,6 +33,17 @@ struct LayerVisitor {
   void operator()(const std::string& path, NormActivation& block) const {
     visit(join_name(path, block.names.norm), &block.norm);
   }
+  void operator()(const std::string& path, PreactivatedConvolution& block) const {
+    (*this)(path, block.before);
+    (*this)(path, block.convolution);
+  }
+  void operator()(const std::string& path, DenseBlock& block) const {
+    for (DenseLayer& layer : block.layers) {
+      const std::string name = join_name(path, layer.name);
+      (*this)(name, layer.hidden);
+      (*this)(name, layer.growth);
+    }
+  }
   void operator()(const std::string& path, LinearActivation& block) const {
     visit(join_name(path, block.names.linear), &block.linear);
   }

@@ -85,6 +85,21 @@ struct Summarizer {
     visit(block.norm, join_name(path, block.names.norm), input);
     return visit(block.activation, join_name(path, block.names.activation), input);
   }
+  Shape visit(const PreactivatedConvolution& block, const std::string& path, const Shape& input) {
+    const Shape shape = visit(block.convolution, path, visit(block.before, path, input));
+    return block.pool ? visit(*block.pool, join_name(path, "pool"), shape) : shape;
+  }
+  Shape visit(const DenseBlock& block, const std::string& path, const Shape& input) {
+    Shape shape = input;
+    for (const DenseLayer& layer : block.layers) {
+      const std::string name = join_name(path, layer.name);
+      const Shape growth = visit(layer.growth, name, visit(layer.hidden, name, shape));
+      if (layer.drop_rate > 0) visit(Dropout{layer.drop_rate}, join_name(name, "dropout"), growth);
+      shape[0] += growth[0];
+      add(path, "Concat", shape);
+    }
+    return shape;
+  }
   Shape visit(const LinearActivation& block, const std::string& path, const Shape& input) {
     const Shape shape = visit(block.linear, join_name(path, block.names.linear), input);
     return visit(block.activation, join_name(path, block.names.activation), shape);

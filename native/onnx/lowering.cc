@@ -113,6 +113,22 @@ std::string Lowering::emit(const nn::NormActivation& block, const Value& x, Path
   return activate(block.activation, emit(block.norm, x, join_name(path, block.names.norm)), path);
 }
 
+std::string Lowering::emit(const nn::PreactivatedConvolution& block, const Value& x, Path path) const {
+  const Value y = lower(block.convolution, lower(block.before, x, path), path);
+  return block.pool ? emit(*block.pool, y, join_name(path, "pool")) : y.name;
+}
+
+std::string Lowering::emit(const nn::DenseBlock& block, const Value& x, Path path) const {
+  Value features = x;
+  for (const nn::DenseLayer& layer : block.layers) {
+    const std::string name = join_name(path, layer.name);
+    const Value growth = lower(layer.growth, lower(layer.hidden, features, name), name);
+    features.name = graph_.add(path, "Concat", {features.name, growth.name}, {{"axis", int64_t{1}}});
+    features.shape[0] += growth.shape[0];
+  }
+  return features.name;
+}
+
 std::string Lowering::emit(const nn::LinearActivation& block, const Value& x, Path path) const {
   return activate(block.activation, emit(block.linear, x, join_name(path, block.names.linear)), path);
 }

@@ -40,6 +40,8 @@ class Lowering {
 
   std::string emit(const nn::Conv2dNormActivation& block, const Value& x, Path path) const;
   std::string emit(const nn::NormActivation& block, const Value& x, Path path) const;
+  std::string emit(const nn::PreactivatedConvolution& block, const Value& x, Path path) const;
+  std::string emit(const nn::DenseBlock& block, const Value& x, Path path) const;
   std::string emit(const nn::LinearActivation& block, const Value& x, Path path) const;
   std::string emit(const nn::BatchNorm2d& norm, const Value& x, Path path) const;
   std::string emit(const nn::Linear& linear, const Value& x, Path path) const;

@@ -82,21 +82,34 @@ Convolution Convolution::winograd(const Affine& layer, at::ScalarType type, Taps
 
 at::Tensor Convolution::operator()(const at::Tensor& input, std::optional<nn::Activation> activation,
                                    at::Tensor residual) const {
-  const at::Tensor x = input.to(merged_ ? at::kFloat : type_).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor x = prepare(input);
   const int64_t height = (x.size(2) + 2 * windows_.top - windows_.height) / windows_.stride + 1;
   const int64_t width = (x.size(3) + 2 * windows_.left - windows_.width) / windows_.stride + 1;
   at::Tensor y = residual.defined() ? residual.contiguous(at::MemoryFormat::ChannelsLast)
                                     : at::empty({x.size(0), out_channels_, height, width},
                                                 x.options().dtype(type_).memory_format(at::MemoryFormat::ChannelsLast));
+  run(x, activation, y, residual.defined());
+  return y;
+}
+
+void Convolution::write(const at::Tensor& x, std::optional<nn::Activation> activation, at::Tensor& y) const {
+  run(prepare(x), activation, y, false);
+}
+
+at::Tensor Convolution::prepare(const at::Tensor& x) const {
+  return x.to(merged_ ? at::kFloat : type_).contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+// adds: whether y is the residual.
+void Convolution::run(const at::Tensor& x, std::optional<nn::Activation> activation, at::Tensor& y, bool adds) const {
   with_type(type_, [&]<class T>(T) {
-    const Epilogue<T> epilogue{kind(activation), residual.defined() ? data<T>(y) : nullptr};
+    const Epilogue<T> epilogue{kind(activation), adds ? data<T>(y) : nullptr};
     if (algorithm_ == Algorithm::Winograd)
       return packed_.weights.scalar_type() == at::kFloat ? filter<T, float>(x, y, epilogue)
                                                          : filter<T, T>(x, y, epilogue);
     const Grid grid{y.size(2), y.size(3)};
     merged_ ? multiply<float, T>(x, y, grid, epilogue) : multiply<T, T>(x, y, grid, epilogue);
   });
-  return y;
 }
 
 // Only every stride-th tap reaches an input pixel, so the gradient of pixels that are a stride apart is a convolution
@@ -135,7 +148,7 @@ template <class In, class Out>
 void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const Epilogue<Out>& epilogue,
                            const RowsDone& done) const {
   const int64_t channels = x.size(1), height = x.size(2), width = x.size(3);
-  const int64_t pixels = x.size(0) * grid.height * grid.width;
+  const int64_t pixels = x.size(0) * grid.height * grid.width, stride = pixel_stride(y);
   const WindowRows<In> windows(windows_, merged_, {data<In>(x), height, width, channels}, {grid.height, grid.width});
   const Panels& group_panels = packed_.panels;  // of each group of the convolution
   Panels panels = group_panels;
@@ -153,10 +166,10 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
       const int64_t pixel = begin + static_cast<int64_t>(m), column = pixel % grid.width;
       const int64_t row = pixel / grid.width % grid.height, image = pixel / grid.width / grid.height;
       const int64_t out_y = grid.row + row * grid.step, out_x = grid.column + column * grid.step;
-      offsets[m] = ((image * y.size(2) + out_y) * y.size(3) + out_x) * out_channels_;
+      offsets[m] = ((image * y.size(2) + out_y) * y.size(3) + out_x) * stride;
     }
     const Out* residual = epilogue.residual;
-    if (residual && grid.step == 1) residual += begin * out_channels_;
+    if (residual && grid.step == 1) residual += begin * stride;
     const int64_t end = panels.count * (group + 1) / partition.groups;
     for (int64_t first = panels.count * group / partition.groups, last = first; first < end; first = last) {
       const int64_t conv_group = first / group_panels.count, of_group = conv_group * group_panels.count;
@@ -172,8 +185,8 @@ void Convolution::multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid,
           .bias = packed_.bias.const_data_ptr<float>() + conv_group * group_panels.padded_columns(),
           .first = first - of_group,
           .last = last - of_group,
-          .out = (grid.step > 1 ? out : out + begin * out_channels_) + channel,
-          .stride = out_channels_,
+          .out = (grid.step > 1 ? out : out + begin * stride) + channel,
+          .stride = stride,
           .epilogue = {epilogue.activation, residual ? residual + channel : nullptr},
           .offsets = grid.step > 1 ? offsets.data() : nullptr,
           .offset = conv_group * (channels / groups_),
@@ -196,6 +209,7 @@ void Convolution::filter(const at::Tensor& x, at::Tensor& y, const Epilogue<T>& 
       .bias = packed_.bias.const_data_ptr<float>(),
       .images = data<T>(x),
       .out = mutable_data<T>(y),
+      .stride = pixel_stride(y),
       .epilogue = epilogue,
   };
   const int64_t tiles = x.size(0) * ((x.size(2) + 3) / 4) * ((x.size(3) + 3) / 4), threads = at::get_num_threads();

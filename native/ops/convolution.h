@@ -47,6 +47,9 @@ class Convolution {
   // The result overwrites the residual, if there is one.
   at::Tensor operator()(const at::Tensor& x, std::optional<nn::Activation> activation, at::Tensor residual = {}) const;
 
+  // Writes activation(conv(x) + bias) to y, which may have some of the channels of a larger image.
+  void write(const at::Tensor& x, std::optional<nn::Activation> activation, at::Tensor& y) const;
+
  private:
   static constexpr Windows kWinogradWindows{3, 3, 1, 1, 1};
   // The computed pixels of the output: height x width of them, `step` apart, the first in this row and column.
@@ -55,6 +58,8 @@ class Convolution {
   };
 
   Convolution() = default;
+  at::Tensor prepare(const at::Tensor& x) const;
+  void run(const at::Tensor& x, std::optional<nn::Activation> activation, at::Tensor& y, bool adds) const;
   template <class In, class Out>
   void multiply(const at::Tensor& x, at::Tensor& y, const Grid& grid, const kernels::Epilogue<Out>& epilogue,
                 const RowsDone& done = {}) const;

@@ -39,6 +39,11 @@ T* mutable_data(at::Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
 }
 
+// The distance between the pixels of a channels-last image, which may have some of the channels of a larger one.
+inline int64_t pixel_stride(const at::Tensor& x) {
+  return x.size(3) > 1 ? x.stride(3) : x.size(2) > 1 ? x.stride(2) : x.stride(0);
+}
+
 // Calls work(T()) with the kernels' type for this scalar type.
 template <class Work>
 void with_type(at::ScalarType type, const Work& work) {

@@ -20,6 +20,16 @@ struct Collector {
                       .conv = &block.conv,
                       .norm = block.norm ? &*block.norm : nullptr});
   }
+  void operator()(const std::string& path, nn::PreactivatedConvolution& block) const {
+    (*this)(path, block.convolution);
+  }
+  void operator()(const std::string& path, nn::DenseBlock& block) const {
+    for (nn::DenseLayer& layer : block.layers) {
+      const std::string name = nn::join_name(path, layer.name);
+      (*this)(name, layer.hidden);
+      (*this)(name, layer.growth);
+    }
+  }
   void operator()(const std::string& path, nn::Linear& linear) const {
     result.push_back({.name = path, .linear = &linear});
   }

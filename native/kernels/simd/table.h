@@ -12,6 +12,7 @@
 #include "kernels/kernels.h"
 #include "kernels/layer_norm/layer_norm_kernel.h"
 #include "kernels/pooling/pooling_kernel.h"
+#include "kernels/preactivation/preactivation_kernel.h"
 #include "kernels/winograd/gradient_kernel.h"
 #include "kernels/winograd/packing_kernel.h"
 #include "kernels/winograd/winograd_kernel.h"
@@ -38,6 +39,7 @@ constexpr Kernels<T> kKernels = {.gemm = indirect_gemm<T, T>,
                                  .depthwise_gradients = depthwise_gradients<T>,
                                  .attention = attention<T>,
                                  .layer_norm = layer_norm<T>,
+                                 .preactivate = preactivate<T>,
                                  .max_pool_row = max_pool_row<T>,
                                  .pixel_mean = pixel_mean<T>,
                                  .scale_pixels = scale_pixels<T>,

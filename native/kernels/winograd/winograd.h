@@ -27,6 +27,7 @@ struct WinogradConvolution {
   const float* bias;  // [out_channels], padded to the panels' width
   const T* images;
   T* out;
+  std::int64_t stride;  // of the outputs, from pixel to pixel
   Epilogue<T> epilogue;
 };
 

@@ -36,7 +36,7 @@ void scatter(const WinogradConvolution<T, Factor>& w, int64_t tile, const float*
       transform_output(d, result);
       const int64_t pixel = (place.image * w.height + place.y + y) * w.width + place.x;
       for (int64_t x = 0; x < least(out, w.width - place.x); x++) {
-        const int64_t offset = (pixel + x) * w.out_channels + c;
+        const int64_t offset = (pixel + x) * w.stride + c;
         Vector sum = result[x] + bias;
         if (w.epilogue.residual) sum += load(w.epilogue.residual + offset, end - c);
         store(w.out + offset, activate(sum, w.epilogue.activation), end - c);

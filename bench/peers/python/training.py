@@ -1,3 +1,4 @@
+import stubs  # noqa: F401, before torchvision
 from common import device, job, load, memory_format, noise, serve, torch, trainer
 
 from torchvision.ops import StochasticDepth

@@ -57,7 +57,8 @@ at::Tensor embed(const nn::PatchEmbedding& block, const at::Tensor& images) {
 
 at::Tensor attend(const nn::MultiheadAttention& block, const at::Tensor& x, bool training) {
   const at::Tensor qkv = split_heads(linear(block.in_proj, x), block.heads);
-  const at::Tensor y = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], {}, training ? block.dropout : 0.0);
+  const at::Tensor queries = block.only_class_token ? qkv[0].narrow(2, 0, 1) : qkv[0];
+  const at::Tensor y = at::scaled_dot_product_attention(queries, qkv[1], qkv[2], {}, training ? block.dropout : 0.0);
   return linear(block.out_proj, join_heads(y));
 }
 

@@ -226,7 +226,9 @@ struct Forward {
   at::Tensor operator()(const nn::ResidualBranch& block, const at::Tensor& x) const {
     at::Tensor y = forward(block.body, x, mode);
     if (block.layer_scale.defined()) y = y * block.layer_scale;
-    return forward(block.shortcut, x, mode) + stochastic_depth(y, block.stochastic_depth, mode);
+    at::Tensor shortcut = forward(block.shortcut, x, mode);
+    if (y.size(1) < shortcut.size(1)) shortcut = shortcut.narrow(1, 0, y.size(1));  // an attention's class token
+    return shortcut + stochastic_depth(y, block.stochastic_depth, mode);
   }
   at::Tensor operator()(const nn::PatchEmbedding& block, const at::Tensor& x) const { return embed(block, x); }
   at::Tensor operator()(const nn::ClassToken&, const at::Tensor& x) const { return x.select(1, 0); }

@@ -17,6 +17,7 @@
 #include "ops/inverted_residual.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/mlp.h"
 #include "ops/pooling.h"
 #include "ops/preactivation.h"
 #include "ops/scaled_projection.h"
@@ -161,12 +162,22 @@ Op CpuLowering::layer_norm(const nn::LayerNorm& norm) const {
   return [op = ops::LayerNorm(norm)](const at::Tensor& x) { return op(x); };
 }
 
+Convolution CpuLowering::mlp(const nn::LayerNorm& norm, const nn::LinearActivation& hidden, const nn::Linear& out,
+                             const at::Tensor& scale, const nn::Shape& input) const {
+  int64_t rows = count_;
+  for (size_t axis = 0; axis + 1 < input.size(); axis++) rows *= input[axis];
+  if (!ops::Mlp::suits(hidden.linear, rows, dtype_)) return {};
+  return [op = ops::Mlp(norm, hidden.linear, hidden.activation, out, scale, dtype_)](
+             const at::Tensor& x, const at::Tensor& residual) { return op(x, residual); };
+}
+
 Op CpuLowering::attention(const nn::MultiheadAttention& block, const nn::Shape& input) const {
   const int64_t depth = block.features / block.heads;
   if (!ops::Attention::supports(depth, dtype_)) return {};
   ops::Attention::Settings settings{.heads = block.heads,
                                     .scales = std::vector<float>(block.heads, 1 / std::sqrt(static_cast<float>(depth))),
-                                    .positions = std::vector<int64_t>(input[0])};
+                                    .positions = std::vector<int64_t>(input[0]),
+                                    .queries = block.only_class_token ? 1 : 0};
   std::iota(settings.positions.begin(), settings.positions.end(), 0);
   return [op = ops::Attention(std::move(settings), dtype_)](const at::Tensor& qkv) { return op(qkv); };
 }

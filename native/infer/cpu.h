@@ -20,6 +20,8 @@ class CpuLowering : public Lowering {
   Convolution token_linear(const nn::Linear& linear, std::optional<nn::Activation> activation,
                            const at::Tensor& scale) const override;
   Op layer_norm(const nn::LayerNorm& norm) const override;
+  Convolution mlp(const nn::LayerNorm& norm, const nn::LinearActivation& hidden, const nn::Linear& out,
+                  const at::Tensor& scale, const nn::Shape& input) const override;
   Op attention(const nn::MultiheadAttention& block, const nn::Shape& input) const override;
   Op attention(const nn::WindowAttention& block, const nn::Shape& input) const override;
   Op max_pool(const nn::MaxPool2d& pool) const override;

@@ -72,6 +72,12 @@ Convolution Int8Lowering::token_linear(const nn::Linear& linear, std::optional<n
   };
 }
 
+Convolution Int8Lowering::mlp(const nn::LayerNorm& norm, const nn::LinearActivation& hidden, const nn::Linear& out,
+                              const at::Tensor& scale, const nn::Shape& input) const {
+  const bool is_quantized = layers_->find(hidden.linear.weight) || layers_->find(out.weight);
+  return is_quantized ? Convolution() : CpuLowering::mlp(norm, hidden, out, scale, input);
+}
+
 Op Int8Lowering::max_pool(const nn::MaxPool2d& pool) const {
   Op op = CpuLowering::max_pool(pool);
   if (!op) op = eager({"", pool});

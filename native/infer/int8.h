@@ -22,6 +22,8 @@ class Int8Lowering : public CpuLowering {
   Op linear(const nn::Linear& linear, std::optional<nn::Activation> activation) const override;
   Convolution token_linear(const nn::Linear& linear, std::optional<nn::Activation> activation,
                            const at::Tensor& scale) const override;
+  Convolution mlp(const nn::LayerNorm& norm, const nn::LinearActivation& hidden, const nn::Linear& out,
+                  const at::Tensor& scale, const nn::Shape& input) const override;
   Op max_pool(const nn::MaxPool2d& pool) const override;
   Op excitation(const nn::SqueezeExcitation& block) const override;
   Op inverted_residual(const nn::InvertedResidual& block) const override;

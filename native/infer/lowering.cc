@@ -51,6 +51,14 @@ std::vector<int64_t> inverse(const std::vector<int64_t>& axes) {
   return result;
 }
 
+// Adds only the class token of the shortcut if the attention computes no other.
+Convolution class_token_only(const nn::MultiheadAttention& block, Convolution projection) {
+  if (!projection || !block.only_class_token) return projection;
+  return [projection = std::move(projection)](const at::Tensor& x, const at::Tensor& shortcut) {
+    return projection(x, shortcut.defined() ? shortcut.narrow(1, 0, 1).contiguous() : shortcut);
+  };
+}
+
 }  // namespace
 
 at::Tensor run(const Ops& ops, at::Tensor x) {
@@ -235,7 +243,7 @@ Op Lowering::lower(const nn::PatchMerging& block, const nn::Shape&) const {
 
 Op Lowering::lower(const nn::MultiheadAttention& block, const nn::Shape& input) const {
   Ops ops;
-  const Convolution projection = attend(block, block.in_proj, block.out_proj, input, {}, ops);
+  const Convolution projection = last({"", block}, input, {}, ops);
   if (!projection) return {};
   return [ops, projection](const at::Tensor& x) { return projection(run(ops, x), {}); };
 }
@@ -260,7 +268,7 @@ Convolution Lowering::attend(const Block& block, const nn::Linear& qkv, const nn
 Convolution Lowering::last(const nn::Node& node, const nn::Shape& input, const at::Tensor& scale, Ops& ops) const {
   if (auto* linear = std::get_if<nn::Linear>(&node.block)) return token_linear(*linear, {}, scale);
   if (auto* block = std::get_if<nn::MultiheadAttention>(&node.block))
-    return attend(*block, block->in_proj, block->out_proj, input, scale, ops);
+    return class_token_only(*block, attend(*block, block->in_proj, block->out_proj, input, scale, ops));
   if (auto* block = std::get_if<nn::WindowAttention>(&node.block)) {
     nn::Linear qkv = block->qkv;
     qkv.bias = eager::qkv_bias(*block);
@@ -277,6 +285,17 @@ Convolution Lowering::last(const nn::Node& node, const nn::Shape& input, const a
   return {};
 }
 
+Convolution Lowering::mlp(const std::vector<const nn::Node*>& branch, const at::Tensor& scale, nn::Shape input) const {
+  if (branch.size() < 3) return {};
+  const size_t before = branch.size() - 3;
+  auto* norm = std::get_if<nn::LayerNorm>(&branch[before]->block);
+  auto* hidden = std::get_if<nn::LinearActivation>(&branch[before + 1]->block);
+  auto* out = std::get_if<nn::Linear>(&branch[before + 2]->block);
+  if (!norm || !hidden || !out || norm->of_channels) return {};
+  for (size_t i = 0; i < before; i++) input = nn::output_shape({*branch[i]}, input);
+  return mlp(*norm, *hidden, *out, scale, input);
+}
+
 Op Lowering::lower(const nn::ResidualBranch& block, const nn::Shape& input) const {
   std::vector<const nn::Node*> nodes;
   flatten(block.body, nodes);
@@ -288,10 +307,11 @@ Op Lowering::lower(const nn::ResidualBranch& block, const nn::Shape& input) cons
   }
   Ops body, shortcut;
   nn::Shape shape = input;
-  for (const nn::Node* node : nodes)
-    if (node != nodes.back()) shape = lower({*node}, shape, body);
   const at::Tensor scale = block.layer_scale.defined() ? block.layer_scale.detach().flatten() : at::Tensor();
-  const Convolution last = this->last(*nodes.back(), shape, scale, body);
+  Convolution last = mlp(nodes, scale, input);
+  const size_t before = nodes.size() - (last ? 3 : 1);
+  for (size_t i = 0; i < before; i++) shape = lower({*nodes[i]}, shape, body);
+  if (!last) last = this->last(*nodes.back(), shape, scale, body);
   if (!last) return {};
   lower(block.shortcut, input, shortcut);
   if (axes.empty()) return [body, shortcut, last](const at::Tensor& x) { return last(run(body, x), run(shortcut, x)); };

@@ -60,6 +60,11 @@ class Lowering {
   virtual Convolution token_linear(const nn::Linear&, Activation, const at::Tensor& /*scale*/) const { return {}; }
   virtual Op layer_norm(const nn::LayerNorm&) const { return {}; }
   virtual Op batch_norm(const nn::BatchNorm2d&, Activation) const { return {}; }
+  // All three as one operation: (x, residual or undefined) -> out(hidden(norm(x))) * scale + residual.
+  virtual Convolution mlp(const nn::LayerNorm&, const nn::LinearActivation& /*hidden*/, const nn::Linear& /*out*/,
+                          const at::Tensor& /*scale*/, const nn::Shape& /*input*/) const {
+    return {};
+  }
   // Without its linear layers: queries, keys and values [n, ..., 3 * features] -> [n, ..., features].
   virtual Op attention(const nn::MultiheadAttention&, const nn::Shape& /*input*/) const { return {}; }
   virtual Op attention(const nn::WindowAttention&, const nn::Shape& /*input*/) const { return {}; }
@@ -108,6 +113,9 @@ class Lowering {
   // activation(branch(x) + downsample(x)), or activation(branch(x) + x) if there is no downsample.
   Op residual(const Branch& branch, const nn::Conv2dNormActivation* downsample, Activation activation,
               const nn::Shape& input) const;
+  // Returns a norm and two linear layers as one operation if these are the last nodes of the branch, and the back end
+  // has one.
+  Convolution mlp(const std::vector<const nn::Node*>& branch, const at::Tensor& scale, nn::Shape input) const;
   // Returns the last layer of a branch, which adds the shortcut: (x, shortcut) -> layer(x) * scale + shortcut. Appends
   // the operations before it to `ops`. Returns null if the back end does not support the layer.
   Convolution last(const nn::Node& node, const nn::Shape& input, const at::Tensor& scale, Ops& ops) const;

@@ -33,6 +33,8 @@ struct ClassToken {
 struct MultiheadAttention {
   int64_t features, heads;
   double dropout = 0;  // of the attention's weights
+  // In a network's last layer, only the class token is read afterwards, so the back ends leave out the other results.
+  bool only_class_token = false;
   Linear in_proj{features, 3 * features}, out_proj{features, features};
 
   Shape output_shape(const Shape& input) const { return input; }

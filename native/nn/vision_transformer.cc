@@ -91,7 +91,10 @@ Network describe_vit(const std::string& architecture, int64_t num_classes, const
   Nodes encoder;
   for (int64_t i = 0; i < layers; i++) {
     const ResidualBranch attention{.body = {norm("ln_1"),
-                                            {"self_attention", MultiheadAttention{features, heads, attention_dropout}},
+                                            {"self_attention", MultiheadAttention{.features = features,
+                                                                                  .heads = heads,
+                                                                                  .dropout = attention_dropout,
+                                                                                  .only_class_token = i + 1 == layers}},
                                             {"dropout", Dropout{dropout}}},
                                    .shortcut = {}};
     const ResidualBranch perceptron{.body = {norm("ln_2"), {"mlp", mlp(features, hidden, dropout)}}, .shortcut = {}};

@@ -19,6 +19,7 @@ class Attention {
     std::vector<int64_t> positions;
     int64_t windows = 1;
     at::Tensor padding{};
+    int64_t queries = 0;  // only of so many tokens, the first ones, if there is one window; 0: of all
     // Float32 terms that are added to the scores, [heads, tokens, tokens] and [windows, tokens, tokens], or undefined.
     at::Tensor bias{}, mask{};
   };
@@ -27,7 +28,8 @@ class Attention {
 
   Attention(Settings settings, at::ScalarType type);
 
-  // qkv: queries, keys and values of all tokens of images, [n, ..., 3 * features] -> [n, ..., features].
+  // qkv: queries, keys and values of all tokens of images, [n, ..., 3 * features] -> [n, ..., features], or
+  // [n, queries, features].
   at::Tensor operator()(const at::Tensor& qkv) const;
 
  private:

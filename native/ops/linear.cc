@@ -14,6 +14,11 @@ namespace {
 
 nn::Conv2d pointwise(int64_t in, int64_t out) { return {.in_channels = in, .out_channels = out, .kernel_size = 1}; }
 
+// Rows [..., features] as an image that is one pixel high, channels-last.
+at::Tensor as_image(const at::Tensor& x) { return x.reshape({1, 1, -1, x.size(-1)}).permute({0, 3, 1, 2}); }
+
+}  // namespace
+
 Affine scaled(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& scale) {
   Affine layer{weight.unsqueeze(2).unsqueeze(3), bias, {}};
   if (!scale.defined()) return layer;
@@ -21,11 +26,6 @@ Affine scaled(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor
   if (bias.defined()) layer.bias = (bias.to(at::kDouble) * layer.factors).to(at::kFloat);
   return layer;
 }
-
-// Rows [..., features] as an image that is one pixel high, channels-last.
-at::Tensor as_image(const at::Tensor& x) { return x.reshape({1, 1, -1, x.size(-1)}).permute({0, 3, 1, 2}); }
-
-}  // namespace
 
 bool Linear::supports(at::ScalarType type) { return has_kernels(type); }
 

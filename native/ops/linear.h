@@ -7,6 +7,10 @@
 
 namespace visiontorch::ops {
 
+// A linear layer as a 1 x 1 convolution: weight [out, in], bias [out] or undefined, and factors of the result, [out] or
+// undefined.
+Affine scaled(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& scale);
+
 // Computes a linear layer for few rows. Its weights are not packed; in float32, it shares their memory.
 class Linear {
  public:

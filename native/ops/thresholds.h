@@ -21,6 +21,10 @@ constexpr int64_t kFewWinogradTiles = 60;
 // prediction.
 constexpr int64_t kLargeWinogradWeights = 256 * 512, kMostTilesToTransformEachTime = 60;
 
+// A norm and two linear layers, a few rows at a time: for at least so many rows and at most so many features. With more
+// features, reading the weights again for each task costs more than the cached hidden features save.
+constexpr int64_t kMlpRows = 500, kMlpFeatures = 192;
+
 // Winograd filtering in training, which transforms the weights in every step.
 constexpr int64_t kWinogradTilesTraining = 100;
 // In bfloat16, outputs are filtered in float32, to be as accurate as PyTorch, while plain products of bfloat16 are

@@ -162,7 +162,7 @@ void attention(const Attention<T>& p, float* scratch) {
             reinterpret_cast<float*>(keys));
   for (int64_t i = 0; i < p.count; i++) rows[i] = p.tokens[i] + p.values;
   pack_values(rows, s.values, p.count, values);
-  for (int64_t i = 0; i < p.count; i++) {
+  for (int64_t i = 0; i < p.queries; i++) {
     rows[i] = p.tokens[i];
     if (!p.cosine) continue;
     normalize(rows[i], p.depth, 1, queries + i * p.depth);
@@ -170,8 +170,8 @@ void attention(const Attention<T>& p, float* scratch) {
   }
 
   const T** weight_rows = rows + p.count;
-  for (int64_t begin = 0; begin < p.count; begin += kQueries) {
-    const int64_t count = least(kQueries, p.count - begin);
+  for (int64_t begin = 0; begin < p.queries; begin += kQueries) {
+    const int64_t count = least(kQueries, p.queries - begin);
     indirect_gemm<T, float>({.rows = rows + begin,
                              .count = count,
                              .taps = 1,

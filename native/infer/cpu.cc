@@ -244,6 +244,17 @@ Op CpuLowering::dense_block(const nn::DenseBlock& block, const nn::Shape& input)
   return op;
 }
 
+Convolution CpuLowering::excited_convolution(const nn::SqueezeExcitation& block, const nn::Conv2dNormActivation& last,
+                                             const nn::Shape& input, std::optional<nn::Activation> activation) const {
+  if (!ops::ScaledProjection::supports(last.conv, dtype_))
+    return Lowering::excited_convolution(block, last, input, activation);
+  return [scales = scales(block), project = ops::ScaledProjection(fold(last), dtype_), type = dtype_, activation](
+             const at::Tensor& input, const at::Tensor& residual) {
+    const at::Tensor x = input.to(type).contiguous(at::MemoryFormat::ChannelsLast);
+    return project(x, scales(ops::average_pool(x).flatten(1)), residual, activation);
+  };
+}
+
 Op CpuLowering::max_pool(const nn::MaxPool2d& pool) const {
   if (!ops::supports_pooling(dtype_)) return {};
   return [pool](const at::Tensor& x) { return ops::max_pool(x, pool); };

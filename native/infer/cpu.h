@@ -24,6 +24,8 @@ class CpuLowering : public Lowering {
                   const at::Tensor& scale, const nn::Shape& input) const override;
   Op attention(const nn::MultiheadAttention& block, const nn::Shape& input) const override;
   Op attention(const nn::WindowAttention& block, const nn::Shape& input) const override;
+  Convolution excited_convolution(const nn::SqueezeExcitation& block, const nn::Conv2dNormActivation& last,
+                                  const nn::Shape& input, std::optional<nn::Activation> activation) const override;
   Op max_pool(const nn::MaxPool2d& pool) const override;
   Op adaptive_avg_pool(const nn::AdaptiveAvgPool2d& pool) const override;
   Op batch_norm(const nn::BatchNorm2d& norm, std::optional<nn::Activation> activation) const override;

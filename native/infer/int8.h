@@ -26,6 +26,10 @@ class Int8Lowering : public CpuLowering {
                   const at::Tensor& scale, const nn::Shape& input) const override;
   Op max_pool(const nn::MaxPool2d& pool) const override;
   Op excitation(const nn::SqueezeExcitation& block) const override;
+  Convolution excited_convolution(const nn::SqueezeExcitation& block, const nn::Conv2dNormActivation& last,
+                                  const nn::Shape& input, std::optional<nn::Activation> activation) const override {
+    return Lowering::excited_convolution(block, last, input, activation);
+  }
   Op inverted_residual(const nn::InvertedResidual& block) const override;
   // These are composed of their layers.
   Op preactivated_convolution(const nn::PreactivatedConvolution&) const override { return {}; }

@@ -142,7 +142,10 @@ Op Lowering::residual(const Branch& branch, const nn::Conv2dNormActivation* down
   nn::Shape shape = input;
   for (const nn::Conv2dNormActivation* part : branch.parts) {
     const bool adds = part == branch.parts.back() && !adds_separately;
-    body.push_back(convolution(*part, shape, adds ? activation : part->activation));
+    const Activation own = adds ? activation : part->activation;
+    body.push_back(branch.excitation && part == branch.parts.back()
+                       ? excited_convolution(*branch.excitation, *part, shape, own)
+                       : convolution(*part, shape, own));
     if (!body.back()) return {};
     shape = part->output_shape(shape);
   }
@@ -151,11 +154,9 @@ Op Lowering::residual(const Branch& branch, const nn::Conv2dNormActivation* down
     shortcut = convolution(*downsample, input, downsample->activation);
     if (!shortcut) return {};
   }
-  const Op excite = branch.excitation ? excitation(*branch.excitation) : Op();
-  return [body, shortcut, excite, adds_separately, activation](const at::Tensor& x) {
+  return [body, shortcut, adds_separately, activation](const at::Tensor& x) {
     at::Tensor y = x;
     for (size_t i = 0; i + 1 < body.size(); i++) y = body[i](y, {});
-    if (excite) y = excite(y);
     const at::Tensor other = shortcut ? shortcut(x, {}) : x;
     if (!adds_separately) return body.back()(y, other);
     return eager::activate_(body.back()(y, {}).add_(other), activation);
@@ -192,6 +193,15 @@ Op Lowering::excitation(const nn::SqueezeExcitation& block) const {
   return [scales = scales(block)](at::Tensor x) {
     const at::Tensor scale = scales(x.mean(at::IntArrayRef({2, 3})));
     return x.mul_(scale.to(x.scalar_type()).unsqueeze(2).unsqueeze(3));
+  };
+}
+
+Convolution Lowering::excited_convolution(const nn::SqueezeExcitation& block, const nn::Conv2dNormActivation& last,
+                                          const nn::Shape& input, std::optional<nn::Activation> activation) const {
+  Convolution conv = convolution(last, input, activation);
+  if (!conv) return {};
+  return [excite = excitation(block), conv = std::move(conv)](const at::Tensor& x, at::Tensor residual) {
+    return conv(excite(x), std::move(residual));
   };
 }
 

@@ -42,6 +42,9 @@ class Lowering {
 
   // Scales the channels of its input, perhaps in place.
   virtual Op excitation(const nn::SqueezeExcitation& block) const;
+  // Does the same before a convolution without an activation of its own.
+  virtual Convolution excited_convolution(const nn::SqueezeExcitation& block, const nn::Conv2dNormActivation& last,
+                                          const nn::Shape& input, std::optional<nn::Activation> activation) const;
 
   Op eager(const nn::Node& node) const;
 

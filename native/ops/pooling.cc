@@ -1,6 +1,9 @@
 #include "ops/pooling.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
 
 #include "ops/dispatch.h"
 #include "runtime/parallel.h"
@@ -11,12 +14,19 @@ bool supports_pooling(at::ScalarType type) { return has_kernels(type); }
 
 at::Tensor average_pool(const at::Tensor& input) {
   const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
+  constexpr int64_t kChannels = 64;  // per task, if there are enough
   const int64_t channels = x.size(1), pixels = x.size(2) * x.size(3);
+  const int64_t parts = std::clamp<int64_t>(channels / kChannels, 1, at::get_num_threads());
   at::Tensor y = at::empty({x.size(0), channels, 1, 1}, x.options());
   with_type(x.scalar_type(), [&]<class T>(T) {
     T* out = mutable_data<T>(y);
-    parallel_tasks(x.size(0), [&](int64_t image, int) {
-      table().of<T>().pixel_mean({data<T>(x) + image * pixels * channels, pixels, channels, out + image * channels});
+    parallel_tasks(x.size(0) * parts, [&](int64_t task, int) {
+      const int64_t image = task / parts, first = channels * (task % parts) / parts;
+      table().of<T>().pixel_mean({.x = data<T>(x) + image * pixels * channels + first,
+                                  .pixels = pixels,
+                                  .stride = channels,
+                                  .channels = channels * (task % parts + 1) / parts - first,
+                                  .out = out + image * channels + first});
     });
   });
   return y;

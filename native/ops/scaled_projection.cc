@@ -10,19 +10,27 @@
 
 namespace visiontorch::ops {
 
+bool ScaledProjection::supports(const nn::Conv2d& conv, at::ScalarType type) {
+  const bool in_pairs = type == at::kFloat || conv.in_channels % 2 == 0;  // bfloat16 is multiplied in pairs
+  return has_kernels(type) && in_pairs && conv.kernel_size == 1 && conv.stride == 1 && conv.padding == 0 &&
+         conv.groups == 1;
+}
+
 ScaledProjection::ScaledProjection(const Affine& layer, at::ScalarType type)
     : type_(type), out_channels_(layer.weight.size(0)), packed_(pack(layer, type)) {}
 
-at::Tensor ScaledProjection::operator()(at::Tensor x, const at::Tensor& factors, const at::Tensor& residual) const {
-  at::Tensor y = residual.defined() ? residual
+at::Tensor ScaledProjection::operator()(at::Tensor x, const at::Tensor& factors, const at::Tensor& residual,
+                                        std::optional<nn::Activation> activation) const {
+  at::Tensor y = residual.defined() ? residual.contiguous(at::MemoryFormat::ChannelsLast)
                                     : at::empty({x.size(0), out_channels_, x.size(2), x.size(3)},
                                                 x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  with_type(type_, [&]<class T>(T) { run<T>(x, factors, y, residual.defined()); });
+  with_type(type_, [&]<class T>(T) { run<T>(x, factors, y, residual.defined(), kind(activation)); });
   return y;
 }
 
 template <class T>
-void ScaledProjection::run(at::Tensor& x, const at::Tensor& factors, at::Tensor& y, bool adds) const {
+void ScaledProjection::run(at::Tensor& x, const at::Tensor& factors, at::Tensor& y, bool adds,
+                           kernels::Activation activation) const {
   constexpr int64_t kTiles = 4;  // least number of tiles per task
   const int64_t channels = x.size(1), pixels = x.size(2) * x.size(3), rows = x.size(0) * pixels;
   const int64_t threads = at::get_num_threads(), width = packed_.panels.width;
@@ -32,7 +40,7 @@ void ScaledProjection::run(at::Tensor& x, const at::Tensor& factors, at::Tensor&
 
   // Multiplies some channels of some rows.
   auto multiply = [&]<class Out>(int64_t begin, int64_t end, int64_t first, int64_t last, const float* bias, Out* to,
-                                 const Out* residual) {
+                                 const kernels::Epilogue<Out>& epilogue) {
     std::vector<const T*> pointers(end - begin);
     for (int64_t row = begin, next = begin; row < end; row = next) {
       const int64_t image = row / pixels;
@@ -55,7 +63,7 @@ void ScaledProjection::run(at::Tensor& x, const at::Tensor& factors, at::Tensor&
                                        .last = packed_.panels.count,
                                        .out = to,
                                        .stride = out_channels_,
-                                       .epilogue = {.residual = residual}});
+                                       .epilogue = epilogue});
   };
   const float* bias = packed_.bias.const_data_ptr<float>();
 
@@ -69,7 +77,7 @@ void ScaledProjection::run(at::Tensor& x, const at::Tensor& factors, at::Tensor&
     parallel_tasks(threads, [&](int64_t part, int) {
       multiply.template operator()<float>(0, rows, pairs * part / threads * 2,
                                           part + 1 == threads ? channels : pairs * (part + 1) / threads * 2, nullptr,
-                                          parts + part * size, nullptr);
+                                          parts + part * size, {});
     });
     return table().of<T>().combine({.parts = parts,
                                     .groups = threads,
@@ -77,14 +85,15 @@ void ScaledProjection::run(at::Tensor& x, const at::Tensor& factors, at::Tensor&
                                     .channels = out_channels_,
                                     .bias = bias,
                                     .residual = adds ? out : nullptr,
-                                    .out = out});
+                                    .out = out,
+                                    .activation = activation});
   }
   const int64_t tiles = (rows + table().tile_rows(packed_.panels) - 1) / table().tile_rows(packed_.panels);
   const int64_t tasks = std::min(rows, threads * std::clamp<int64_t>(tiles / (threads * kTiles), 1, 8));
   parallel_tasks(tasks, [&](int64_t task, int) {
     const int64_t begin = rows * task / tasks, end = rows * (task + 1) / tasks;
     T* to = out + begin * out_channels_;
-    multiply(begin, end, 0, channels, bias, to, adds ? to : nullptr);
+    multiply(begin, end, 0, channels, bias, to, {activation, adds ? to : nullptr});
   });
 }
 

@@ -77,7 +77,7 @@ struct GemmTN {
 constexpr std::int64_t kGemmTNDepth = 128;
 std::int64_t gemm_tn_scratch(std::int64_t rows, std::int64_t columns);  // in floats, for any count
 
-// out[i, c] = sum over parts[group][i][c] + bias[c] + residual[i, c].
+// out[i, c] = activation(sum over parts[group][i][c] + bias[c] + residual[i, c]).
 template <class T>
 struct Combination {
   const float* parts;
@@ -85,6 +85,7 @@ struct Combination {
   const float* bias;
   const T* residual;  // or null
   T* out;
+  Activation activation = Activation::None;
 };
 
 // out[i] = sum over parts of parts[part][i], in their order, for i in [begin, end). At least two parts.

@@ -198,7 +198,7 @@ void combine(const Combination<T>& p) {
       for (int64_t group = 0; group < p.groups; group++)
         sum += load(p.parts + group * p.rows * p.channels + offset, count);
       if (p.residual) sum += load(p.residual + offset, count);
-      store(p.out + offset, sum, count);
+      store(p.out + offset, activate(sum, p.activation), count);
     }
 }
 

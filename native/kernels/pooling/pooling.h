@@ -20,8 +20,8 @@ struct MaxPoolRow {
 // out[c] = the mean of x[pixel][c].
 template <class T>
 struct PixelMean {
-  const T* x;  // [pixels][channels]
-  std::int64_t pixels, channels;
+  const T* x;  // pixels `stride` values apart
+  std::int64_t pixels, stride, channels;
   T* out;
 };
 

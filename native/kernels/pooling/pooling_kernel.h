@@ -33,7 +33,7 @@ void pixel_mean(const PixelMean<T>& mean) {
   const Vector pixels = all(static_cast<float>(p.pixels));
   each_vector(p.channels, [&](int64_t c, int64_t count) {
     Vector sum = all(0);
-    for (int64_t i = 0; i < p.pixels; i++) sum += load(p.x + i * p.channels + c, count);
+    for (int64_t i = 0; i < p.pixels; i++) sum += load(p.x + i * p.stride + c, count);
     store(p.out + c, sum / pixels, count);
   });
 }

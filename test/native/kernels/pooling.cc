@@ -46,13 +46,15 @@ template <class T>
 void test_pixel_mean(const Table& table, const char* name) {
   for (int64_t channels : {3, 8, 16, 20, 64})
     for (int64_t pixels : {1, 7, 49}) {
-      const auto x = random_values<T>(pixels * channels);
+      const int64_t stride = channels + any(5);
+      const auto x = random_values<T>(pixels * stride);
       std::vector<T> out(channels);
-      table.of<T>().pixel_mean({x.data(), pixels, channels, out.data()});
+      table.of<T>().pixel_mean(
+          {.x = x.data(), .pixels = pixels, .stride = stride, .channels = channels, .out = out.data()});
       Expected expected{std::vector<double>(out.size())};
       for (int64_t c = 0; c < channels; c++) {
         double sum = 0;
-        for (int64_t i = 0; i < pixels; i++) sum += value_of(x[i * channels + c]);
+        for (int64_t i = 0; i < pixels; i++) sum += value_of(x[i * stride + c]);
         expected.set(c, sum / static_cast<double>(pixels));
       }
       compare(name, {pixels, channels}, out, expected, std::is_same_v<T, float> ? kFloat : kBFloat16);

@@ -123,14 +123,15 @@ void test_combine(const Table& table, const char* name) {
           const auto parts = noise(groups * rows * channels), bias = noise(channels + 16);
           const auto residual = random_values<T>(rows * channels);
           std::vector<T> out(rows * channels);
-          Expected expected{std::vector<double>(out.size())};
+          Expected expected{std::vector<double>(out.size()), 1e-9, any_activation()};
           const Combination<T> combination{.parts = parts.data(),
                                            .groups = groups,
                                            .rows = rows,
                                            .channels = channels,
                                            .bias = bias.data(),
                                            .residual = has_residual ? residual.data() : nullptr,
-                                           .out = out.data()};
+                                           .out = out.data(),
+                                           .activation = expected.activation};
           table.of<T>().combine(combination);
           for (int64_t i = 0; i < rows * channels; i++) {
             double sum = bias[i % channels] + (has_residual ? value_of(residual[i]) : 0);

@@ -86,20 +86,31 @@ class CachingAllocator final : public c10::Allocator {
 
   void* take(size_t size) {
     if (size > SIZE_MAX / 2) throw std::bad_alloc();
+    Block* block = try_take(size);
+    if (block == nullptr) {
+      for (bool huge_pages : {true, false}) instance(huge_pages).return_all();
+      block = try_take(size);
+    }
+    if (block == nullptr) throw std::bad_alloc();
+    return data_of(block);
+  }
+
+  // Returns null if the system has no more memory.
+  Block* try_take(size_t size) {
     const size_t total = size + sizeof(Block);
     if (total < kLarge) {
       void* memory = std::aligned_alloc(kAlignment, round_up(total, kAlignment));
-      if (memory == nullptr) throw std::bad_alloc();
-      return data_of(new (memory) Block{0});
+      return memory == nullptr ? nullptr : new (memory) Block{0};
     }
     const size_t wanted = round_up(total, kPage) + kStagger;
     std::lock_guard lock(mutex_);
     auto found = free_.lower_bound(wanted);
     Block* block = found != free_.end() ? unlist(*found) : add_chunk(wanted);
+    if (block == nullptr) return nullptr;
     split(block, wanted);
     block->free = false;
     used_bytes_ += block->size;
-    return data_of(block);
+    return block;
   }
 
   void give_back(Block* block) {
@@ -149,13 +160,12 @@ class CachingAllocator final : public c10::Allocator {
     // free memory may be needed again in a moment, and new pages cost more than anything else here.
     const size_t size = std::max(kChunk, round_up(wanted, kHugePage));
     return_chunks(std::max({kAlwaysKept, used_bytes_ / 4, free_bytes_ - std::min(free_bytes_, size)}));
-    Block* block = map(size);
-    if (block == nullptr) {
-      return_chunks(0);
-      block = map(size);
-    }
-    if (block == nullptr) throw std::bad_alloc();
-    return block;
+    return map(size);
+  }
+
+  void return_all() {
+    std::lock_guard lock(mutex_);
+    return_chunks(0);
   }
 
   // Unmaps chunks without used blocks, the largest first, until at most `kept` bytes are free.

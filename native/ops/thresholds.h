@@ -22,7 +22,8 @@ constexpr int64_t kFewWinogradTiles = 60;
 constexpr int64_t kLargeWinogradWeights = 256 * 512, kMostTilesToTransformEachTime = 60;
 
 // A norm and two linear layers, a few rows at a time: for at least so many rows and at most so many features. With more
-// features, reading the weights again for each task costs more than the cached hidden features save.
+// features, reading the weights again for each task should cost more than the cached hidden features save. These two
+// were estimated, not timed.
 constexpr int64_t kMlpRows = 500, kMlpFeatures = 192;
 
 // Winograd filtering in training, which transforms the weights in every step.

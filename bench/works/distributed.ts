@@ -47,7 +47,10 @@ export async function distributed({
         const hidden = 100 * (1 - left / whole)
         visiontorch!.figures['hidden %'] = hidden
         show(cell)
-        print(`the exchange adds ${format(left)} of its ${format(whole)} ms: ${format(hidden)} % are hidden`)
+        print(
+          `the exchange takes ${format(whole)} ms alone, and makes the step ${format(left)} ms longer: ` +
+            (hidden > 0 ? `${format(hidden)} % are hidden` : 'nothing is hidden'),
+        )
       }
   }
 }

@@ -16,6 +16,15 @@ const run = promisify(execFile)
 const repository = join(import.meta.dirname, '../..')
 const visiontorch = 'node_modules/.bin/visiontorch'
 
+/** Waits for 90 seconds at most, so that a job that hangs fails the test instead of keeping mocha alive. */
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + 90_000
+  while (!(await holds())) {
+    assert.ok(Date.now() < end, 'the job did not get so far in 90 seconds')
+    await setTimeout(20)
+  }
+}
+
 describe('visiontorch train under the launchers of clusters', function () {
   this.timeout(180_000)
 
@@ -79,10 +88,10 @@ describe('visiontorch train under the launchers of clusters', function () {
         place,
       )
       const job = stdout.trim()
-      while (!existsSync(join(directory, 'metrics.jsonl'))) await setTimeout(20)
+      await until(() => existsSync(join(directory, 'metrics.jsonl')))
       await run('scancel', ['--signal=TERM', job], place) // as before a preemption or the time limit
       const state = async () => (await run('scontrol', ['--oneliner', 'show', 'job', job], place)).stdout
-      while (!/JobState=(COMPLETED|FAILED)/.test(await state())) await setTimeout(200)
+      await until(async () => /JobState=(COMPLETED|FAILED)/.test(await state()))
       const log = await readFile(output, 'utf8')
       assert.match(await state(), /JobState=COMPLETED .*Restarts=1 /, log)
       assert.match(log, /saved .*last\.pth; continue with/)

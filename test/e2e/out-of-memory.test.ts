@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 
-// In a process of its own that may use a gigabyte more than it already has: the input of the training step takes 400 MB
+// In a process of its own that may use a gigabyte more than it already has: the input of the training step takes 400 MB.
 const program = `
   import { execFileSync } from 'node:child_process'
   import { readFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
-import stubs  # noqa: F401, before torchvision
 from common import device, job, load, memory_format, noise, serve, torch, trainer
 
+import stubs  # noqa: F401, after common, which makes it known, and before torchvision
 from torchvision.ops import StochasticDepth
 
 model = load()[0].to(device, memory_format=memory_format())

@@ -128,7 +128,7 @@ async function evaluateInGroup(
     loader: new Loader({
       samples,
       workers,
-      createBatch: () => model.createBatch(Math.min(batchSize, samples.length)),
+      createBatch: () => model.createImageBatch(Math.min(batchSize, samples.length)),
       decode: sample => decodeSample(sample, { autoOrient: model.preprocessing.autoOrient }),
     }),
     batchSize,

@@ -5,6 +5,7 @@ import type { ImageInput } from '../image/input.js'
 import { checkPreprocessing, type Preprocessing, type PreprocessingName } from '../image/preprocessing.js'
 import { checkInputSize, type InputSize, toSize } from '../image/size.js'
 import {
+  type ByteScale,
   type CheckpointValue,
   type ImageBatch,
   type LayerSummary,
@@ -451,7 +452,7 @@ export class Model implements Disposable {
     if (batcher === undefined) {
       batcher = new Batcher(
         batchSize,
-        () => this.createBatch(batchSize),
+        () => this.createImageBatch(batchSize),
         async (batch, count) => {
           this.noteBatch(count)
           return this.network.forward(batch, count, output)
@@ -468,10 +469,15 @@ export class Model implements Disposable {
   }
 
   /** @internal A batch that fits the model's preprocessing. */
-  createBatch(capacity: number): ImageBatch {
+  createBatch(capacity: number, bytes: ByteScale | null = null): ImageBatch {
     const { crop, mean, std } = this.preprocessing
     const { height, width } = toSize(crop)
-    return new (native().ImageBatch)(capacity, height, width, mean, std, this.device !== 'cpu')
+    return new (native().ImageBatch)(capacity, height, width, mean, std, this.device !== 'cpu', bytes)
+  }
+
+  /** @internal As {@link createBatch}, for images only: they become what the network's first layer reads. */
+  createImageBatch(capacity: number): ImageBatch {
+    return this.createBatch(capacity, this.network.inputBytes)
   }
 }
 

@@ -26,7 +26,7 @@ export interface QuantizeOptions {
   /** The largest number of images to use: 1 to 65,536. Default 256. */
   samples?: number
   /**
-   * The layers that stay in floating point: `auto` for the first, the last, and those that would change the outputs too
+   * The layers that stay in floating point: `auto` for the last one, and those that would change the outputs too
    * much, but at most five twelfths of the others; `none`; or names of layers or blocks in the state dict, such as
    * `['conv1', 'layer4', 'fc']`. Default `auto`.
    */
@@ -181,12 +181,12 @@ async function quantizeWell(
   logits: (network: NativeModel) => Promise<Float32Array[]>,
 ): Promise<NativeModel> {
   const layers = await calibrator.errors()
-  const ends = [layers[0]!.name, layers.at(-1)!.name]
-  const others = layers.filter(({ name }) => !ends.includes(name)).sort((a, b) => b.error - a.error)
+  const last = layers.at(-1)!.name
+  const others = layers.slice(0, -1).sort((a, b) => b.error - a.error)
   const step = Math.max(1, Math.round(others.length * STEP))
   for (let tries = 1; ; tries++) {
     const kept = others.slice(0, (tries - 1) * step).map(({ name }) => name)
-    const network = await calibrator.quantize([...ends, ...kept])
+    const network = await calibrator.quantize([last, ...kept])
     if (tries === MOST_TRIES || kept.length >= others.length) return network
     try {
       if (noiseOf(await logits(network), exact, network.numClasses) <= MOST_NOISE) return network

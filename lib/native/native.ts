@@ -253,6 +253,12 @@ export interface OnnxGraph {
   tensors: Map<string, TensorData>
 }
 
+/** How values are stored as bytes: value = scale * (byte - zeroPoint). */
+export interface ByteScale {
+  scale: number
+  zeroPoint: number
+}
+
 /** A network: parameters, buffers, and the inference plan that is built from them when needed. */
 export interface NativeModel {
   readonly numClasses: number
@@ -264,6 +270,8 @@ export interface NativeModel {
    * quantised.
    */
   readonly quantization: { int8: string[]; float: string[] } | null
+  /** The bytes that the first layer reads, if it computes in integers: see {@link Addon.ImageBatch}. */
+  readonly inputBytes: ByteScale | null
   /** Layers for one image of this size, in the order of execution. */
   summary(height: number, width: number): LayerSummary[]
   /** The state dict's names, shapes and types, in PyTorch's order. */
@@ -530,6 +538,8 @@ export interface Addon {
     std: readonly [number, number, number],
     /** For a network on a GPU: pinned memory, which the GPU reads several times as fast. */
     pinned?: boolean,
+    /** {@link NativeModel.inputBytes}: images become these bytes, without floats in between. Only `set` goes with it. */
+    bytes?: ByteScale | null,
   ) => ImageBatch
   /** The RGB bytes after the transform, before normalisation. */
   transformPixels(

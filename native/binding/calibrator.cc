@@ -54,7 +54,7 @@ class CalibratorWrap : public Napi::ObjectWrap<CalibratorWrap> {
       return run_async(
           info.Env(), On::Compute,
           [calibration = calibration_, batch, count, use] {
-            use(calibration->calibrator, batch->tensor().narrow(0, 0, count));
+            use(calibration->calibrator, batch->floats(count));
             return std::monostate();
           },
           to_undefined, keep_alive({info[0]}));

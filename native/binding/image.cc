@@ -205,9 +205,15 @@ class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
     guard(info.Env(), [&] {
       const std::int64_t capacity = positive(info, 0, "capacity", 1 << 20);
       const std::int64_t height = positive(info, 1, "height", 1 << 14), width = positive(info, 2, "width", 1 << 14);
+      std::optional<image::ByteScale> bytes;
+      if (info[6].IsObject()) {
+        const auto object = info[6].As<Napi::Object>();
+        bytes = image::ByteScale{static_cast<float>(to_number("scale", object.Get("scale"))),
+                                 static_cast<std::uint8_t>(object.Get("zeroPoint").ToNumber().Uint32Value())};
+      }
       batch =
           std::make_shared<image::ImageBatch>(int(capacity), int(height), int(width), to_numbers<3>("mean", info[3]),
-                                              to_numbers<3>("std", info[4]), info[5].ToBoolean());
+                                              to_numbers<3>("std", info[4]), info[5].ToBoolean(), bytes);
       info.This().As<Napi::Object>().TypeTag(&kBatchTag);
       Napi::MemoryManagement::AdjustExternalMemory(info.Env(), std::int64_t(batch->tensor().nbytes()));
     });

@@ -189,6 +189,7 @@ ModelWrap::Facts ModelWrap::Facts::of(model::Model& model) {
   if (model.is_quantized())
     for (std::string& name : model.quantizable_layers())
       (model.quantization().layers.contains(name) ? facts.int8_layers : facts.float_layers).push_back(std::move(name));
+  facts.input_bytes = model.input_bytes();
   return facts;
 }
 
@@ -198,7 +199,8 @@ void ModelWrap::define(Napi::Env env) {
       {InstanceAccessor<&ModelWrap::num_classes>("numClasses"),
        InstanceAccessor<&ModelWrap::parameter_count>("parameterCount"), InstanceAccessor<&ModelWrap::device>("device"),
        InstanceAccessor<&ModelWrap::dtype>("dtype"), InstanceAccessor<&ModelWrap::quantization>("quantization"),
-       InstanceMethod<&ModelWrap::summary>("summary"), InstanceMethod<&ModelWrap::entries>("entries"),
+       InstanceAccessor<&ModelWrap::input_bytes>("inputBytes"), InstanceMethod<&ModelWrap::summary>("summary"),
+       InstanceMethod<&ModelWrap::entries>("entries"),
        InstanceMethod<&ModelWrap::replace_classifier>("replaceClassifier"),
        InstanceMethod<&ModelWrap::load_state_dict>("loadStateDict"),
        InstanceMethod<&ModelWrap::first_non_finite>("firstNonFinite"),
@@ -268,6 +270,14 @@ Napi::Value ModelWrap::quantization(const Napi::CallbackInfo& info) {
   auto result = Napi::Object::New(info.Env());
   result["int8"] = to_array(info.Env(), facts_.int8_layers);
   result["float"] = to_array(info.Env(), facts_.float_layers);
+  return result;
+}
+
+Napi::Value ModelWrap::input_bytes(const Napi::CallbackInfo& info) {
+  if (!facts_.input_bytes) return info.Env().Null();
+  auto result = Napi::Object::New(info.Env());
+  result["scale"] = Napi::Number::New(info.Env(), facts_.input_bytes->scale);
+  result["zeroPoint"] = Napi::Number::New(info.Env(), facts_.input_bytes->zero_point);
   return result;
 }
 
@@ -346,7 +356,9 @@ Napi::Value ModelWrap::forward(const Napi::CallbackInfo& info) {
     return run_async(
         info.Env(), On::Compute,
         [model = live(), batch, count, output] {
-          return model->infer(batch->tensor().narrow(0, 0, count), output).contiguous();
+          std::optional<nn::ByteScale> bytes;
+          if (batch->bytes()) bytes = {batch->bytes()->scale, batch->bytes()->zero_point};
+          return model->infer(batch->tensor().narrow(0, 0, count), output, bytes).contiguous();
         },
         [](Napi::Env env, at::Tensor result) {
           auto array = Napi::Float32Array::New(env, static_cast<size_t>(result.numel()));

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 
 #include "binding/environment.h"
 #include "model/model.h"
@@ -27,6 +28,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value dtype(const Napi::CallbackInfo& info);
   Napi::Value quantization(const Napi::CallbackInfo& info);
+  Napi::Value input_bytes(const Napi::CallbackInfo& info);
   Napi::Value entries(const Napi::CallbackInfo& info);
   Napi::Value summary(const Napi::CallbackInfo& info);
   Napi::Value replace_classifier(const Napi::CallbackInfo& info);
@@ -48,6 +50,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
     };
     std::vector<Entry> entries{};
     std::vector<std::string> int8_layers{}, float_layers{};  // of a quantized model
+    std::optional<nn::ByteScale> input_bytes{};
     static Facts of(model::Model& model);
   };
   std::shared_ptr<model::Model> live() const;

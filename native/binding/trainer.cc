@@ -140,7 +140,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
       return run_async(
           info.Env(), On::Compute,
           [trainer = trainer, batch, labels, options] {
-            return trainer->step(batch->tensor().narrow(0, 0, labels.size(0)), labels, options);
+            return trainer->step(batch->floats(labels.size(0)), labels, options);
           },
           to_object, keep_alive({info[0]}));
     });

@@ -3,22 +3,59 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "runtime/error.h"
 
 namespace visiontorch::image {
 
-ImageBatch::ImageBatch(int capacity, int height, int width, const Channels& mean, const Channels& std, bool pinned)
+namespace {
+
+// For kernels that read behind the last byte.
+constexpr std::int64_t kSlack = 64;
+
+at::Tensor empty_bytes(std::int64_t count, std::int64_t height, std::int64_t width) {
+  return at::empty({count * 3 * height * width + kSlack}, at::kByte)
+      .as_strided({count, 3, height, width}, {3 * height * width, 1, 3 * width, 3});
+}
+
+// As the kernels of quantized networks do.
+std::uint8_t quantize(float value, const ByteScale& bytes) {
+  const float steps = std::min(255.0f - bytes.zero_point, value * (1 / bytes.scale));
+  return std::uint8_t(std::max(0.0f, std::nearbyint(steps) + bytes.zero_point));
+}
+
+// Writes the values of these pixels.
+template <class T>
+void look_up(const std::uint8_t* pixels, std::size_t size, const std::array<std::array<T, 256>, 3>& table, T* out) {
+  for (std::size_t i = 0; i < size; i += 3)
+    for (std::size_t c = 0; c < 3; c++) out[i + c] = table[c][pixels[i + c]];
+}
+
+}  // namespace
+
+ImageBatch::ImageBatch(int capacity, int height, int width, const Channels& mean, const Channels& std, bool pinned,
+                       const std::optional<ByteScale>& bytes)
     : capacity_(capacity),
       height_(height),
       width_(width),
-      tensor_(at::empty({capacity, 3, height, width},
-                        at::TensorOptions(at::kFloat).pinned_memory(pinned && at::hasCUDA()),
-                        at::MemoryFormat::ChannelsLast)) {
+      bytes_(bytes),
+      tensor_(bytes ? empty_bytes(capacity, height, width)
+                    : at::empty({capacity, 3, height, width},
+                                at::TensorOptions(at::kFloat).pinned_memory(pinned && at::hasCUDA()),
+                                at::MemoryFormat::ChannelsLast)) {
   // In float and in this order, so that every value equals the result of torchvision's ToTensor and Normalize.
   for (int c = 0; c < 3; c++)
-    for (int v = 0; v < 256; v++) normalized_[c][v] = (float(v) / 255.0f - float(mean[c])) / float(std[c]);
+    for (int v = 0; v < 256; v++) {
+      normalized_[c][v] = (float(v) / 255.0f - float(mean[c])) / float(std[c]);
+      if (bytes) quantized_[c][v] = quantize(normalized_[c][v], *bytes);
+    }
+}
+
+at::Tensor ImageBatch::floats(int64_t count) const {
+  if (bytes_) throw Error("ERR_INVALID_ARGUMENT", "batch: expected one in float32, got bytes of a quantized network");
+  return tensor_.narrow(0, 0, count);
 }
 
 void ImageBatch::set(int index, const Image& image) {
@@ -29,13 +66,10 @@ void ImageBatch::set(int index, const Image& image) {
     throw Error("ERR_INVALID_ARGUMENT", "transform: expected an image of the batch's size, " + std::to_string(width_) +
                                             "x" + std::to_string(height_) + ", got " + std::to_string(image.width()) +
                                             "x" + std::to_string(image.height()));
-  float* out = values(index);
-  const std::uint8_t* in = image.data();
-  for (std::size_t i = 0; i < image_values(); i += 3) {
-    out[i] = normalized_[0][in[i]];
-    out[i + 1] = normalized_[1][in[i + 1]];
-    out[i + 2] = normalized_[2][in[i + 2]];
-  }
+  if (bytes_)
+    look_up(image.data(), image_values(), quantized_, tensor_.data_ptr<std::uint8_t>() + index * image_values());
+  else
+    look_up(image.data(), image_values(), normalized_, values(index));
 }
 
 void ImageBatch::check_count(int count) const {
@@ -80,7 +114,7 @@ void ImageBatch::set_tensor(std::span<const float> values) {
                                             ", got " + std::to_string(values.size()));
   // A loop instead of Tensor::copy_, which would start a team of threads for the calling thread.
   const std::size_t plane = std::size_t(height_) * width_;
-  float* out = tensor_.data_ptr<float>();
+  float* out = this->values(0);
   for (std::size_t n = 0; n < values.size(); n += 3 * plane)
     for (std::size_t i = 0; i < plane; i++)
       for (std::size_t c = 0; c < 3; c++) *out++ = values[n + c * plane + i];

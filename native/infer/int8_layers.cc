@@ -14,6 +14,10 @@ at::Tensor rounded(const at::Tensor& x, const nn::ByteScale& scale) {
   return at::fake_quantize_per_tensor_affine(x, scale.scale, scale.zero_point, 0, kLargest);
 }
 
+at::Tensor from_bytes(const at::Tensor& x, const nn::ByteScale& scale) {
+  return x.to(at::kFloat).sub_(scale.zero_point).mul_(scale.scale);
+}
+
 namespace {
 
 using Scale = std::optional<nn::ByteScale>;
@@ -142,7 +146,7 @@ Int8Layers::Int8Layers(const nn::Network& network, const nn::Quantization& quant
         layers_[(*linear)->weight.const_data_ptr()] = {found->second, ops::Int8Linear::supports(**linear)};
     });
   Flow flow(layers_, excited_);
-  flow.wanted(network.backbone, {});
+  input_ = flow.wanted(network.backbone, {});
   flow.wanted(network.classifier, {});
   rounding_ = [this](const at::Tensor& weight, const at::Tensor& input) {
     const Int8Layer* layer = find(weight);

@@ -11,6 +11,8 @@ namespace visiontorch::infer {
 
 // The values of bytes, still in float32: for layers that have no kernel.
 at::Tensor rounded(const at::Tensor& x, const nn::ByteScale& scale);
+// The values of bytes.
+at::Tensor from_bytes(const at::Tensor& x, const nn::ByteScale& scale);
 
 // A layer that computes in integers, and what its result becomes.
 struct Int8Layer {
@@ -29,6 +31,8 @@ class Int8Layers {
   Int8Layers(const Int8Layers&) = delete;
   Int8Layers& operator=(const Int8Layers&) = delete;
 
+  // The bytes that the network reads; null if it reads float32.
+  const std::optional<nn::ByteScale>& input() const { return input_; }
   // Null if the layer is not quantized.
   const Int8Layer* find(const at::Tensor& weight) const;
   // The bytes that the layer after this block reads; null if it reads float32.
@@ -39,6 +43,7 @@ class Int8Layers {
  private:
   std::unordered_map<const void*, Int8Layer> layers_;
   std::unordered_map<const void*, nn::ByteScale> excited_;  // by the first weight
+  std::optional<nn::ByteScale> input_;
   eager::InputHook rounding_;
 };
 

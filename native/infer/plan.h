@@ -4,6 +4,7 @@
 #include <c10/core/Device.h>
 
 #include <memory>
+#include <optional>
 
 #include "infer/int8_layers.h"
 #include "infer/lowering.h"
@@ -26,6 +27,9 @@ class Plan {
 
   // Whether there are kernels for bytes.
   static bool supports_int8(at::Device device);
+
+  // The bytes in which features() takes images, too; null if there are none.
+  std::optional<nn::ByteScale> input() const { return int8_layers_ ? int8_layers_->input() : std::nullopt; }
 
   // float32 images, channels-last, on the CPU -> the classifier's input, in the plan's type: pooled features [n,
   // features] for most networks.

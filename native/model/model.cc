@@ -96,12 +96,19 @@ at::Tensor Model::simulate_integers(const at::Tensor& images, Output output) {
   return features;
 }
 
-at::Tensor Model::infer(const at::Tensor& images, Output output) {
+std::optional<nn::ByteScale> Model::input_bytes() const {
+  if (dtype_ != at::kChar || !infer::Plan::supports_int8(device_)) return {};
+  return infer::Int8Layers(network_, quantization_).input();
+}
+
+at::Tensor Model::infer(const at::Tensor& images, Output output, const std::optional<nn::ByteScale>& scale) {
   at::NoGradGuard no_grad;
+  auto floats = [&] { return scale ? infer::from_bytes(images, *scale) : images; };
   const bool in_integers = dtype_ == at::kChar;
-  if (in_integers && !infer::Plan::supports_int8(device_)) return simulate_integers(images, output);
+  if (in_integers && !infer::Plan::supports_int8(device_)) return simulate_integers(floats(), output);
   infer::Plan& plan = plan_for(images.sizes(), in_integers ? at::kFloat : compute_type(device_.type(), dtype_));
-  const at::Tensor features = plan.features(images);
+  // Bytes of another scale are those of a batch that was begun before the model's type changed.
+  const at::Tensor features = plan.features(scale == plan.input() ? images : floats());
   auto result = [&] {
     switch (output) {
       case Output::Logits: return plan.logits(network_, features);

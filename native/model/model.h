@@ -61,8 +61,10 @@ class Model {
   std::vector<std::string> quantizable_layers();
 
   // Runs the network in eval mode. images: float32 [n, 3, h, w], channels-last, on the CPU -> float32 [n, num_classes
-  // or features] on the CPU, or the backbone's output.
-  at::Tensor infer(const at::Tensor& images, Output output);
+  // or features] on the CPU, or the backbone's output. With a `scale`, the images are bytes: see input_bytes().
+  at::Tensor infer(const at::Tensor& images, Output output, const std::optional<nn::ByteScale>& scale = {});
+  // The bytes that the network reads, so that it need not convert images to them; null if it reads float32.
+  std::optional<nn::ByteScale> input_bytes() const;
 
   // Returns the network for images of this size as ONNX operations: see onnx::lower().
   onnx::Graph onnx_graph(int64_t height, int64_t width, int64_t opset) const;

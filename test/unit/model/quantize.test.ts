@@ -14,8 +14,10 @@ import {
   writeCheckpoint,
 } from '../../../lib/index.js'
 import { noiseOf } from '../../../lib/model/quantize.js'
+import { native } from '../../../lib/native/native.js'
 import { removeTemporaryFolders, temporaryFolder } from '../../support/folder.js'
 import { drawPhotos } from '../../support/photos.js'
+import { skip } from '../../support/skip.js'
 import { onOneThread, smallNetwork } from '../../support/small-network.js'
 
 type Dict = Map<CheckpointValue, CheckpointValue>
@@ -55,11 +57,12 @@ describe('a quantised model', function () {
     return removeTemporaryFolders()
   })
 
-  it('computes in int8 all layers but the first and the last', () => {
+  it('computes in int8 all layers but the last', () => {
     assert.equal(quantized.dtype, 'int8')
     const { int8, float } = quantized.quantization!
     assert.ok(int8.length > 5)
-    assert.deepEqual([float[0], float.at(-1)], ['features.0.0', 'classifier.1'])
+    assert.equal(int8[0], 'features.0.0')
+    assert.equal(float.at(-1), 'classifier.1')
     assert.equal(model.quantization, null)
     assert.equal(model.dtype, 'float32')
   })
@@ -75,6 +78,44 @@ describe('a quantised model', function () {
     const exact = [Float32Array.of(1, -1, 1000, -1000), Float32Array.of(3, 1)]
     const rows = [Float32Array.of(1, 1, 1000, -1000), Float32Array.of(3, 1)]
     assert.equal(noiseOf(rows, exact, 2), 2 / 3) // 4 / 2 for the first of three
+  })
+
+  it('computes the same from the bytes of images as from floats', async function () {
+    using small = await loadModel(file('int8.pth'), { device: 'cpu' })
+    if (small.network.inputBytes === null) skip(this, 'this processor has no kernels for bytes')
+    const [floats, bytes] = [small.createBatch(5), small.createImageBatch(5)]
+    for (const batch of [floats, bytes])
+      for (let i = 0; i < 5; i++) {
+        const data = Uint8Array.from({ length: 32 * 32 * 3 }, (_, at) => (at * (31 + 2 * i)) % 256)
+        await batch.set(i, { data, width: 32, height: 32, channels: 3 }, [])
+      }
+    for (const count of [1, 4, 5])
+      assert.deepEqual(
+        await small.network.forward(bytes, count, 'logits'),
+        await small.network.forward(floats, count, 'logits'),
+      )
+    const wantsFloats = { code: 'ERR_INVALID_ARGUMENT', message: /expected one in float32/ }
+    assert.throws(() => bytes.setTensor(new Float32Array(3 * 32 * 32)), wantsFloats)
+    assert.throws(() => bytes.getTensor(1), wantsFloats)
+    await assert.rejects(bytes.mix(2, 0.5, null), wantsFloats)
+    const calibrator = await native().createCalibrator(model.network, 'mse')
+    await assert.rejects(calibrator.observe(bytes, 1), wantsFloats)
+
+    // As after a change of the type while a batch is being filled.
+    await small.to('cpu', 'float32')
+    assert.equal(small.network.inputBytes, null)
+    const [got, expected] = [
+      await small.network.forward(bytes, 5, 'logits'),
+      await small.network.forward(floats, 5, 'logits'),
+    ]
+    for (const [i, value] of expected.entries())
+      assert.ok(Math.abs(got[i]! - value) < 0.1, `${got[i]}, ${value}`)
+  })
+
+  it('reads floats if its first layer is in floating point', async () => {
+    using kept = await model.quantize(photos, { keep: ['features.0'] })
+    assert.equal(kept.network.inputBytes, null)
+    assert.equal(model.network.inputBytes, null)
   })
 
   it('is loaded from its checkpoint as it was saved', async () => {

@@ -4,6 +4,9 @@
 
 #include <cmath>
 #include <numbers>
+#include <numeric>
+
+#include "autograd/attention.h"
 
 namespace visiontorch::eager {
 
@@ -56,7 +59,18 @@ at::Tensor embed(const nn::PatchEmbedding& block, const at::Tensor& images) {
 }
 
 at::Tensor attend(const nn::MultiheadAttention& block, const at::Tensor& x, bool training) {
-  const at::Tensor qkv = split_heads(linear(block.in_proj, x), block.heads);
+  const int64_t depth = block.features / block.heads;
+  const at::Tensor tokens = linear(block.in_proj, x);
+  if (autograd::supports_attention(tokens, depth) && (!training || block.dropout == 0)) {
+    ops::Attention::Settings settings{
+        .heads = block.heads,
+        .scales = std::vector<float>(block.heads, 1 / std::sqrt(static_cast<float>(depth))),
+        .positions = std::vector<int64_t>(x.size(1)),
+        .queries = block.only_class_token ? 1 : 0};
+    std::iota(settings.positions.begin(), settings.positions.end(), 0);
+    return linear(block.out_proj, autograd::attention(tokens, {}, settings));
+  }
+  const at::Tensor qkv = split_heads(tokens, block.heads);
   const at::Tensor queries = block.only_class_token ? qkv[0].narrow(2, 0, 1) : qkv[0];
   const at::Tensor y = at::scaled_dot_product_attention(queries, qkv[1], qkv[2], {}, training ? block.dropout : 0.0);
   return linear(block.out_proj, join_heads(y));
@@ -98,11 +112,36 @@ at::Tensor shift_mask(const nn::WindowAttention& block, int64_t height, int64_t 
   return (windows.unsqueeze(1) != windows.unsqueeze(2)).to(at::kFloat) * -100.0;
 }
 
+std::vector<int64_t> window_positions(const nn::WindowAttention& block, int64_t height, int64_t width) {
+  const int64_t window = block.window, rows = height / window, columns = width / window;
+  const int64_t down = shift_along(block, height), across = shift_along(block, width);
+  std::vector<int64_t> positions;
+  for (int64_t i = 0; i < rows * columns; i++)
+    for (int64_t token = 0; token < block.tokens(); token++) {
+      const int64_t row = i / columns, column = i % columns, in_row = token / window, in_column = token % window;
+      const int64_t y = block.kind == Kind::Grid ? in_row * rows + row : (row * window + in_row + down) % height;
+      const int64_t x =
+          block.kind == Kind::Grid ? in_column * columns + column : (column * window + in_column + across) % width;
+      positions.push_back(y * width + x);
+    }
+  return positions;
+}
+
 at::Tensor attend(const nn::WindowAttention& block, const at::Tensor& x, bool training) {
   const int64_t height = x.size(1), width = x.size(2), window = block.window;
   const int64_t right = (window - width % window) % window, bottom = (window - height % window) % window;
   at::Tensor image = right + bottom > 0 ? at::constant_pad_nd(x, {0, 0, 0, right, 0, bottom}) : x;
   const int64_t down = shift_along(block, image.size(1)), across = shift_along(block, image.size(2));
+  if (autograd::supports_attention(x, block.channels / block.heads) && block.kind != Kind::SwinV2 &&
+      (!training || block.dropout == 0)) {
+    ops::Attention::Settings settings{.heads = block.heads,
+                                      .scales = std::vector<float>(block.heads, static_cast<float>(block.scale())),
+                                      .positions = window_positions(block, image.size(1), image.size(2)),
+                                      .windows = image.size(1) * image.size(2) / block.tokens()};
+    if (down + across > 0) settings.mask = shift_mask(block, image.size(1), image.size(2));
+    const at::Tensor y = autograd::attention(linear(block.qkv, image), position_bias(block), settings);
+    return linear(block.proj, y).slice(1, 0, height).slice(2, 0, width);
+  }
   if (down + across > 0) image = at::roll(image, {-down, -across}, {1, 2});
   const std::vector<int64_t> sizes = image.sizes().vec();
 

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "nn/transformer.h"
 
 namespace visiontorch::eager {
@@ -23,6 +25,8 @@ at::Tensor qkv_bias(const nn::WindowAttention& block);
 at::Tensor position_bias(const nn::WindowAttention& block);
 // Returns how far the windows are shifted over an image of this (padded) height or width.
 int64_t shift_along(const nn::WindowAttention& block, int64_t size);
+// Returns the positions in a (padded) image of the tokens of its shifted windows: see ops::Attention.
+std::vector<int64_t> window_positions(const nn::WindowAttention& block, int64_t height, int64_t width);
 // Returns the mask that shifted windows add to the scores, [windows, tokens, tokens]: 0, or -100 for two tokens that
 // are in one window only because the shift wraps around.
 at::Tensor shift_mask(const nn::WindowAttention& block, int64_t height, int64_t width);

@@ -87,20 +87,14 @@ ops::PreactivatedProjection projection(const nn::PreactivatedConvolution& block,
           block.convolution.activation, block.pool, type};
 }
 
-// Returns the positions in the image of the tokens of its padded and shifted windows: see ops::Attention.
-std::vector<int64_t> window_positions(const nn::WindowAttention& block, const nn::Shape& image, int64_t height,
-                                      int64_t width) {
-  const int64_t window = block.window, rows = height / window, columns = width / window;
-  const int64_t down = eager::shift_along(block, height), across = eager::shift_along(block, width);
-  const bool is_grid = block.kind == nn::WindowAttention::Kind::Grid;
-  std::vector<int64_t> positions;
-  for (int64_t i = 0; i < rows * columns; i++)
-    for (int64_t token = 0; token < block.tokens(); token++) {
-      const int64_t row = i / columns, column = i % columns, in_row = token / window, in_column = token % window;
-      const int64_t y = is_grid ? in_row * rows + row : (row * window + in_row + down) % height;
-      const int64_t x = is_grid ? in_column * columns + column : (column * window + in_column + across) % width;
-      positions.push_back(y < image[0] && x < image[1] ? y * image[1] + x : -1);
-    }
+// Returns the positions in the image, before padding, of the tokens of its windows: see ops::Attention.
+std::vector<int64_t> positions_before_padding(const nn::WindowAttention& block, const nn::Shape& image, int64_t height,
+                                              int64_t width) {
+  std::vector<int64_t> positions = eager::window_positions(block, height, width);
+  for (int64_t& position : positions) {
+    const int64_t y = position / width, x = position % width;
+    position = y < image[0] && x < image[1] ? y * image[1] + x : -1;
+  }
   return positions;
 }
 
@@ -188,7 +182,7 @@ Op CpuLowering::attention(const nn::WindowAttention& block, const nn::Shape& inp
   const int64_t height = padded(input[0]), width = padded(input[1]);
   ops::Attention::Settings settings{.heads = block.heads,
                                     .scales = std::vector<float>(block.heads, static_cast<float>(block.scale())),
-                                    .positions = window_positions(block, input, height, width),
+                                    .positions = positions_before_padding(block, input, height, width),
                                     .windows = height * width / block.tokens(),
                                     .bias = eager::position_bias(block).detach()};
   if (block.kind == nn::WindowAttention::Kind::SwinV2) {

@@ -56,6 +56,8 @@ struct Table {
   Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);
   std::int64_t (*tile_rows)(const Panels&);  // rows that the product computes at a time
   std::int64_t (*attention_scratch)(std::int64_t count, std::int64_t depth);  // in floats
+  std::int64_t (*attention_gradient_scratch)(std::int64_t count, std::int64_t depth);
+  void (*attention_gradient)(const AttentionGradient&, float* scratch);
   void (*transpose)(const Transposition&);
   // Interleaves two consecutive rows of `width` values as pairs of bfloat16, rounded to nearest even.
   void (*pair_up)(const float* rows, std::int64_t width, std::uint32_t* pairs);

@@ -19,4 +19,20 @@ struct Attention {
   const std::int64_t* offsets;  // [queries]: the result of token i is at out + offsets[i]
 };
 
+// Computes the gradients of one head's queries, keys and values from those of its results, [queries] pointers. It
+// computes the weights again instead of reading them.
+struct AttentionGradient {
+  const float* const* tokens;  // these first fields are those of Attention
+  std::int64_t keys, values;
+  std::int64_t count, queries, depth;
+  float scale;
+  const float *bias, *mask;
+  const float* const* gradients;
+  // The gradient of the query of token i is at out + offsets[i], and those of its key and its value `keys` and `values`
+  // after it. Those of queries without a result are not written.
+  float* out;
+  const std::int64_t* offsets;
+  float* bias_gradient;  // [queries, count], or null: the gradient of the scores is added to it
+};
+
 }  // namespace visiontorch::kernels

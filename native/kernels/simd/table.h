@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/attention/attention_kernel.h"
+#include "kernels/attention/gradient_kernel.h"
 #include "kernels/batch_norm/batch_norm_kernel.h"
 #include "kernels/depthwise/depthwise_kernel.h"
 #include "kernels/depthwise/training_kernel.h"
@@ -54,6 +55,8 @@ constexpr Table table_of(const char* name) {
           .layout = layout,
           .tile_rows = tile_rows,
           .attention_scratch = attention_scratch,
+          .attention_gradient_scratch = attention_gradient_scratch,
+          .attention_gradient = attention_gradient,
           .transpose = transpose,
           .pair_up = pair_up,
           .add_parts = add_parts,

@@ -95,11 +95,83 @@ void test_attention(const Table& table, const char* name) {
       }
 }
 
+void test_attention_gradient(const Table& table) {
+  for (int64_t count : {1, 7, 49, 64, 100, 197})
+    for (int64_t depth : {6, 32, 64}) {
+      // Queries, keys and values of two heads; the tokens are visited in reverse.
+      const int64_t stride = 6 * depth, keys = 2 * depth, values = 4 * depth;
+      const auto qkv = noise(count * stride), results = noise(count * depth);
+      const bool has_bias = any(2) == 0, has_mask = any(2) == 0;
+      const int64_t queries = any(2) == 0 ? count : (count + 1) / 2;
+      const auto bias = noise(count * count), mask = noise(count * count), before = noise(count * count);
+      const float scale = 1 / std::sqrt(static_cast<float>(depth));
+      std::vector<const float*> tokens, gradients;
+      std::vector<int64_t> offsets;
+      for (int64_t i = 0; i < count; i++) {
+        offsets.push_back((count - 1 - i) * stride + depth);
+        tokens.push_back(qkv.data() + offsets.back());
+        gradients.push_back(results.data() + i * depth);
+      }
+      std::vector<float> out(qkv.size()), bias_gradient = before;
+      std::vector<float> scratch(table.attention_gradient_scratch(count, depth));
+      table.attention_gradient({.tokens = tokens.data(),
+                                .keys = keys,
+                                .values = values,
+                                .count = count,
+                                .queries = queries,
+                                .depth = depth,
+                                .scale = scale,
+                                .bias = has_bias ? bias.data() : nullptr,
+                                .mask = has_mask ? mask.data() : nullptr,
+                                .gradients = gradients.data(),
+                                .out = out.data(),
+                                .offsets = offsets.data(),
+                                .bias_gradient = has_bias ? bias_gradient.data() : nullptr},
+                               scratch.data());
+      std::vector<double> expected(out.size()), expected_bias(before.begin(), before.end());
+      auto dot = [&](const float* a, const float* b) {
+        double sum = 0;
+        for (int64_t k = 0; k < depth; k++) sum += static_cast<double>(a[k]) * b[k];
+        return sum;
+      };
+      for (int64_t i = 0; i < queries; i++) {
+        std::vector<double> weights, changes;
+        double total = 0, mean = 0;
+        for (int64_t j = 0; j < count; j++) {
+          double score = dot(tokens[i], tokens[j] + keys) * scale;
+          if (has_bias) score += bias[i * count + j];
+          if (has_mask) score += mask[i * count + j];
+          weights.push_back(std::exp(score));
+          changes.push_back(dot(gradients[i], tokens[j] + values));
+          total += weights.back();
+        }
+        for (int64_t j = 0; j < count; j++) mean += (weights[j] /= total) * changes[j];
+        for (int64_t j = 0; j < count; j++) {
+          const double change = weights[j] * (changes[j] - mean);
+          if (has_bias) expected_bias[i * count + j] += change;
+          for (int64_t k = 0; k < depth; k++) {
+            expected[offsets[i] + k] += scale * change * tokens[j][keys + k];
+            expected[offsets[j] + keys + k] += scale * change * tokens[i][k];
+            expected[offsets[j] + values + k] += weights[j] * gradients[i][k];
+          }
+        }
+      }
+      auto check = [&](const char* name, const std::vector<float>& got, const std::vector<double>& wanted) {
+        Expected all{std::vector<double>(wanted.size())};
+        for (size_t i = 0; i < wanted.size(); i++) all.set(static_cast<int64_t>(i), wanted[i]);
+        compare(name, {count, queries, depth, has_bias, has_mask}, got, all, 1e-5);
+      };
+      check("attention_gradient", out, expected);
+      check("attention_gradient_bias", bias_gradient, expected_bias);
+    }
+}
+
 }  // namespace
 
 void test_tokens(const Table& table) {
   test_layer_norm<float>(table, "layer_norm");
   test_attention<float>(table, "attention");
+  test_attention_gradient(table);
   if (!table.has_bfloat16()) return;
   test_layer_norm<BFloat16>(table, "layer_norm_bfloat16");
   test_attention<BFloat16>(table, "attention_bfloat16");

@@ -39,7 +39,7 @@ Convolution Int8Lowering::convolution(const nn::Conv2dNormActivation& block, con
   Convolution op = CpuLowering::convolution(block, input, activation);
   if (!op) return {};
   return [op = std::move(op), scale = layer->layer.input](const at::Tensor& x, at::Tensor residual) {
-    return op(rounded(x, scale), std::move(residual));
+    return op(ops::rounded(x, scale), std::move(residual));
   };
 }
 
@@ -51,7 +51,7 @@ Op Int8Lowering::linear(const nn::Linear& linear, std::optional<nn::Activation> 
         [op = ops::Int8Linear(linear, layer->layer, output(*layer, activation))](const at::Tensor& x) { return op(x); };
   Op op = CpuLowering::linear(linear, activation);
   if (!op) return {};
-  return [op = std::move(op), scale = layer->layer.input](const at::Tensor& x) { return op(rounded(x, scale)); };
+  return [op = std::move(op), scale = layer->layer.input](const at::Tensor& x) { return op(ops::rounded(x, scale)); };
 }
 
 Convolution Int8Lowering::token_linear(const nn::Linear& linear, std::optional<nn::Activation> activation,
@@ -68,7 +68,7 @@ Convolution Int8Lowering::token_linear(const nn::Linear& linear, std::optional<n
   Convolution op = CpuLowering::token_linear(linear, activation, scale);
   if (!op) return {};
   return [op = std::move(op), input = layer->layer.input](const at::Tensor& x, at::Tensor residual) {
-    return op(rounded(x, input), std::move(residual));
+    return op(ops::rounded(x, input), std::move(residual));
   };
 }
 

@@ -9,11 +9,6 @@
 
 namespace visiontorch::infer {
 
-at::Tensor rounded(const at::Tensor& x, const nn::ByteScale& scale) {
-  constexpr int64_t kLargest = 255;
-  return at::fake_quantize_per_tensor_affine(x, scale.scale, scale.zero_point, 0, kLargest);
-}
-
 at::Tensor from_bytes(const at::Tensor& x, const nn::ByteScale& scale) {
   return x.to(at::kFloat).sub_(scale.zero_point).mul_(scale.scale);
 }
@@ -150,7 +145,7 @@ Int8Layers::Int8Layers(const nn::Network& network, const nn::Quantization& quant
   flow.wanted(network.classifier, {});
   rounding_ = [this](const at::Tensor& weight, const at::Tensor& input) {
     const Int8Layer* layer = find(weight);
-    return layer ? rounded(input, layer->layer.input) : input;
+    return layer ? ops::rounded(input, layer->layer.input) : input;
   };
 }
 

@@ -9,8 +9,6 @@
 
 namespace visiontorch::infer {
 
-// The values of bytes, still in float32: for layers that have no kernel.
-at::Tensor rounded(const at::Tensor& x, const nn::ByteScale& scale);
 // The values of bytes.
 at::Tensor from_bytes(const at::Tensor& x, const nn::ByteScale& scale);
 

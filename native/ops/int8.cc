@@ -9,6 +9,7 @@
 #include <numeric>
 #include <utility>
 
+#include "ops/convolution.h"
 #include "ops/dispatch.h"
 #include "runtime/parallel.h"
 
@@ -23,6 +24,7 @@ const kernels::Int8Kernels& kernels_for_bytes() { return *kernels::int8_kernels(
 
 constexpr int64_t kMostProducts = 1 << 16;  // whose sum fits 32 bits
 constexpr int64_t kFewChannels = 16;        // of which a row of the window makes one tap
+constexpr int64_t kGrain = 1 << 14;         // values that are converted at a time
 
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
@@ -49,6 +51,16 @@ at::Tensor input_bytes(const at::Tensor& input, const nn::ByteScale& scale) {
   if (x.scalar_type() == at::kByte && has_slack(x)) return x;
   if (x.scalar_type() == at::kByte) return empty_image(x.sizes(), true).copy_(x);
   return to_bytes(x, scale);
+}
+
+// See Int8Kernels::widen. `x` is an image of input_bytes().
+at::Tensor widened(const at::Tensor& x) {
+  const int64_t count = x.numel() + kByteSlack;
+  at::Tensor y = at::empty({count}, at::kShort);
+  parallel_ranges(count, kGrain, [&](int64_t begin, int64_t end) {
+    kernels_for_bytes().widen(data<uint8_t>(x) + begin, end - begin, mutable_data<uint16_t>(y) + begin);
+  });
+  return y.as_strided(x.sizes(), x.strides());
 }
 
 bool is_clamp(std::optional<nn::Activation> activation) {
@@ -137,11 +149,20 @@ at::Tensor to_bytes(const at::Tensor& x, const nn::ByteScale& scale) {
   at::Tensor bytes = empty_bytes(values.sizes(), values.strides(), values.numel());
   const auto* from = values.const_data_ptr<float>();
   auto* to = bytes.mutable_data_ptr<uint8_t>();
-  constexpr int64_t kGrain = 1 << 14;
   parallel_ranges(values.numel(), kGrain, [&](int64_t begin, int64_t end) {
     kernels_for_bytes().quantize(from + begin, end - begin, 1 / scale.scale, scale.zero_point, to + begin);
   });
   return bytes;
+}
+
+at::Tensor rounded(const at::Tensor& x, const nn::ByteScale& scale) {
+  const at::Tensor values = x.is_non_overlapping_and_dense() ? x : x.contiguous();
+  at::Tensor y = at::empty_like(values);
+  parallel_ranges(values.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    kernels_for_bytes().round(data<float>(values) + begin, end - begin, scale.scale, scale.zero_point,
+                              mutable_data<float>(y) + begin);
+  });
+  return y;
 }
 
 at::Tensor scaled_bytes(const at::Tensor& input, const at::Tensor& factors, const nn::ByteScale& scale) {
@@ -167,6 +188,8 @@ at::Tensor scaled_bytes(const at::Tensor& input, const at::Tensor& factors, cons
 
 bool Int8Convolution::supports(const nn::Conv2d& conv) {
   if (!has_int8_kernels() || conv.dilation != 1) return false;
+  // Winograd's algorithm in float32 is faster than products of widened bytes.
+  if (kernels_for_bytes().widen && Convolution::supports_winograd(conv)) return false;
   const int64_t in_channels = conv.in_channels / conv.groups, out_channels = conv.out_channels / conv.groups;
   // Narrower groups would leave most of a vector empty.
   if (conv.groups > 1 && (in_channels < 8 || 2 * out_channels < kernels_for_bytes().lanes)) return false;
@@ -210,16 +233,21 @@ at::Tensor Int8Convolution::operator()(const at::Tensor& input, const at::Tensor
   if (residual.defined())
     added = output_.residual ? input_bytes(residual, *output_.residual)
                              : residual.contiguous(at::MemoryFormat::ChannelsLast);
-  output_.scale ? multiply<uint8_t>(x, y, added) : multiply<float>(x, y, added);
+  const bool widens = kernels_for_bytes().widen;
+  const at::Tensor values = widens ? widened(x) : x;
+  if (output_.scale)
+    widens ? multiply<uint16_t, uint8_t>(values, y, added) : multiply<uint8_t, uint8_t>(values, y, added);
+  else
+    widens ? multiply<uint16_t, float>(values, y, added) : multiply<uint8_t, float>(values, y, added);
   return y;
 }
 
-template <class Out>
+template <class In, class Out>
 void Int8Convolution::multiply(const at::Tensor& x, at::Tensor& y, const at::Tensor& residual) const {
   const kernels::Int8Kernels& kernels = kernels_for_bytes();
   const int64_t channels = x.size(1), pixels = x.size(0) * y.size(2) * y.size(3);
-  const WindowRows<uint8_t> windows(windows_, merged_, {x.const_data_ptr<uint8_t>(), x.size(2), x.size(3), channels},
-                                    {y.size(2), y.size(3)}, input_.zero_point, kByteSlack);
+  const WindowRows<In> windows(windows_, merged_, {data<In>(x), x.size(2), x.size(3), channels}, {y.size(2), y.size(3)},
+                               input_.zero_point, kByteSlack);
   Panels panels = panels_;
   panels.count *= groups_;
   const Partition partition(pixels, channels * windows_.stride * windows_.stride / 4 + 1, panels,
@@ -238,7 +266,7 @@ void Int8Convolution::multiply(const at::Tensor& x, at::Tensor& y, const at::Ten
       last = std::min(end, of_group + panels_.count);
       const int64_t at = begin * out_channels_ + group * panels_.columns, padded = group * panels_.padded_columns();
       const kernels::Int8Gemm<Out> product{
-          .rows = rows.pointers.data(),
+          .rows = reinterpret_cast<const void* const*>(rows.pointers.data()),
           .count = count,
           .taps = windows.taps(),
           .depth = panels_.rows / windows.taps(),

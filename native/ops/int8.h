@@ -21,6 +21,9 @@ bool has_int8_kernels();
 // Float32 values, which may be a permuted image, rounded to bytes of this scale; bytes as they are.
 at::Tensor to_bytes(const at::Tensor& x, const nn::ByteScale& scale);
 
+// Float32 values, rounded to those of bytes of this scale.
+at::Tensor rounded(const at::Tensor& x, const nn::ByteScale& scale);
+
 // As to_bytes() of an image [n, channels, h, w] whose channels are multiplied by factors [n, channels].
 at::Tensor scaled_bytes(const at::Tensor& x, const at::Tensor& factors, const nn::ByteScale& scale);
 
@@ -50,7 +53,8 @@ class Int8Convolution {
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& residual = {}) const;
 
  private:
-  template <class Out>
+  // In: of bytes, or of what Int8Kernels::widen makes of them.
+  template <class In, class Out>
   void multiply(const at::Tensor& x, at::Tensor& y, const at::Tensor& residual) const;
 
   Windows windows_;

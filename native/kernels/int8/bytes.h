@@ -12,7 +12,7 @@ namespace visiontorch::kernels {
 
 namespace {
 
-// Vectors of 32-bit integers and of bytes, and `ByteStep`: four products of bytes, added to each sum.
+// Vectors of 32-bit integers and of bytes, and `ByteStep`: a few products of bytes, added to each sum.
 
 #if defined(__x86_64__)
 
@@ -60,7 +60,8 @@ inline void in_order(const Vector x[4], Vector to[4]) {
   to[2] = _mm512_shuffle_f32x4(high, high_rest, 0x88);
   to[3] = _mm512_shuffle_f32x4(high, high_rest, 0xDD);
 }
-inline Bytes all_bytes(const std::uint8_t* p) {
+// Four bytes at p, repeated.
+inline Bytes all_bytes(const void* p) {
   int four;
   __builtin_memcpy(&four, p, sizeof(four));
   return _mm512_set1_epi32(four);
@@ -114,7 +115,8 @@ inline void in_order(const Vector x[4], Vector to[4]) {
   to[2] = _mm256_permute2f128_ps(x[0], x[1], 0x31);
   to[3] = _mm256_permute2f128_ps(x[2], x[3], 0x31);
 }
-inline Bytes all_bytes(const std::uint8_t* p) {
+// Four bytes at p, repeated.
+inline Bytes all_bytes(const void* p) {
   int four;
   __builtin_memcpy(&four, p, sizeof(four));
   return _mm256_set1_epi32(four);
@@ -136,41 +138,41 @@ inline Bytes narrow(const Ints x[4]) { return saturate_bytes(saturate_words(x[0]
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 
 struct ByteStep {
-  using Weight = std::int8_t;  // as packed: [vector][lane][4]
+  static constexpr int kValues = 4;
+  using Value = std::uint8_t;
+  using Weight = std::int8_t;
   using Weights = Bytes;
-  using Factor = Bytes;
   static Weights weights(const Weight* p) { return load_bytes(reinterpret_cast<const std::uint8_t*>(p)); }
-  static Factor factor(Bytes x) { return x; }
-  static Ints add(Ints sum, Factor x, Weights w) {
+  static Bytes factor(Bytes x) { return x; }
+  static Bytes of_step(Bytes x, int /*step*/) { return x; }
+  static Ints add(Ints sum, Bytes x, Weights w) {
 #if defined(__AVX512VNNI__)
     return ints(_mm512_dpbusd_epi32(raw(sum), x, w));
 #else
     return ints(_mm256_dpbusd_avx_epi32(raw(sum), x, w));
 #endif
   }
-  static int64_t place(int64_t lane, int64_t k) { return lane * 4 + k; }
 };
 
 #else
 
-// vpmaddubsw would saturate the sum of two products, so that bytes are widened.
+// vpmaddubsw would saturate the sum of two products, so that bytes have been widened.
 struct ByteStep {
-  using Weight = std::int16_t;  // [vector][even, odd][lane][2]
-  struct Weights {
-    Bytes even, odd;
-  };
-  using Factor = Weights;
-  static Weights weights(const Weight* p) {
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(p);
-    return {load_bytes(bytes), load_bytes(bytes + sizeof(Bytes))};
+  static constexpr int kValues = 2;
+  using Value = std::uint16_t;
+  using Weight = std::int16_t;
+  using Weights = Bytes;
+  static Weights weights(const Weight* p) { return load_bytes(reinterpret_cast<const std::uint8_t*>(p)); }
+  static Bytes factor(Bytes x) { return x; }
+  // Widens the bytes of each four that a step multiplies.
+  static Bytes of_step(Bytes x, int step) {
+    return step == 0 ? _mm256_and_si256(x, _mm256_set1_epi32(0x00FF00FF)) : _mm256_srli_epi16(x, 8);
   }
-  static Factor factor(Bytes x) {
-    return {_mm256_and_si256(x, _mm256_set1_epi32(0x00FF00FF)), _mm256_srli_epi16(x, 8)};
+  static Ints add(Ints sum, Bytes x, Weights w) {
+    sum = sum + ints(_mm256_madd_epi16(x, w));
+    asm("" : "+x"(sum));  // GCC would add the products of several steps to each other first, and run out of registers
+    return sum;
   }
-  static Ints add(Ints sum, Factor x, Weights w) {
-    return sum + ints(_mm256_madd_epi16(x.even, w.even)) + ints(_mm256_madd_epi16(x.odd, w.odd));
-  }
-  static int64_t place(int64_t lane, int64_t k) { return (k % 2 * kLanes + lane) * 2 + k / 2; }
 };
 
 #endif
@@ -184,26 +186,24 @@ constexpr std::int32_t kByteShift = 128;
 constexpr std::int32_t kByteShift = 0;
 #endif
 
-constexpr int64_t kStepWeights = kLanes * 4;  // of a vector
+constexpr int64_t kStepWeights = kLanes * ByteStep::kValues;  // of a vector
+
+// Widens bytes for products of words.
+void widen_bytes(const std::uint8_t* from, int64_t count, std::uint16_t* to) {
+  for (int64_t i = 0; i < count; i++) to[i] = from[i];
+}
 
 void pack_bytes(const std::int8_t* weights, const Panels& panels, void* packed) {
   auto* to = static_cast<ByteStep::Weight*>(packed);
   for (int64_t panel = 0; panel < panels.count; panel++)
-    for (int64_t k = 0; k < panels.rows; k += 4)
+    for (int64_t k = 0; k < panels.rows; k += ByteStep::kValues)
       for (int64_t first = 0; first < panels.width; first += kLanes, to += kStepWeights)
         for (int64_t lane = 0; lane < kLanes; lane++) {
           const int64_t column = panel * panels.width + first + lane;
-          for (int64_t i = 0; i < 4; i++)
-            to[ByteStep::place(lane, i)] = column < panels.columns ? weights[column * panels.rows + k + i] : 0;
+          for (int64_t i = 0; i < ByteStep::kValues; i++)
+            to[lane * ByteStep::kValues + i] = column < panels.columns ? weights[column * panels.rows + k + i] : 0;
         }
 }
-
-// As many sums as registers hold: see kRows.
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__) || defined(__ARM_NEON)
-constexpr const int* kByteRows = kRows;
-#else
-constexpr int kByteRows[] = {0, 6, 4, 3};
-#endif
 
 }  // namespace
 

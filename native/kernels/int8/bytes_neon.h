@@ -68,7 +68,7 @@ inline void interleave(Bytes a, Bytes b, Bytes c, Bytes d, Bytes to[4]) {
   interleave(a.high, b.high, c.high, d.high, high);
   for (int i = 0; i < 4; i++) to[i] = {low[i], high[i]};
 }
-inline Bytes all_bytes(const std::uint8_t* p) {
+inline Bytes all_bytes(const void* p) {
   std::uint32_t four;
   __builtin_memcpy(&four, p, sizeof(four));
   const uint8x16_t bytes = vreinterpretq_u8_u32(vdupq_n_u32(four));
@@ -76,29 +76,30 @@ inline Bytes all_bytes(const std::uint8_t* p) {
 }
 
 struct ByteStep {
-  using Weight = std::int8_t;  // as packed: [vector][lane][4]
-  using Factor = Bytes;
+  static constexpr int kValues = 4;
+  using Value = std::uint8_t;
+  using Weight = std::int8_t;
   struct Weights {
     int8x16_t low, high;
   };
   static Weights weights(const Weight* p) { return {vld1q_s8(p), vld1q_s8(p + 16)}; }
+  static Bytes of_step(Bytes x, int /*step*/) { return x; }
 #if defined(__ARM_FEATURE_MATMUL_INT8)
-  static Factor factor(Bytes x) { return x; }
-  static Ints add(Ints sum, Factor x, Weights w) {
+  static Bytes factor(Bytes x) { return x; }
+  static Ints add(Ints sum, Bytes x, Weights w) {
     return {vusdotq_s32(sum.low, x.low, w.low), vusdotq_s32(sum.high, x.high, w.high)};
   }
 #else
   // Without i8mm, only signed bytes are multiplied: byte - kByteShift.
-  static Factor factor(Bytes x) {
+  static Bytes factor(Bytes x) {
     const uint8x16_t sign = vdupq_n_u8(0x80);
     return {veorq_u8(x.low, sign), veorq_u8(x.high, sign)};
   }
-  static Ints add(Ints sum, Factor x, Weights w) {
+  static Ints add(Ints sum, Bytes x, Weights w) {
     return {vdotq_s32(sum.low, vreinterpretq_s8_u8(x.low), w.low),
             vdotq_s32(sum.high, vreinterpretq_s8_u8(x.high), w.high)};
   }
 #endif
-  static int64_t place(int64_t lane, int64_t k) { return lane * 4 + k; }
 };
 
 }  // namespace

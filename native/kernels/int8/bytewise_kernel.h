@@ -34,6 +34,14 @@ void quantize(const float* from, int64_t count, float inverse_scale, int zero_po
   if (i < count) put(to + i, count - i, [&](int64_t v) { return load(from + i + v, count - i - v); });
 }
 
+void round_to_bytes(const float* from, int64_t count, float scale, int zero_point, float* to) {
+  const Vector inverse = all(1 / scale), step = all(scale);
+  const Vector low = all(static_cast<float>(-zero_point)), high = all(static_cast<float>(255 - zero_point));
+  each_vector(count, [&](int64_t i, int64_t size) {
+    store(to + i, to_float(rounded(smaller(high, larger(low, load(from + i, size) * inverse)))) * step, size);
+  });
+}
+
 void quantize_scaled(const QuantizeScaled& scaled) {
   constexpr int64_t kWidth = 4 * kLanes;
   const QuantizeScaled s = scaled;  // a copy, which no store can change

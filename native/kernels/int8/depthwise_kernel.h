@@ -19,10 +19,10 @@ inline void put_panel(float* to, const Vector values[4], int64_t count, const Re
   put<4>(to, ordered, count, r);
 }
 
-// to: [column][group of 4 rows][4 * kWidth]
+// to: [column][group of 4 rows][4 / kValues][4 * kWidth]
 template <class Out, int Groups>
 void interleave_rows(const Int8Depthwise<Out>& d, int64_t channel, int64_t columns, std::uint8_t* to) {
-  constexpr int kRows = 4 * Groups, kWidth = 4 * kLanes;
+  constexpr int kRows = 4 * Groups;
   const std::uint8_t* rows[kRows];
   int64_t steps[kRows];
 #pragma GCC unroll 8
@@ -34,14 +34,18 @@ void interleave_rows(const Int8Depthwise<Out>& d, int64_t channel, int64_t colum
   for (int64_t column = -d.padding; column < columns - d.padding; column++) {
     const bool is_inside = column >= 0 && column < d.width;
 #pragma GCC unroll 2
-    for (int first = 0; first < kRows; first += 4, to += 4 * kWidth) {
+    for (int first = 0; first < kRows; first += 4) {
       Bytes bytes[4] = {outside, outside, outside, outside}, four[4];
       if (is_inside)
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) bytes[i] = load_bytes(rows[first + i] + column * steps[first + i]);
-      interleave(bytes[0], bytes[1], bytes[2], bytes[3], four);
+      // Of four bytes, ByteStep::of_step() takes the even and the odd ones.
+      constexpr int kSecond = ByteStep::kValues == 2 ? 2 : 1;
+      interleave(bytes[0], bytes[kSecond], bytes[3 - kSecond], bytes[3], four);
+#pragma GCC unroll 2
+      for (int step = 0; step < 4 / ByteStep::kValues; step++)
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) store_bytes(to + i * kWidth, four[i]);
+        for (int i = 0; i < 4; i++, to += 4 * kLanes) store_bytes(to, ByteStep::of_step(four[i], step));
     }
   }
 }
@@ -50,8 +54,8 @@ template <class Out, int Kernel>
 void filter_row(const Int8Depthwise<Out>& depthwise, int64_t channel, const std::uint8_t* columns,
                 const ByteStep::Weight* weights, Out* out, float* sums_of_outputs) {
   const Int8Depthwise<Out> d = depthwise;  // a copy, which no store can change
-  constexpr int kSteps = Kernel * ((Kernel + 3) / 4);
-  constexpr int64_t kWidth = 4 * kLanes, kColumn = (Kernel + 3) / 4 * 4 * kWidth;
+  constexpr int kSteps = Kernel * ((Kernel + 3) / 4) * 4 / ByteStep::kValues;
+  constexpr int64_t kWidth = 4 * kLanes, kColumn = kSteps / Kernel * 4 * kWidth;
   const int64_t count = d.channels - channel;
   Vector totals[4] = {all(0), all(0), all(0), all(0)};
   // All weights of a small kernel fit into registers.
@@ -64,7 +68,7 @@ void filter_row(const Int8Depthwise<Out>& depthwise, int64_t channel, const std:
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) sums[i] = load_ints(d.start + channel + i * kLanes);
     const std::uint8_t* from = columns + x * d.stride * kColumn;
-#pragma GCC unroll 14
+#pragma GCC unroll 28
     for (int step = 0; step < kSteps; step++)
 #pragma GCC unroll 4
       for (int i = 0; i < 4; i++)

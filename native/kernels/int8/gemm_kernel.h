@@ -11,7 +11,7 @@ namespace {
 template <class Out>
 struct Int8Strip {
   int64_t tiles;
-  const std::uint8_t* const* rows;
+  const void* const* rows;
   int64_t row_count, taps, offset, depth;
   const ByteStep::Weight* weights;
   const std::int32_t* start;
@@ -27,7 +27,7 @@ void int8_strip(const Int8Strip<Out>& strip) {
   const Int8Strip<Out> s = strip;  // a copy, which no store can change
   Requantization requantization = s.requantization;
   if (s.residual_floats) requantization.is_small = false;
-  const std::uint8_t* const* rows = s.rows;
+  const void* const* rows = s.rows;
   for (int64_t tile = 0; tile < s.tiles; tile++, rows += Rows) {
     Ints sums[Rows][Vectors];
 #pragma GCC unroll 4
@@ -38,16 +38,17 @@ void int8_strip(const Int8Strip<Out>& strip) {
     }
     const ByteStep::Weight* weights = s.weights;
     for (int64_t tap = 0; tap < s.taps; tap++) {
-      const std::uint8_t* row[Rows];
+      const ByteStep::Value* row[Rows];
 #pragma GCC unroll 16
-      for (int r = 0; r < Rows; r++) row[r] = rows[tap * s.row_count + r] + s.offset;
-      for (int64_t k = 0; k < s.depth; k += 4, weights += Vectors * kStepWeights) {
+      for (int r = 0; r < Rows; r++)
+        row[r] = static_cast<const ByteStep::Value*>(rows[tap * s.row_count + r]) + s.offset;
+      for (int64_t k = 0; k < s.depth; k += ByteStep::kValues, weights += Vectors * kStepWeights) {
         ByteStep::Weights w[Vectors];
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; v++) w[v] = ByteStep::weights(weights + v * kStepWeights);
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; r++) {
-          const ByteStep::Factor x = ByteStep::factor(all_bytes(row[r] + k));
+          const Bytes x = ByteStep::factor(all_bytes(row[r] + k));
 #pragma GCC unroll 4
           for (int v = 0; v < Vectors; v++) sums[r][v] = ByteStep::add(sums[r][v], x, w[v]);
         }
@@ -94,10 +95,10 @@ struct Int8Strips {
       strip[Vectors][Rows] = int8_strip<Out, Rows, Vectors>;
       fill<Vectors, Rows - 1>();
     } else if constexpr (Vectors > 1) {
-      fill<Vectors - 1, kByteRows[Vectors - 1]>();
+      fill<Vectors - 1, kRows[Vectors - 1]>();
     }
   }
-  constexpr Int8Strips() { fill<kMaxVectors, kByteRows[kMaxVectors]>(); }
+  constexpr Int8Strips() { fill<kMaxVectors, kRows[kMaxVectors]>(); }
 };
 template <class Out>
 constexpr Int8Strips<Out> kInt8Strips;
@@ -106,7 +107,7 @@ template <class Out>
 void int8_gemm(const Int8Gemm<Out>& p) {
   const int64_t vectors = p.panels.width / kLanes;
   // Tiles of similar height, as in indirect_gemm().
-  const int64_t tiles = (p.count + kByteRows[vectors] - 1) / kByteRows[vectors];
+  const int64_t tiles = (p.count + kRows[vectors] - 1) / kRows[vectors];
   const int64_t least_rows = p.count / (tiles > 0 ? tiles : 1), high = p.count - tiles * least_rows;
   for (int64_t panel = p.first; panel < p.last; panel++) {
     const int64_t column = panel * p.panels.width;
@@ -137,8 +138,6 @@ void int8_gemm(const Int8Gemm<Out>& p) {
     multiply_tiles(high, tiles - high, least_rows);
   }
 }
-
-int64_t int8_tile_rows(const Panels& panels) { return least(tile_rows(panels), kByteRows[panels.width / kLanes]); }
 
 }  // namespace
 

@@ -30,7 +30,7 @@ struct Requantization {
 // As IndirectGemm, for bytes.
 template <class Out>
 struct Int8Gemm {
-  const std::uint8_t* const* rows;
+  const void* const* rows;          // of bytes, or of what Int8Kernels::widen makes of them
   std::int64_t count, taps, depth;  // depth: a multiple of 4
   Panels panels;                    // of [taps * depth, out channels]
   const void* weights;              // packed by Int8Kernels::pack
@@ -41,7 +41,7 @@ struct Int8Gemm {
   Requantization requantization;
   const std::uint8_t* residual_bytes = nullptr;  // laid out like the output; at most one of them is given
   const float* residual_floats = nullptr;
-  std::int64_t offset = 0;  // of the bytes that are multiplied, in every row
+  std::int64_t offset = 0;  // of the values that are multiplied, in every row
 };
 
 // Neighbouring output rows of a depthwise convolution, whose kernel has 3 x 3, 5 x 5 or 7 x 7 taps.
@@ -81,6 +81,8 @@ struct Int8Kernels {
   std::int32_t shift;        // the products are those of (byte - shift)
   Panels (*layout)(std::int64_t rows, std::int64_t columns, std::int64_t parts);
   std::int64_t (*tile_rows)(const Panels&);
+  // Makes values of 16 bits, whose products need no conversion, of bytes; null if products read bytes.
+  void (*widen)(const std::uint8_t* from, std::int64_t count, std::uint16_t* to);
   // weights: [panels.columns][panels.rows]; the rows are a multiple of 4.
   void (*pack)(const std::int8_t* weights, const Panels&, void* packed);
   void (*gemm)(const Int8Gemm<std::uint8_t>&);
@@ -91,6 +93,8 @@ struct Int8Kernels {
   // to[i] = clamp(round(from[i] * inverse_scale) + zero_point, 0, 255), to nearest even
   void (*quantize)(const float* from, std::int64_t count, float inverse_scale, int zero_point, std::uint8_t* to);
   void (*quantize_scaled)(const QuantizeScaled&);
+  // to[i] = the value of the byte of from[i]
+  void (*round)(const float* from, std::int64_t count, float scale, int zero_point, float* to);
 
   // Of depthwise convolutions: the channels of a panel lie in this order, which makes the kernel's shuffles cheap.
   std::int64_t depthwise_width() const { return 4 * lanes; }
@@ -103,7 +107,7 @@ struct Int8Kernels {
     return ((kernel_size + 3) / 4 * 4 - kernel_size) / stride + 1;
   }
   std::int64_t depthwise_scratch(std::int64_t width, std::int64_t kernel_size) const {
-    return (width + 2 * kernel_size) * ((kernel_size + 3) / 4) * 4 * depthwise_width();
+    return (width + 2 * kernel_size) * ((kernel_size + 3) / 4) * 4 * depthwise_width() * weight_size;
   }
 };
 

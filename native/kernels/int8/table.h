@@ -14,7 +14,8 @@ constexpr Int8Kernels int8_table_of(const char* name) {
           .weight_size = sizeof(ByteStep::Weight),
           .shift = kByteShift,
           .layout = layout,
-          .tile_rows = int8_tile_rows,
+          .tile_rows = tile_rows,
+          .widen = sizeof(ByteStep::Value) > 1 ? widen_bytes : nullptr,
           .pack = pack_bytes,
           .gemm = int8_gemm<std::uint8_t>,
           .gemm_to_float = int8_gemm<float>,
@@ -22,7 +23,8 @@ constexpr Int8Kernels int8_table_of(const char* name) {
           .depthwise_to_float = int8_depthwise<float>,
           .max_pool_row = max_pool_bytes,
           .quantize = quantize,
-          .quantize_scaled = quantize_scaled};
+          .quantize_scaled = quantize_scaled,
+          .round = round_to_bytes};
 }
 
 }  // namespace

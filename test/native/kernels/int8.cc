@@ -83,9 +83,16 @@ void test_gemm(const Int8Kernels& kernels, const std::string& name) {
     const int64_t offset = any(2) * 4, row = depth + offset;
     const auto images = bytes((count + taps) * row, extreme);
     const auto matrix = weights(columns * taps * depth, extreme);
+    std::vector<uint16_t> widened(images.size());
+    if (kernels.widen) kernels.widen(images.data(), static_cast<int64_t>(images.size()), widened.data());
     std::vector<const uint8_t*> rows;
+    std::vector<const void*> values;  // that the kernel reads
     for (int64_t tap = 0; tap < taps; tap++)
-      for (int64_t m = 0; m < count; m++) rows.push_back(images.data() + (m + tap) * row);
+      for (int64_t m = 0; m < count; m++) {
+        const int64_t at = (m + tap) * row;
+        rows.push_back(images.data() + at);
+        values.push_back(kernels.widen ? static_cast<const void*>(widened.data() + at) : images.data() + at);
+      }
     std::vector<int8_t> packed(panels.padded_columns() * panels.rows * kernels.weight_size);
     kernels.pack(matrix.data(), panels, packed.data());
     Layer layer(columns, taps * depth, kToBytes, activation);
@@ -103,7 +110,7 @@ void test_gemm(const Int8Kernels& kernels, const std::string& name) {
     requantization.scale = scale.data();
     requantization.bias = bias.data();
     requantization.residual_scale = kind == 1 ? 0.02F : 1;
-    Int8Gemm<Out> product{.rows = rows.data(),
+    Int8Gemm<Out> product{.rows = values.data(),
                           .count = count,
                           .taps = taps,
                           .depth = depth,
@@ -266,6 +273,10 @@ void test_quantize(const Int8Kernels& kernels) {
     for (float value : values)
       expected.push_back(static_cast<uint8_t>(std::clamp(std::nearbyint(value * 100) + kZeroPoint, 0.0F, 255.0F)));
     expect_equal("quantize", {count}, got, expected, Activation::None);
+    std::vector<float> rounded(count), values_of_bytes;
+    kernels.round(values.data(), count, 0.01F, kZeroPoint, rounded.data());
+    for (uint8_t byte : expected) values_of_bytes.push_back(static_cast<float>(byte - kZeroPoint) * 0.01F);
+    expect_equal("round", {count}, rounded, values_of_bytes, Activation::None);
   }
 }
 

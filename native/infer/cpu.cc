@@ -14,6 +14,7 @@
 #include "ops/attention.h"
 #include "ops/convolution.h"
 #include "ops/dispatch.h"
+#include "ops/grouped_convolution.h"
 #include "ops/inverted_residual.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
@@ -108,6 +109,12 @@ Convolution CpuLowering::convolution(const nn::Conv2dNormActivation& block, cons
                                      std::optional<nn::Activation> activation) const {
   const nn::Conv2d& conv = block.conv;
   const std::array<int64_t, 4> images = {count_, input[0], input[1], input[2]};
+  if (ops::GroupedConvolution::supports(conv, dtype_)) {
+    return
+        [op = ops::GroupedConvolution(conv, fold(block)), activation](const at::Tensor& x, const at::Tensor& residual) {
+          return residual.defined() ? eager::activate_(op(x, {}).add_(residual), activation) : op(x, activation);
+        };
+  }
   if (ops::Convolution::supports(conv, dtype_)) {
     return [op = ops::Convolution(conv, fold(block), images, dtype_), activation](
                const at::Tensor& x, at::Tensor residual) { return op(x, activation, std::move(residual)); };

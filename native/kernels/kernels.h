@@ -7,6 +7,7 @@
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/grouped/grouped.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/pooling/pooling.h"
 #include "kernels/preactivation/preactivation.h"
@@ -58,6 +59,7 @@ struct Table {
   std::int64_t (*attention_scratch)(std::int64_t count, std::int64_t depth);  // in floats
   std::int64_t (*attention_gradient_scratch)(std::int64_t count, std::int64_t depth);
   void (*attention_gradient)(const AttentionGradient&, float* scratch);
+  void (*grouped)(const Grouped&, float* scratch);
   void (*transpose)(const Transposition&);
   // Interleaves two consecutive rows of `width` values as pairs of bfloat16, rounded to nearest even.
   void (*pair_up)(const float* rows, std::int64_t width, std::uint32_t* pairs);

@@ -10,6 +10,7 @@
 #include "kernels/gemm/linear_kernel.h"
 #include "kernels/gemm/packing_kernel.h"
 #include "kernels/gemm/transpose_kernel.h"
+#include "kernels/grouped/grouped_kernel.h"
 #include "kernels/kernels.h"
 #include "kernels/layer_norm/layer_norm_kernel.h"
 #include "kernels/pooling/pooling_kernel.h"
@@ -57,6 +58,7 @@ constexpr Table table_of(const char* name) {
           .attention_scratch = attention_scratch,
           .attention_gradient_scratch = attention_gradient_scratch,
           .attention_gradient = attention_gradient,
+          .grouped = grouped,
           .transpose = transpose,
           .pair_up = pair_up,
           .add_parts = add_parts,

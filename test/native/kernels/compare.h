@@ -107,6 +107,7 @@ inline double derivative(double x, Activation activation) {
 
 void test_products(const Table& table);
 void test_depthwise(const Table& table);
+void test_grouped(const Table& table);
 void test_winograd(const Table& table);
 void test_batch_norm(const Table& table);
 void test_pooling(const Table& table);

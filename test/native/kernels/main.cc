@@ -19,6 +19,7 @@ std::mt19937 generator(1);
 void test(const Table& table) {
   test_products(table);
   test_depthwise(table);
+  test_grouped(table);
   test_winograd(table);
   test_batch_norm(table);
   test_pooling(table);

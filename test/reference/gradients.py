@@ -109,7 +109,7 @@ def norm_of(tensors):
 SETTING = [[1, 16, 1, 1], [6, 72, 2, 2], [6, 88, 1, 1]]
 LARGE = "resnet18, large batch"
 # Networks with many residual blocks, which magnify rounding errors.
-DEEP = ("mobilenet_v3_small", "efficientnet_b0", "efficientnet_v2_s", "regnet_x_400mf", "regnet_y_400mf", "mnasnet0_5")
+DEEP = ("mobilenet_v3", "efficientnet", "regnet", "mnasnet")
 # The seeds of images that have no near tie in any of these networks' many pooling layers. Rounding would decide a tie, and with it
 # the gradients of all layers before.
 SEEDS = {"googlenet": 115, "inception_v3": 53}
@@ -152,11 +152,32 @@ CASES = (
     ("swin_v2_t", "swin_v2_t", {}, {"stochasticDepthProb": 0}, (2, 64, 80)),
     ("maxvit_t", "maxvit_t", {}, {"stochasticDepthProb": 0}, (1, 224, 224)),
     (LARGE, "resnet18", {}, {}, (28, 64, 61)),
+    # Larger variants.
+    ("resnet101", "resnet101", {}, {}, (3, 40, 33)),
+    ("vgg19_bn", "vgg19_bn", {}, {"dropout": 0}, (4, 40, 33)),
+    ("mobilenet_v3_large", "mobilenet_v3_large", {}, {"dropout": 0}, (3, 48, 33)),
+    ("efficientnet_b4", "efficientnet_b4", {}, {"dropout": 0, "stochasticDepthProb": 0}, (3, 48, 33)),
+    ("efficientnet_v2_m", "efficientnet_v2_m", {}, {"dropout": 0, "stochasticDepthProb": 0}, (3, 48, 33)),
+    ("regnet_x_3_2gf", "regnet_x_3_2gf", {}, {}, (3, 48, 33)),
+    ("regnet_y_3_2gf", "regnet_y_3_2gf", {}, {}, (3, 48, 33)),
+    ("mnasnet1_3", "mnasnet1_3", {}, {"dropout": 0}, (3, 48, 33)),
+    ("shufflenet_v2_x2_0", "shufflenet_v2_x2_0", {}, {}, (3, 48, 33)),
+    ("squeezenet1_0", "squeezenet1_0", {}, {"dropout": 0}, (4, 40, 33)),
+    ("convnext_base", "convnext_base", {}, {"stochasticDepthProb": 0}, (2, 64, 48)),
+    (
+        "vit_l_16",
+        "vit_l_16",
+        {"image_size": 64, "num_layers": 24, "num_heads": 4, "hidden_dim": 128, "mlp_dim": 256},
+        {"imageSize": 64, "numLayers": 24, "numHeads": 4, "hiddenDim": 128, "mlpDim": 256},
+        (4, 64, 64),
+    ),
+    ("swin_b", "swin_b", {}, {"stochasticDepthProb": 0}, (2, 64, 80)),
+    ("swin_v2_b", "swin_v2_b", {}, {"stochasticDepthProb": 0}, (2, 64, 80)),
 )
 
 
 def create(architecture, arguments):
-    if architecture == "vit_b_16":
+    if architecture.startswith("vit"):
         return VisionTransformer(patch_size=16, num_classes=10, **arguments)
     return get_model(architecture, num_classes=10, **arguments)
 
@@ -191,7 +212,7 @@ for name, architecture, arguments, options, shape in CASES:
     torch.manual_seed(0)
     model = create(architecture, arguments)
     size = arguments.get("image_size", 224 if architecture == "maxvit_t" else 128)
-    settle(model, torch.randn(8, 3, size, size), branch_weight=0.2 if architecture in DEEP else 1)
+    settle(model, torch.randn(8, 3, size, size), branch_weight=0.2 if architecture.startswith(DEEP) else 1)
     for key, parameter in model.named_parameters():
         if key.endswith("bn3.weight"):  # with so many blocks of equal weight, rounding errors would grow a thousandfold
             parameter.data *= 0.1

@@ -30,7 +30,7 @@ const recipes: Partial<Record<Architecture, Recipe>> = {
   resnet18: { learningRate: 5e-4 },
   vgg16: { epochs: 6, learningRate: 1e-4, inputSize: 32, dtype: 'bfloat16', network: { dropout: 0.2 } },
   mobilenet_v2: { epochs: 20 },
-  efficientnet_b0: { epochs: 15, learningRate: 0.001, inputSize: 64, network: { stochasticDepthProb: 0 } },
+  efficientnet_b0: { epochs: 25, inputSize: 64, network: { stochasticDepthProb: 0, dropout: 0 } },
   mobilenet_v3_large: { epochs: 20 },
   convnext_tiny: { learningRate: 5e-4, network: { stochasticDepthProb: 0 } },
 }

@@ -26,8 +26,8 @@ export interface QuantizeOptions {
   /** The largest number of images to use: 1 to 65,536. Default 256. */
   samples?: number
   /**
-   * The layers that stay in floating point: `auto` for the last one, and those that would change the outputs too
-   * much, but at most five twelfths of the others; `none`; or names of layers or blocks in the state dict, such as
+   * The layers that stay in floating point: `auto` for the last one and, if the outputs would change too much, for those
+   * that change them most, but at most five twelfths of the others; `none`; or names of layers or blocks in the state dict, such as
    * `['conv1', 'layer4', 'fc']`. Default `auto`.
    */
   keep?: 'auto' | 'none' | readonly string[]
@@ -73,11 +73,13 @@ const OPTIONS: readonly (keyof QuantizeOptions)[] = [
 const BATCH = 16
 /** How many of the images also serve to measure errors. */
 const MEASURED = 64
+/** How many of the images pass through the network once for each layer, if layers must be chosen. */
+const COMPARED = 16
 /** The largest {@link noiseOf} the logits that `keep: 'auto'` accepts. */
 const MOST_NOISE = 0.02
-/** The share of the layers that each further attempt keeps in floating point. */
+/** The share of the layers that each further attempt keeps in floating point, and the number of these attempts. */
 const STEP = 1 / 12
-const MOST_TRIES = 6
+const MOST_STEPS = 5
 
 export function checkQuantizeOptions(options: QuantizeOptions) {
   check.options('options', options, OPTIONS)
@@ -134,7 +136,7 @@ export async function quantizeNetwork(
   let done = 0
   const checks = options.keep === 'auto'
   const { scales } = options
-  const total = some.length * (checks && !scales ? 3 : 1) + (scales ? 0 : images.length)
+  let total = some.length * (checks && !scales ? 3 : 1) + (scales ? 0 : images.length)
 
   signal?.throwIfAborted()
   const calibrator = await native().createCalibrator(model.network, options.method)
@@ -147,14 +149,48 @@ export async function quantizeNetwork(
   await run(some, (batch, count) => calibrator.measure(batch, count))
   if (!checks) return calibrator.quantize(await namedLayers(calibrator, options.keep))
 
-  const logits = async (network: NativeModel) => {
+  const logits = async (network: NativeModel, from: readonly Sample[]) => {
     const rows: Float32Array[] = []
-    await run(some, async (batch, count) => {
+    await run(from, async (batch, count) => {
       rows.push(await network.forward(batch, count, 'logits'))
     })
     return rows
   }
-  return quantizeWell(calibrator, await logits(model.network), logits)
+  const noiseFor = async (from: readonly Sample[]): Promise<Noise> => {
+    const exact = await logits(model.network, from)
+    return async floatLayers => {
+      const network = await calibrator.quantize(floatLayers)
+      try {
+        return noiseOf(await logits(network, from), exact, network.numClasses)
+      } finally {
+        network.dispose()
+      }
+    }
+  }
+  const layers = await calibrator.layers()
+  const last = layers.at(-1)!
+  const noise = await noiseFor(some)
+  if ((await noise([last])) <= MOST_NOISE) return calibrator.quantize([last])
+
+  const few = evenly(images, COMPARED)
+  const others = layers.slice(0, -1)
+  total += (others.length + 1) * few.length + (MOST_STEPS - 1) * some.length
+  const worst = await byNoise(others, layers, await noiseFor(few))
+  const step = Math.max(1, Math.round(others.length * STEP))
+  for (let steps = 1; ; steps++) {
+    const kept = [last, ...worst.slice(0, steps * step)]
+    if (steps === MOST_STEPS || (await noise(kept)) <= MOST_NOISE) return calibrator.quantize(kept)
+  }
+}
+
+/** How much the logits change if these layers are in floating point and all others in integers: see {@link noiseOf}. */
+type Noise = (floatLayers: readonly string[]) => Promise<number>
+
+/** These layers, first those that change the logits most if they alone are in integers. */
+async function byNoise(names: readonly string[], layers: readonly string[], noise: Noise): Promise<string[]> {
+  const alone = new Map<string, number>()
+  for (const name of names) alone.set(name, await noise(layers.filter(layer => layer !== name)))
+  return [...names].sort((a, b) => alone.get(b)! - alone.get(a)!)
 }
 
 /** Gives the calibrator the scales in this ONNX file. */
@@ -172,30 +208,6 @@ async function useScales(calibrator: NativeCalibrator, network: NativeModel, pat
     if (!(error instanceof VisionTorchError)) throw error
     throw new VisionTorchError(error.code, `${path}: ${error.message}`, { cause: error })
   })
-}
-
-/** Keeps the layers with the largest errors in floating point until the logits are close enough to the `exact` ones. */
-async function quantizeWell(
-  calibrator: NativeCalibrator,
-  exact: readonly Float32Array[],
-  logits: (network: NativeModel) => Promise<Float32Array[]>,
-): Promise<NativeModel> {
-  const layers = await calibrator.errors()
-  const last = layers.at(-1)!.name
-  const others = layers.slice(0, -1).sort((a, b) => b.error - a.error)
-  const step = Math.max(1, Math.round(others.length * STEP))
-  for (let tries = 1; ; tries++) {
-    const kept = others.slice(0, (tries - 1) * step).map(({ name }) => name)
-    const network = await calibrator.quantize([last, ...kept])
-    if (tries === MOST_TRIES || kept.length >= others.length) return network
-    try {
-      if (noiseOf(await logits(network), exact, network.numClasses) <= MOST_NOISE) return network
-    } catch (error) {
-      network.dispose()
-      throw error
-    }
-    network.dispose()
-  }
 }
 
 /**
@@ -229,7 +241,7 @@ async function namedLayers(
   calibrator: NativeCalibrator,
   keep: CheckedOptions['keep'],
 ): Promise<readonly string[]> {
-  const layers = (await calibrator.errors()).map(({ name }) => name)
+  const layers = await calibrator.layers()
   const names = typeof keep === 'string' ? [] : keep
   for (const name of names) {
     if (!layers.some(layer => isPart(layer, name)))

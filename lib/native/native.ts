@@ -311,13 +311,13 @@ export interface NativeCalibrator {
   ): Promise<void>
   /** Notes the ranges of all layers' inputs for the first `count` images. */
   observe(batch: ImageBatch, count: number): Promise<void>
-  /** Compares each layer in integers with the same layer in floating point. After {@link observe} or {@link use}. */
-  measure(batch: ImageBatch, count: number): Promise<void>
   /**
-   * The layers that can be quantised, in the order of the state dict, each with the noise in its output as a share of the
-   * signal: 0 for none, 1 for as much noise as signal.
+   * Compares each layer in integers with the same layer in floating point, to correct its bias. After {@link observe} or
+   * {@link use}.
    */
-  errors(): Promise<{ name: string; error: number }[]>
+  measure(batch: ImageBatch, count: number): Promise<void>
+  /** The names of the layers that can be quantised, in the order of the state dict. */
+  layers(): Promise<string[]>
   /** The network with all layers but these in integers. */
   quantize(floatLayers: readonly string[]): Promise<NativeModel>
 }

@@ -33,7 +33,7 @@ class CalibratorWrap : public Napi::ObjectWrap<CalibratorWrap> {
     Napi::Function constructor = DefineClass(
         env, "NativeCalibrator",
         {InstanceMethod<&CalibratorWrap::use>("use"), InstanceMethod<&CalibratorWrap::observe>("observe"),
-         InstanceMethod<&CalibratorWrap::measure>("measure"), InstanceMethod<&CalibratorWrap::errors>("errors"),
+         InstanceMethod<&CalibratorWrap::measure>("measure"), InstanceMethod<&CalibratorWrap::layers>("layers"),
          InstanceMethod<&CalibratorWrap::quantize>("quantize")});
     Environment::of(env).calibrator_class = Napi::Persistent(constructor);
   }
@@ -95,18 +95,13 @@ class CalibratorWrap : public Napi::ObjectWrap<CalibratorWrap> {
                        [](quantize::Calibrator& calibrator, const at::Tensor& images) { calibrator.measure(images); });
   }
 
-  Napi::Value errors(const Napi::CallbackInfo& info) {
+  Napi::Value layers(const Napi::CallbackInfo& info) {
     return guard(info.Env(), [&]() -> Napi::Value {
       return run_async(
-          info.Env(), On::Compute, [calibration = calibration_] { return calibration->calibrator.errors(); },
-          [](Napi::Env env, const std::vector<quantize::Calibrator::LayerError>& errors) {
-            auto result = Napi::Array::New(env, errors.size());
-            for (uint32_t i = 0; i < errors.size(); i++) {
-              auto item = Napi::Object::New(env);
-              item["name"] = Napi::String::New(env, errors[i].name);
-              item["error"] = Napi::Number::New(env, errors[i].error);
-              result[i] = item;
-            }
+          info.Env(), On::Compute, [calibration = calibration_] { return calibration->calibrator.layers(); },
+          [](Napi::Env env, const std::vector<std::string>& names) {
+            auto result = Napi::Array::New(env, names.size());
+            for (uint32_t i = 0; i < names.size(); i++) result[i] = Napi::String::New(env, names[i]);
             return result;
           });
     });

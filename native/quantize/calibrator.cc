@@ -23,7 +23,7 @@ std::vector<int64_t> rows_of(const Layer& layer, const at::Tensor& output) {
 }  // namespace
 
 Calibrator::Calibrator(nn::Network network, Method method) : network_(std::move(network)), method_(method) {
-  for (Layer& layer : layers(network_)) {
+  for (Layer& layer : quantize::layers(network_)) {
     by_weight_.emplace(layer.weight().const_data_ptr(), observed_.size());
     observed_.push_back({.layer = std::move(layer)});
   }
@@ -91,27 +91,24 @@ void Calibrator::measure(const at::Tensor& images) {
 
 void Calibrator::compare(Observed& observed, const at::Tensor& input) const {
   const Layer& layer = observed.layer;
-  const at::Tensor exact = layer.apply(input, observed.folded.weight);
-  const at::Tensor error = exact - layer.apply(fake_quantize(input, observed.scale), observed.rounded);
+  const at::Tensor error =
+      layer.apply(input, observed.folded.weight) - layer.apply(fake_quantize(input, observed.scale), observed.rounded);
   const double rows = static_cast<double>(error.numel()) / static_cast<double>(observed.folded.bias.numel());
   observed.mean_error += error.mean(rows_of(layer, error), false, at::kDouble) * rows;
   observed.rows += rows;
-  observed.noise += error.square().sum(at::kDouble).item<double>();
-  observed.signal += exact.square().sum(at::kDouble).item<double>();
 }
 
-std::vector<Calibrator::LayerError> Calibrator::errors() const {
-  std::vector<LayerError> result;
+std::vector<std::string> Calibrator::layers() const {
+  std::vector<std::string> names;
   for (const Observed& observed : observed_)
-    if (observed.has_scales())
-      result.push_back({observed.layer.name, observed.signal > 0 ? observed.noise / observed.signal : 0});
-  return result;
+    if (observed.has_scales()) names.push_back(observed.layer.name);
+  return names;
 }
 
 Calibrator::Quantized Calibrator::quantize(const std::vector<std::string>& float_layers) const {
   const at::NoGradGuard no_grad;
   Quantized result{network_.clone(), {}};
-  const std::vector<Layer> targets = layers(result.network);
+  const std::vector<Layer> targets = quantize::layers(result.network);
   for (size_t i = 0; i < targets.size(); i++) {
     const Observed& observed = observed_[i];
     const bool stays = std::find(float_layers.begin(), float_layers.end(), targets[i].name) != float_layers.end();

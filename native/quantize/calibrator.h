@@ -31,18 +31,12 @@ class Calibrator {
   void use(const std::map<std::string, Scales>& scales);
   // images: float32 [n, 3, h, w]. Records the ranges of all layers' inputs. Throws ERR_NON_FINITE.
   void observe(const at::Tensor& images);
-  // Compares each layer in integers with the same layer in float for the same inputs. This gives the errors for
-  // errors(), and the mean error of each output, by which quantize() corrects the bias (Nagel et al. 2019,
-  // arXiv:1906.04721).
+  // Compares each layer in integers with the same layer in float for the same inputs. By the mean error of each output,
+  // quantize() corrects the bias (Nagel et al. 2019, arXiv:1906.04721).
   void measure(const at::Tensor& images);
 
-  // How much of a layer's output is noise: the error's sum of squares as a fraction of the output's.
-  struct LayerError {
-    std::string name;
-    double error;
-  };
-  // Covers the layers that can be quantized and whose scales are known, in the order of the state dict.
-  std::vector<LayerError> errors() const;
+  // Returns the names of the layers that can be quantized and whose scales are known, in the order of the state dict.
+  std::vector<std::string> layers() const;
 
   struct Quantized {
     nn::Network network;  // whose layers hold the rounded weights
@@ -65,7 +59,7 @@ class Calibrator {
     at::Tensor rounded{};  // the quantized weight in float32
     nn::ByteScale scale{};
     at::Tensor mean_error{};  // [out] in double, summed over the measured rows
-    double rows = 0, noise = 0, signal = 0;
+    double rows = 0;
   };
   void run(const at::Tensor& images, const eager::InputHook& hook);
   void prepare();

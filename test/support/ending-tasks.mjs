@@ -117,9 +117,9 @@ export const tasks = {
     await calibrator.observe(batch, batch.capacity)
     return () => calibrator.measure(batch, batch.capacity)
   },
-  async errors() {
+  async layers() {
     const calibrator = await createCalibrator()
-    return () => calibrator.errors()
+    return () => calibrator.layers()
   },
   async quantize() {
     const [calibrator, batch] = [await createCalibrator(), createBatch()]

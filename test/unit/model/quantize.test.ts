@@ -118,6 +118,22 @@ describe('a quantised model', function () {
     assert.equal(model.network.inputBytes, null)
   })
 
+  it('keeps a layer in floating point whose error is small beside its output, but changes the logits', async () => {
+    const content = (await readCheckpoint(file('float.pth'))) as Dict
+    const weights = content.get('state_dict') as Map<string, TensorData>
+    const values = (name: string) => weights.get(name)!.data as Float32Array
+    // One channel is a thousand times as large as the others, and all later layers ignore it.
+    values('features.1.conv.2.weight')[0]! *= 1000
+    const [expansion, channels] = [values('features.2.conv.0.0.weight'), 16]
+    for (let i = 0; i < expansion.length; i++) if (i < channels || i % channels === 0) expansion[i] = 0
+    expansion[0] = 1
+    values('features.2.conv.1.0.weight').fill(0, 0, 9)
+    await writeCheckpoint(file('uneven.pth'), content)
+    using uneven = await loadModel(file('uneven.pth'), { device: 'cpu' })
+    using result = await uneven.quantize(photos)
+    assert.deepEqual(result.quantization!.float, ['features.2.conv.0.0', 'classifier.1'])
+  })
+
   it('is loaded from its checkpoint as it was saved', async () => {
     using loaded = await loadModel(file('int8.pth'), { device: 'cpu' })
     assert.equal(loaded.dtype, 'int8')

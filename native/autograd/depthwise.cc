@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "autograd/batch_norm.h"
@@ -30,6 +31,13 @@ at::Tensor by_taps(const at::Tensor& weight) {
   const at::Tensor taps = weight.flatten(1).t();
   at::Tensor result = at::zeros({taps.size(0), (channels + lanes - 1) / lanes * lanes}, at::kFloat);
   result.narrow(1, 0, channels).copy_(taps);
+  return result;
+}
+
+// [c] -> [whole vectors]; zeros for an undefined bias.
+at::Tensor by_vectors(const at::Tensor& bias, const at::Tensor& weights) {
+  at::Tensor result = at::zeros({weights.size(1)}, at::kFloat);
+  if (bias.defined()) result.narrow(0, 0, bias.size(0)).copy_(bias);
   return result;
 }
 
@@ -61,18 +69,19 @@ int64_t out_size(int64_t size, int64_t stride) { return (size - 1) / stride + 1;
 template <class T>
 class Layer {
  public:
-  Layer(const at::Tensor& x, const at::Tensor& weights, int64_t stride)
-      : x_(x), weights_(weights), stride_(stride), zeros_(x.size(1)) {}
+  Layer(const at::Tensor& x, const at::Tensor& weights, const at::Tensor& bias, int64_t kernel_size, int64_t stride)
+      : x_(x), weights_(weights), bias_(bias), kernel_size_(kernel_size), stride_(stride), zeros_(x.size(1)) {}
 
   DepthwiseTraining<T> rows(int64_t image, int64_t first, int64_t last, std::vector<T>& nowhere) const {
     nowhere.resize(x_.size(1));
     return {.height = x_.size(2),
             .width = x_.size(3),
             .channels = x_.size(1),
-            .kernel_size = weights_.size(0) == 9 ? 3 : 5,
+            .kernel_size = kernel_size_,
             .stride = stride_,
             .weights = weights_.const_data_ptr<float>(),
             .weight_stride = weights_.size(1),
+            .bias = bias_.const_data_ptr<float>(),
             .x = data<T>(x_) + image * x_.stride(0),
             .first = first,
             .last = last,
@@ -81,22 +90,24 @@ class Layer {
   }
 
  private:
-  const at::Tensor &x_, &weights_;
-  int64_t stride_;
+  const at::Tensor &x_, &weights_, &bias_;
+  int64_t kernel_size_, stride_;
   std::vector<T> zeros_;
 };
 
 class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, int64_t stride) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias, int64_t stride) {
     context->save_for_backward({x, weight});
     context->saved_data["stride"] = stride;
-    const at::Tensor weights = by_taps(weight);
+    const at::Tensor weights = by_taps(weight), sums = by_vectors(bias.value_or(at::Tensor()), weights);
+    context->saved_data["bias"] = bias.has_value();
     at::Tensor y = at::empty({x.size(0), x.size(1), out_size(x.size(2), stride), out_size(x.size(3), stride)},
                              x.options().memory_format(at::MemoryFormat::ChannelsLast));
     with_type(x.scalar_type(), [&]<class T>(T) {
       T* out = mutable_data<T>(y);
-      const Layer<T> layer(x, weights, stride);
+      const Layer<T> layer(x, weights, sums, weight.size(2), stride);
       Strips(y.size(0), y.size(2)).for_each([&](int64_t, int64_t image, int64_t first, int64_t last) {
         std::vector<T> nowhere;
         DepthwiseTraining<T> part = layer.rows(image, first, last, nowhere);
@@ -109,7 +120,7 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], weights = by_taps(weight);
+    const at::Tensor &x = saved[0], &weight = saved[1], weights = by_taps(weight), zeros = by_vectors({}, weights);
     const int64_t stride = context->saved_data["stride"].toInt(), height = x.size(2), width = x.size(3);
     const at::Tensor gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
     const Strips strips(gradient.size(0), gradient.size(2));
@@ -121,7 +132,7 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
     with_type(x.scalar_type(), [&]<class T>(T) {
       T* to = mutable_data<T>(dx);
       float* sums = parts.mutable_data_ptr<float>();
-      const Layer<T> layer(x, weights, stride);
+      const Layer<T> layer(x, weights, zeros, weight.size(2), stride);
       strips.for_each([&](int64_t strip, int64_t image, int64_t first, int64_t last) {
         std::vector<T> nowhere;
         DepthwiseTraining<T> part = layer.rows(image, first, last, nowhere);
@@ -139,7 +150,9 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
       });
     });
     const at::Tensor sum = parts.sum(0).narrow(1, 0, weight.size(0));
-    return {dx, sum.t().contiguous().view(weight.sizes()), at::Tensor()};
+    at::Tensor bias;
+    if (context->saved_data["bias"].toBool()) bias = gradient.sum({0, 2, 3}, false, at::kFloat);
+    return {dx, sum.t().contiguous().view(weight.sizes()), bias, at::Tensor()};
   }
 };
 
@@ -147,15 +160,16 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
 
 bool supports_depthwise(const nn::Conv2d& conv, const at::Tensor& x) {
   const at::ScalarType type = at::autocast::is_autocast_enabled(at::kCPU) ? at::kBFloat16 : x.scalar_type();
-  return x.is_cpu() && ops::has_kernels(type) && conv.is_depthwise() &&
-         (conv.kernel_size == 3 || conv.kernel_size == 5) && conv.padding == conv.kernel_size.height / 2 &&
-         conv.dilation == 1 && conv.stride <= 2 && !conv.has_bias;
+  return x.is_cpu() && ops::has_kernels(type) && conv.is_depthwise() && conv.kernel_size.is_square() &&
+         kernels::supports_depthwise(conv.kernel_size.height, conv.stride) &&
+         conv.padding == conv.kernel_size.height / 2 && conv.dilation == 1;
 }
 
 at::Tensor depthwise_convolution(const nn::Conv2d& conv, const at::Tensor& x) {
   const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
   const at::Tensor images = (autocast ? x.to(at::kBFloat16) : x).contiguous(at::MemoryFormat::ChannelsLast);
-  return DepthwiseFunction::apply(images, conv.weight, conv.stride);
+  const auto bias = conv.has_bias ? std::optional(conv.bias) : std::nullopt;
+  return DepthwiseFunction::apply(images, conv.weight, bias, conv.stride);
 }
 
 }  // namespace visiontorch::autograd

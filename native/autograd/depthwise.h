@@ -9,7 +9,7 @@ namespace visiontorch::autograd {
 // Returns whether depthwise_convolution() supports these: on the CPU, in float32 or under autocast to bfloat16.
 bool supports_depthwise(const nn::Conv2d& conv, const at::Tensor& x);
 
-// Computes a 3 x 3 or 5 x 5 depthwise convolution. The backward pass computes the gradients of input and weights
+// Computes a depthwise convolution. The backward pass computes the gradients of input and weights
 // together. Weights and sums are float32 for every type.
 at::Tensor depthwise_convolution(const nn::Conv2d& conv, const at::Tensor& x);
 

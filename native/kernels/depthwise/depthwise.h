@@ -26,15 +26,16 @@ constexpr bool supports_depthwise(std::int64_t kernel_size, std::int64_t stride)
   return kernel_size == 7 ? stride == 1 : (kernel_size == 3 || kernel_size == 5) && (stride == 1 || stride == 2);
 }
 
-// A 3 x 3 or 5 x 5 depthwise convolution with stride 1 or 2 in training, padded so that stride 1 keeps the size. The
-// forward kernel computes the output rows [first, last) of one image. The backward kernel computes the gradient of the
-// corresponding input rows, and adds their share to the gradient of the weights.
+// A depthwise convolution in training, with a kernel that supports_depthwise(), padded so that stride 1 keeps the size.
+// The forward kernel computes the output rows [first, last) of one image. The backward kernel computes the gradient of
+// the corresponding input rows, and adds their share to the gradient of the weights.
 template <class T>
 struct DepthwiseTraining {
   std::int64_t height, width, channels;  // of the input
   std::int64_t kernel_size, stride;
   const float* weights;        // [kernel_size * kernel_size][weight_stride]
   std::int64_t weight_stride;  // a multiple of `lanes`
+  const float* bias;           // [weight_stride]
   const T* x;                  // [height][width][channels]
   std::int64_t first, last;
   const T* zeros;  // [channels]

@@ -42,7 +42,10 @@ void depthwise_forward(const DepthwiseTraining<T>& work) {
                                               x * Stride - kPadding, p.zeros);
       const Window<1, kPixels, T> out(p.y, out_height, out_width, p.channels, y, x, p.nowhere);
       each_vector(p.channels, [&](int64_t c, int64_t count) {
-        Vector sums[kPixels] = {};
+        Vector sums[kPixels];
+        const Vector bias = load(p.bias + c);
+#pragma GCC unroll 4
+        for (int i = 0; i < kPixels; i++) sums[i] = bias;
 #pragma GCC unroll 5
         for (int row = 0; row < Kernel; row++) {
           Vector pixels[kSpan];
@@ -51,7 +54,7 @@ void depthwise_forward(const DepthwiseTraining<T>& work) {
             pixels[i] = row < Kernel - 1
                             ? load(in.pixels[row][i] + c, count)
                             : load_and_fetch(in.pixels[row][i] + c, count, 2 * kPixels * Stride * p.channels);
-#pragma GCC unroll 5
+#pragma GCC unroll 7
           for (int k = 0; k < Kernel; k++) {
             const Vector weight = load(p.weights + (row * Kernel + k) * p.weight_stride + c);
 #pragma GCC unroll 4
@@ -108,11 +111,11 @@ void depthwise_backward_1(const DepthwiseTraining<T>& work) {
 #pragma GCC unroll 5
         for (int row = 0; row < Kernel; row++) {
           Vector d[kSpan];
-#pragma GCC unroll 8
+#pragma GCC unroll 10
           for (int i = 0; i < kSpan; i++)
             d[i] = row < Kernel - 1 ? load(gradient.pixels[row][i] + c, count)
                                     : load_and_fetch(gradient.pixels[row][i] + c, count, ahead);
-#pragma GCC unroll 5
+#pragma GCC unroll 7
           for (int k = 0; k < Kernel; k++) {
             DepthwiseTap tap(p, (Kernel - 1 - row) * Kernel + Kernel - 1 - k, c);
 #pragma GCC unroll 4
@@ -174,11 +177,13 @@ void depthwise_backward_2(const DepthwiseTraining<T>& work) {
 
 template <class T>
 void depthwise_training(const DepthwiseTraining<T>& p) {
+  if (p.kernel_size == 7) return depthwise_forward<7, 1>(p);
   if (p.kernel_size == 3) return p.stride == 1 ? depthwise_forward<3, 1>(p) : depthwise_forward<3, 2>(p);
   p.stride == 1 ? depthwise_forward<5, 1>(p) : depthwise_forward<5, 2>(p);
 }
 template <class T>
 void depthwise_gradients(const DepthwiseTraining<T>& p) {
+  if (p.kernel_size == 7) return depthwise_backward_1<7>(p);
   if (p.kernel_size == 3) return p.stride == 1 ? depthwise_backward_1<3>(p) : depthwise_backward_2<3>(p);
   p.stride == 1 ? depthwise_backward_1<5>(p) : depthwise_backward_2<5>(p);
 }

@@ -70,7 +70,7 @@ void test_training(const Table& table, const std::string& name, int64_t channels
   const int64_t size = height * width * channels, out_size = out_height * out_width * channels;
   const int64_t weight_stride = (channels + table.lanes - 1) / table.lanes * table.lanes;
   const int64_t taps_count = kernel_size * kernel_size, padding = kernel_size / 2;
-  const auto weights = noise(taps_count * weight_stride);
+  const auto weights = noise(taps_count * weight_stride), bias = noise(weight_stride);
   const auto x = random_values<T>(size), gradient = random_values<T>(out_size);
   const std::vector<T> zeros(channels);
   std::vector<T> nowhere(channels), y(out_size), dx(size);
@@ -84,6 +84,7 @@ void test_training(const Table& table, const std::string& name, int64_t channels
                             .stride = stride,
                             .weights = weights.data(),
                             .weight_stride = weight_stride,
+                            .bias = bias.data(),
                             .x = x.data(),
                             .first = 0,
                             .last = 0,
@@ -101,7 +102,7 @@ void test_training(const Table& table, const std::string& name, int64_t channels
   }
   for (int64_t c = 0; c < channels; c++)
     for (int64_t out = 0; out < out_height * out_width; out++) {
-      double sum = 0;
+      double sum = bias[c];
       const double g = value_of(gradient[out * channels + c]);
       for (int64_t tap = 0; tap < taps_count; tap++) {
         const int64_t row = out / out_width * stride + tap / kernel_size - padding;
@@ -127,11 +128,12 @@ void test_training(const Table& table, const std::string& name, int64_t channels
 template <class T>
 void test_training(const Table& table, const std::string& name) {
   for (int64_t channels : {2, 8, 16, 24, 36, 72, 144})
-    for (int64_t kernel_size : {3, 5})
+    for (int64_t kernel_size : {3, 5, 7})
       for (int64_t stride : {1, 2})
         for (int64_t height : {1, 2, 5})
           for (int64_t width : {1, 2, 3, 4, 7, 14, 17})
-            test_training<T>(table, name, channels, kernel_size, stride, height, width);
+            if (supports_depthwise(kernel_size, stride))
+              test_training<T>(table, name, channels, kernel_size, stride, height, width);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "ops/convolution.h"
 #include "ops/dispatch.h"
+#include "ops/pooling.h"
 #include "runtime/parallel.h"
 
 namespace visiontorch::ops {
@@ -394,7 +395,7 @@ void Int8Depthwise::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means) c
       kernels.depthwise(depthwise, memory);
     }
   });
-  if (means) *means = row_sums.sum(1).div_(out_height * out_width);
+  if (means) *means = mean_of_rows(row_sums, out_width);
 }
 
 at::Tensor int8_max_pool(const at::Tensor& input, const nn::MaxPool2d& pool) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ops/dispatch.h"
+#include "ops/pooling.h"
 #include "runtime/parallel.h"
 
 namespace visiontorch::ops {
@@ -47,7 +48,7 @@ struct InvertedResidual::Part {
   int64_t first, last;
   bool whole;  // whether these are all hidden channels; then bias and residual are added here
   T* scratch;
-  float* sums;  // [hidden], of the depthwise convolution's outputs; or null
+  float* sums;  // [out_height][hidden], of each row of the depthwise convolution's outputs; or null
 };
 
 bool InvertedResidual::supports(const nn::Conv2d& conv, int64_t in_channels, at::ScalarType type) {
@@ -107,8 +108,8 @@ void InvertedResidual::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means
   const int64_t size = y.numel(), image_size = size / images;
   at::Tensor partial = at::empty({groups > 1 && projects_ ? groups * size : 0}, at::kFloat);
   const int64_t tasks = images * strips * groups * ends;
-  const int64_t per_image = tasks / images;
-  std::vector<float> sums(means ? tasks * hidden_ : 0);
+  // A sum for each row, because a task's rows depend on how fast the threads are, and so would the rounding of its sum.
+  at::Tensor row_sums = at::empty({means ? images : 0, out_height, hidden_}, at::kFloat);
   T* out = mutable_data<T>(y);
   std::vector<Rows> rows(images * strips * groups);
   for (size_t i = 0; i < rows.size(); i++) {
@@ -128,7 +129,7 @@ void InvertedResidual::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means
                  hidden_,
                  true,
                  mutable_data<T>(scratch) + thread * scratch_size,
-                 means ? sums.data() + task * hidden_ : nullptr};
+                 means ? row_sums.mutable_data_ptr<float>() + image * out_height * hidden_ : nullptr};
     if (groups == 1) return compute(x, part, out + image * image_size);
     part.first_panel = panels * group / groups;
     part.last_panel = panels * (group + 1) / groups;
@@ -138,19 +139,7 @@ void InvertedResidual::run(const at::Tensor& x, at::Tensor& y, at::Tensor* means
     if (!projects_) return compute(x, part, out + image * image_size);
     compute(x, part, partial.mutable_data_ptr<float>() + group * size + image * image_size);
   });
-  if (means) {
-    const float pixels = static_cast<float>(out_height * out_width);
-    *means = at::empty({images, hidden_}, at::kFloat);
-    float* to = means->mutable_data_ptr<float>();
-    for (int64_t image = 0; image < images; image++, to += hidden_) {
-      const float* from = sums.data() + image * per_image * hidden_;
-      for (int64_t c = 0; c < hidden_; c++) {
-        float sum = 0;
-        for (int64_t part = 0; part < per_image; part++) sum += from[part * hidden_ + c];
-        to[c] = sum / pixels;
-      }
-    }
-  }
+  if (means) *means = mean_of_rows(row_sums, out_width);
   if (groups == 1 || !projects_) return;
   const kernels::Combination<T> combination{.parts = partial.const_data_ptr<float>(),
                                             .groups = groups,
@@ -199,7 +188,8 @@ void InvertedResidual::compute(const at::Tensor& x, const Part<T>& part, Out* ou
         .out = filtered,
         .out_stride = channels,
         .activation = activation_,
-        .sums = part.sums ? part.sums + part.first : nullptr,
+        .sums = part.sums ? part.sums + y * hidden_ + part.first : nullptr,
+        .sum_stride = hidden_,
     };
     const int64_t count = rows * part.out_width, offset = y * part.out_width * out_channels_;
     if constexpr (std::is_same_v<T, Out>) {

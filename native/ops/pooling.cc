@@ -32,6 +32,22 @@ at::Tensor average_pool(const at::Tensor& input) {
   return y;
 }
 
+at::Tensor mean_of_rows(const at::Tensor& sums, int64_t width) {
+  const int64_t height = sums.size(1), channels = sums.size(2);
+  const float pixels = static_cast<float>(height * width);
+  at::Tensor means = at::empty({sums.size(0), channels}, at::kFloat);
+  const auto* rows = sums.const_data_ptr<float>();
+  auto* out = means.mutable_data_ptr<float>();
+  parallel_tasks(sums.size(0), [&](int64_t image, int) {
+    float* mean = out + image * channels;
+    std::fill_n(mean, channels, 0.F);
+    for (int64_t y = 0; y < height; y++)
+      for (int64_t c = 0; c < channels; c++) mean[c] += rows[(image * height + y) * channels + c];
+    for (int64_t c = 0; c < channels; c++) mean[c] /= pixels;
+  });
+  return means;
+}
+
 at::Tensor max_pool(const at::Tensor& input, const nn::MaxPool2d& pool) {
   const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
   const nn::Shape shape = pool.output_shape({x.size(1), x.size(2), x.size(3)});

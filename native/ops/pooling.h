@@ -17,4 +17,7 @@ at::Tensor max_pool(const at::Tensor& x, const nn::MaxPool2d& pool);
 // Computes the mean of each image's pixels: [n, channels, h, w] -> [n, channels, 1, 1].
 at::Tensor average_pool(const at::Tensor& x);
 
+// Computes the mean of each image's pixels from the sums of its rows: [n, h, channels] in float32 -> [n, channels].
+at::Tensor mean_of_rows(const at::Tensor& sums, int64_t width);
+
 }  // namespace visiontorch::ops

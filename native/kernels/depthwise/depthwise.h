@@ -19,7 +19,8 @@ struct Depthwise {
   T* out;             // [out_rows][out_width], pixels out_stride apart
   std::int64_t out_stride;
   Activation activation;
-  float* sums = nullptr;  // [channels], or null: the sums of the outputs are added to it
+  float* sums = nullptr;  // [out_rows], sum_stride apart: the sums of each row's outputs, [channels]; or null
+  std::int64_t sum_stride = 0;
 };
 
 constexpr bool supports_depthwise(std::int64_t kernel_size, std::int64_t stride) {

@@ -87,7 +87,7 @@ inline void depthwise_row(const Depthwise<T>& p, int64_t y, int64_t c) {
   int64_t x = 0;
   for (; x + 4 <= width; x += 4) depthwise_pixels<4, Stride, Partial>(d, x);
   for (; x < width; x++) depthwise_pixels<1, Stride, Partial>(d, x);
-  if (p.sums) store(p.sums + c, load(p.sums + c, d.count) + d.sum, d.count);
+  if (p.sums) store(p.sums + y * p.sum_stride + c, d.sum, d.count);
 }
 
 // Computes the channels of a cache line together, so that each line is fetched once per row.

@@ -20,9 +20,10 @@ void test_inference(const Table& table, const char* name, int64_t kernel_size, i
         std::vector<const T*> rows;
         for (int64_t y = 0; y < in_height; y++) rows.push_back(x.data() + y * in_width * channels);
         std::vector<T> out(height * width * out_stride);
-        std::vector<float> sums = noise(channels);
+        const int64_t sum_stride = channels + any(2) * 3;
+        std::vector<float> sums(height * sum_stride);
         Expected expected{std::vector<double>(out.size()), 1e-9, any_activation()};
-        Expected expected_sums{{sums.begin(), sums.end()}};
+        Expected expected_sums{std::vector<double>(sums.size())};
         const Depthwise<T> layer{.rows = rows.data(),
                                  .out_rows = height,
                                  .out_width = width,
@@ -35,7 +36,8 @@ void test_inference(const Table& table, const char* name, int64_t kernel_size, i
                                  .out = out.data(),
                                  .out_stride = out_stride,
                                  .activation = expected.activation,
-                                 .sums = any(2) == 1 ? sums.data() : nullptr};
+                                 .sums = any(2) == 1 ? sums.data() : nullptr,
+                                 .sum_stride = sum_stride};
         table.of<T>().depthwise(layer);
         for (int64_t y = 0; y < height; y++)
           for (int64_t i = 0; i < width; i++)
@@ -46,7 +48,9 @@ void test_inference(const Table& table, const char* name, int64_t kernel_size, i
                            rows[y * stride + k / kernel_size][(i * stride + k % kernel_size) * channels + c])) *
                        weights[k * weight_stride + c];
               expected.set((y * width + i) * out_stride + c, sum);
-              if (layer.sums) expected_sums.set(c, expected_sums.values[c] + activated(sum, expected.activation));
+              const int64_t in_row = y * sum_stride + c;
+              if (layer.sums)
+                expected_sums.set(in_row, expected_sums.values[in_row] + activated(sum, expected.activation));
             }
         const std::initializer_list<int64_t> sizes = {channels, kernel_size, stride, width, height};
         compare(name, sizes, out, expected, std::is_same_v<T, float> ? kFloat : kBFloat16);

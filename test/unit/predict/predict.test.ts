@@ -6,6 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import sharp from 'sharp'
 import { DEFAULT_PREPROCESSING } from '../../../lib/image/preprocessing.js'
+import { createModel } from '../../../lib/model/create-model.js'
 import { Model } from '../../../lib/model/model.js'
 import { predict, predictEach } from '../../../lib/model/predict.js'
 import type { ImageBatch, NativeModel } from '../../../lib/native/native.js'
@@ -88,6 +89,22 @@ describe('predict', () => {
     }
     assert.deepEqual(await predict(model, []), [])
   })
+
+  // The threads share the rows of an image by how fast they are, which must not change the rounding of a sum.
+  for (const architecture of ['mobilenet_v2', 'mobilenet_v3_large', 'efficientnet_b0'] as const)
+    it(`gives the same, bit for bit, every time (${architecture})`, async () => {
+      using network = await createModel(architecture, { classes: ['ant', 'bee'], device: 'cpu', seed: 1 })
+      const data = Uint8Array.from({ length: 224 * 224 * 3 }, (_, i) => 128 + 127 * Math.sin(i * i))
+      const image = { data, width: 224, height: 224, channels: 3 } as const
+      const first = await network.features(image)
+      for (let call = 2; call <= 21; call++) {
+        const again = await network.features(image)
+        assert.ok(
+          again.every((value, c) => value === first[c]),
+          `call ${call} differs from the first`,
+        )
+      }
+    })
 
   it('accepts every kind of input', async () => {
     const { data, width, height } = flat(77)

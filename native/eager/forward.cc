@@ -10,6 +10,8 @@
 #include "autograd/batch_norm.h"
 #include "autograd/convolution.h"
 #include "autograd/depthwise.h"
+#include "autograd/linear_gelu.h"
+#include "autograd/scaled_sum.h"
 #include "eager/activate.h"
 #include "eager/attention.h"
 #include "eager/excitation.h"
@@ -68,15 +70,20 @@ at::Tensor excite(const nn::SqueezeExcitation& block, const at::Tensor& x) {
   return x * activate_(convolution(block.fc2, activate_(hidden, block.activation)), block.scale_activation);
 }
 
-// torchvision.ops.stochastic_depth(mode='row'): sets whole images to zero, and scales the others so that the expected
-// value stays the same.
-at::Tensor stochastic_depth(const at::Tensor& x, double p, Mode mode) {
-  if (!mode.training || p == 0) return x;
+// Draws the factors of torchvision.ops.stochastic_depth(mode='row'), [n, 1, ...], which sets whole images to zero, and
+// scales the others so that the expected value stays the same. Undefined if it changes nothing.
+at::Tensor stochastic_depth_factors(const at::Tensor& x, double p, Mode mode) {
+  if (!mode.training || p == 0) return {};
   std::vector<int64_t> sizes(static_cast<size_t>(x.dim()), 1);
   sizes[0] = x.size(0);
   at::Tensor kept = at::empty(sizes, x.options()).bernoulli_(1 - p);
   if (p < 1) kept.div_(1 - p);
-  return x * kept;
+  return kept;
+}
+
+at::Tensor stochastic_depth(const at::Tensor& x, double p, Mode mode) {
+  const at::Tensor kept = stochastic_depth_factors(x, p, mode);
+  return kept.defined() ? x * kept : x;
 }
 
 // Applies convolutions in turn and, before the last one, the excitation, if there is one.
@@ -150,6 +157,8 @@ struct Forward {
     return x;
   }
   at::Tensor operator()(const nn::LinearActivation& block, const at::Tensor& x) const {
+    if (block.activation == nn::Activation::GELU && autograd::supports_linear_gelu(block.linear, x))
+      return autograd::linear_gelu(block.linear, hooked(block.linear.weight, x, mode));
     return activate_((*this)(block.linear, x), block.activation);
   }
   at::Tensor operator()(const nn::BatchNorm2d& norm, const at::Tensor& x) const {
@@ -224,11 +233,13 @@ struct Forward {
     return run_residual(Branch(block), x, [](const at::Tensor& in) { return in; }, std::nullopt, mode);
   }
   at::Tensor operator()(const nn::ResidualBranch& block, const at::Tensor& x) const {
-    at::Tensor y = forward(block.body, x, mode);
-    if (block.layer_scale.defined()) y = y * block.layer_scale;
+    const at::Tensor y = forward(block.body, x, mode);
     at::Tensor shortcut = forward(block.shortcut, x, mode);
     if (y.size(1) < shortcut.size(1)) shortcut = shortcut.narrow(1, 0, y.size(1));  // an attention's class token
-    return shortcut + stochastic_depth(y, block.stochastic_depth, mode);
+    const at::Tensor kept = stochastic_depth_factors(y, block.stochastic_depth, mode);
+    if (block.layer_scale.defined())
+      return autograd::scaled_sum(shortcut, y, kept.defined() ? block.layer_scale * kept : block.layer_scale);
+    return kept.defined() ? at::addcmul(shortcut, y, kept) : shortcut + y;
   }
   at::Tensor operator()(const nn::PatchEmbedding& block, const at::Tensor& x) const { return embed(block, x); }
   at::Tensor operator()(const nn::ClassToken&, const at::Tensor& x) const { return x.select(1, 0); }

@@ -6,6 +6,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/depthwise/depthwise.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/grouped/grouped.h"
 #include "kernels/layer_norm/layer_norm.h"
@@ -60,6 +61,10 @@ struct Table {
   std::int64_t (*attention_gradient_scratch)(std::int64_t count, std::int64_t depth);
   void (*attention_gradient)(const AttentionGradient&, float* scratch);
   void (*grouped)(const Grouped&, float* scratch);
+  void (*bias_gelu)(const BiasGelu&);
+  void (*bias_gelu_gradient)(const BiasGeluGradient&);
+  void (*scaled_sum)(const ScaledSum&);
+  void (*scaled_sum_gradient)(const ScaledSumGradient&);
   void (*transpose)(const Transposition&);
   // Interleaves two consecutive rows of `width` values as pairs of bfloat16, rounded to nearest even.
   void (*pair_up)(const float* rows, std::int64_t width, std::uint32_t* pairs);

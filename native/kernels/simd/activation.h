@@ -58,6 +58,12 @@ inline Vector erf(Vector x) {
 
 inline Vector gelu(Vector x) { return all(0.5F) * x * (all(1) + erf(x * all(0.70710678F))); }
 
+// The normal distribution function plus x times its density.
+inline Vector gelu_derivative(Vector x) {
+  const Vector density = all(0.39894228F) * exponential(larger(all(-87), all(-0.5F) * x * x));
+  return fma(x, density, fma(all(0.5F), erf(x * all(0.70710678F)), all(0.5F)));
+}
+
 inline Vector activate(Vector x, Activation activation) {
   switch (activation) {
     case Activation::None: return x;

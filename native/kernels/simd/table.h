@@ -5,6 +5,7 @@
 #include "kernels/batch_norm/batch_norm_kernel.h"
 #include "kernels/depthwise/depthwise_kernel.h"
 #include "kernels/depthwise/training_kernel.h"
+#include "kernels/elementwise/elementwise_kernel.h"
 #include "kernels/gemm/gemm_tn_kernel.h"
 #include "kernels/gemm/indirect_gemm_kernel.h"
 #include "kernels/gemm/linear_kernel.h"
@@ -59,6 +60,10 @@ constexpr Table table_of(const char* name) {
           .attention_gradient_scratch = attention_gradient_scratch,
           .attention_gradient = attention_gradient,
           .grouped = grouped,
+          .bias_gelu = bias_gelu,
+          .bias_gelu_gradient = bias_gelu_gradient,
+          .scaled_sum = scaled_sum,
+          .scaled_sum_gradient = scaled_sum_gradient,
           .transpose = transpose,
           .pair_up = pair_up,
           .add_parts = add_parts,

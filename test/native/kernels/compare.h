@@ -110,6 +110,7 @@ void test_depthwise(const Table& table);
 void test_grouped(const Table& table);
 void test_winograd(const Table& table);
 void test_batch_norm(const Table& table);
+void test_elementwise(const Table& table);
 void test_pooling(const Table& table);
 void test_preactivation(const Table& table);
 void test_tokens(const Table& table);

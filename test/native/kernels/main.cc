@@ -22,6 +22,7 @@ void test(const Table& table) {
   test_grouped(table);
   test_winograd(table);
   test_batch_norm(table);
+  test_elementwise(table);
   test_pooling(table);
   test_preactivation(table);
   test_tokens(table);

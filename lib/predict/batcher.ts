@@ -11,13 +11,15 @@ export interface DecodedImage {
 interface Row {
   resolve(values: Float32Array): void
   reject(error: unknown): void
+  /** Whether its image could not be read. */
+  failed: boolean
 }
 
 interface Batch {
   images: ImageBatch
   rows: Row[]
-  /** Images that are still being transformed. */
-  transforming: number
+  /** The number of images that are still being decoded or transformed. */
+  awaited: number
 }
 
 /**
@@ -30,7 +32,6 @@ export class Batcher {
   #full: Batch[] = []
   #spare: ImageBatch[] = []
   #computing = false
-  #expected = 0
   readonly #turn: ReturnType<typeof pLimit>
 
   constructor(
@@ -42,41 +43,44 @@ export class Batcher {
   }
 
   /**
-   * Decodes an image and computes its row of outputs. With `patient`, the image is one of many in the same call: a
-   * batch that is not full waits for it while it is being decoded.
+   * Decodes an image and computes its row of outputs. With `patient`, the image is one of many in the same call. It gets
+   * its place in a batch before it is decoded, and the batch waits for it. So the batches of such a call, and the
+   * rounding of its results, do not depend on how long each image takes.
    */
   run(decode: () => Promise<DecodedImage>, patient: boolean): Promise<Float32Array> {
     return this.#turn(async () => {
-      if (patient) this.#expected++
-      let image: DecodedImage
-      try {
-        image = await decode()
-      } catch (error) {
-        if (patient) this.#expected--
-        this.#next()
-        throw error
-      }
-      if (patient) this.#expected--
-      return this.#add(image)
+      if (patient) return this.#add(decode)
+      const image = await decode()
+      return this.#add(async () => image)
     })
   }
 
-  #add({ pixels, transform, release }: DecodedImage): Promise<Float32Array> {
-    this.#filling ??= { images: this.#spare.pop() ?? this.createBatch(), rows: [], transforming: 0 }
+  #add(decode: () => Promise<DecodedImage>): Promise<Float32Array> {
+    this.#filling ??= { images: this.#spare.pop() ?? this.createBatch(), rows: [], awaited: 0 }
     const batch = this.#filling
     return new Promise((resolve, reject) => {
-      const index = batch.rows.push({ resolve, reject }) - 1
+      const row: Row = { resolve, reject, failed: false }
+      const index = batch.rows.push(row) - 1
       if (batch.rows.length === this.size) {
         this.#full.push(batch)
         this.#filling = undefined
       }
-      batch.transforming++
-      const transformed = async () => batch.images.set(index, pixels, transform)
-      transformed()
-        .catch(reject) // The network still computes its row, but nobody reads it.
-        .finally(() => {
+      batch.awaited++
+      const transformed = async () => {
+        const { pixels, transform, release } = await decode()
+        try {
+          await batch.images.set(index, pixels, transform)
+        } finally {
           release()
-          batch.transforming--
+        }
+      }
+      transformed()
+        .catch(error => {
+          row.failed = true
+          reject(error)
+        })
+        .finally(() => {
+          batch.awaited--
           this.#next()
         })
     })
@@ -85,10 +89,10 @@ export class Batcher {
   /** Computes the next batch, if the network is idle and a batch is ready. */
   #next(): void {
     if (this.#computing) return
-    let batch = this.#full.find(({ transforming }) => transforming === 0)
+    let batch = this.#full.find(({ awaited }) => awaited === 0)
     if (batch !== undefined) {
       this.#full.splice(this.#full.indexOf(batch), 1)
-    } else if (this.#filling?.transforming === 0 && this.#expected === 0) {
+    } else if (this.#filling?.awaited === 0) {
       batch = this.#filling
       this.#filling = undefined
     }
@@ -98,10 +102,14 @@ export class Batcher {
   async #compute({ images, rows }: Batch): Promise<void> {
     this.#computing = true
     try {
-      const values = await this.compute(images, rows.length)
-      const width = values.length / rows.length
-      for (const [index, row] of rows.entries())
-        row.resolve(values.subarray(index * width, (index + 1) * width))
+      // The network also computes the failed rows before the last good one, but nobody reads them.
+      const count = rows.findLastIndex(({ failed }) => !failed) + 1
+      if (count > 0) {
+        const values = await this.compute(images, count)
+        const width = values.length / count
+        for (const [index, row] of rows.slice(0, count).entries())
+          row.resolve(values.subarray(index * width, (index + 1) * width))
+      }
     } catch (error) {
       for (const row of rows) row.reject(error)
     }

@@ -8,6 +8,7 @@ const pixels = (value: number): Pixels => ({ data: Uint8Array.of(value), width: 
 /** A batcher with a fake network that doubles each image's byte when it is told to `finish` a batch. */
 function setUp(size: number) {
   const counts: number[] = []
+  const computed: number[][] = []
   const released: number[] = []
   const finishers: (() => void)[] = []
   let batches = 0
@@ -24,6 +25,7 @@ function setUp(size: number) {
     async (batch, count) => {
       counts.push(count)
       const { values } = batch as unknown as { values: number[] }
+      computed.push(values.slice(0, count))
       const result = Float32Array.from(values.slice(0, count), value => value * 2)
       await new Promise<void>(resolve => finishers.push(resolve))
       if (result.includes(26)) throw new Error('thirteen')
@@ -42,7 +44,7 @@ function setUp(size: number) {
     finishers.shift()!()
     await turn()
   }
-  return { run, finish, counts, released, batches: () => batches }
+  return { run, finish, counts, computed, released, batches: () => batches }
 }
 
 describe('batching', () => {
@@ -91,6 +93,28 @@ describe('batching', () => {
     assert.deepEqual(counts, [2])
   })
 
+  it('puts the images of a call into its batches in order, however long each takes', async () => {
+    const { run, finish, computed } = setUp(2)
+    let decoded = () => {}
+    const slow = new Promise<void>(resolve => (decoded = resolve))
+    const results = [
+      run(1, slow, true),
+      run(2, undefined, true),
+      run(3, turn(), true),
+      run(4, undefined, true),
+    ]
+    await turn()
+    await finish()
+    decoded()
+    await turn()
+    await finish()
+    assert.deepEqual(await Promise.all(results), [2, 4, 6, 8])
+    assert.deepEqual(computed, [
+      [3, 4],
+      [1, 2],
+    ])
+  })
+
   it('fails only the image that cannot be decoded, and no longer waits for it', async () => {
     const { run, finish, counts } = setUp(4)
     const results = Promise.allSettled([
@@ -101,6 +125,28 @@ describe('batching', () => {
     const [good, bad] = await results
     assert.deepEqual(good, { status: 'fulfilled', value: 2 })
     assert.equal(bad!.status, 'rejected')
+    assert.deepEqual(counts, [1])
+  })
+
+  it('returns the other rows of a batch whose first image cannot be decoded', async () => {
+    const { run, finish } = setUp(4)
+    const results = Promise.allSettled([
+      run(1, Promise.reject(new Error('bad')), true),
+      run(2, undefined, true),
+    ])
+    await finish()
+    const [bad, good] = await results
+    assert.equal(bad!.status, 'rejected')
+    assert.deepEqual(good, { status: 'fulfilled', value: 4 })
+  })
+
+  it('does not compute a batch without a single good image, and goes on', async () => {
+    const { run, finish, counts } = setUp(2)
+    const bad = () => run(1, Promise.reject(new Error('bad')), true)
+    await Promise.allSettled([bad(), bad(), bad()])
+    const result = run(2)
+    await finish()
+    assert.equal(await result, 4)
     assert.deepEqual(counts, [1])
   })
 

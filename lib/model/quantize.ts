@@ -179,7 +179,10 @@ export async function quantizeNetwork(
   const step = Math.max(1, Math.round(others.length * STEP))
   for (let steps = 1; ; steps++) {
     const kept = [last, ...worst.slice(0, steps * step)]
-    if (steps === MOST_STEPS || (await noise(kept)) <= MOST_NOISE) return calibrator.quantize(kept)
+    if (steps === MOST_STEPS || (await noise(kept)) <= MOST_NOISE) {
+      onProgress?.({ done: total, total }) // further attempts were not needed
+      return calibrator.quantize(kept)
+    }
   }
 }
 

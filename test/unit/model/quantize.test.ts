@@ -130,8 +130,10 @@ describe('a quantised model', function () {
     values('features.2.conv.1.0.weight').fill(0, 0, 9)
     await writeCheckpoint(file('uneven.pth'), content)
     using uneven = await loadModel(file('uneven.pth'), { device: 'cpu' })
-    using result = await uneven.quantize(photos)
+    const seen: number[] = []
+    using result = await uneven.quantize(photos, { onProgress: ({ done, total }) => seen.push(done / total) })
     assert.deepEqual(result.quantization!.float, ['features.2.conv.0.0', 'classifier.1'])
+    assert.equal(seen.at(-1), 1)
   })
 
   it('is loaded from its checkpoint as it was saved', async () => {

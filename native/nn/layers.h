@@ -49,6 +49,7 @@ struct Conv2d {
   bool has_bias = false;
   at::Tensor weight{}, bias{};  // [out, in / groups, height, width], [out]
 
+  bool is_pointwise() const { return kernel_size == 1 && stride == 1 && padding == 0 && groups == 1; }
   bool is_depthwise() const { return groups > 1 && groups == in_channels && groups == out_channels; }
   int64_t weight_count() const {
     return out_channels * (in_channels / groups) * kernel_size.height * kernel_size.width;

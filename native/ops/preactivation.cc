@@ -51,8 +51,7 @@ at::Tensor Preactivation::operator()(const at::Tensor& input) const {
 bool PreactivatedProjection::supports(const nn::Conv2d& conv, std::optional<nn::Activation> activation,
                                       const std::optional<nn::AvgPool2d>& pool, at::ScalarType type) {
   const bool in_pairs = type == at::kFloat || conv.in_channels % 2 == 0;  // bfloat16 is multiplied in pairs
-  return has_kernels(type) && in_pairs && conv.kernel_size == 1 && conv.stride == 1 && conv.padding == 0 &&
-         conv.groups == 1 && (!pool || (pool->padding == 0 && !activation));
+  return has_kernels(type) && in_pairs && conv.is_pointwise() && (!pool || (pool->padding == 0 && !activation));
 }
 
 PreactivatedProjection::PreactivatedProjection(Preactivation before, const Affine& layer,

@@ -12,8 +12,7 @@ namespace visiontorch::ops {
 
 bool ScaledProjection::supports(const nn::Conv2d& conv, at::ScalarType type) {
   const bool in_pairs = type == at::kFloat || conv.in_channels % 2 == 0;  // bfloat16 is multiplied in pairs
-  return has_kernels(type) && in_pairs && conv.kernel_size == 1 && conv.stride == 1 && conv.padding == 0 &&
-         conv.groups == 1;
+  return has_kernels(type) && in_pairs && conv.is_pointwise();
 }
 
 ScaledProjection::ScaledProjection(const Affine& layer, at::ScalarType type)

@@ -7,7 +7,7 @@ import { createModel } from '../../lib/model/create-model.js'
 import { native, type TensorData } from '../../lib/native/native.js'
 import type { VisionTorchError } from '../../lib/util/errors.js'
 import { removeTemporaryFolders, temporaryFolder } from '../support/folder.js'
-import { NO_PYTHON, python } from '../support/python.js'
+import { NO_PYTHON, python, pythonEnvironment } from '../support/python.js'
 import { hasShared, NO_SHARED, shared } from '../support/shared.js'
 import { skip } from '../support/skip.js'
 
@@ -29,7 +29,7 @@ describe('weights as people save them, against PyTorch', function () {
     const reference = join(import.meta.dirname, '../reference')
     const { status, stderr } = spawnSync(python!, [shared('cases/make.py'), folder], {
       encoding: 'utf8',
-      env: { ...process.env, VISIONTORCH_TEST_REFERENCE: reference },
+      env: { ...pythonEnvironment, VISIONTORCH_TEST_REFERENCE: reference },
     })
     assert.equal(status, 0, stderr)
     cases = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')).checkpoints

@@ -119,9 +119,9 @@ describe(`the gradients of one training step, against PyTorch in float64`, funct
       const all = { difference: 0, size: 0 }
       for (const [p, { name: parameter, values, expected }] of gradients.entries()) {
         let [difference, size] = [0, 0]
-        for (const [i, value] of expected.entries()) {
-          difference += (value - values[i]!) ** 2
-          size += value ** 2
+        for (let i = 0; i < expected.length; i++) {
+          difference += (expected[i]! - values[i]!) ** 2
+          size += expected[i]! ** 2
         }
         const deviation = Math.sqrt(difference / size)
         const wanted = caseOf(name).bfloat16[p]!

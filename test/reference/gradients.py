@@ -8,8 +8,10 @@ norm of the difference as a fraction of the gradient's norm. The labels are 0, 1
 
 import copy
 import json
+import os
 import pathlib
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from unittest import mock
 
 import torch
@@ -22,8 +24,7 @@ from torchvision.models import VisionTransformer, get_model
 from torchvision.ops import StochasticDepth
 
 folder, names = pathlib.Path(sys.argv[1]), sys.argv[2:]
-cases = []
-torch.set_num_threads(1)  # the networks are so small that threads mostly wait for each other, for minutes on a busy machine
+torch.set_num_threads(1)
 
 # Where the slopes of activations change.
 KINKS = {"relu": (0,), "hardtanh": (0, 6), "hardswish": (-3, 3), "hardsigmoid": (-3, 3)}
@@ -206,9 +207,8 @@ def is_close(single, gradient):
     return (single - gradient).abs().max() <= max(1e-3 * gradient.abs().max(), 1e-5)
 
 
-for name, architecture, arguments, options, shape in CASES:
-    if name not in names:
-        continue
+def make_case(case):
+    name, architecture, arguments, options, shape = case
     torch.manual_seed(0)
     model = create(architecture, arguments)
     size = arguments.get("image_size", 224 if architecture == "maxvit_t" else 128)
@@ -245,18 +245,20 @@ for name, architecture, arguments, options, shape in CASES:
     parameters = dict(model.named_parameters())
     rounded = [parameter.grad for parameter in parameters.values()]
     torch.cat([gradient.flatten() for gradient in gradients]).float().numpy().tofile(folder / f"{name}.gradients.f32")
-    cases.append(
-        {
-            "name": name,
-            "architecture": architecture,
-            "options": options,
-            "shape": shape,
-            "loss": loss,
-            "parameters": [[key, parameter.numel()] for key, parameter in parameters.items()],
-            "float32Loss": abs(single_loss - loss),
-            "float32": [(a - b).abs().max().item() for a, b in zip(single, gradients, strict=True)],
-            "bfloat16": [((a - b).norm() / b.norm()).item() for a, b in zip(rounded, gradients, strict=True)],
-            "bfloat16All": (norm_of([a - b for a, b in zip(rounded, gradients, strict=True)]) / norm_of(gradients)).item(),
-        }
-    )
-print(json.dumps(cases))
+    return {
+        "name": name,
+        "architecture": architecture,
+        "options": options,
+        "shape": shape,
+        "loss": loss,
+        "parameters": [[key, parameter.numel()] for key, parameter in parameters.items()],
+        "float32Loss": abs(single_loss - loss),
+        "float32": [(a - b).abs().max().item() for a, b in zip(single, gradients, strict=True)],
+        "bfloat16": [((a - b).norm() / b.norm()).item() for a, b in zip(rounded, gradients, strict=True)],
+        "bfloat16All": (norm_of([a - b for a, b in zip(rounded, gradients, strict=True)]) / norm_of(gradients)).item(),
+    }
+
+
+# One process for each core, because each computes on one thread.
+with ProcessPoolExecutor(os.cpu_count()) as pool:
+    print(json.dumps(list(pool.map(make_case, [case for case in CASES if case[0] in names]))))

@@ -7,8 +7,10 @@ largest logit.
 """
 
 import json
+import os
 import pathlib
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
@@ -16,7 +18,8 @@ import stubs  # noqa: F401  before torchvision
 from settle import settle
 from torchvision.models import get_model
 
-folder, sizes = pathlib.Path(sys.argv[1]), sys.argv[2].split(",")
+folder, sizes, architectures = pathlib.Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
+torch.set_num_threads(1)
 images = {}
 for index, size in enumerate(sizes):
     count = 2 if index == 0 else 1
@@ -42,4 +45,6 @@ def outputs(architecture):
     return result
 
 
-print(json.dumps({architecture: outputs(architecture) for architecture in sys.argv[3:]}))
+# One process for each core, because each computes on one thread. Two of the largest networks would not fit into memory.
+with ProcessPoolExecutor(1 if "VISIONTORCH_TEST_LARGE" in os.environ else os.cpu_count()) as pool:
+    print(json.dumps(dict(zip(architectures, pool.map(outputs, architectures), strict=True))))

@@ -63,11 +63,13 @@ export async function gradientsOf(
   const expected = floats(join(folder, `${name}.gradients.f32`))
   let offset = 0
   const gradients = parameters.map(([name, count]) => {
-    const [from, to] = [before.get(name)!.data, after.get(name)!.data]
-    const values = Float64Array.from(
-      { length: count },
-      (_, i) => (Number(from[i]) - Number(to[i])) / learningRate,
-    )
+    const [from, to] = [before, after].map(weights => weights.get(name)!.data as Float32Array) as [
+      Float32Array,
+      Float32Array,
+    ]
+    // Loops by index, here and below: VGG has 129 million values.
+    const values = new Float64Array(count)
+    for (let i = 0; i < count; i++) values[i] = (from[i]! - to[i]!) / learningRate
     offset += count
     return { name, values, expected: expected.subarray(offset - count, offset) }
   })
@@ -84,9 +86,9 @@ export async function checkFloat32(folder: string, testCase: GradientCase): Prom
   )
   for (const [p, { name, values, expected }] of gradients.entries()) {
     let [largest, difference] = [0, 0]
-    for (const [i, value] of expected.entries()) {
-      largest = Math.max(largest, Math.abs(value))
-      difference = Math.max(difference, Math.abs(value - values[i]!))
+    for (let i = 0; i < expected.length; i++) {
+      largest = Math.max(largest, Math.abs(expected[i]!))
+      difference = Math.max(difference, Math.abs(expected[i]! - values[i]!))
     }
     // A gradient that is zero except for rounding, such as that of a bias before a batch norm, has no digits to compare.
     const tolerance = Math.max(1e-4 * largest, 6 * float32[p]!, 3e-8)

@@ -72,17 +72,17 @@ at::Tensor excite(const nn::SqueezeExcitation& block, const at::Tensor& x) {
 
 // Draws the factors of torchvision.ops.stochastic_depth(mode='row'), [n, 1, ...], which sets whole images to zero, and
 // scales the others so that the expected value stays the same. Undefined if it changes nothing.
-at::Tensor stochastic_depth_factors(const at::Tensor& x, double p, Mode mode) {
+at::Tensor stochastic_depth_factors(const at::Tensor& x, at::ScalarType type, double p, Mode mode) {
   if (!mode.training || p == 0) return {};
   std::vector<int64_t> sizes(static_cast<size_t>(x.dim()), 1);
   sizes[0] = x.size(0);
-  at::Tensor kept = at::empty(sizes, x.options()).bernoulli_(1 - p);
+  at::Tensor kept = at::empty(sizes, x.options().dtype(type)).bernoulli_(1 - p);
   if (p < 1) kept.div_(1 - p);
   return kept;
 }
 
 at::Tensor stochastic_depth(const at::Tensor& x, double p, Mode mode) {
-  const at::Tensor kept = stochastic_depth_factors(x, p, mode);
+  const at::Tensor kept = stochastic_depth_factors(x, x.scalar_type(), p, mode);
   return kept.defined() ? x * kept : x;
 }
 
@@ -236,7 +236,9 @@ struct Forward {
     const at::Tensor y = forward(block.body, x, mode);
     at::Tensor shortcut = forward(block.shortcut, x, mode);
     if (y.size(1) < shortcut.size(1)) shortcut = shortcut.narrow(1, 0, y.size(1));  // an attention's class token
-    const at::Tensor kept = stochastic_depth_factors(y, block.stochastic_depth, mode);
+    // Under autocast, layer_scale * y has layer_scale's type.
+    const at::ScalarType type = (block.layer_scale.defined() ? block.layer_scale : y).scalar_type();
+    const at::Tensor kept = stochastic_depth_factors(y, type, block.stochastic_depth, mode);
     if (block.layer_scale.defined())
       return autograd::scaled_sum(shortcut, y, kept.defined() ? block.layer_scale * kept : block.layer_scale);
     return kept.defined() ? at::addcmul(shortcut, y, kept) : shortcut + y;

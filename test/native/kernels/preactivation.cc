@@ -32,8 +32,11 @@ void test_preactivate(const Table& table, const char* name) {
         for (int64_t m = 0; m < count; m++)
           for (int64_t c = 0; c < channels; c++) {
             double sum = 0;
-            for (int64_t tap = 0; tap < taps; tap++)
-              sum += activated(double(value_of(rows[tap * count + m][c])) * scale[c] + offset[c], activation);
+            for (int64_t tap = 0; tap < taps; tap++) {
+              const double before = double(value_of(rows[tap * count + m][c])) * scale[c] + offset[c];
+              expected.largest = std::max(expected.largest, std::fabs(before));
+              sum += activated(before, activation);
+            }
             expected.set(m * stride + c, sum / static_cast<double>(taps));
           }
         compare(name, {channels, count, taps, static_cast<int64_t>(activation)}, out, expected,

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "autograd/batch_norm.h"
+#include "autograd/strips.h"
 #include "ops/dispatch.h"
-#include "runtime/parallel.h"
 
 namespace visiontorch::autograd {
 
@@ -41,27 +41,7 @@ at::Tensor by_vectors(const at::Tensor& bias, const at::Tensor& weights) {
   return result;
 }
 
-// The output rows of a batch, cut into strips that the threads share. The strips, and so the result, do not depend on
-// the number of threads.
-struct Strips {
-  int64_t images, rows, of_image;
-
-  Strips(int64_t images, int64_t rows) : images(images), rows(rows) {
-    constexpr int64_t kStrips = 32, kRows = 4;  // at least this many strips, of at least this many rows
-    of_image = std::clamp<int64_t>((kStrips + images - 1) / images, 1, std::max<int64_t>(1, rows / kRows));
-  }
-
-  int64_t count() const { return images * of_image; }
-
-  // work(strip, image, first row, last row)
-  template <class Work>
-  void for_each(const Work& work) const {
-    parallel_tasks(count(), [&](int64_t strip, int) {
-      const int64_t part = strip % of_image;
-      work(strip, strip / of_image, rows * part / of_image, rows * (part + 1) / of_image);
-    });
-  }
-};
+constexpr int64_t kRows = 4;  // of a strip, at least
 
 int64_t out_size(int64_t size, int64_t stride) { return (size - 1) / stride + 1; }
 
@@ -108,7 +88,7 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
     with_type(x.scalar_type(), [&]<class T>(T) {
       T* out = mutable_data<T>(y);
       const Layer<T> layer(x, weights, sums, weight.size(2), stride);
-      Strips(y.size(0), y.size(2)).for_each([&](int64_t, int64_t image, int64_t first, int64_t last) {
+      Strips(y.size(0), y.size(2), kRows).for_each([&](int64_t, int64_t image, int64_t first, int64_t last) {
         std::vector<T> nowhere;
         DepthwiseTraining<T> part = layer.rows(image, first, last, nowhere);
         part.y = out + image * y.stride(0);
@@ -123,7 +103,7 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
     const at::Tensor &x = saved[0], &weight = saved[1], weights = by_taps(weight), zeros = by_vectors({}, weights);
     const int64_t stride = context->saved_data["stride"].toInt(), height = x.size(2), width = x.size(3);
     const at::Tensor gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
-    const Strips strips(gradient.size(0), gradient.size(2));
+    const Strips strips(gradient.size(0), gradient.size(2), kRows);
     at::Tensor dx = at::empty_like(x);
     at::Tensor parts = at::empty({strips.count(), weights.size(0), weights.size(1)}, at::kFloat);
     constexpr int64_t kPixels = 512;  // input pixels at a time, which stay in the cache until `done` reads them
